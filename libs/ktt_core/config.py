@@ -1,0 +1,136 @@
+"""Typed hyperparameters: defaults in the class, overridden by a file, overridden by ``--set``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+
+from ktt_core.errors import InvalidConfigError, NotFoundError
+
+__all__ = ["ModelConfig", "build_config", "describe_config", "parse_assignments", "read_hyperparameters"]
+
+_MAX_VALUE_LENGTH = 4096
+
+
+class ModelConfig(pydantic.BaseModel):
+    """Base of every model's hyperparameters.
+
+    A field's description states its unit and meaning; its range is a constraint, so that the listing of
+    ``ktt models --show`` and the check of a value cannot disagree.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    seed: int = pydantic.Field(0, ge=0, lt=2**32, description="Seed of every random choice of a run.")
+
+
+ConfigT = TypeVar("ConfigT", bound=ModelConfig)
+
+
+def build_config(
+    config_class: type[ConfigT], model: str, *overrides: Mapping[str, Any]
+) -> ConfigT:
+    """Make a config from its defaults and overrides, later ones winning.
+
+    Raises
+    ------
+    InvalidConfigError
+        Naming every offending key, the model, the value and what is allowed.
+    """
+    values: dict[str, Any] = {}
+    for override in overrides:
+        values.update(override)
+    try:
+        return config_class.model_validate(values)
+    except pydantic.ValidationError as error:
+        problems = []
+        for detail in error.errors():
+            key = ".".join(str(part) for part in detail["loc"]) or "(config)"
+            if detail["type"] == "extra_forbidden":
+                known = ", ".join(sorted(config_class.model_fields))
+                problems.append(f"{model} has no hyperparameter {_shorten(key)!r}; it has: {known}")
+            else:
+                problems.append(f"{model}: {_shorten(key)} = {_shorten(detail['input'])!r}: {detail['msg']}")
+        raise InvalidConfigError("\n".join(problems)) from None
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """Turn ``key=value`` strings into a mapping; a value that is JSON is taken as such, else as text.
+
+    Raises
+    ------
+    InvalidConfigError
+        If an assignment has no '=', no key or a value of more than 4,096 characters.
+    """
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        key = key.strip()
+        if not separator or not key:
+            raise InvalidConfigError(f"--set needs key=value, not {_shorten(assignment)!r}")
+        if len(text) > _MAX_VALUE_LENGTH:
+            raise InvalidConfigError(
+                f"--set {_shorten(key)}: the value has {len(text):,} characters (at most {_MAX_VALUE_LENGTH:,})"
+            )
+        try:
+            values[key] = json.loads(text)
+        except (json.JSONDecodeError, RecursionError):
+            values[key] = text
+    return values
+
+
+def read_hyperparameters(path: Path) -> dict[str, dict[str, Any]]:
+    """Read ``hyperparameters.json``: one object of overrides per model id.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    InvalidConfigError
+        If it is not a JSON object of objects.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no hyperparameter file {path}") from None
+    except OSError as error:
+        raise InvalidConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidConfigError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(value, dict) or not all(isinstance(entry, dict) for entry in value.values()):
+        raise InvalidConfigError(f'{path} must hold one object per model: {{"tfidf_hsgd": {{"epochs": 10}}}}')
+    return value
+
+
+def describe_config(config_class: type[ModelConfig]) -> list[dict[str, Any]]:
+    """List a config's fields: name, type, default, range and description, as JSON values."""
+    schema = config_class.model_json_schema()
+    rows = []
+    for name, field in schema["properties"].items():
+        limits = {key: field[key] for key in _LIMITS if key in field}
+        kind = field.get("type") or " or ".join(
+            option.get("type", json.dumps(option.get("const", option.get("enum", "any"))))
+            for option in field.get("anyOf", [])
+        )
+        rows.append(
+            {
+                "name": name,
+                "type": kind or "any",
+                "default": field.get("default"),
+                "limits": limits,
+                "description": field.get("description", ""),
+            }
+        )
+    return rows
+
+
+_LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "enum", "minItems", "maxItems")
+
+
+def _shorten(value: object, limit: int = 80) -> object:
+    text = value if isinstance(value, str) else repr(value)
+    return text[: limit - 3] + "..." if len(text) > limit else value

@@ -1,0 +1,188 @@
+"""The contract every model fulfils, whatever its framework."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.config import ModelConfig
+from ktt_core.errors import UnsupportedError
+from ktt_core.preprocessors import BasePreprocessor
+from ktt_core.progress import ProgressCallback, ignore_progress
+from ktt_core.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Batch", "Loader", "Model"]
+
+#: Figures by their names in `ktt_core.metrics`.
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows on their way to a model.
+
+    Attributes
+    ----------
+    inputs : mapping of str to sequence or array
+        What the model's preprocessor made of the texts; always holds ``"text"`` unless the preprocessor says
+        otherwise.
+    codes : ndarray of int32, shape (rows, depth)
+        The true paths, in level-local indices.
+    """
+
+    inputs: Mapping[str, Any]
+    codes: NDArray[np.int32]
+
+
+class Loader(Protocol):
+    """Batches of one split; can be iterated any number of times."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the split."""
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+
+class Model(ABC):
+    """A hierarchical text classifier: a text in, a path of the taxonomy out.
+
+    A subclass sets `config_class` and `export_formats` and implements the abstract methods. ``PyTorchModel`` and
+    ``SklearnModel`` in ``ktt_models`` implement all that is common to their frameworks.
+
+    Parameters
+    ----------
+    taxonomy : Taxonomy
+    config : ModelConfig
+        An instance of the class's `config_class`.
+    """
+
+    #: Set by the registry.
+    model_id: ClassVar[str] = ""
+    config_class: ClassVar[type[ModelConfig]] = ModelConfig
+    #: The formats `export` can write ("onnx", "bento"), each implemented by a method ``export_<format>``.
+    export_formats: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, taxonomy: Taxonomy, config: ModelConfig) -> None:
+        self.taxonomy = taxonomy
+        self.config = config
+        #: Divides path log-probabilities before decoding; fitted on the validation split's likelihood.
+        self.temperature = 1.0
+
+    # -- construction and data ---------------------------------------------------------------------------------
+
+    @classmethod
+    @abstractmethod
+    def from_checkpoint(cls, path: Path) -> Model:
+        """Rebuild a trained model from one checkpoint file alone.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is damaged, of another model or unsafe to read.
+        """
+
+    @classmethod
+    @abstractmethod
+    def get_preprocessor(cls, config: ModelConfig) -> BasePreprocessor:
+        """Return what turns texts into this model's inputs."""
+
+    @classmethod
+    @abstractmethod
+    def get_dataloader_func(cls) -> Callable[..., Loader]:
+        """Return ``f(split, preprocessor, config, shuffle=False) -> Loader``."""
+
+    @classmethod
+    @abstractmethod
+    def get_metrics_func(cls) -> Callable[..., Metrics]:
+        """Return ``f(log_proba, codes, taxonomy, ...) -> Metrics``."""
+
+    # -- training ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def fit(
+        self,
+        train: Loader,
+        val: Loader,
+        path: Path | None = None,
+        best_path: Path | None = None,
+        resume_from: Path | None = None,
+        progress: ProgressCallback = ignore_progress,
+    ) -> Metrics:
+        """Train, and return the validation metrics of the best state.
+
+        Parameters
+        ----------
+        train, val : Loader
+        path : Path, optional
+            Where the last, resumable state goes.
+        best_path : Path, optional
+            Where the best state goes. Without `path` and `best_path` this is a dry run that leaves no file; with
+            either, at least one checkpoint is written.
+        resume_from : Path, optional
+            The `path` of a stopped run to continue.
+        progress : callable
+            Called with a `Progress` at every step worth showing.
+        """
+
+    @abstractmethod
+    def test(self, loader: Loader, progress: ProgressCallback = ignore_progress) -> Metrics:
+        """Return the metrics over a split."""
+
+    @abstractmethod
+    def save(self, path: Path, optim: Mapping[str, Any] | None = None) -> None:
+        """Write one self-sufficient checkpoint, atomically."""
+
+    @abstractmethod
+    def load(self, path: Path) -> None:
+        """Replace this model's weights by a checkpoint's, which must be of the same model and taxonomy."""
+
+    # -- answering ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def level_scores(self, inputs: Mapping[str, Any]) -> Sequence[NDArray[np.float32]]:
+        """Return the scores g_h that `ktt_core.decoding` turns into path probabilities.
+
+        Parameters
+        ----------
+        inputs : mapping
+            What the preprocessor returned.
+
+        Returns
+        -------
+        sequence of ndarray of float32
+            Either one array per level, shape (rows, n_h), whose sums along a path are its log-score; or a single
+            array, shape (rows, n_leaves), of the leaves' own log-scores.
+        """
+
+    @abstractmethod
+    def gen_reference_set(self, loader: Loader) -> pa.Table:
+        """Return the table that monitoring compares with: targets, pooled features, leaf probabilities."""
+
+    # -- export ------------------------------------------------------------------------------------------------
+
+    def export(
+        self, dataset_name: str, bento: bool = False, reference_set_path: Path | None = None
+    ) -> Path:
+        """Write the model in a format that serves without training code, and return the folder.
+
+        Raises
+        ------
+        UnsupportedError
+            If the model does not declare that format.
+        """
+        wanted = "bento" if bento else "onnx"
+        if wanted not in self.export_formats:
+            formats = ", ".join(sorted(self.export_formats)) or "no format yet"
+            raise UnsupportedError(f"{self.model_id} does not export {wanted}; it exports: {formats}")
+        export: Callable[..., Path] = getattr(self, f"export_{wanted}")
+        return export(dataset_name, reference_set_path)

@@ -1,0 +1,130 @@
+"""Which models there are. A model registers itself in its own folder; nothing else changes when one is added.
+
+A model's folder decorates a *loader*: a function that imports and returns its class. Listing models runs none of
+the loaders, so it imports no torch and no scikit-learn::
+
+    @register("tfidf_hsgd", display_name="Tf-idf, one classifier per class", framework="sklearn")
+    def load() -> type[Model]:
+        from ktt_models.tfidf_hsgd.tfidf_hsgd import TfidfHSGD
+        return TfidfHSGD
+
+Bundled models are the sub-packages of ``ktt_models``; packages outside name a module that registers a model under the
+entry-point group ``ktt.models``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ktt_core.errors import ConflictError, NotFoundError
+from ktt_core.names import check_name
+
+if TYPE_CHECKING:
+    from ktt_core.model import Model
+
+__all__ = ["ENTRY_POINT_GROUP", "ModelEntry", "get_model", "list_models", "register"]
+
+ENTRY_POINT_GROUP = "ktt.models"
+_BUNDLED = "ktt_models"
+
+Loader = Callable[[], "type[Model]"]
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """What is known of a model without importing it."""
+
+    id: str
+    display_name: str
+    framework: str
+    summary: str
+    load: Loader
+
+
+_entries: dict[str, ModelEntry] = {}
+_discovered = False
+
+
+def register(
+    model_id: str, *, display_name: str, framework: str, summary: str = ""
+) -> Callable[[Loader], Loader]:
+    """Register the model whose class the decorated function returns.
+
+    Parameters
+    ----------
+    model_id : str
+        The name used on the command line, in folders and in ``hyperparameters.json``.
+    display_name : str
+        The name shown to people.
+    framework : str
+        "pytorch", "sklearn" or another; groups models in listings.
+    summary : str
+        One line for listings.
+
+    Raises
+    ------
+    ConflictError
+        If another model has that id.
+    """
+    check_name(model_id, "model")
+
+    def decorate(load: Loader) -> Loader:
+        known = _entries.get(model_id)
+        if known is not None and known.load.__module__ != load.__module__:
+            raise ConflictError(
+                f"two models are called {model_id!r}: {known.load.__module__} and {load.__module__}"
+            )
+        _entries[model_id] = ModelEntry(model_id, display_name, framework, summary, load)
+        return load
+
+    return decorate
+
+
+def _discover() -> None:
+    global _discovered
+    if _discovered:
+        return
+    spec = importlib.util.find_spec(_BUNDLED)
+    if spec is not None and spec.submodule_search_locations is not None:
+        for module in pkgutil.iter_modules(spec.submodule_search_locations):
+            if module.ispkg:
+                importlib.import_module(f"{_BUNDLED}.{module.name}")
+    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+        importlib.import_module(entry_point.module)
+    _discovered = True
+
+
+def list_models(framework: str | None = None) -> list[ModelEntry]:
+    """Return the registered models, sorted by id, without importing their classes."""
+    _discover()
+    return [
+        entry for _, entry in sorted(_entries.items()) if framework is None or entry.framework == framework
+    ]
+
+
+def get_model(model_id: str) -> type[Model]:
+    """Import and return a model's class.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If `model_id` is not a valid name.
+    NotFoundError
+        If no model has that id; the message lists those there are.
+    """
+    check_name(model_id, "model")
+    _discover()
+    try:
+        entry = _entries[model_id]
+    except KeyError:
+        known = ", ".join(sorted(_entries)) or "none"
+        raise NotFoundError(f"there is no model {model_id!r}; there are: {known}") from None
+    model = entry.load()
+    model.model_id = entry.id
+    return model
