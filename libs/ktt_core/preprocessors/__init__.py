@@ -1,0 +1,14 @@
+"""What turns texts into a model's inputs: the same code, with the same output, in training and in a bundle."""
+
+from __future__ import annotations
+
+from ktt_core.preprocessors.base import BasePreprocessor, preprocessor_from_json
+from ktt_core.preprocessors.snowball import SnowballStemmerPreprocessor
+from ktt_core.preprocessors.transformer import TransformerPreprocessor
+
+__all__ = [
+    "BasePreprocessor",
+    "SnowballStemmerPreprocessor",
+    "TransformerPreprocessor",
+    "preprocessor_from_json",
+]

@@ -1,0 +1,140 @@
+"""The contract of a preprocessor, and its state as a JSON value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from ktt_core.errors import ConflictError, InvalidArgumentError
+
+__all__ = ["BasePreprocessor", "check_texts", "preprocessor_from_json"]
+
+_kinds: dict[str, type[BasePreprocessor]] = {}
+
+
+class BasePreprocessor:
+    """Hand the texts on as they are; base of all preprocessors.
+
+    A preprocessor of another kind sets `kind`, overrides `__call__` and `_fields`, and takes those fields as its
+    constructor's keyword arguments. Its state then travels in checkpoints and bundles as `to_json`'s value, and
+    through pickling to worker processes.
+    """
+
+    #: Names the class in `to_json`'s value.
+    kind: ClassVar[str] = "text"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" in cls.__dict__:
+            _register(cls)
+
+    def __call__(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Turn a batch of texts into a model's inputs.
+
+        Parameters
+        ----------
+        texts : sequence of str, length n
+
+        Returns
+        -------
+        dict
+            ``{"text": [...]}``, length n.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If `texts` is a single string or holds something that is not text.
+        """
+        return {"text": check_texts(texts)}
+
+    def _fields(self) -> dict[str, Any]:
+        """Return the constructor's arguments, as JSON values."""
+        return {}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole state as a JSON value, for `preprocessor_from_json`."""
+        return {"kind": self.kind, **self._fields()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> BasePreprocessor:
+        """Rebuild a preprocessor of this class from `to_json`'s value.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If `value` is not such a value.
+        """
+        if not isinstance(value, Mapping) or value.get("kind") != cls.kind:
+            found = value.get("kind") if isinstance(value, Mapping) else type(value).__name__
+            raise InvalidArgumentError(f"not the state of a {cls.kind!r} preprocessor (found {found!r})")
+        fields = {key: field for key, field in value.items() if key != "kind"}
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise InvalidArgumentError(
+                f"the state of a {cls.kind!r} preprocessor has the wrong fields: {error}"
+            ) from error
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BasePreprocessor):
+            return NotImplemented
+        return self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.kind)
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{key}={value!r:.60}" for key, value in self._fields().items())
+        return f"{type(self).__name__}({fields})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self).from_json, (self.to_json(),))
+
+
+def preprocessor_from_json(value: Mapping[str, Any]) -> BasePreprocessor:
+    """Rebuild any preprocessor from `BasePreprocessor.to_json`'s value.
+
+    Only classes that are imported already are found: a value never makes code load.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the kind is unknown or the fields are not what it takes.
+    """
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if not isinstance(kind, str) or kind not in _kinds:
+        known = ", ".join(sorted(_kinds))
+        raise InvalidArgumentError(f"there is no preprocessor {kind!r:.80}; there are: {known}")
+    return _kinds[kind].from_json(value)
+
+
+def check_texts(texts: Sequence[str]) -> list[str]:
+    """Return a batch as a list of str.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the batch is one string, or an entry is not text.
+    """
+    if isinstance(texts, (str, bytes)):
+        raise InvalidArgumentError("a preprocessor takes a sequence of texts, not one text: wrap it in a list")
+    batch = list(texts)
+    for position, text in enumerate(batch):
+        if not isinstance(text, str):
+            raise InvalidArgumentError(
+                f"text {position} of the batch is {type(text).__name__}, not a string: {text!r:.80}"
+            )
+    return batch
+
+
+def _register(cls: type[BasePreprocessor]) -> None:
+    known = _kinds.get(cls.kind)
+    if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+        raise ConflictError(
+            f"two preprocessors are of the kind {cls.kind!r}: {known.__module__}.{known.__qualname__} "
+            f"and {cls.__module__}.{cls.__qualname__}"
+        )
+    _kinds[cls.kind] = cls
+
+
+_register(BasePreprocessor)

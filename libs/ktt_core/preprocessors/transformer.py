@@ -1,0 +1,191 @@
+"""Sub-word ids for encoder models, on the tokenizers library alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ktt_core.errors import InvalidArgumentError, NotFoundError
+from ktt_core.preprocessors.base import BasePreprocessor, check_texts
+
+if TYPE_CHECKING:
+    import tokenizers
+
+__all__ = ["TOKENIZER_FILE", "TransformerPreprocessor"]
+
+TOKENIZER_FILE = "tokenizer.json"
+
+# Names under which tokenizers keep their padding token, where nothing says which it is.
+_PADDING_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|padding|>", "<|endoftext|>")
+
+
+class TransformerPreprocessor(BasePreprocessor):
+    """Turn texts into the ids and the mask that an encoder reads.
+
+    Parameters
+    ----------
+    tokenizer : path
+        A ``tokenizer.json`` (the format of Hugging Face's fast tokenizers), or a folder that holds one.
+    max_length : int
+        Sub-words per text, special tokens included; what is longer is cut.
+
+    Attributes
+    ----------
+    pad_id : int
+        Fills `input_ids` where the mask is 0.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    InvalidArgumentError
+        If the file is not a tokenizer, or `max_length` leaves no room for a text.
+
+    Notes
+    -----
+    The state (`to_json`) holds the whole tokenizer, so that a checkpoint needs no other file.
+    """
+
+    kind: ClassVar[str] = "transformer"
+
+    def __init__(self, tokenizer: str | Path, max_length: int = 64) -> None:
+        file = Path(tokenizer)
+        if file.is_dir():
+            file = file / TOKENIZER_FILE
+        if not file.is_file():
+            raise NotFoundError(
+                f"there is no {file}: a fast tokenizer is needed. Save one there with "
+                "AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER), or choose an encoder that has one"
+            )
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidArgumentError(f"{file} cannot be read as a tokenizer: {error}") from error
+        self._set_up(text, max_length, str(file), _declared_padding(file.parent))
+
+    def _set_up(self, text: str, max_length: int, where: str, padding: str | None) -> None:
+        # Imported here: a bundle of a tf-idf model has no tokenizers.
+        import tokenizers
+
+        try:
+            loaded = tokenizers.Tokenizer.from_str(text)
+        except Exception as error:  # the library raises nothing narrower
+            raise InvalidArgumentError(f"{where} is not a tokenizer: {error}") from error
+        least = loaded.num_special_tokens_to_add(False) + 1
+        if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < least:
+            raise InvalidArgumentError(
+                f"max_length = {max_length!r:.80} leaves no room for a text: this tokenizer needs a whole number "
+                f"of at least {least}"
+            )
+        self.max_length = max_length
+        self.pad_id = _pad_id(loaded, padding)
+        self._padding = padding
+        self._text = text
+        direction = (loaded.truncation or {}).get("direction", "right")
+        loaded.enable_truncation(max_length, direction=direction)
+        # Padding is done below, straight into one array.
+        loaded.no_padding()
+        self._tokenizer = loaded
+
+    def __call__(self, texts: Sequence[str]) -> dict[str, Any]:
+        """Turn a batch of texts into ids.
+
+        Parameters
+        ----------
+        texts : sequence of str, length n
+
+        Returns
+        -------
+        dict
+            ``input_ids`` and ``attention_mask``, ndarray of int64, shape (n, length of the longest text of the
+            batch, at least 1).
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an entry is not text.
+        """
+        batch = [_encodable(text) for text in check_texts(texts)]
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(batch)]
+        lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+        # An empty text of a tokenizer without special tokens has no ids; an encoder still needs a column.
+        width = max(1, int(lengths.max(initial=0)))
+        mask = np.arange(width) < lengths[:, None]
+        input_ids = np.full((len(ids), width), self.pad_id, dtype=np.int64)
+        input_ids[mask] = np.fromiter((one for row in ids for one in row), np.int64, int(lengths.sum()))
+        return {"input_ids": input_ids, "attention_mask": mask.astype(np.int64)}
+
+    @cached_property
+    def vocabulary_size(self) -> int:
+        """Number of ids, added tokens included."""
+        size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        return size
+
+    def save(self, folder: Path) -> Path:
+        """Write the tokenizer as ``tokenizer.json`` into a folder, unchanged, and return the file's path."""
+        path = Path(folder) / TOKENIZER_FILE
+        path.write_text(self._text, encoding="utf-8")
+        return path
+
+    def _fields(self) -> dict[str, Any]:
+        return {"max_length": self.max_length, "padding": self._padding, "tokenizer": self._text}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TransformerPreprocessor:
+        """Rebuild from `to_json`'s value.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If `value` is not such a value.
+        """
+        fields = dict(value) if isinstance(value, Mapping) else {}
+        if set(fields) != {"kind", "max_length", "padding", "tokenizer"} or fields["kind"] != cls.kind:
+            raise InvalidArgumentError(f"not the state of a {cls.kind!r} preprocessor")
+        if not isinstance(fields["tokenizer"], str) or not isinstance(fields["padding"], (str, type(None))):
+            raise InvalidArgumentError(f"the state of a {cls.kind!r} preprocessor has fields of the wrong type")
+        preprocessor = cls.__new__(cls)
+        preprocessor._set_up(
+            fields["tokenizer"], fields["max_length"], "the saved tokenizer", fields["padding"]
+        )
+        return preprocessor
+
+
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which JSON may carry and UTF-8 may not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
+
+
+def _declared_padding(folder: Path) -> str | None:
+    """Return the padding token that ``tokenizer_config.json`` beside the tokenizer names, if it does."""
+    try:
+        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InvalidArgumentError(f"{folder / 'tokenizer_config.json'} cannot be read: {error}") from error
+    token = config.get("pad_token") if isinstance(config, dict) else None
+    if isinstance(token, dict):
+        token = token.get("content")
+    return token if isinstance(token, str) else None
+
+
+def _pad_id(tokenizer: tokenizers.Tokenizer, declared: str | None) -> int:
+    if declared is not None and (found := tokenizer.token_to_id(declared)) is not None:
+        return int(found)
+    if tokenizer.padding is not None:
+        return int(tokenizer.padding["pad_id"])
+    for token in _PADDING_TOKENS:
+        if (found := tokenizer.token_to_id(token)) is not None:
+            return int(found)
+    # Masked positions are never read, so any id will do.
+    return 0
