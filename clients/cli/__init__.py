@@ -1,0 +1,1 @@
+"""`ktt`, the command line: runs the services embedded on a workspace folder."""

@@ -1,0 +1,193 @@
+"""`ktt evaluate` and `ktt predict`: what a trained model answers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from cli.options import DATASET, MODEL, MODELS, checkpoint_options, choose_checkpoint, json_option
+from cli.output import ProgressDisplay, format_figure, print_json, print_table
+
+if TYPE_CHECKING:
+    from ktt_core.decoding import Prediction
+
+__all__ = ["evaluate_command", "predict_command"]
+
+
+@click.command("evaluate")
+@click.argument("dataset", type=DATASET)
+@click.option("-m", "--models", type=MODELS, required=True, help="One trained model, or several.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="The rows to evaluate on.",
+)
+@checkpoint_options
+@json_option
+@click.pass_obj
+def evaluate_command(
+    workspace: Path,
+    dataset: str,
+    models: tuple[str, ...],
+    split: str,
+    label: str,
+    time: str | None,
+    as_json: bool,
+) -> None:
+    """Measure trained models on a split of DATASET.
+
+    \b
+      ktt evaluate shop -m tfidf_hsgd,tfidf_lsgd
+      ktt evaluate shop -m tfidf_hsgd --split val --json
+
+    With --json: a list with one object per model. docs/user-guide.md says what each metric means.
+    """
+    from trainer import Trainer
+
+    with ProgressDisplay("evaluate", quiet=as_json) as display:
+        results = Trainer(workspace).evaluate(
+            dataset, models, split, progress=display.show, **choose_checkpoint(label, time)
+        )
+    if as_json:
+        print_json([result.to_json() for result in results])
+        return
+    metrics = list(dict.fromkeys(name for result in results for name in result.metrics))
+    print_table(
+        ["metric", *(f"{result.model}>" for result in results)],
+        [
+            (name, *(format_figure(r.metrics[name]) if name in r.metrics else "-" for r in results))
+            for name in metrics
+        ],
+        title=f"{dataset}, {results[0].rows:,} {split} rows",
+    )
+
+
+@click.command("predict")
+@click.argument("dataset", type=DATASET)
+@click.argument("texts", metavar="[TEXT]...", nargs=-1)
+@click.option("-m", "--model", type=MODEL, required=True, help="A trained model.")
+@click.option(
+    "-f",
+    "--file",
+    type=click.File("rb"),
+    help="Read the texts from a file, one a line ('-': standard input).",
+)
+@click.option(
+    "--top-k",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="How many paths to show per text, best first.",
+)
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0.0, 1.0),
+    default=0.0,
+    show_default=True,
+    help="Stop each path at its deepest class that is at least this probable (0 to 1).",
+)
+@click.option(
+    "--decoding",
+    type=click.Choice(["path", "independent"]),
+    default="path",
+    show_default=True,
+    help="path: the most probable path of the tree. independent: the best class of each level by itself, "
+    "which need not be a path.",
+)
+@checkpoint_options
+@json_option
+@click.pass_obj
+def predict_command(
+    workspace: Path,
+    dataset: str,
+    texts: tuple[str, ...],
+    model: str,
+    file: BinaryIO | None,
+    top_k: int,
+    min_confidence: float,
+    decoding: str,
+    label: str,
+    time: str | None,
+    as_json: bool,
+) -> None:
+    """Classify texts with a model trained on DATASET.
+
+    \b
+      ktt predict shop -m tfidf_hsgd "blue running shoes" "usb-c cable 2m"
+      ktt predict shop -m tfidf_hsgd --top-k 3 --min-confidence 0.5 -f titles.txt
+      cut -f2 titles.tsv | ktt predict shop -m tfidf_hsgd --json
+
+    Without TEXT and without --file the texts are read from standard input, one a line, and answered as they
+    arrive in blocks, so a pipe of any length works. With --json: a list with one object per text, each on a line
+    of its own.
+    """
+    from exporter import Exporter
+
+    if file is not None and texts:
+        raise click.UsageError("give the texts as arguments or with --file, not both")
+    interactive = False
+    if texts:
+        source: Iterator[str] = iter(texts)
+    else:
+        stream = file or sys.stdin.buffer
+        interactive = stream.isatty()
+        if interactive:
+            click.echo("type a text and press Enter; end with Ctrl-D", err=True)
+        source = _lines(stream, skip_blank=interactive)
+    seen: list[str] = []
+
+    def remember() -> Iterator[str]:
+        for text in source:
+            seen.append(text)
+            yield text
+
+    answers = Exporter(workspace).predict(
+        dataset,
+        model,
+        remember(),
+        top_k=top_k,
+        min_confidence=min_confidence,
+        decoding=decoding,
+        block_rows=1 if interactive else 1024,
+        **choose_checkpoint(label, time),
+    )
+    _print_json_answers(answers, seen) if as_json else _print_answers(answers, seen)
+
+
+def _lines(stream: BinaryIO, skip_blank: bool) -> Iterator[str]:
+    # In a pipe a blank line keeps its answer, so that line n of the output belongs to line n of the input.
+    for number, line in enumerate(stream, start=1):
+        try:
+            text = line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise click.UsageError(f"line {number} of the texts is not UTF-8: {error.reason}") from None
+        if text.strip() or not skip_blank:
+            yield text
+
+
+def _print_json_answers(answers: Iterator[list[Prediction]], texts: list[str]) -> None:
+    separator = "[\n"
+    for predictions in answers:
+        value = {"text": texts.pop(0), "predictions": [_to_json(entry) for entry in predictions]}
+        click.echo(separator + json.dumps(value, ensure_ascii=False), nl=False)
+        separator = ",\n"
+    click.echo("[]" if separator == "[\n" else "\n]")
+
+
+def _to_json(prediction: Prediction) -> dict[str, Any]:
+    return {"path": list(prediction.path), "probability": round(prediction.probability, 6)}
+
+
+def _print_answers(answers: Iterator[list[Prediction]], texts: list[str]) -> None:
+    for predictions in answers:
+        click.echo(click.style(texts.pop(0), bold=True))
+        for prediction in predictions:
+            path = " > ".join(prediction.path) or "(no class is probable enough)"
+            click.echo(f"  {prediction.probability:6.1%}  {path}")

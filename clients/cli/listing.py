@@ -1,0 +1,113 @@
+"""`ktt models` and `ktt checkpoints`: what there is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.options import DATASET, MODEL, json_option
+from cli.output import format_figure, print_json, print_table
+
+__all__ = ["checkpoints_command", "models_command"]
+
+
+@click.command("models")
+@click.argument("model", type=MODEL, required=False)
+@json_option
+@click.pass_obj
+def models_command(workspace: Path, model: str | None, as_json: bool) -> None:
+    """List the models, or one MODEL's hyperparameters.
+
+    \b
+      ktt models                 which models there are
+      ktt models tfidf_hsgd      its hyperparameters: meaning, range, default
+
+    A hyperparameter is set with `ktt train --set key=value`, or for good in hyperparameters.json.
+    """
+    from trainer import Trainer
+
+    trainer = Trainer(workspace)
+    if model is None:
+        models = trainer.list_models()
+        if as_json:
+            print_json([entry.to_json() for entry in models])
+        else:
+            print_table(
+                ["model", "framework", "what it is"],
+                [(entry.id, entry.framework, entry.summary or entry.display_name) for entry in models],
+            )
+        return
+    info = trainer.get_model(model)
+    if as_json:
+        print_json(info.to_json())
+        return
+    click.echo(f"{info.display_name} ({info.id}, {info.framework})\n{info.summary}\n")
+    print_table(
+        ["hyperparameter", "type", "default", "range", "meaning"],
+        [
+            (
+                field["name"],
+                field["type"],
+                json.dumps(field["default"]),
+                _describe_limits(field["limits"]),
+                field["description"],
+            )
+            for field in info.hyperparameters
+        ],
+    )
+
+
+def _describe_limits(limits: dict[str, Any]) -> str:
+    words = {
+        "minimum": "at least {}",
+        "exclusiveMinimum": "above {}",
+        "maximum": "at most {}",
+        "exclusiveMaximum": "below {}",
+        "enum": "one of {}",
+        "minItems": "at least {} entries",
+        "maxItems": "at most {} entries",
+    }
+    return ", ".join(words[key].format(value) for key, value in limits.items())
+
+
+@click.command("checkpoints")
+@click.option("-m", "--model", type=MODEL, help="Only this model's.")
+@click.option("-d", "--dataset", type=DATASET, help="Only this dataset's.")
+@json_option
+@click.pass_obj
+def checkpoints_command(workspace: Path, model: str | None, dataset: str | None, as_json: bool) -> None:
+    """List the checkpoints of trained models, newest first."""
+    from trainer import Trainer
+
+    checkpoints = Trainer(workspace).list_checkpoints(model, dataset)
+    if as_json:
+        print_json([checkpoint.to_json() for checkpoint in checkpoints])
+        return
+    if not checkpoints:
+        click.echo("no checkpoints yet; make one with: ktt train DATASET -m MODEL", err=True)
+        return
+    print_table(
+        ["model", "dataset", "kept", "time (UTC)", "size>", "val hF1>", "test hF1>", "reference"],
+        [
+            (
+                checkpoint.model,
+                checkpoint.dataset,
+                checkpoint.label,
+                checkpoint.time,
+                f"{checkpoint.bytes / 1e6:.1f} MB",
+                *(
+                    _figure(checkpoint.metrics.get(split, {}).get("hierarchical_f1"))
+                    for split in ("val", "test")
+                ),
+                "yes" if checkpoint.reference else "no",
+            )
+            for checkpoint in checkpoints
+        ],
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else format_figure(value)

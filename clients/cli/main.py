@@ -1,0 +1,126 @@
+"""The entry point of `ktt`: global options, the command tree and what an error looks like to a user."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from cli.answer import evaluate_command, predict_command
+from cli.completion import completion_command
+from cli.data import data_group
+from cli.exit_codes import EXIT_CODES_HELP, INTERNAL, INTERRUPTED, exit_code_of
+from cli.listing import checkpoints_command, models_command
+from cli.train import train_command
+from ktt_core.errors import KttError
+
+__all__ = ["cli", "main"]
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES_HELP,
+)
+@click.option(
+    "--workspace",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("workspace"),
+    show_default="./workspace",
+    envvar="KTT_WORKSPACE",
+    show_envvar=True,
+    help="The folder that holds datasets and trained models. Made when something is first written.",
+)
+@click.pass_context
+def cli(context: click.Context, workspace: Path) -> None:
+    """Put texts on the right path of a class tree.
+
+    The road from a file of labelled texts to a model that answers:
+
+    \b
+      ktt data import products.csv shop --text title --classes path --sep " > "
+      ktt train shop -m tfidf_hsgd
+      ktt evaluate shop -m tfidf_hsgd
+      ktt predict shop -m tfidf_hsgd "blue running shoes, size 42"
+
+    Every command has its own --help, and --json for scripts.
+    """
+    context.obj = workspace
+
+
+cli.add_command(data_group)
+cli.add_command(train_command)
+cli.add_command(evaluate_command)
+cli.add_command(predict_command)
+cli.add_command(models_command)
+cli.add_command(checkpoints_command)
+cli.add_command(completion_command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; whatever goes wrong is told on standard error."""
+    as_json = "--json" in arguments
+    try:
+        result: Any = cli.main(list(arguments), prog_name="ktt", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        if as_json:
+            _show_json_error("UsageError", error.format_message())
+        else:
+            error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; nothing was left half-written", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`ktt ... | head`). Nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KttError as error:
+        if as_json:
+            _show_json_error(type(error).__name__, str(error))
+        else:
+            click.echo(f"Error: {error}", err=True)
+        return exit_code_of(error)
+    except Exception as error:
+        _show_bug(error)
+        return INTERNAL
+    return result if isinstance(result, int) else 0
+
+
+def _show_json_error(kind: str, message: str) -> None:
+    click.echo(json.dumps({"error": {"type": kind, "message": message}}, ensure_ascii=False), err=True)
+
+
+def _show_bug(error: Exception) -> None:
+    if os.environ.get("KTT_DEBUG"):
+        traceback.print_exception(error)
+        return
+    click.echo(
+        f"Internal error: {type(error).__name__}: {error}\n"
+        "This is a bug in KTT. Run the command again with KTT_DEBUG=1 set and report what it prints.",
+        err=True,
+    )
+
+
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> NoReturn:
+    """Run `ktt` as a program. A termination signal stops it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _stop)
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

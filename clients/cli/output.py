@@ -1,0 +1,133 @@
+"""What people and scripts see: tables, JSON, progress. Results go to standard output, all else to standard error."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from ktt_core.progress import Progress as ProgressEvent
+
+__all__ = ["ProgressDisplay", "format_figure", "print_json", "print_table"]
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def format_figure(value: float) -> str:
+    """Show a metric with four digits."""
+    return f"{value:.4f}"
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Print a table; a column whose name ends in ``>`` is aligned to the right."""
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        # Class names are data: "[red]" in one must not become a colour.
+        table.add_column(
+            column.removesuffix(">"), justify="right" if column.endswith(">") else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(_plain(cell) for cell in row))
+    Console(markup=False, highlight=False, soft_wrap=not _is_terminal()).print(table)
+
+
+def _plain(cell: str) -> Any:
+    from rich.text import Text
+
+    return Text(cell)
+
+
+def _is_terminal() -> bool:
+    return Console().is_terminal
+
+
+class ProgressDisplay:
+    """Shows `ktt_core.progress.Progress` events: bars with an ETA on a terminal, a line per phase elsewhere.
+
+    Parameters
+    ----------
+    title : str
+        What is being worked on; stands before each phase.
+    quiet : bool
+        Show nothing.
+    """
+
+    def __init__(self, title: str = "", quiet: bool = False) -> None:
+        self._console = Console(stderr=True)
+        self._bars = self._console.is_terminal and not quiet
+        self._lines = not self._bars and not quiet
+        self._title = title
+        self._phase: str | None = None
+        self._task: TaskID | None = None
+        self._started = time.monotonic()
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[unit]}", markup=False),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}", markup=False),
+            console=self._console,
+            disable=not self._bars,
+        )
+
+    def __enter__(self) -> ProgressDisplay:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._finish_phase()
+        self._progress.stop()
+
+    def retitle(self, title: str) -> None:
+        """Name what the next events belong to."""
+        self._finish_phase()
+        self._title = title
+
+    def show(self, event: ProgressEvent) -> None:
+        """Show one event."""
+        if event.phase != self._phase:
+            self._finish_phase()
+            self._phase, self._started = event.phase, time.monotonic()
+            label = f"{self._title}: {event.phase}" if self._title else event.phase
+            if self._bars:
+                self._task = self._progress.add_task(label, total=event.total, unit="", figures="")
+            elif self._lines:
+                self._console.print(f"{label} ...", markup=False, highlight=False)
+        if self._task is not None:
+            figures = "  ".join(f"{name} {format_figure(value)}" for name, value in event.metrics.items())
+            self._progress.update(
+                self._task, completed=event.step, total=event.total, unit=event.unit, figures=figures
+            )
+
+    def _finish_phase(self) -> None:
+        if self._task is not None:
+            self._progress.stop_task(self._task)
+            self._task = None
+        self._phase = None

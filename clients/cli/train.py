@@ -1,0 +1,134 @@
+"""`ktt train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.exit_codes import FAILED
+from cli.options import DATASETS, MODELS, json_option
+from cli.output import ProgressDisplay, format_figure, print_json, print_table
+from ktt_core.config import parse_assignments, read_hyperparameters
+
+if TYPE_CHECKING:
+    from trainer import RunEvent, RunResult
+
+__all__ = ["train_command"]
+
+_HYPERPARAMETERS = Path("hyperparameters.json")
+_SHOWN = ("hierarchical_f1", "leaf_accuracy", "leaf_macro_f1", "calibration_error")
+
+
+@click.command("train")
+@click.argument("datasets", type=DATASETS)
+@click.option(
+    "-m", "--models", type=MODELS, required=True, help="One model, or several: tfidf_hsgd,tfidf_lsgd."
+)
+@click.option(
+    "-r",
+    "--reference",
+    is_flag=True,
+    help="Also write the reference set that monitoring compares with, beside the checkpoint.",
+)
+@click.option(
+    "-e", "--epochs", type=click.IntRange(1, 100_000), help="Passes over the training rows, for every model."
+)
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set a hyperparameter (repeatable). `ktt models MODEL` lists them. Wins over the file.",
+)
+@click.option(
+    "--hyperparameters",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A JSON file of overrides, one object per model. [default: hyperparameters.json, if there is one]",
+)
+@click.option(
+    "-n", "--dry-run", is_flag=True, help="Train and print the metrics, but write nothing to the workspace."
+)
+@json_option
+@click.pass_obj
+def train_command(
+    workspace: Path,
+    datasets: tuple[str, ...],
+    models: tuple[str, ...],
+    reference: bool,
+    epochs: int | None,
+    assignments: tuple[str, ...],
+    hyperparameters: Path | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Train every model of MODELS on every dataset of DATASETS.
+
+    \b
+      ktt train shop -m tfidf_hsgd
+      ktt train shop,tickets -m tfidf_hsgd,tfidf_lsgd -r
+      ktt train shop -m tfidf_hsgd -e 20 --set alpha=1e-6 --dry-run
+
+    DATASETS and MODELS are comma-separated lists. All names and hyperparameters are checked before the first run
+    starts. Each run has its own process: when it is interrupted or fails, the workspace stays as it was and the
+    other runs go on; the exit code is then 1.
+    """
+    from trainer import Trainer, TrainRequest
+
+    if hyperparameters is None and _HYPERPARAMETERS.is_file():
+        hyperparameters = _HYPERPARAMETERS
+    request = TrainRequest(
+        datasets=datasets,
+        models=models,
+        overrides=parse_assignments(assignments),
+        hyperparameters=read_hyperparameters(hyperparameters) if hyperparameters else {},
+        epochs=epochs,
+        reference=reference,
+        dry_run=dry_run,
+    )
+    with ProgressDisplay(quiet=as_json) as display:
+        results = Trainer(workspace).train(request, lambda event: _show(event, display))
+    if as_json:
+        print_json([result.to_json() for result in results])
+    else:
+        _print_results(results, dry_run)
+    return FAILED if any(result.error for result in results) else 0
+
+
+def _show(event: RunEvent, display: ProgressDisplay) -> None:
+    run = event.run
+    if event.kind == "started":
+        count = f"[{run.index + 1}/{run.total}] " if run.total > 1 else ""
+        display.retitle(f"{count}{run.model} on {run.dataset}")
+    elif event.progress is not None:
+        display.show(event.progress)
+
+
+def _print_results(results: list[RunResult], dry_run: bool) -> None:
+    done = [result for result in results if result.error is None]
+    if done:
+        rows: list[Any] = []
+        for result in done:
+            split = "test" if "test" in result.metrics else "val"
+            figures = result.metrics.get(split, {})
+            rows.append(
+                (
+                    result.dataset,
+                    result.model,
+                    split if figures else "-",
+                    *(format_figure(figures[name]) if name in figures else "-" for name in _SHOWN),
+                    f"{result.seconds:.1f}",
+                )
+            )
+        print_table(["dataset", "model", "split", *(f"{name}>" for name in _SHOWN), "seconds>"], rows)
+        for result in done:
+            if result.checkpoint:
+                click.echo(f"wrote {result.checkpoint}")
+            if result.reference:
+                click.echo(f"wrote {result.reference}")
+        if dry_run:
+            click.echo("dry run: nothing was written")
+    for result in results:
+        if result.error is not None:
+            click.echo(f"Error: {result.model} on {result.dataset}: {result.error}", err=True)
