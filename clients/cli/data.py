@@ -127,10 +127,6 @@ def import_command(
     from ktt_core.datasets import ImportOptions
     from trainer import Trainer
 
-    if (classes is None) == (level_columns is None):
-        raise click.UsageError("say where the classes are: either --classes COL or --level-columns A,B,C")
-    if sep is not None and classes is None:
-        raise click.UsageError("--sep goes with --classes")
     columns = tuple(column.strip() for column in level_columns.split(",")) if level_columns else ()
     import_options = ImportOptions(text=text, classes=classes, sep=sep, level_columns=columns, **options)
     with ProgressDisplay(f"import {name}", quiet=as_json) as display:
