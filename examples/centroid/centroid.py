@@ -1,0 +1,143 @@
+"""Nearest centroid over hashed character trigrams, on numpy alone."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ktt_core.checkpoint import read_arrays, write_arrays
+from ktt_core.config import ModelConfig, build_config
+from ktt_core.decoding import leaf_log_proba
+from ktt_core.errors import CheckpointError, UnsupportedError
+from ktt_core.loader import SplitLoader
+from ktt_core.metrics import MetricsAccumulator
+from ktt_core.model import Loader, Metrics, Model
+from ktt_core.preprocessors import BasePreprocessor
+from ktt_core.progress import Progress, ProgressCallback, ignore_progress
+from ktt_core.reference import reference_table
+from ktt_core.taxonomy import Taxonomy
+
+
+class CentroidConfig(ModelConfig):
+    """Hyperparameters of `Centroid`."""
+
+    buckets: int = Field(4096, ge=16, le=2**20, description="Hash buckets that trigrams fall into.")
+    sharpness: float = Field(20.0, gt=0, description="Factor from cosine similarity to log-score.")
+
+
+class Centroid(Model):
+    """A text's score for a leaf is its cosine similarity to the mean of the leaf's training texts."""
+
+    config_class = CentroidConfig
+    config: CentroidConfig
+
+    def __init__(self, taxonomy: Taxonomy, config: ModelConfig) -> None:
+        super().__init__(taxonomy, config)
+        self.centroids = np.zeros((taxonomy.n_leaves, self.config.buckets), dtype=np.float32)
+
+    @classmethod
+    def from_checkpoint(cls, path: Path) -> Centroid:
+        """Rebuild the model from its file."""
+        metadata, arrays = read_arrays(path, cls.model_id)
+        taxonomy = Taxonomy.from_json(metadata["taxonomy"])
+        model = cls(taxonomy, build_config(cls.config_class, cls.model_id, metadata["config"]))
+        model.centroids = arrays["centroids"]
+        return model
+
+    @classmethod
+    def get_preprocessor(cls, config: ModelConfig) -> BasePreprocessor:
+        """Take texts as they are."""
+        return BasePreprocessor()
+
+    @classmethod
+    def get_dataloader_func(cls) -> Callable[..., Loader]:
+        """Read a split in blocks, in file order."""
+        return lambda split, preprocessor, config, shuffle=False: SplitLoader(split, preprocessor, 1024)
+
+    @classmethod
+    def get_metrics_func(cls) -> Callable[..., Metrics]:
+        """Measure leaf log-probabilities against the true paths."""
+
+        def measure(log_proba: NDArray[np.float32], codes: NDArray[np.int32], taxonomy: Taxonomy) -> Metrics:
+            accumulator = MetricsAccumulator(taxonomy)
+            accumulator.update(log_proba, codes)
+            return accumulator.compute()
+
+        return measure
+
+    def fit(
+        self,
+        train: Loader,
+        val: Loader,
+        path: Path | None = None,
+        best_path: Path | None = None,
+        resume_from: Path | None = None,
+        progress: ProgressCallback = ignore_progress,
+    ) -> Metrics:
+        """Average the training texts of each leaf."""
+        if resume_from is not None:
+            raise UnsupportedError("centroid trains in one pass; run it again instead of resuming")
+        done = 0
+        for batch in train:
+            np.add.at(self.centroids, batch.codes[:, -1], self._features(batch.inputs["text"]))
+            done += len(batch.codes)
+            progress(Progress("fit", done, train.n_rows, "rows"))
+        self.centroids /= np.maximum(np.linalg.norm(self.centroids, axis=1, keepdims=True), 1e-12)
+        if best_path or path:
+            self.save(best_path or path)  # type: ignore[arg-type]
+        return self.test(val)
+
+    def test(self, loader: Loader, progress: ProgressCallback = ignore_progress) -> Metrics:
+        """Measure a split block by block."""
+        accumulator = MetricsAccumulator(self.taxonomy)
+        for batch in loader:
+            scores = self.level_scores(batch.inputs)
+            accumulator.update(leaf_log_proba(scores, self.taxonomy), batch.codes)
+        return accumulator.compute()
+
+    def save(self, path: Path, optim: Mapping[str, Any] | None = None) -> None:
+        """Write the centroids, the config and the taxonomy."""
+        metadata = {
+            "model": self.model_id,
+            "config": self.config.model_dump(mode="json"),
+            "taxonomy": self.taxonomy.to_json(),
+        }
+        write_arrays(path, metadata, {"centroids": self.centroids})
+
+    def load(self, path: Path) -> None:
+        """Take over the centroids of a file."""
+        other = self.from_checkpoint(path)
+        if other.taxonomy != self.taxonomy or other.config != self.config:
+            raise CheckpointError(f"{path} was trained on another taxonomy or with other hyperparameters")
+        self.centroids = other.centroids
+
+    def level_scores(self, inputs: Mapping[str, Any]) -> Sequence[NDArray[np.float32]]:
+        """Score the leaves."""
+        similarity = self._features(inputs["text"]) @ self.centroids.T
+        return [np.float32(self.config.sharpness) * similarity]
+
+    def gen_reference_set(self, loader: Loader) -> pa.Table:
+        """Collect what monitoring compares with: here the text's length is the only feature."""
+        lengths, codes, scores = [], [], []
+        for batch in loader:
+            lengths.append(np.array([[len(text)] for text in batch.inputs["text"]], dtype=np.float32))
+            codes.append(batch.codes)
+            scores.append(np.exp(leaf_log_proba(self.level_scores(batch.inputs), self.taxonomy)))
+        return reference_table(
+            self.taxonomy, np.concatenate(codes), np.concatenate(lengths), np.concatenate(scores)
+        )
+
+    def _features(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        features = np.zeros((len(texts), self.config.buckets), dtype=np.float32)
+        for row, text in enumerate(texts):
+            padded = f"  {text.lower()} ".encode()
+            hashes = [zlib.crc32(padded[i : i + 3]) for i in range(len(padded) - 2)]
+            np.add.at(features[row], np.array(hashes, dtype=np.int64) % self.config.buckets, 1.0)
+        return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
