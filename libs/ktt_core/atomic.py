@@ -1,30 +1,47 @@
-"""Writes that happen whole or not at all: temporary name, fsync, rename, fsync of the folder."""
+"""Writes that happen whole or not at all: temporary name, fsync, rename, fsync of the folder.
+
+A writer holds a lock on its temporary file or folder, which the system releases however the writer
+ends. So what a killed writer left is told from what a living one is still writing, even between
+containers that share a volume.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
+import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["atomic_directory", "atomic_file", "fsync_directory", "sweep_leftovers"]
+from ktt_core.errors import ConflictError
+
+__all__ = [
+    "TEMPORARY_PREFIX",
+    "atomic_directory",
+    "atomic_file",
+    "fsync_directory",
+    "sweep_leftovers",
+]
 
 #: Every unfinished file or folder begins with this; readers skip it, `sweep_leftovers` removes it.
 TEMPORARY_PREFIX = ".tmp-"
 
+# From <linux/fs.h> and <fcntl.h>: renameat2's flag to swap two names, and "relative to the working
+# directory".
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
+
 
 def fsync_directory(path: Path) -> None:
     """Make renames inside `path` durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    _fsync(path)
 
 
-def _fsync_file(path: Path) -> None:
+def _fsync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -41,45 +58,84 @@ def atomic_file(path: Path) -> Iterator[Path]:
     path : Path
         The final file. Its folder is made if missing.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=_prefix(), suffix=path.suffix, dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        _fsync_file(temporary)
-        temporary.replace(path)
-        fsync_directory(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with _folder_for(path.parent), _locked(lambda: _make_file(path)) as temporary:
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            _fsync(temporary)
+            temporary.replace(path)
+            fsync_directory(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 @contextlib.contextmanager
-def atomic_directory(path: Path) -> Iterator[Path]:
+def atomic_directory(path: Path, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it becomes `path`, on error it is removed.
 
     Parameters
     ----------
     path : Path
-        The final folder; it must not exist yet (the rename of two writers: one wins whole, the other gets an
-        ``OSError``).
+        The final folder.
+    replace : bool
+        Whether a folder of that name may exist; it is then swapped for the new one and removed.
+
+    Raises
+    ------
+    ConflictError
+        If `path` exists and `replace` is false. Of two writers at once, one wins whole and the
+        other gets this.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=_prefix(), dir=path.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        for folder, _, files in os.walk(temporary):
-            for file in files:
-                _fsync_file(Path(folder, file))
-            fsync_directory(Path(folder))
-        temporary.rename(path)
-        fsync_directory(path.parent)
-    except BaseException:
+    with _folder_for(path.parent), _locked(lambda: _make_folder(path)) as temporary:
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            for folder, _, files in os.walk(temporary):
+                for file in files:
+                    _fsync(Path(folder, file))
+                fsync_directory(Path(folder))
+            _publish(temporary, path, replace)
+            fsync_directory(path.parent)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        # After a swap the old folder stands under the temporary name.
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _publish(temporary: Path, path: Path, replace: bool) -> None:
+    if replace and path.is_dir() and not path.is_symlink():
+        _swap(temporary, path)
+        return
+    if os.path.lexists(path):
+        # A rename would replace an empty folder, or fail with words that help nobody.
+        raise ConflictError(f"{path} exists already")
+    try:
+        temporary.rename(path)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise ConflictError(
+                f"{path} exists already: another process has just made it"
+            ) from error
         raise
+
+
+def _swap(new: Path, old: Path) -> None:
+    """Exchange two folders in one step where the system can, else in two with a moment of neither
+    between."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is not None:
+        names = os.fsencode(new), os.fsencode(old)
+        if renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise OSError(code, os.strerror(code), str(old))
+    aside = new.with_name(f"{new.name}-old")
+    old.rename(aside)
+    new.rename(old)
+    aside.rename(new)
 
 
 def sweep_leftovers(folder: Path) -> list[Path]:
@@ -90,17 +146,78 @@ def sweep_leftovers(folder: Path) -> list[Path]:
     list of Path
         What was removed.
     """
-    removed = []
-    for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        pid = leftover.name.removeprefix(TEMPORARY_PREFIX).split("-", 1)[0]
-        if pid.isdigit() and _is_alive(int(pid)):
-            continue
+    return [leftover for leftover in folder.glob(f"{TEMPORARY_PREFIX}*") if _sweep(leftover)]
+
+
+def _sweep(leftover: Path) -> bool:
+    try:
+        descriptor = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        # Gone by now, or nothing a writer of this module makes.
+        return False
+    try:
+        if not _try_lock(descriptor):
+            return False
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
             leftover.unlink(missing_ok=True)
-        removed.append(leftover)
-    return removed
+    finally:
+        os.close(descriptor)
+    return not os.path.lexists(leftover)
+
+
+@contextlib.contextmanager
+def _folder_for(folder: Path) -> Iterator[None]:
+    """Make `folder`; if the writing in it fails, remove what was made and is still empty."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for made in missing:
+            with contextlib.suppress(OSError):
+                made.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _locked(make: Callable[[], Path]) -> Iterator[Path]:
+    """Make a temporary file or folder and hold a lock on it."""
+    while True:
+        temporary = make()
+        descriptor = os.open(temporary, os.O_RDONLY)
+        try:
+            # A file system without locks is no reason to stop: nothing is ever swept there.
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # A sweeper may have come between the making and the lock; then there is nothing to
+            # write to.
+            if temporary.exists():
+                yield temporary
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Take the lock; False if another holds it, or the file system knows no locks (then nothing is
+    swept)."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _make_file(path: Path) -> Path:
+    descriptor, name = tempfile.mkstemp(prefix=_prefix(), suffix=path.suffix, dir=path.parent)
+    os.close(descriptor)
+    return Path(name)
+
+
+def _make_folder(path: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=_prefix(), dir=path.parent))
 
 
 def _prefix() -> str:
@@ -112,13 +229,3 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

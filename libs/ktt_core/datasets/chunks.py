@@ -1,0 +1,188 @@
+"""What every source yields: chunks of rows, reduced to the wanted columns, in two column types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ktt_core.datasets.options import ImportOptions
+from ktt_core.errors import DataError
+
+__all__ = ["BROKEN_ROW", "CHUNK_ROWS", "Chunk", "Source", "Wanted", "missing_columns", "normalise"]
+
+#: Rows of a chunk, at most. Large enough for vectorised work, small enough to stay out of the
+#: memory bound.
+CHUNK_ROWS = 16_384
+
+BROKEN_ROW = "broken row"
+
+#: Plain text is kept as bytes until it is known to be valid UTF-8: a file may say string and hold
+#: anything.
+TEXT = pa.binary()
+LIST = pa.list_(TEXT)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The columns an import reads: those of plain text, and those that hold lists of text."""
+
+    texts: tuple[str, ...]
+    lists: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: ImportOptions) -> Wanted:
+        """Derive them from the import's options."""
+        texts, lists = [options.text, *options.level_columns], []
+        if options.classes:
+            (texts if options.sep is not None else lists).append(options.classes)
+        if options.split_column:
+            texts.append(options.split_column)
+        return cls(tuple(texts), tuple(lists))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All columns."""
+        return self.texts + self.lists
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a source.
+
+    Attributes
+    ----------
+    columns : mapping of str to pyarrow array
+        Every wanted column: binary (text columns) or list of binary (list columns).
+    rows : ndarray of int64, shape (n,)
+        The rows' numbers in the source, from 1, headers not counted.
+    broken : sequence of (int, str)
+        Rows that could not be read at all, with their reason; they are in no column.
+    done : int
+        How far the source has been read, in its unit.
+    """
+
+    columns: dict[str, pa.Array]
+    rows: NDArray[np.int64]
+    broken: Sequence[tuple[int, str]] = ()
+    done: int = 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened source.
+
+    Attributes
+    ----------
+    chunks : iterator of Chunk
+        In row order; can be walked once.
+    total : int
+        What `Chunk.done` grows to.
+    unit : str
+        "rows" or "bytes".
+    """
+
+    chunks: Iterator[Chunk]
+    total: int
+    unit: str
+    columns: Sequence[str] = field(default_factory=tuple)
+
+
+def missing_columns(wanted: Wanted, there: Sequence[str], where: str) -> None:
+    """Check that every wanted column exists, once.
+
+    Raises
+    ------
+    DataError
+        Listing the columns there are.
+    """
+    for name in wanted.names:
+        if name not in there:
+            shown = ", ".join(repr(column) for column in there[:30]) or "none"
+            more = f" and {len(there) - 30} more" if len(there) > 30 else ""
+            raise DataError(f"{where} has no column {name!r}; it has: {shown}{more}")
+        if list(there).count(name) > 1:
+            raise DataError(f"{where} has two columns {name!r}; rename one of them")
+
+
+def normalise(wanted: Wanted, batch: pa.RecordBatch, where: str) -> dict[str, pa.Array]:
+    """Bring a batch's columns to the two types of a `Chunk`.
+
+    Raises
+    ------
+    DataError
+        If a column holds something that is not text.
+    """
+    columns = {name: _text(batch.column(name), name, where) for name in wanted.texts}
+    columns.update({name: _lists(batch.column(name), name, where) for name in wanted.lists})
+    return columns
+
+
+def _text(column: pa.Array, name: str, where: str) -> pa.Array:
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _text(column.cast(kind.value_type), name, where)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        raise DataError(
+            f"the column {name!r} of {where} holds lists: leave --sep out, or name a text column"
+        )
+    if pa.types.is_integer(kind):
+        column = column.cast(pa.string())
+    elif pa.types.is_null(kind):
+        return pa.nulls(len(column), TEXT)
+    elif not _is_texty(kind):
+        raise DataError(f"the column {name!r} of {where} holds {kind}, not text")
+    return _checked(column.cast(TEXT))
+
+
+def _lists(column: pa.Array, name: str, where: str) -> pa.Array:
+    kind = column.type
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column), LIST)
+    if _is_texty(kind) or pa.types.is_dictionary(kind):
+        raise DataError(
+            f"the column {name!r} of {where} holds plain text, not lists: say what separates the levels "
+            f"(--sep ' > '), or, if it is a single level, use --level-columns {name}"
+        )
+    is_list = (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+    if not is_list or not (_is_texty(kind.value_type) or _is_plain(kind.value_type)):
+        raise DataError(f"the column {name!r} of {where} holds {kind}, not lists of text")
+    if pa.types.is_dictionary(kind.value_type):
+        column = column.cast(pa.list_(kind.value_type.value_type))
+    if pa.types.is_integer(kind.value_type):
+        column = column.cast(pa.list_(pa.string()))
+    return _checked(column.cast(LIST))
+
+
+def _is_texty(kind: pa.DataType) -> bool:
+    types = pa.types
+    return (
+        types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_string_view(kind)
+        or types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_binary_view(kind)
+    )
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_null(kind) or pa.types.is_dictionary(kind)
+
+
+def _checked(column: pa.Array) -> pa.Array:
+    # A file from elsewhere may hold offsets that point outside its buffers; bytes are not judged
+    # here.
+    column.validate(full=True)
+    return column
+
+
+def only(column: pa.Array, keep: NDArray[np.bool_]) -> pa.Array:
+    """Return the rows where `keep` is true."""
+    return column if keep.all() else pc.filter(column, pa.array(keep))

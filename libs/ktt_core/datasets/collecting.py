@@ -1,0 +1,153 @@
+"""The first pass of an import: every row judged; of a usable one, the text set aside and a few
+bytes kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ktt_core.datasets.chunks import Chunk, Source, only
+from ktt_core.datasets.labels import INVALID_UTF8, REASONS, LabelEncoder
+from ktt_core.datasets.options import ImportOptions
+from ktt_core.datasets.report import BadRows
+from ktt_core.datasets.staging import StagedTexts
+from ktt_core.datasets.texts import fingerprints, squash_all, valid_utf8
+from ktt_core.errors import DataError
+from ktt_core.progress import Progress, ProgressCallback
+from ktt_core.taxonomy import Path
+
+__all__ = ["EMPTY_TEXT", "UNKNOWN_SPLIT", "Collected", "collect"]
+
+EMPTY_TEXT = "empty text"
+UNKNOWN_SPLIT = "unknown split"
+
+#: What a split column may say, in any letter case.
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), 0),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), 1),
+    **dict.fromkeys(("test", "testing"), 2),
+}
+
+
+@dataclass
+class Collected:
+    """What the first pass knows.
+
+    Attributes
+    ----------
+    paths : list of tuple of str
+        The distinct paths.
+    leaves : ndarray of int32, shape (n,)
+        Of each usable row, its path's position in `paths`.
+    splits : ndarray of int8, shape (n,), or None
+        0, 1, 2 for train, val, test; None without a split column.
+    hashes : ndarray of int64, shape (n,), or None
+        Of the texts; None when repeats are kept.
+    bad : BadRows
+    rows_read : int
+        Usable and bad.
+    """
+
+    paths: list[Path]
+    leaves: NDArray[np.int32]
+    splits: NDArray[np.int8] | None
+    hashes: NDArray[np.int64] | None
+    bad: BadRows
+    rows_read: int
+
+
+def collect(
+    source: Source,
+    options: ImportOptions,
+    staged: StagedTexts,
+    name: str,
+    progress: ProgressCallback,
+) -> Collected:
+    """Read the whole source.
+
+    Raises
+    ------
+    DataError
+        If the source breaks off, has no row, or has bad rows and `options.on_error` is "stop".
+    """
+    encoder = LabelEncoder(options)
+    bad = BadRows()
+    leaves: list[NDArray[np.int32]] = [np.empty(0, np.int32)]
+    splits: list[NDArray[np.int8]] = [np.empty(0, np.int8)]
+    hashes: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    rows_read = 0
+    for chunk in source.chunks:
+        rows_read += len(chunk.rows) + len(chunk.broken)
+        for row, reason in chunk.broken:
+            bad.add(reason, [row])
+        texts, chunk_leaves, chunk_splits = _usable(chunk, options, encoder, bad)
+        if bad.total and options.on_error == "stop":
+            # Read on for a full account of what is bad; nothing will be written.
+            staged.drop()
+        else:
+            staged.append(texts)
+            leaves.append(chunk_leaves)
+            splits.append(chunk_splits)
+            if options.dedupe:
+                hashes.append(fingerprints(texts))
+        progress(Progress("import", chunk.done, source.total, source.unit))
+    if bad.total and options.on_error == "stop":
+        raise DataError(
+            f"{bad.total:,} of {rows_read:,} rows of {name} cannot be used:\n{bad.describe()}\n"
+            "Nothing was imported. Mend them, or leave them out with --on-error skip"
+        )
+    if not rows_read:
+        raise DataError(f"{name} has no rows")
+    return Collected(
+        paths=encoder.paths,
+        leaves=np.concatenate(leaves),
+        splits=np.concatenate(splits) if options.split_column else None,
+        hashes=np.concatenate(hashes) if options.dedupe else None,
+        bad=bad,
+        rows_read=rows_read,
+    )
+
+
+def _usable(
+    chunk: Chunk, options: ImportOptions, encoder: LabelEncoder, bad: BadRows
+) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.int8]]:
+    """Return the usable rows' texts, leaves and splits, and count the others, each under its first
+    reason."""
+    rows = chunk.rows
+    raw = chunk.columns[options.text]
+    usable = valid_utf8(raw)
+    bad.add(INVALID_UTF8, rows[~usable])
+    texts = squash_all(only(raw, usable).cast(pa.string()))
+    filled = usable.copy()
+    filled[usable] = pc.greater(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
+    bad.add(EMPTY_TEXT, rows[usable & ~filled])
+    texts = only(texts, filled[usable])
+    usable = filled
+
+    leaves = encoder.encode(chunk.columns)
+    for code, reason in REASONS.items():
+        bad.add(reason, rows[usable & (leaves == code)])
+    good = usable & (leaves >= 0)
+    splits = np.zeros(len(rows), dtype=np.int8)
+    if options.split_column:
+        splits = _splits(chunk.columns[options.split_column])
+        bad.add(UNKNOWN_SPLIT, rows[good & (splits < 0)])
+        good &= splits >= 0
+    return (
+        only(texts, good[usable]),
+        leaves[good],
+        splits[good] if options.split_column else splits[:0],
+    )
+
+
+def _splits(column: pa.Array) -> NDArray[np.int8]:
+    encoded = pc.fill_null(column, b"").dictionary_encode()
+    names = [
+        name.decode("utf-8", "replace").strip().lower() for name in encoded.dictionary.to_pylist()
+    ]
+    codes = np.array([SPLIT_NAMES.get(name, -1) for name in names], dtype=np.int8)
+    return codes[np.asarray(encoded.indices)]

@@ -1,0 +1,251 @@
+"""Reading a dataset: the taxonomy, and each split as a stream of texts and codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ktt_core.datasets.hierarchy import FILE_NAME, SPLITS, Hierarchy, read_hierarchy
+from ktt_core.errors import DataError, NotFoundError
+from ktt_core.taxonomy import Taxonomy
+
+__all__ = ["SCHEMA", "Dataset", "Split"]
+
+IntArray = NDArray[np.int32]
+
+#: Of the three Parquet files; `codes` has one level-local index per level.
+SCHEMA = pa.schema([("text", pa.string()), ("codes", pa.list_(pa.int32()))])
+
+#: Rows and codes as models take them.
+Rows = tuple[list[str], IntArray]
+
+
+class Split:
+    """One split, streamed from its Parquet file.
+
+    Parameters
+    ----------
+    path : Path
+        The Parquet file.
+    n_rows : int
+        Rows that ``hierarchy.json`` promises.
+    taxonomy : Taxonomy
+        What the codes refer to.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, unreadable or holds something else.
+    """
+
+    def __init__(self, path: Path, n_rows: int, taxonomy: Taxonomy) -> None:
+        self.path = path
+        self.n_rows = n_rows
+        self.taxonomy = taxonomy
+        with self._open() as file:
+            if file.schema_arrow.names != SCHEMA.names or not _same_types(file.schema_arrow):
+                raise _damaged(
+                    path, f"its columns are {file.schema_arrow.to_string(truncate_metadata=True)!r}"
+                )
+            if file.metadata.num_rows != n_rows:
+                raise _damaged(
+                    path, f"it has {file.metadata.num_rows:,} rows instead of {n_rows:,}"
+                )
+            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+        #: Rows and uncompressed bytes of each row group, for loaders that read in another order.
+        self.group_rows: IntArray = np.array([group.num_rows for group in groups], dtype=np.int32)
+        self.group_bytes: NDArray[np.int64] = np.array(
+            [group.total_byte_size for group in groups], dtype=np.int64
+        )
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    def _open(self) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(self.path, page_checksum_verification=True)
+        except FileNotFoundError:
+            raise _damaged(self.path, "the file is missing") from None
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(self.path, _first_line(error)) from error
+
+    def iter_batches(self, batch_rows: int) -> Iterator[Rows]:
+        """Yield ``(texts, codes)`` in file order; codes are int32, shape (rows, depth).
+
+        Every batch has `batch_rows` rows but the last, which has what is left. Memory is one batch
+        and one page of the file.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged.
+        """
+        with self._open() as file:
+            try:
+                for batch in file.iter_batches(batch_rows, use_threads=False):
+                    yield self._rows(batch)
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(self.path, _first_line(error)) from error
+
+    def read_groups(self, groups: Sequence[int]) -> Rows:
+        """Return the rows of the given row groups, in that order.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged.
+        """
+        with self._open() as file:
+            try:
+                table = file.read_row_groups(list(groups), use_threads=False).combine_chunks()
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(self.path, _first_line(error)) from error
+        return self._rows(table)
+
+    def texts(self) -> list[str]:
+        """Return all texts. Needs memory for all of them."""
+        return [text for texts, _ in self.iter_batches(65_536) for text in texts]
+
+    def codes(self) -> IntArray:
+        """Return all codes, int32, shape (n_rows, depth). Reads only that column."""
+        parts = [np.empty((0, self.taxonomy.depth), dtype=np.int32)]
+        with self._open() as file:
+            try:
+                for batch in file.iter_batches(65_536, columns=["codes"], use_threads=False):
+                    parts.append(self._codes(batch.column(0)))
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(self.path, _first_line(error)) from error
+        return np.concatenate(parts)
+
+    def _rows(self, batch: pa.RecordBatch | pa.Table) -> Rows:
+        text = batch.column(0)
+        if text.null_count:
+            raise _damaged(self.path, "a text is null")
+        try:
+            texts = text.to_pylist()
+        except UnicodeDecodeError as error:
+            raise _damaged(self.path, f"a text is not UTF-8 ({error.reason})") from None
+        return texts, self._codes(batch.column(1))
+
+    def _codes(self, column: pa.ListArray | pa.ChunkedArray) -> IntArray:
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        n_rows, depth = len(column), self.taxonomy.depth
+        flat = column.flatten()
+        lengths = np.diff(np.asarray(column.offsets))
+        if column.null_count or flat.null_count or not np.all(lengths == depth):
+            raise _damaged(self.path, f"a row's codes are not {depth} numbers")
+        codes = np.asarray(flat, dtype=np.int32).reshape(n_rows, depth)
+        leaves = codes[:, -1]
+        if n_rows and (leaves.min() < 0 or leaves.max() >= self.taxonomy.n_leaves):
+            raise _damaged(self.path, "a code is outside the taxonomy")
+        if not np.array_equal(self.taxonomy.leaf_codes[leaves], codes):
+            raise _damaged(self.path, "a row's codes are not a path of the taxonomy")
+        return codes
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset on disk, opened and checked.
+
+    Attributes
+    ----------
+    folder : Path
+        Its name is the dataset's name.
+    hierarchy : Hierarchy
+        What ``hierarchy.json`` says.
+    """
+
+    folder: Path
+    hierarchy: Hierarchy
+
+    @classmethod
+    def open(cls, folder: Path) -> Dataset:
+        """Open a dataset, and check its files' footers against ``hierarchy.json``.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such folder.
+        DataError
+            If a file is missing, damaged or does not fit the others.
+        """
+        if not folder.is_dir():
+            raise NotFoundError(f"there is no dataset in {folder}")
+        dataset = cls(folder, read_hierarchy(folder / FILE_NAME))
+        for name in SPLITS:
+            dataset.split(name)
+        return dataset
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The classes of all splits."""
+        return self.hierarchy.taxonomy
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Rows of "train", "val" and "test"."""
+        return self.hierarchy.sizes
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The import's options, as `ImportOptions.to_json` gave them."""
+        return self.hierarchy.options
+
+    @property
+    def fingerprint(self) -> str:
+        """The source's digest, "sha256:..."."""
+        return self.hierarchy.fingerprint
+
+    def split(self, name: str) -> Split:
+        """Return "train", "val" or "test".
+
+        Raises
+        ------
+        NotFoundError
+            If it is none of these.
+        DataError
+            If its file is damaged.
+        """
+        if name not in SPLITS:
+            raise NotFoundError(f"there is no split {name!r}; there are: {', '.join(SPLITS)}")
+        return self._splits[name]
+
+    @cached_property
+    def _splits(self) -> dict[str, Split]:
+        return {
+            name: Split(self.folder / f"{name}.parquet", self.sizes[name], self.taxonomy)
+            for name in SPLITS
+        }
+
+
+def _same_types(schema: pa.Schema) -> bool:
+    codes = schema.field("codes").type
+    return (
+        schema.field("text").type == pa.string()
+        and pa.types.is_list(codes)
+        and codes.value_type == pa.int32()
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+def _damaged(path: Path, problem: str) -> DataError:
+    return DataError(
+        f"the dataset in {path.parent} is damaged: {path.name}: {problem}; import it again"
+    )

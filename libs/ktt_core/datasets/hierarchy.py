@@ -1,0 +1,138 @@
+"""``hierarchy.json``: a dataset's taxonomy and everything cheap that is known about its rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ktt_core.errors import DataError
+from ktt_core.taxonomy import Taxonomy
+
+__all__ = [
+    "FILE_NAME",
+    "FORMAT_VERSION",
+    "SPLITS",
+    "Hierarchy",
+    "read_hierarchy",
+    "write_hierarchy",
+]
+
+FILE_NAME = "hierarchy.json"
+FORMAT_VERSION = 1
+
+#: In the order of the codes that an import keeps per row.
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """The contents of ``hierarchy.json``.
+
+    Attributes
+    ----------
+    taxonomy : Taxonomy
+    fingerprint : str
+        "sha256:" and the hex digest of the source's bytes.
+    source : mapping
+        "file" (its name without folders) and "bytes".
+    options : mapping
+        `ImportOptions.to_json` of the import.
+    sizes : mapping of str to int
+        Rows per split.
+    report : mapping
+        `ImportReport.to_json`: what was read, dropped and warned about.
+    text : mapping of str to mapping
+        Per split "mean_characters" and "max_characters".
+    created : str
+        UTC, ISO 8601.
+    versions : mapping of str to str
+        Of the packages that wrote the files.
+    """
+
+    taxonomy: Taxonomy
+    fingerprint: str
+    source: Mapping[str, Any]
+    options: Mapping[str, Any]
+    sizes: Mapping[str, int]
+    report: Mapping[str, Any] = field(default_factory=dict)
+    text: Mapping[str, Any] = field(default_factory=dict)
+    created: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_hierarchy(path: Path, hierarchy: Hierarchy) -> None:
+    """Write the file; its size is linear in the number of classes."""
+    value = {
+        "format": FORMAT_VERSION,
+        "created": hierarchy.created,
+        "source": dict(hierarchy.source),
+        "fingerprint": hierarchy.fingerprint,
+        "options": dict(hierarchy.options),
+        "sizes": dict(hierarchy.sizes),
+        "text": dict(hierarchy.text),
+        "report": dict(hierarchy.report),
+        "versions": dict(hierarchy.versions),
+        "taxonomy": hierarchy.taxonomy.to_json(),
+    }
+    with path.open("w", encoding="utf-8") as file:
+        json.dump(value, file, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        file.write("\n")
+
+
+def read_hierarchy(path: Path) -> Hierarchy:
+    """Read and check the file.
+
+    Raises
+    ------
+    DataError
+        If it is missing, unreadable, of another format version or inconsistent.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise _damaged(path, "the file is missing") from None
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise _damaged(path, "not a JSON object")
+    if value.get("format") != FORMAT_VERSION:
+        raise DataError(
+            f"{path} has the format version {value.get('format')!r}, this program reads {FORMAT_VERSION}: "
+            "import the dataset again"
+        )
+    for key, kind in _KEYS.items():
+        if not isinstance(value.get(key), kind):
+            raise _damaged(path, f"{key!r} is missing or not a {kind.__name__}")
+    sizes = value["sizes"]
+    if set(sizes) != set(SPLITS) or not all(type(n) is int and n >= 0 for n in sizes.values()):
+        raise _damaged(path, "'sizes' must hold the rows of train, val and test")
+    try:
+        taxonomy = Taxonomy.from_json(value["taxonomy"])
+    except DataError as error:
+        raise _damaged(path, str(error)) from None
+    known = {key: value[key] for key in _KEYS if key != "taxonomy"}
+    return Hierarchy(taxonomy=taxonomy, **known)
+
+
+_KEYS: dict[str, type] = {
+    "taxonomy": dict,
+    "fingerprint": str,
+    "source": dict,
+    "options": dict,
+    "sizes": dict,
+    "report": dict,
+    "text": dict,
+    "created": str,
+    "versions": dict,
+}
+
+
+def _damaged(path: Path, problem: str) -> DataError:
+    return DataError(
+        f"the dataset in {path.parent} is damaged: {path.name}: {problem}; import it again"
+    )

@@ -1,0 +1,133 @@
+"""From label columns to leaves: every distinct path gets a number when it is first seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from ktt_core.datasets.options import ImportOptions
+from ktt_core.errors import DataError
+from ktt_core.taxonomy import MAX_NAME_LENGTH, Path, check_class_name
+
+__all__ = [
+    "CONTROL_CHARACTER",
+    "INVALID_UTF8",
+    "MAX_LEAVES",
+    "MISSING_LEVEL",
+    "NAME_TOO_LONG",
+    "LabelEncoder",
+]
+
+MISSING_LEVEL = "missing level"
+NAME_TOO_LONG = f"class name longer than {MAX_NAME_LENGTH} characters"
+CONTROL_CHARACTER = "control character in a class name"
+INVALID_UTF8 = "invalid UTF-8"
+
+#: The negative numbers that stand for an unusable label.
+REASONS = {-1: MISSING_LEVEL, -2: NAME_TOO_LONG, -3: CONTROL_CHARACTER, -4: INVALID_UTF8}
+
+#: More distinct paths than this are texts in the wrong column, not classes.
+MAX_LEAVES = 1_000_000
+
+# Joins levels inside this module. It is a control character, so no valid class name holds it.
+_UNIT = b"\x1f"
+_RECORD = b"\x1e"
+
+# Labels remembered between chunks. Bounded, because spellings of a path (and bad labels) can
+# outnumber the paths.
+_REMEMBERED = 200_000
+
+
+class LabelEncoder:
+    """Numbers paths in the order of their first row.
+
+    Parameters
+    ----------
+    options : ImportOptions
+
+    Attributes
+    ----------
+    paths : list of tuple of str
+        The distinct paths; their positions are the numbers that `encode` returns.
+    """
+
+    def __init__(self, options: ImportOptions) -> None:
+        self._options = options
+        self._depth = None if options.depth == "max" else int(options.depth)
+        self._separator = _UNIT if options.sep is None else options.sep.encode("utf-8")
+        self._numbers: dict[Path, int] = {}
+        self._known: dict[bytes, int] = {}
+        self.paths: list[Path] = []
+
+    def encode(self, columns: dict[str, pa.Array]) -> NDArray[np.int32]:
+        """Return each row's path number, or a negative key of `REASONS`; int32, shape (rows,).
+
+        Raises
+        ------
+        DataError
+            If there are more than `MAX_LEAVES` paths.
+        """
+        joined = pc.fill_null(self._joined(columns), b"").dictionary_encode()
+        numbers = np.array(
+            [self._number(label) for label in joined.dictionary.to_pylist()], dtype=np.int32
+        )
+        if len(self._known) > _REMEMBERED:
+            self._known.clear()
+        return numbers[np.asarray(joined.indices)]
+
+    def _joined(self, columns: dict[str, pa.Array]) -> pa.Array:
+        if self._options.classes and self._options.sep is not None:
+            return columns[self._options.classes]
+        if self._options.classes:
+            lists = columns[self._options.classes]
+            values = pc.fill_null(_without_unit(lists.values), b"")
+            lists = pa.ListArray.from_arrays(lists.offsets, values, mask=_null_mask(lists))
+            return pc.binary_join(lists, _UNIT)
+        levels = [
+            pc.fill_null(_without_unit(columns[name]), b"") for name in self._options.level_columns
+        ]
+        return pc.binary_join_element_wise(*levels, _UNIT)
+
+    def _number(self, label: bytes) -> int:
+        number = self._known.get(label)
+        if number is None:
+            number = self._known[label] = self._number_path(label)
+        return number
+
+    def _number_path(self, label: bytes) -> int:
+        try:
+            names = [name.decode("utf-8").strip() for name in label.split(self._separator)]
+        except UnicodeDecodeError:
+            return -4
+        names = names[: self._depth]
+        while names and not names[-1]:
+            names.pop()
+        if not names or "" in names:
+            return -1
+        if max(map(len, names)) > MAX_NAME_LENGTH:
+            return -2
+        if any(check_class_name(name) for name in names):
+            return -3
+        path = tuple(names)
+        number = self._numbers.setdefault(path, len(self.paths))
+        if number == len(self.paths):
+            if number == MAX_LEAVES:
+                raise DataError(
+                    f"there are more than {MAX_LEAVES:,} different class paths: do the label columns hold classes?"
+                )
+            self.paths.append(path)
+        return number
+
+
+def _without_unit(column: pa.Array) -> pa.Array:
+    # A name with the joining character would fall apart into two; another control character is as
+    # invalid.
+    if pc.any(pc.match_substring(column, _UNIT)).as_py():
+        return pc.replace_substring(column, _UNIT, _RECORD)
+    return column
+
+
+def _null_mask(lists: pa.ListArray) -> pa.Array | None:
+    return lists.is_null() if lists.null_count else None

@@ -1,0 +1,101 @@
+"""What an import did: rows read, written and dropped, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["BadRows", "ImportReport"]
+
+#: Row numbers kept per reason.
+SHOWN_ROWS = 10
+
+
+@dataclass
+class BadRows:
+    """Counts of unusable rows by reason, with the first row numbers of each."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    first_rows: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, reason: str, rows: Iterable[int]) -> None:
+        """Count rows (their numbers in the source, from 1)."""
+        rows = [int(row) for row in rows]
+        if rows:
+            self.counts[reason] = self.counts.get(reason, 0) + len(rows)
+            self.first_rows.setdefault(reason, [])
+            known = self.first_rows[reason]
+            known.extend(rows[: max(0, SHOWN_ROWS - len(known))])
+
+    @property
+    def total(self) -> int:
+        """Rows of all reasons."""
+        return sum(self.counts.values())
+
+    def describe(self) -> str:
+        """Return one line per reason."""
+        lines = []
+        for reason, count in sorted(self.counts.items(), key=lambda item: -item[1]):
+            rows = self.first_rows[reason]
+            shown = ", ".join(map(str, rows)) + (", ..." if count > len(rows) else "")
+            lines.append(f"  {reason}: {count:,} row{'s' * (count != 1)} (row {shown})")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return ``{reason: {"count": n, "rows": [first row numbers]}}``."""
+        return {
+            reason: {"count": count, "rows": self.first_rows[reason]}
+            for reason, count in self.counts.items()
+        }
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """The outcome of an import.
+
+    Attributes
+    ----------
+    rows_read : int
+        Data rows of the source.
+    rows_written : mapping of str to int
+        Per split.
+    bad_rows : mapping of str to mapping
+        `BadRows.to_json`: rows dropped because they cannot be used.
+    duplicates : int
+        Rows dropped because an earlier row has the same text and path.
+    conflicting : int
+        Rows dropped because their text stands under two different paths.
+    rare_rows, rare_leaves : int
+        Rows and leaves dropped by `min_rows_per_leaf`.
+    classes_per_level : list of int
+        Hidden classes left out.
+    leaves : int
+    rows_per_leaf : mapping of str to float
+        "min", "median" and "max" over the leaves, all splits together.
+    warnings : list of str
+        What is allowed but should be known.
+    seconds : float
+    """
+
+    rows_read: int
+    rows_written: Mapping[str, int]
+    bad_rows: Mapping[str, Any]
+    duplicates: int
+    conflicting: int
+    rare_rows: int
+    rare_leaves: int
+    classes_per_level: list[int]
+    leaves: int
+    rows_per_leaf: Mapping[str, float]
+    warnings: list[str]
+    seconds: float
+
+    @property
+    def rows_dropped(self) -> int:
+        """Rows read but not written."""
+        return self.rows_read - sum(self.rows_written.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON value."""
+        return {**asdict(self), "rows_dropped": self.rows_dropped}

@@ -1,0 +1,48 @@
+"""Opening a source by its file name's ending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ktt_core.datasets.chunks import Source, Wanted
+from ktt_core.datasets.columnar import open_arrow, open_parquet
+from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
+
+__all__ = ["SUFFIXES", "open_source"]
+
+_OPENERS: dict[str, Callable[[Path, Wanted], Source]] = {
+    ".parquet": open_parquet,
+    ".feather": open_arrow,
+    ".arrow": open_arrow,
+}
+
+#: The endings that can be imported.
+SUFFIXES = tuple(_OPENERS)
+
+
+def open_source(path: Path, wanted: Wanted) -> Source:
+    """Open a file of labelled texts.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    InvalidArgumentError
+        If its ending is not one of `SUFFIXES`.
+    DataError
+        If it cannot be read, or lacks a wanted column.
+    """
+    if not path.exists():
+        raise NotFoundError(f"there is no file {path}")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name one file in it")
+    if not path.is_file():
+        raise DataError(f"{path} is not a regular file; save its contents to one")
+    name = path.name.lower()
+    suffix = max((suffix for suffix in SUFFIXES if name.endswith(suffix)), key=len, default=None)
+    if suffix is None:
+        raise InvalidArgumentError(
+            f"the format of {path.name!r} is not known; the name must end in one of: {', '.join(SUFFIXES)}"
+        )
+    return _OPENERS[suffix](path, wanted)

@@ -1,0 +1,111 @@
+"""Which rows go where: duplicates, rare leaves, and the stratified split. All on arrays, a few
+bytes a row."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["find_repeats", "split_rows"]
+
+Int8 = NDArray[np.int8]
+Int32 = NDArray[np.int32]
+
+TRAIN, VAL, TEST = 0, 1, 2
+
+
+def find_repeats(
+    hashes: NDArray[np.int64], leaves: Int32
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Find repeated and conflicting texts.
+
+    Parameters
+    ----------
+    hashes : ndarray of int64, shape (n,)
+        Equal for equal texts. Overwritten.
+    leaves : ndarray of int32, shape (n,)
+
+    Returns
+    -------
+    repeated : ndarray of bool, shape (n,)
+        Rows after the first of the same text and leaf.
+    conflicting : ndarray of bool, shape (n,)
+        All rows of a text that stands under two or more leaves; none of them is repeated.
+    """
+    repeated = np.zeros(len(hashes), dtype=bool)
+    conflicting = np.zeros(len(hashes), dtype=bool)
+    if not len(hashes):
+        return repeated, conflicting
+    order = np.argsort(hashes, kind="stable")
+    np.take(hashes, order, out=hashes)
+    first = np.empty(len(hashes), dtype=bool)
+    first[0] = True
+    np.not_equal(hashes[1:], hashes[:-1], out=first[1:])
+    ordered = leaves[order]
+    # Within a group of one text, two different leaves show as a change between neighbours.
+    changes = np.zeros(len(hashes), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=changes[1:])
+    changes &= ~first
+    starts = np.flatnonzero(first)
+    in_conflict = np.logical_or.reduceat(changes, starts)
+    changes = np.repeat(in_conflict, np.diff(starts, append=len(hashes)))
+    conflicting[order] = changes
+    repeated[order] = ~first & ~changes
+    return repeated, conflicting
+
+
+def split_rows(
+    leaves: Int32, n_leaves: int, train_ratio: float, val_ratio: float, seed: int
+) -> Int8:
+    """Assign rows to train (0), val (1) and test (2), leaf by leaf.
+
+    A leaf of 1 or 2 rows is wholly in train. Of a larger one, val and test get their share rounded
+    down or up such that the shares hold over all leaves together, and train gets the rest, at least
+    one row. Which rows is drawn by `seed`; the result depends on nothing else, not even on NumPy's
+    version (raw PCG64 output is stable).
+
+    Parameters
+    ----------
+    leaves : ndarray of int32, shape (n,)
+        Each row's leaf, in [0, n_leaves).
+    n_leaves : int
+    train_ratio, val_ratio : float
+        Shares of the rows; test gets the rest.
+    seed : int
+
+    Returns
+    -------
+    ndarray of int8, shape (n,)
+    """
+    counts = np.bincount(leaves, minlength=n_leaves)
+    test_ratio = round(max(0.0, 1.0 - train_ratio - val_ratio), 12)
+    divisible = np.where(counts >= 3, counts, 0)
+    val = _shares(divisible, val_ratio, phase=0.5)
+    # Another phase, so that a small leaf that gives a row to val need not give one to test as well.
+    test = _shares(divisible, test_ratio, phase=0.0)
+    # Train keeps a row even under ratios that would leave it none.
+    excess = np.maximum(val + test - np.maximum(divisible - 1, 0), 0)
+    from_test = np.minimum(excess, test)
+    test -= from_test
+    val -= excess - from_test
+
+    # Rows grouped by leaf, in random order within each.
+    keys = np.random.PCG64(seed).random_raw(len(leaves))
+    order = np.argsort(keys, kind="stable")
+    del keys
+    order = order[np.argsort(leaves[order], kind="stable")]
+    starts = np.cumsum(counts) - counts
+    place = np.arange(len(leaves)) - np.repeat(starts, counts)
+    by_leaf = np.full(len(leaves), TRAIN, dtype=np.int8)
+    by_leaf[place < np.repeat(val + test, counts)] = TEST
+    by_leaf[place < np.repeat(val, counts)] = VAL
+    split = np.empty_like(by_leaf)
+    split[order] = by_leaf
+    return split
+
+
+def _shares(counts: NDArray[np.int64], ratio: float, phase: float) -> NDArray[np.int64]:
+    # Rounding the running total, and not each count, keeps the sum right: what one leaf rounds off,
+    # the next gets. The epsilon is for totals such as 10 * 0.09999999999999998.
+    total = np.floor(np.cumsum(counts) * ratio + phase + 1e-9).astype(np.int64)
+    return np.diff(total, prepend=int(np.floor(phase + 1e-9)))

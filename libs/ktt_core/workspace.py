@@ -1,0 +1,91 @@
+"""Where things are: ``<root>/datasets/<dataset>`` and ``<root>/weights/<model>/<dataset>``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ktt_core.atomic import sweep_leftovers
+from ktt_core.datasets.dataset import Dataset
+from ktt_core.datasets.hierarchy import FILE_NAME
+from ktt_core.errors import InvalidArgumentError, NotFoundError
+from ktt_core.names import check_name
+
+__all__ = ["Workspace"]
+
+
+class Workspace:
+    """A folder with datasets and weights. Nothing is made before something is written.
+
+    Parameters
+    ----------
+    root : Path
+
+    Raises
+    ------
+    InvalidArgumentError
+        If `root` exists and is not a folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        if self.root.exists() and not self.root.is_dir():
+            raise InvalidArgumentError(f"the workspace {self.root} is a file; name a folder")
+
+    def dataset_folder(self, name: str) -> Path:
+        """Return the folder of a dataset, which need not exist.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the name cannot be a folder's.
+        """
+        return self.root / "datasets" / check_name(name, "dataset")
+
+    def weights_folder(self, model: str, dataset: str) -> Path:
+        """Return the folder of a model's checkpoints on a dataset, which need not exist.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If a name cannot be a folder's.
+        """
+        return self.root / "weights" / check_name(model, "model") / check_name(dataset, "dataset")
+
+    def datasets(self) -> list[str]:
+        """Return the names of the datasets, sorted."""
+        return sorted(
+            entry.parent.name
+            for entry in self.root.glob(f"datasets/*/{FILE_NAME}")
+            if _is_name(entry.parent.name)
+        )
+
+    def open_dataset(self, name: str) -> Dataset:
+        """Open a dataset by name.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the name cannot be a dataset's.
+        NotFoundError
+            If there is none of that name; the message lists those there are.
+        DataError
+            If it is damaged.
+        """
+        folder = self.dataset_folder(name)
+        if not folder.is_dir():
+            known = ", ".join(self.datasets()) or "none yet (make one with: ktt data import)"
+            raise NotFoundError(f"there is no dataset {name!r} in {self.root}; there are: {known}")
+        return Dataset.open(folder)
+
+    def sweep(self) -> list[Path]:
+        """Remove what killed writers left; return what was removed."""
+        folders = [self.root / "datasets", *self.root.glob("weights/*/*")]
+        return [path for folder in folders if folder.is_dir() for path in sweep_leftovers(folder)]
+
+
+def _is_name(name: str) -> bool:
+    try:
+        check_name(name, "dataset")
+    except InvalidArgumentError:
+        return False
+    return True
