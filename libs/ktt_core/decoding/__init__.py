@@ -1,0 +1,19 @@
+"""From a model's scores to paths of the taxonomy: probabilities, the most probable paths, the temperature."""
+
+from __future__ import annotations
+
+from ktt_core.decoding.paths import DecodedPaths, Prediction, decode
+from ktt_core.decoding.scores import LevelScores, class_proba, leaf_log_proba
+from ktt_core.decoding.temperature import MAX_TEMPERATURE, MIN_TEMPERATURE, fit_temperature
+
+__all__ = [
+    "MAX_TEMPERATURE",
+    "MIN_TEMPERATURE",
+    "DecodedPaths",
+    "LevelScores",
+    "Prediction",
+    "class_proba",
+    "decode",
+    "fit_temperature",
+    "leaf_log_proba",
+]

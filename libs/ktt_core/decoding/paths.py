@@ -1,0 +1,294 @@
+"""The most probable paths of the taxonomy, and where along them confidence ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.decoding.scores import (
+    LevelScores,
+    check_levels,
+    exponentials,
+    fill_class_proba,
+    inverse_temperature,
+    leaf_scores,
+    row_blocks,
+    row_maxima,
+)
+from ktt_core.errors import InvalidArgumentError
+from ktt_core.taxonomy import HIDDEN, Path, Taxonomy
+
+__all__ = ["DecodedPaths", "Prediction", "decode"]
+
+IntArray = NDArray[np.int32]
+FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
+
+# Maxima per row that the search for a threshold ends with; enough of them keep the threshold tight.
+_MIN_MAXIMA = 64
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One predicted path.
+
+    Attributes
+    ----------
+    path : tuple of str
+        Class names from the root down, hidden classes left out. Empty if not even the root class reaches the
+        minimal confidence.
+    probability : float
+        Of the path's last class, in [0, 1]; 1 for the empty path.
+    codes : tuple of int
+        The named classes' level-local indices.
+    """
+
+    path: Path
+    probability: float
+    codes: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedPaths:
+    """The k most probable paths of n rows, most probable first.
+
+    Attributes
+    ----------
+    taxonomy : Taxonomy
+    codes : ndarray of int32, shape (n, k, depth)
+        Level-local indices down to the leaf, whatever the confidence.
+    probabilities : ndarray of float32, shape (n, k)
+        Of the class the path stops at.
+    stop_levels : ndarray of int32, shape (n, k)
+        The last level that is shown, a real class's; -1 for an empty path.
+    valid : ndarray of bool, shape (n, k)
+        Whether the codes are a path of the taxonomy: always, but for ``decoding="independent"``.
+    """
+
+    taxonomy: Taxonomy
+    codes: IntArray
+    probabilities: FloatArray
+    stop_levels: IntArray
+    valid: BoolArray
+
+    @property
+    def leaves(self) -> IntArray:
+        """The leaves' indices, shape (n, k)."""
+        return self.codes[:, :, -1]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def predictions(self) -> list[list[Prediction]]:
+        """Return the paths by name, one list per row.
+
+        Paths that stop at the same class are listed once, so a list may hold fewer than k.
+        """
+        return list(self.iter_predictions())
+
+    def iter_predictions(self) -> Iterator[list[Prediction]]:
+        """Yield what `predictions` lists, row by row."""
+        names = [
+            self.taxonomy.classes[start:end]
+            for start, end in zip(
+                self.taxonomy.level_offsets[:-1], self.taxonomy.level_offsets[1:], strict=True
+            )
+        ]
+        known: dict[tuple[int, ...], tuple[Path, tuple[int, ...]]] = {}
+        for codes, probabilities, stops in zip(
+            self.codes, self.probabilities, self.stop_levels, strict=True
+        ):
+            found: dict[tuple[int, ...], Prediction] = {}
+            for path_codes, probability, stop in zip(
+                codes.tolist(), probabilities.tolist(), stops.tolist(), strict=True
+            ):
+                kept = tuple(path_codes[: stop + 1])
+                if kept not in known:
+                    real = [level for level, code in enumerate(kept) if names[level][code] != HIDDEN]
+                    known[kept] = (
+                        tuple(names[level][kept[level]] for level in real),
+                        tuple(kept[level] for level in real),
+                    )
+                path, shown = known[kept]
+                found.setdefault(kept, Prediction(path, probability, shown))
+            yield list(found.values())
+
+
+def decode(
+    levels: LevelScores,
+    taxonomy: Taxonomy,
+    *,
+    top_k: int = 1,
+    min_confidence: float = 0.0,
+    temperature: float = 1.0,
+    decoding: Literal["path", "independent"] = "path",
+    block_rows: int | None = None,
+) -> DecodedPaths:
+    """Turn scores into paths.
+
+    Parameters
+    ----------
+    levels : sequence of ndarray
+        One array of scores per level, shape (n, n_h), or one of leaf scores, shape (n, n_leaves).
+    taxonomy : Taxonomy
+    top_k : int
+        Paths per row; more than there are leaves gives all leaves. Ties go to the lowest leaf index.
+    min_confidence : float
+        In [0, 1]. Each of the paths stops at its deepest class whose probability (the sum over the leaves
+        below it) reaches this. At 0 all end in their leaf.
+    temperature : float
+        Divides the path scores before the softmax.
+    decoding : {"path", "independent"}
+        "path": the most probable root-to-leaf paths. "independent": the best class of every level by itself,
+        which need not be a path (see `DecodedPaths.valid`); its probability is that of the class it has on
+        the last level. It gives one path, and takes no `min_confidence`.
+    block_rows : int, optional
+        Rows worked on at once; by default as many as fit the cache.
+
+    Returns
+    -------
+    DecodedPaths
+        With k = min(top_k, n_leaves).
+
+    Raises
+    ------
+    InvalidArgumentError
+        If an argument is out of range, shapes do not fit the taxonomy, or a row of scores holds NaN, ``+inf`` or
+        nothing but ``-inf``.
+
+    Notes
+    -----
+    Time is linear in the scores, apart from the k results; temporary memory is a few blocks of a MiB.
+    """
+    _check_options(top_k, min_confidence, decoding, block_rows)
+    arrays = check_levels(levels, taxonomy)
+    beta = inverse_temperature(temperature)
+    n_rows, depth = len(arrays[0]), taxonomy.depth
+    k = min(top_k, taxonomy.n_leaves)
+    codes = np.empty((n_rows, k, depth), dtype=np.int32)
+    probabilities = np.empty((n_rows, k), dtype=np.float32)
+    stops = np.empty((n_rows, k), dtype=np.int32)
+    real_levels = _real_levels(taxonomy)
+    for rows in row_blocks(n_rows, taxonomy.n_leaves, block_rows):
+        scores = leaf_scores(arrays, rows, taxonomy, beta)
+        largest = row_maxima(scores, rows.start)
+        powers, log_sum = exponentials(scores, largest)
+        if decoding == "independent":
+            codes[rows, 0] = _best_per_level(arrays, rows, powers, taxonomy)
+            probabilities[rows, 0] = _leaf_proba(scores, log_sum, codes[rows, :, -1])[:, 0]
+            stops[rows, 0] = depth - 1
+            continue
+        leaves = top_leaves(scores, k)
+        codes[rows] = taxonomy.leaf_codes[leaves]
+        probabilities[rows] = _leaf_proba(scores, log_sum, leaves)
+        stops[rows] = real_levels[leaves]
+        if min_confidence > 0.0:
+            powers /= powers.sum(axis=1)[:, None]
+            _stop_early(powers, taxonomy, min_confidence, codes[rows], probabilities[rows], stops[rows])
+    return DecodedPaths(taxonomy, codes, probabilities, stops, _is_path(codes, taxonomy))
+
+
+def top_leaves(scores: FloatArray, k: int) -> IntArray:
+    """Return the k best columns of every row, best first, ties to the lowest column; shape (rows, k).
+
+    A threshold below or at the k-th best score is found without sorting: the k-th largest of the maxima of
+    disjoint groups of columns, since k groups hold a score that high. The few scores that reach it are sorted.
+    """
+    n_rows, width = scores.shape
+    if k == 1:
+        return scores.argmax(axis=1).astype(np.int32)[:, None]
+    maxima = scores
+    while maxima.shape[1] >= 2 * max(_MIN_MAXIMA, 4 * k):
+        half = maxima.shape[1] // 2
+        # The last column of an odd width may stay out: fewer groups only lower the threshold.
+        maxima = np.maximum(maxima[:, :half], maxima[:, half : 2 * half])
+    count = maxima.shape[1]
+    threshold = np.partition(maxima, count - k, axis=1)[:, count - k, None]
+    found = np.flatnonzero(scores >= threshold)
+    rows, columns = np.divmod(found, width)
+    # Stable within a row: equal scores stay in the order of their columns.
+    order = np.lexsort((-scores.ravel()[found], rows))
+    firsts = np.searchsorted(rows, np.arange(n_rows))
+    return columns[order][firsts[:, None] + np.arange(k)].astype(np.int32)
+
+
+def _check_options(top_k: int, min_confidence: float, decoding: str, block_rows: int | None) -> None:
+    if isinstance(top_k, bool) or not isinstance(top_k, (int, np.integer)) or top_k < 1:
+        raise InvalidArgumentError(f"top_k is a whole number of at least 1, not {top_k!r}")
+    if not 0.0 <= min_confidence <= 1.0:
+        raise InvalidArgumentError(f"min_confidence is a number from 0 to 1, not {min_confidence!r}")
+    if block_rows is not None and block_rows < 1:
+        raise InvalidArgumentError(f"block_rows is at least 1, not {block_rows!r}")
+    if decoding not in ("path", "independent"):
+        raise InvalidArgumentError(f'decoding is "path" or "independent", not {decoding!r}')
+    if decoding == "independent" and (top_k != 1 or min_confidence > 0.0):
+        raise InvalidArgumentError(
+            'decoding="independent" gives one path, down to the last level: use it with top_k=1 and '
+            "min_confidence=0"
+        )
+
+
+def _real_levels(taxonomy: Taxonomy) -> IntArray:
+    """Return the level of every leaf's deepest real class, shape (n_leaves,)."""
+    real = ~taxonomy.hidden[taxonomy.level_offsets[:-1] + taxonomy.leaf_codes]
+    # Hidden classes stand below real ones only.
+    return (real.sum(axis=1) - 1).astype(np.int32)
+
+
+def _leaf_proba(scores: FloatArray, log_sum: FloatArray, leaves: IntArray) -> FloatArray:
+    log_proba = np.take_along_axis(scores, leaves.astype(np.intp), axis=1) - log_sum[:, None]
+    return np.minimum(np.exp(log_proba), np.float32(1.0))
+
+
+def _stop_early(
+    leaf_proba: FloatArray,
+    taxonomy: Taxonomy,
+    min_confidence: float,
+    codes: IntArray,
+    probabilities: FloatArray,
+    stops: IntArray,
+) -> None:
+    """Cut the paths of a block where their probability falls below the minimum, in place."""
+    proba = np.empty((len(leaf_proba), taxonomy.n_classes), dtype=np.float32)
+    fill_class_proba(leaf_proba, taxonomy, proba)
+    row = np.arange(len(proba))[:, None, None]
+    along = proba[row, taxonomy.level_offsets[:-1] + codes]
+    # Probabilities fall along a path, so those that reach the minimum are the first ones.
+    reached = (along >= min_confidence).sum(axis=2).astype(np.int32) - 1
+    cut = reached < taxonomy.depth - 1
+    at = np.take_along_axis(along, np.maximum(reached, 0)[:, :, None].astype(np.intp), axis=2)[:, :, 0]
+    probabilities[...] = np.where(cut, np.where(reached < 0, 1.0, at), along[:, :, -1])
+    np.minimum(stops, reached, out=stops)
+
+
+def _best_per_level(
+    arrays: list[NDArray[np.floating]], rows: slice, powers: FloatArray, taxonomy: Taxonomy
+) -> IntArray:
+    """Return the best class of every level by itself, shape (rows, depth)."""
+    if len(arrays) == taxonomy.depth:
+        best = [array[rows].argmax(axis=1) for array in arrays]
+    else:
+        # A model of leaf scores alone: by the sums of leaf probabilities.
+        proba = np.empty((len(powers), taxonomy.n_classes), dtype=np.float32)
+        fill_class_proba(powers / powers.sum(axis=1)[:, None], taxonomy, proba)
+        best = best_classes(proba, taxonomy)
+    return np.stack(best, axis=1).astype(np.int32)
+
+
+def best_classes(proba: FloatArray, taxonomy: Taxonomy) -> list[NDArray[np.intp]]:
+    """Return every level's most probable class, from class probabilities of shape (rows, C)."""
+    offsets = taxonomy.level_offsets
+    return [
+        proba[:, offsets[level] : offsets[level + 1]].argmax(axis=1) for level in range(taxonomy.depth)
+    ]
+
+
+def _is_path(codes: IntArray, taxonomy: Taxonomy) -> BoolArray:
+    valid = np.ones(codes.shape[:2], dtype=bool)
+    for level in range(1, taxonomy.depth):
+        valid &= taxonomy.parent_of[level][codes[:, :, level]] == codes[:, :, level - 1]
+    return valid

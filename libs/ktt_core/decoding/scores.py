@@ -1,0 +1,206 @@
+"""Level scores -> leaf log-probabilities -> class probabilities.
+
+With g_h(c) the score of class c at level h, a the ancestors of a leaf l and T the temperature::
+
+    log p(l) = log_softmax over all leaves of (1 / T) * sum_h g_h(a_h(l))
+    p(c)     = sum of p(l) over the leaves l below c
+
+Children stand side by side in the order of their parents, so going down a level is one ``repeat`` and going up
+one ``reduceat``; nothing here is quadratic in the classes. Work is done in blocks of rows that fit a core's
+second-level cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.errors import InvalidArgumentError
+from ktt_core.taxonomy import Taxonomy
+
+__all__ = ["LevelScores", "class_proba", "leaf_log_proba"]
+
+FloatArray = NDArray[np.float32]
+
+#: As `ktt_core.model.Model.level_scores` returns them: one array per level, or one of leaf scores.
+LevelScores = Sequence[NDArray[np.floating]]
+
+# Leaf scores per block: 1 MiB of float32.
+_BLOCK_CELLS = 2**18
+_MAX_BLOCK_ROWS = 4096
+
+# exp of scores in this range neither overflows nor loses what a float32 sum could show.
+_SAFE_EXPONENT = 40.0
+
+
+def leaf_log_proba(
+    levels: LevelScores, taxonomy: Taxonomy, temperature: float = 1.0
+) -> FloatArray:
+    """Return the log-probability of every leaf.
+
+    Parameters
+    ----------
+    levels : sequence of ndarray
+        One array per level, shape (n, n_h), whose sums along a path are its log-score; or a single array of
+        leaf log-scores, shape (n, n_leaves). ``-inf`` marks what is impossible.
+    taxonomy : Taxonomy
+    temperature : float
+        T > 0: above 1 flattens, below 1 sharpens.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, n_leaves)
+        Rows sum to 1 after ``exp``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the shapes do not fit the taxonomy, the temperature is not a positive number, or a row holds NaN,
+        ``+inf`` or nothing but ``-inf``.
+    """
+    arrays = check_levels(levels, taxonomy)
+    beta = inverse_temperature(temperature)
+    n_rows = len(arrays[0])
+    result = np.empty((n_rows, taxonomy.n_leaves), dtype=np.float32)
+    for rows in row_blocks(n_rows, taxonomy.n_leaves):
+        block = leaf_scores(arrays, rows, taxonomy, beta)
+        largest = row_maxima(block, rows.start)
+        _, log_sum = exponentials(block, largest)
+        np.subtract(block, log_sum[:, None], out=result[rows])
+    # Rounding can leave a leaf of all the mass a hair above log 1.
+    np.minimum(result, 0.0, out=result)
+    return result
+
+
+def class_proba(log_proba: NDArray[np.floating], taxonomy: Taxonomy) -> FloatArray:
+    """Return the probability of every class: the sum over the leaves below it.
+
+    A parent's is never below a child's, in floating point too: sums go up the tree level by level, and adding a
+    number that is not negative never rounds down.
+
+    Parameters
+    ----------
+    log_proba : ndarray, shape (n, n_leaves)
+        What `leaf_log_proba` returned.
+    taxonomy : Taxonomy
+
+    Returns
+    -------
+    ndarray of float32, shape (n, C)
+        Columns as in ``taxonomy.classes``, in [0, 1].
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the shape does not fit the taxonomy.
+    """
+    log_proba = np.asarray(log_proba)
+    if log_proba.ndim != 2 or log_proba.shape[1] != taxonomy.n_leaves:
+        raise InvalidArgumentError(
+            f"leaf log-probabilities need the shape (rows, {taxonomy.n_leaves}), not {log_proba.shape}"
+        )
+    result = np.empty((len(log_proba), taxonomy.n_classes), dtype=np.float32)
+    for rows in row_blocks(len(log_proba), taxonomy.n_classes):
+        fill_class_proba(np.exp(log_proba[rows], dtype=np.float32), taxonomy, result[rows])
+    return result
+
+
+# -- what the rest of the package is built from ------------------------------------------------------
+
+
+def check_levels(levels: LevelScores, taxonomy: Taxonomy) -> list[NDArray[np.floating]]:
+    """Return the level arrays if their shapes fit the taxonomy, else raise InvalidArgumentError."""
+    if isinstance(levels, np.ndarray):
+        raise InvalidArgumentError(
+            "level scores are a sequence of arrays, one per level: wrap leaf scores in a list"
+        )
+    arrays = [np.asarray(level) for level in levels]
+    widths = [taxonomy.n_leaves] if len(arrays) == 1 else taxonomy.level_sizes.tolist()
+    if len(arrays) != len(widths):
+        raise InvalidArgumentError(
+            f"got the scores of {len(arrays)} levels; this taxonomy needs {len(widths)}, or one array "
+            "of leaf scores"
+        )
+    for level, (array, width) in enumerate(zip(arrays, widths, strict=True)):
+        if array.ndim != 2 or array.shape != (len(arrays[0]), width):
+            raise InvalidArgumentError(
+                f"the scores of level {level} have the shape {array.shape}, not (rows, {width}) with the same "
+                "rows at every level"
+            )
+        if not np.issubdtype(array.dtype, np.floating):
+            raise InvalidArgumentError(
+                f"the scores of level {level} are {array.dtype}, not floating-point numbers"
+            )
+    return arrays
+
+
+def inverse_temperature(temperature: float) -> float:
+    """Return 1 / T, or raise InvalidArgumentError if T is not a positive finite number."""
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise InvalidArgumentError(f"a temperature is a positive number, not {temperature!r}")
+    return 1.0 / float(temperature)
+
+
+def row_blocks(n_rows: int, width: int, block_rows: int | None = None) -> Iterator[slice]:
+    """Yield slices of rows whose scores, `width` a row, fit the cache."""
+    size = block_rows or max(1, min(_MAX_BLOCK_ROWS, _BLOCK_CELLS // max(1, width)))
+    for start in range(0, n_rows, size):
+        yield slice(start, min(n_rows, start + size))
+
+
+def leaf_scores(
+    arrays: Sequence[NDArray[np.floating]], rows: slice, taxonomy: Taxonomy, beta: float
+) -> FloatArray:
+    """Return beta times the sum of the scores along every leaf's path, shape (rows, n_leaves); a new array."""
+    # What overflows, or adds opposite infinities, `row_maxima` reports.
+    with np.errstate(invalid="ignore", over="ignore"):
+        block = arrays[0][rows].astype(np.float32)
+        for level in range(1, len(arrays)):
+            block = np.repeat(block, np.diff(taxonomy.child_ranges[level - 1]), axis=1)
+            block += arrays[level][rows]
+        if beta != 1.0:
+            block *= np.float32(beta)
+    return block
+
+
+def row_maxima(block: FloatArray, first_row: int) -> FloatArray:
+    """Return each row's maximum, shape (rows,); raise InvalidArgumentError on rows that are no scores."""
+    largest: FloatArray = block.max(axis=1)
+    # A maximum over NaN is NaN, so this sees every cell.
+    if not np.isfinite(largest).all():
+        row = int(np.flatnonzero(~np.isfinite(largest))[0])
+        found = {np.inf: "an infinite score", -np.inf: "no possible path (every score is -inf)"}.get(
+            float(largest[row]), "a score that is not a number"
+        )
+        raise InvalidArgumentError(
+            f"row {first_row + row} of the scores has {found}: the model diverged or its weights are damaged"
+        )
+    return largest
+
+
+def exponentials(block: FloatArray, largest: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return exp(block - shift) and the rows' log-sum-exp.
+
+    The shift is 0 where no row needs one, which saves a pass; so only ratios of the first array's cells within a
+    row have a meaning.
+    """
+    if np.abs(largest).max(initial=0.0) <= _SAFE_EXPONENT:
+        powers = np.exp(block)
+        return powers, np.log(powers.sum(axis=1))
+    powers = np.subtract(block, largest[:, None])
+    np.exp(powers, out=powers)
+    return powers, largest + np.log(powers.sum(axis=1))
+
+
+def fill_class_proba(leaves: FloatArray, taxonomy: Taxonomy, out: FloatArray) -> None:
+    """Write the sums of leaf probabilities, shape (rows, n_leaves), into `out`, shape (rows, C)."""
+    offsets = taxonomy.level_offsets
+    below = leaves
+    out[:, offsets[-2] :] = leaves
+    for level in range(taxonomy.depth - 2, -1, -1):
+        below = np.add.reduceat(below, taxonomy.child_ranges[level][:-1], axis=1)
+        out[:, offsets[level] : offsets[level + 1]] = below
+    np.minimum(out, 1.0, out=out)

@@ -1,0 +1,141 @@
+"""The temperature that makes path probabilities honest (temperature scaling: Guo et al., ICML 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.decoding.scores import (
+    LevelScores,
+    check_levels,
+    leaf_scores,
+    row_blocks,
+    row_maxima,
+)
+from ktt_core.errors import InvalidArgumentError
+from ktt_core.taxonomy import Taxonomy
+
+__all__ = ["MAX_TEMPERATURE", "MIN_TEMPERATURE", "fit_temperature"]
+
+#: Bounds of a fitted temperature: scores that separate the validation split would ask for 0, scores that say
+#: nothing for infinity.
+MIN_TEMPERATURE = 0.05
+MAX_TEMPERATURE = 20.0
+
+_MAX_STEPS = 40
+# Relative change of 1 / T below which the search ends.
+_TOLERANCE = 1e-4
+
+# Scores this far below a row's best have no mass at any temperature allowed: exp(-4000 / 20) is 0 in float32 and
+# 1e-87 in float64. Cutting there keeps -inf out of products with 0.
+_LOWEST = -4000.0
+
+
+def fit_temperature(
+    levels_blocks: Sequence[LevelScores] | Callable[[], Iterable[LevelScores]],
+    codes: NDArray[np.integer],
+    taxonomy: Taxonomy,
+) -> float:
+    """Return the T that minimises the negative log-likelihood of the true leaves.
+
+    With s the path scores and beta = 1 / T, the mean of ``logsumexp(beta s) - beta s_true`` is convex in beta;
+    Newton's method, safeguarded by bisection, finds its minimum in a few passes over the scores.
+
+    Parameters
+    ----------
+    levels_blocks : sequence of level scores, or callable
+        The validation split's scores in blocks of rows, each as `decode` takes them; or a function that yields the
+        blocks anew on every call, if they should not be held in memory. It is called about ten times.
+    codes : ndarray of int, shape (n, depth)
+        The true paths of all blocks' rows, in order.
+    taxonomy : Taxonomy
+
+    Returns
+    -------
+    float
+        In [`MIN_TEMPERATURE`, `MAX_TEMPERATURE`]. The likelihood at T is never below that at 1. Without rows, or
+        where all scores are equal, 1.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If rows and codes do not match, blocks can be read only once, or scores are not finite where `decode` needs
+        them to be.
+
+    Notes
+    -----
+    Rows whose true leaf has the score ``-inf`` are left out: no temperature makes them possible.
+    """
+    codes = np.asarray(codes)
+    if codes.ndim != 2 or codes.shape[1] != taxonomy.depth:
+        raise InvalidArgumentError(
+            f"codes need the shape (rows, {taxonomy.depth}), not {codes.shape}"
+        )
+    true_leaves = codes[:, -1].astype(np.intp)
+    if len(codes) and not (0 <= true_leaves.min() and true_leaves.max() < taxonomy.n_leaves):
+        raise InvalidArgumentError("codes hold a leaf that the taxonomy does not have")
+    if not callable(levels_blocks) and isinstance(levels_blocks, Iterator):
+        raise InvalidArgumentError(
+            "the score blocks are read several times: give a list of them, or a function that yields them"
+        )
+
+    def evaluate(beta: float) -> tuple[float, float, float]:
+        blocks = levels_blocks() if callable(levels_blocks) else levels_blocks
+        return _likelihood(blocks, true_leaves, taxonomy, beta)
+
+    beta, at_one = 1.0, evaluate(1.0)
+    best, best_value = 1.0, at_one[0]
+    low, high = 1.0 / MAX_TEMPERATURE, 1.0 / MIN_TEMPERATURE
+    _, slope, curvature = at_one
+    for _ in range(_MAX_STEPS):
+        if slope == 0.0:
+            break
+        low, high = (beta, high) if slope < 0.0 else (low, beta)
+        step = beta - slope / curvature if curvature > 0.0 else np.nan
+        # Outside the bracket, or no number: bisect, in the logarithm because the bounds are ratios.
+        proposal = float(step) if low < step < high else float(np.sqrt(low * high))
+        if abs(proposal - beta) <= _TOLERANCE * beta:
+            break
+        beta = proposal
+        value, slope, curvature = evaluate(beta)
+        if value < best_value:
+            best, best_value = beta, value
+    return float(min(MAX_TEMPERATURE, max(MIN_TEMPERATURE, 1.0 / best)))
+
+
+def _likelihood(
+    blocks: Iterable[LevelScores], true_leaves: NDArray[np.intp], taxonomy: Taxonomy, beta: float
+) -> tuple[float, float, float]:
+    """Return the summed negative log-likelihood and its first two derivatives in beta."""
+    value = slope = curvature = 0.0
+    first_row = 0
+    for levels in blocks:
+        arrays = check_levels(levels, taxonomy)
+        n_rows = len(arrays[0])
+        if first_row + n_rows > len(true_leaves):
+            raise InvalidArgumentError(f"there are more rows of scores than codes ({len(true_leaves)})")
+        for rows in row_blocks(n_rows, taxonomy.n_leaves):
+            scores = leaf_scores(arrays, rows, taxonomy, 1.0)
+            scores -= row_maxima(scores, first_row + rows.start)[:, None]
+            truth = true_leaves[first_row + rows.start : first_row + rows.stop]
+            true_scores = scores[np.arange(len(scores)), truth].astype(np.float64)
+            possible = np.isfinite(true_scores)
+            np.maximum(scores, _LOWEST, out=scores)
+            powers = np.exp(scores * np.float32(beta))
+            total = powers.sum(axis=1, dtype=np.float64)
+            # Mean and variance of the score under the model's own distribution.
+            powers *= scores
+            mean = powers.sum(axis=1, dtype=np.float64) / total
+            powers *= scores
+            variance = powers.sum(axis=1, dtype=np.float64) / total - mean**2
+            value += float((np.log(total) - beta * true_scores)[possible].sum())
+            slope += float((mean - true_scores)[possible].sum())
+            curvature += float(np.maximum(variance, 0.0)[possible].sum())
+        first_row += n_rows
+    if first_row != len(true_leaves):
+        raise InvalidArgumentError(
+            f"there are {first_row} rows of scores but {len(true_leaves)} rows of codes"
+        )
+    return value, slope, curvature
