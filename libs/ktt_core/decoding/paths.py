@@ -189,7 +189,7 @@ def decode(
         if min_confidence > 0.0:
             powers /= powers.sum(axis=1)[:, None]
             _stop_early(powers, taxonomy, min_confidence, codes[rows], probabilities[rows], stops[rows])
-    return DecodedPaths(taxonomy, codes, probabilities, stops, _is_path(codes, taxonomy))
+    return DecodedPaths(taxonomy, codes, probabilities, stops, is_path(codes, taxonomy))
 
 
 def top_leaves(scores: FloatArray, k: int) -> IntArray:
@@ -287,8 +287,9 @@ def best_classes(proba: FloatArray, taxonomy: Taxonomy) -> list[NDArray[np.intp]
     ]
 
 
-def _is_path(codes: IntArray, taxonomy: Taxonomy) -> BoolArray:
-    valid = np.ones(codes.shape[:2], dtype=bool)
+def is_path(codes: NDArray[np.integer], taxonomy: Taxonomy) -> BoolArray:
+    """Say which codes, shape (..., depth), are a path: each class the parent of the next."""
+    valid = np.ones(codes.shape[:-1], dtype=bool)
     for level in range(1, taxonomy.depth):
-        valid &= taxonomy.parent_of[level][codes[:, :, level]] == codes[:, :, level - 1]
+        valid &= taxonomy.parent_of[level][codes[..., level]] == codes[..., level - 1]
     return valid

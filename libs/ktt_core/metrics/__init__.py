@@ -1,0 +1,39 @@
+"""How good predictions are: one streaming accumulator, and each metric as a function with its formula."""
+
+from __future__ import annotations
+
+from ktt_core.metrics.accumulator import METRIC_NAMES, MetricsAccumulator, compute_metrics
+from ktt_core.metrics.calibration import CalibrationBins
+from ktt_core.metrics.counts import (
+    ClassCounts,
+    count_classes,
+    leaf_accuracy,
+    leaf_macro_f1,
+    leaf_precision,
+    path_accuracy,
+    path_precision,
+)
+from ktt_core.metrics.hierarchical import (
+    hierarchical_f1,
+    hierarchical_precision,
+    hierarchical_recall,
+)
+from ktt_core.metrics.ranking import PairRanking
+
+__all__ = [
+    "METRIC_NAMES",
+    "CalibrationBins",
+    "ClassCounts",
+    "MetricsAccumulator",
+    "PairRanking",
+    "compute_metrics",
+    "count_classes",
+    "hierarchical_f1",
+    "hierarchical_precision",
+    "hierarchical_recall",
+    "leaf_accuracy",
+    "leaf_macro_f1",
+    "leaf_precision",
+    "path_accuracy",
+    "path_precision",
+]

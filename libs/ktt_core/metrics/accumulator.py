@@ -1,0 +1,163 @@
+"""All metrics of a split in one pass, over blocks of rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.decoding.paths import best_classes, is_path
+from ktt_core.decoding.scores import check_levels, class_proba, row_blocks, row_maxima
+from ktt_core.errors import InvalidArgumentError
+from ktt_core.metrics.calibration import CalibrationBins
+from ktt_core.metrics.counts import (
+    ClassCounts,
+    class_indices,
+    leaf_accuracy,
+    leaf_macro_f1,
+    leaf_precision,
+    path_accuracy,
+    path_precision,
+)
+from ktt_core.metrics.hierarchical import (
+    hierarchical_f1,
+    hierarchical_precision,
+    hierarchical_recall,
+)
+from ktt_core.metrics.ranking import PairRanking
+
+if TYPE_CHECKING:
+    from ktt_core.decoding.scores import LevelScores
+    from ktt_core.taxonomy import Taxonomy
+
+__all__ = ["METRIC_NAMES", "MetricsAccumulator", "compute_metrics"]
+
+#: The names used everywhere: in JSON, events, checkpoints and reports.
+METRIC_NAMES = (
+    "leaf_accuracy",
+    "leaf_precision",
+    "leaf_macro_f1",
+    "path_accuracy",
+    "path_precision",
+    "hierarchical_precision",
+    "hierarchical_recall",
+    "hierarchical_f1",
+    "auprc_micro",
+    "valid_paths",
+    "calibration_error",
+)
+
+
+class MetricsAccumulator:
+    """Metrics of a stream of rows, in memory that does not grow with it (about 256 MiB at most).
+
+    A row's prediction is its most probable path: what `ktt_core.decoding.decode` gives without a minimal confidence.
+
+    Parameters
+    ----------
+    taxonomy : Taxonomy
+    """
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        self.taxonomy = taxonomy
+        self.counts = ClassCounts.empty(taxonomy)
+        self.ranking = PairRanking()
+        self.calibration = CalibrationBins()
+        self._valid = 0
+
+    def update(
+        self,
+        leaf_log_proba: NDArray[np.floating],
+        codes: NDArray[np.integer],
+        levels: LevelScores | None = None,
+    ) -> None:
+        """Add rows.
+
+        Parameters
+        ----------
+        leaf_log_proba : ndarray, shape (n, n_leaves)
+            From `ktt_core.decoding.leaf_log_proba`, at the model's temperature.
+        codes : ndarray of int, shape (n, depth)
+            The true paths, level-local.
+        levels : sequence of ndarray, optional
+            The level scores behind the probabilities, for `valid_paths`. Without them, or if they are leaf scores,
+            a level's best class is that of the highest probability.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If shapes or codes do not fit the taxonomy, or probabilities are not finite.
+        """
+        taxonomy = self.taxonomy
+        classes = class_indices(codes, taxonomy)
+        log_proba = np.asarray(leaf_log_proba)
+        if log_proba.shape != (len(classes), taxonomy.n_leaves):
+            raise InvalidArgumentError(
+                f"leaf log-probabilities have the shape {log_proba.shape}, not {(len(classes), taxonomy.n_leaves)}"
+            )
+        arrays = None if levels is None else check_levels(levels, taxonomy)
+        if arrays is not None and len(arrays[0]) != len(classes):
+            raise InvalidArgumentError(f"{len(arrays[0])} rows of level scores for {len(classes)} rows")
+        if arrays is not None and len(arrays) != taxonomy.depth:
+            arrays = None
+        real = np.flatnonzero(~taxonomy.hidden)
+        for rows in row_blocks(len(classes), taxonomy.n_classes):
+            block = log_proba[rows]
+            row_maxima(block, rows.start)
+            proba = class_proba(block, taxonomy)
+            true = classes[rows]
+            scores = proba if len(real) == taxonomy.n_classes else proba[:, real]
+            shown = ~taxonomy.hidden[true]
+            self.ranking.update(scores, np.take_along_axis(proba, true, axis=1)[shown])
+            top = block.argmax(axis=1)
+            self.counts.update(true - taxonomy.level_offsets[:-1], taxonomy.leaf_codes[top])
+            self.calibration.update(
+                np.minimum(np.exp(block[np.arange(len(block)), top]), 1.0),
+                top == true[:, -1] - taxonomy.level_offsets[-2],
+            )
+            best = (
+                best_classes(proba, taxonomy)
+                if arrays is None
+                else [array[rows].argmax(axis=1) for array in arrays]
+            )
+            self._valid += int(is_path(np.stack(best, axis=1), taxonomy).sum())
+
+    def compute(self) -> dict[str, float]:
+        """Return every metric by its name in `METRIC_NAMES`.
+
+        ``valid_paths`` is the share of rows whose best classes of all levels, each chosen by itself, form a path of
+        the taxonomy; the other metrics are documented at the functions of their names, ``auprc_micro`` at
+        `PairRanking` and ``calibration_error`` at `CalibrationBins`.
+
+        Raises
+        ------
+        DataError
+            If there were no rows.
+        """
+        counts = self.counts
+        return {
+            "leaf_accuracy": leaf_accuracy(counts),
+            "leaf_precision": leaf_precision(counts),
+            "leaf_macro_f1": leaf_macro_f1(counts),
+            "path_accuracy": path_accuracy(counts),
+            "path_precision": path_precision(counts),
+            "hierarchical_precision": hierarchical_precision(counts),
+            "hierarchical_recall": hierarchical_recall(counts),
+            "hierarchical_f1": hierarchical_f1(counts),
+            "auprc_micro": self.ranking.average_precision(),
+            "valid_paths": self._valid / counts.rows,
+            "calibration_error": self.calibration.error(),
+        }
+
+
+def compute_metrics(
+    leaf_log_proba: NDArray[np.floating],
+    codes: NDArray[np.integer],
+    taxonomy: Taxonomy,
+    levels: LevelScores | None = None,
+) -> dict[str, float]:
+    """Return the metrics of rows held in memory; see `MetricsAccumulator`."""
+    accumulator = MetricsAccumulator(taxonomy)
+    accumulator.update(leaf_log_proba, codes, levels)
+    return accumulator.compute()

@@ -1,0 +1,55 @@
+"""Expected calibration error: do predictions of 80 % come true in 80 % of the cases?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.errors import DataError, InvalidArgumentError
+
+__all__ = ["CalibrationBins"]
+
+
+class CalibrationBins:
+    """Rows by the probability of their predicted path, in equal-width bins.
+
+    Parameters
+    ----------
+    n_bins : int
+        Bin b holds the probabilities in (b / n_bins, (b + 1) / n_bins]; 0 is in the first.
+    """
+
+    def __init__(self, n_bins: int = 15) -> None:
+        self.n_bins = n_bins
+        self.rows = np.zeros(n_bins, dtype=np.int64)
+        self.hits = np.zeros(n_bins, dtype=np.int64)
+        self.confidence = np.zeros(n_bins, dtype=np.float64)
+
+    def update(self, probabilities: NDArray[np.floating], correct: NDArray[np.bool_]) -> None:
+        """Count rows.
+
+        Parameters
+        ----------
+        probabilities : ndarray, shape (n,)
+            Of the predicted path, in [0, 1].
+        correct : ndarray of bool, shape (n,)
+            Whether the predicted path is the true one.
+        """
+        probabilities = np.asarray(probabilities, dtype=np.float64)
+        if not ((probabilities >= 0.0) & (probabilities <= 1.0)).all():
+            raise InvalidArgumentError("probabilities lie between 0 and 1")
+        bins = np.ceil(probabilities * self.n_bins).astype(np.intp) - 1
+        np.maximum(bins, 0, out=bins)
+        self.rows += np.bincount(bins, minlength=self.n_bins)
+        self.hits += np.bincount(bins[correct], minlength=self.n_bins)
+        self.confidence += np.bincount(bins, weights=probabilities, minlength=self.n_bins)
+
+    def error(self) -> float:
+        """Return the expected calibration error.
+
+        ``sum_b rows_b / rows * |hits_b / rows_b - mean probability_b|`` (Naeini, Cooper & Hauskrecht, AAAI 2015; Guo
+        et al., ICML 2017).
+        """
+        if not self.rows.sum():
+            raise DataError("there are no rows to compute the calibration error over")
+        return float(np.abs(self.hits - self.confidence).sum() / self.rows.sum())

@@ -1,0 +1,186 @@
+"""Counts per class, and the flat metrics that follow from them.
+
+Padding classes never count. Two rules say what that means:
+
+- At a level, a row counts if its true or its predicted class there is real.
+- A leaf stands for its deepest real class, so a class that ends early is a leaf like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.errors import DataError, InvalidArgumentError
+from ktt_core.taxonomy import Taxonomy
+
+__all__ = [
+    "ClassCounts",
+    "count_classes",
+    "leaf_accuracy",
+    "leaf_macro_f1",
+    "leaf_precision",
+    "path_accuracy",
+    "path_precision",
+]
+
+Counts = NDArray[np.int64]
+
+
+@dataclass
+class ClassCounts:
+    """What is known of predictions after any number of rows; its size is that of the taxonomy.
+
+    Attributes
+    ----------
+    taxonomy : Taxonomy
+    hits, predicted, support : ndarray of int64, shape (C,)
+        Rows in which a class is both predicted and true, predicted, and true. Padding classes are counted here,
+        and masked by the metrics.
+    counted : ndarray of int64, shape (depth,)
+        Rows whose true or predicted class at a level is real.
+    rows : int
+    """
+
+    taxonomy: Taxonomy
+    hits: Counts
+    predicted: Counts
+    support: Counts
+    counted: Counts
+    rows: int = 0
+
+    @classmethod
+    def empty(cls, taxonomy: Taxonomy) -> ClassCounts:
+        """Return the counts of no rows."""
+        classes = (np.zeros(taxonomy.n_classes, dtype=np.int64) for _ in range(3))
+        return cls(taxonomy, *classes, counted=np.zeros(taxonomy.depth, dtype=np.int64))
+
+    def update(self, true: NDArray[np.integer], predicted: NDArray[np.integer]) -> None:
+        """Count rows.
+
+        Parameters
+        ----------
+        true, predicted : ndarray of int, shape (n, depth)
+            Level-local codes.
+        """
+        taxonomy = self.taxonomy
+        true_classes = class_indices(true, taxonomy)
+        predicted_classes = class_indices(predicted, taxonomy)
+        if true_classes.shape != predicted_classes.shape:
+            raise InvalidArgumentError(
+                f"{len(true_classes)} true paths, but {len(predicted_classes)} predicted ones"
+            )
+        size = taxonomy.n_classes
+        same = true_classes == predicted_classes
+        self.hits += np.bincount(true_classes[same], minlength=size)
+        self.predicted += np.bincount(predicted_classes.ravel(), minlength=size)
+        self.support += np.bincount(true_classes.ravel(), minlength=size)
+        real = ~taxonomy.hidden
+        self.counted += (real[true_classes] | real[predicted_classes]).sum(axis=0)
+        self.rows += len(true_classes)
+
+    def level(self, level: int) -> tuple[Counts, Counts, Counts]:
+        """Return hits, predicted and support of a level's real classes."""
+        start, end = self.taxonomy.level_offsets[level : level + 2]
+        real = ~self.taxonomy.hidden[start:end]
+        return self.hits[start:end][real], self.predicted[start:end][real], self.support[start:end][real]
+
+    def leaves(self) -> tuple[Counts, Counts, Counts]:
+        """Return hits, predicted and support of the leaves, each standing for its deepest real class."""
+        if not self.rows:
+            raise DataError("there are no rows to compute metrics over: the split is empty")
+        start = self.taxonomy.level_offsets[-2]
+        return self.hits[start:], self.predicted[start:], self.support[start:]
+
+
+def class_indices(codes: NDArray[np.integer], taxonomy: Taxonomy) -> NDArray[np.intp]:
+    """Return indices into ``taxonomy.classes`` of level-local codes, checking them."""
+    codes = np.asarray(codes)
+    if codes.ndim != 2 or codes.shape[1] != taxonomy.depth:
+        raise InvalidArgumentError(f"codes need the shape (rows, {taxonomy.depth}), not {codes.shape}")
+    if not np.issubdtype(codes.dtype, np.integer):
+        raise InvalidArgumentError(f"codes are whole numbers, not {codes.dtype}")
+    if ((codes < 0) | (codes >= taxonomy.level_sizes)).any():
+        raise InvalidArgumentError("codes hold a class that the taxonomy does not have")
+    return codes.astype(np.intp) + taxonomy.level_offsets[:-1]
+
+
+def count_classes(
+    true: NDArray[np.integer], predicted: NDArray[np.integer], taxonomy: Taxonomy
+) -> ClassCounts:
+    """Count all rows at once; see `ClassCounts.update`."""
+    counts = ClassCounts.empty(taxonomy)
+    counts.update(true, predicted)
+    return counts
+
+
+def leaf_accuracy(counts: ClassCounts) -> float:
+    """Share of rows whose predicted leaf is the true one: ``hits / rows``.
+
+    As scikit-learn's ``accuracy_score``.
+    """
+    hits, _, _ = counts.leaves()
+    return float(hits.sum() / counts.rows)
+
+
+def leaf_precision(counts: ClassCounts) -> float:
+    """Precision of the leaves, weighted by their support.
+
+    ``sum_l support_l / rows * hits_l / predicted_l``, 0 for a leaf that is never predicted. As scikit-learn's
+    ``precision_score(average="weighted", zero_division=0)``.
+    """
+    return _weighted_precision(*counts.leaves())
+
+
+def leaf_macro_f1(counts: ClassCounts) -> float:
+    """Mean F1 over the leaves that are true or predicted in at least one row.
+
+    ``F1_l = 2 hits_l / (support_l + predicted_l)``. As scikit-learn's ``f1_score(average="macro")``.
+    """
+    hits, predicted, support = counts.leaves()
+    seen = support + predicted > 0
+    return float(np.mean(2.0 * hits[seen] / (support + predicted)[seen]))
+
+
+def path_accuracy(counts: ClassCounts) -> float:
+    """Accuracy at every level, averaged over the levels.
+
+    A level's accuracy is over the rows that count there; a level where none does is left out.
+    """
+    counts.leaves()
+    return float(
+        np.mean(
+            [
+                counts.level(level)[0].sum() / rows
+                for level, rows in enumerate(counts.counted.tolist())
+                if rows
+            ]
+        )
+    )
+
+
+def path_precision(counts: ClassCounts) -> float:
+    """Support-weighted precision over the real classes of every level, averaged over the levels.
+
+    See `leaf_precision` and `path_accuracy`. A level whose true classes are all padding, but not the predicted
+    ones, has the precision 0.
+    """
+    counts.leaves()
+    return float(
+        np.mean(
+            [
+                _weighted_precision(*counts.level(level))
+                for level, rows in enumerate(counts.counted.tolist())
+                if rows
+            ]
+        )
+    )
+
+
+def _weighted_precision(hits: Counts, predicted: Counts, support: Counts) -> float:
+    total = support.sum()
+    if not total:
+        return 0.0
+    return float((support * (hits / np.maximum(predicted, 1))).sum() / total)
