@@ -117,4 +117,6 @@ class PairRanking:
 
 def _count(bins: NDArray[np.int64], scores: FloatArray) -> None:
     # abs drops the sign of a negative zero.
-    np.add.at(bins, np.abs(scores).view(np.int32) >> _DROPPED_BITS, 1)
+    index = np.abs(scores).view(np.int32) >> _DROPPED_BITS
+    # ufunc.at is fast for the platform's own index type alone.
+    np.add.at(bins, index.astype(np.intp), 1)

@@ -1,0 +1,173 @@
+"""Reference sets: what a model said of its test split, for monitoring to compare live traffic with.
+
+Columns, in this order: ``targets`` (the true leaf, by its column's name), the pooled features named "0".."k-1",
+then one column of probabilities per leaf.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.atomic import atomic_file
+from ktt_core.errors import InvalidArgumentError
+from ktt_core.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "POOL_WIDTH",
+    "TARGETS",
+    "leaf_column_names",
+    "pool_features",
+    "reference_table",
+    "write_reference",
+]
+
+#: The column of true leaves.
+TARGETS = "targets"
+
+#: Features averaged into one column.
+POOL_WIDTH = 32
+
+_SEPARATOR = " > "
+
+
+def leaf_column_names(taxonomy: Taxonomy) -> tuple[str, ...]:
+    """Return a unique column name for every leaf.
+
+    A leaf is named by its deepest real class. Where two leaves share a name, or it is "targets" or reads as a
+    number, it is named by the shortest suffix of its path, joined by ``" > "``, that sets it apart. A path that is
+    used up without doing so (a root class called "12", say) is led by ``"> "``, as often as it takes.
+
+    Parameters
+    ----------
+    taxonomy : Taxonomy
+
+    Returns
+    -------
+    tuple of str, length n_leaves
+        In leaf order.
+    """
+    paths = taxonomy.leaf_paths
+    lengths = [1] * len(paths)
+    names = [path[-1] for path in paths]
+    while True:
+        counts = Counter(names)
+        clashing = [
+            leaf for leaf, name in enumerate(names) if counts[name] > 1 or _is_reserved(name)
+        ]
+        if not clashing:
+            return tuple(names)
+        # Of two that share a name only one may be out of classes to add; then it is the other that grows.
+        growing = [leaf for leaf in clashing if lengths[leaf] < len(paths[leaf])]
+        if growing:
+            for leaf in growing:
+                lengths[leaf] += 1
+                names[leaf] = _SEPARATOR.join(paths[leaf][-lengths[leaf] :])
+        else:
+            seen: set[str] = set()
+            for leaf in clashing:
+                if names[leaf] in seen or _is_reserved(names[leaf]):
+                    names[leaf] = f"> {names[leaf]}"
+                seen.add(names[leaf])
+
+
+def _is_reserved(name: str) -> bool:
+    if name == TARGETS:
+        return True
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def pool_features(features: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Average neighbouring features: kernel and stride 32, what remains pooled too.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n, d)
+
+    Returns
+    -------
+    ndarray of float32, shape (n, ceil(d / 32))
+    """
+    features = np.asarray(features)
+    if features.ndim != 2 or not features.shape[1]:
+        raise InvalidArgumentError(f"features need the shape (rows, width), not {features.shape}")
+    starts = np.arange(0, features.shape[1], POOL_WIDTH)
+    widths = np.diff(np.append(starts, features.shape[1]))
+    sums = np.add.reduceat(features, starts, axis=1, dtype=np.float32)
+    return (sums / widths).astype(np.float32)
+
+
+def reference_table(
+    taxonomy: Taxonomy,
+    codes: NDArray[np.integer],
+    features: NDArray[np.floating],
+    leaf_proba: NDArray[np.floating],
+) -> pa.Table:
+    """Put a reference set together.
+
+    Parameters
+    ----------
+    taxonomy : Taxonomy
+    codes : ndarray of int, shape (n, depth)
+        The true paths, level-local.
+    features : ndarray, shape (n, k)
+        Already pooled.
+    leaf_proba : ndarray, shape (n, n_leaves)
+        p(leaf), in [0, 1].
+
+    Returns
+    -------
+    pyarrow.Table
+        One string column, then ``k + n_leaves`` columns of float32.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the shapes do not fit together, or a feature or probability is not finite.
+    """
+    import pyarrow as pa
+
+    codes, features, leaf_proba = np.asarray(codes), np.asarray(features), np.asarray(leaf_proba)
+    n_rows = len(codes)
+    if codes.shape != (n_rows, taxonomy.depth):
+        raise InvalidArgumentError(f"codes need the shape (rows, {taxonomy.depth}), not {codes.shape}")
+    if features.ndim != 2 or len(features) != n_rows:
+        raise InvalidArgumentError(f"features need the shape ({n_rows}, k), not {features.shape}")
+    if leaf_proba.shape != (n_rows, taxonomy.n_leaves):
+        raise InvalidArgumentError(
+            f"leaf probabilities need the shape ({n_rows}, {taxonomy.n_leaves}), not {leaf_proba.shape}"
+        )
+    # Monitoring refuses what is not a finite number; better to fail here than to serve a set it cannot read.
+    if not np.isfinite(features).all():
+        raise InvalidArgumentError("a feature of the reference set is not a finite number")
+    if not ((leaf_proba >= 0.0) & (leaf_proba <= 1.0)).all():
+        raise InvalidArgumentError("a leaf probability of the reference set is not between 0 and 1")
+    names = leaf_column_names(taxonomy)
+    targets = pa.array(np.array(names, dtype=object)[codes[:, -1]], type=pa.string())
+    columns = [targets]
+    # By column, because the arrays are stored by row.
+    for block in (features, leaf_proba):
+        columns.extend(
+            pa.array(column) for column in np.ascontiguousarray(block.T, dtype=np.float32)
+        )
+    numbers = tuple(str(number) for number in range(features.shape[1]))
+    return pa.table(columns, names=[TARGETS, *numbers, *names])
+
+
+def write_reference(table: pa.Table, path: Path) -> None:
+    """Write a reference set as Parquet, whole or not at all."""
+    import pyarrow.parquet as pq
+
+    with atomic_file(path) as temporary:
+        pq.write_table(table, temporary)
