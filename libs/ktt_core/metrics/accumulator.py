@@ -49,6 +49,10 @@ METRIC_NAMES = (
 )
 
 
+# What rounding may do to a sum of float32 probabilities.
+_SLACK = 1e-2
+
+
 class MetricsAccumulator:
     """Metrics of a stream of rows, in memory that does not grow with it (about 256 MiB at most).
 
@@ -87,7 +91,7 @@ class MetricsAccumulator:
         Raises
         ------
         InvalidArgumentError
-            If shapes or codes do not fit the taxonomy, or probabilities are not finite.
+            If shapes or codes do not fit the taxonomy, or a row's probabilities do not sum to 1.
         """
         taxonomy = self.taxonomy
         classes = class_indices(codes, taxonomy)
@@ -104,8 +108,9 @@ class MetricsAccumulator:
         real = np.flatnonzero(~taxonomy.hidden)
         for rows in row_blocks(len(classes), taxonomy.n_classes):
             block = log_proba[rows]
-            row_maxima(block, rows.start)
+            largest = row_maxima(block, rows.start)
             proba = class_proba(block, taxonomy)
+            _check_distribution(largest, proba[:, : taxonomy.level_sizes[0]].sum(axis=1), rows.start)
             true = classes[rows]
             scores = proba if len(real) == taxonomy.n_classes else proba[:, real]
             shown = ~taxonomy.hidden[true]
@@ -149,6 +154,18 @@ class MetricsAccumulator:
             "valid_paths": self._valid / counts.rows,
             "calibration_error": self.calibration.error(),
         }
+
+
+def _check_distribution(
+    largest: NDArray[np.floating], sums: NDArray[np.floating], first_row: int
+) -> None:
+    """Raise InvalidArgumentError on rows that are scores, not log-probabilities."""
+    wrong = np.flatnonzero((largest > _SLACK) | (np.abs(sums - 1.0) > _SLACK))
+    if wrong.size:
+        raise InvalidArgumentError(
+            f"the leaf probabilities of row {first_row + wrong[0]} do not sum to 1: pass what "
+            "ktt_core.decoding.leaf_log_proba returns, not scores"
+        )
 
 
 def compute_metrics(
