@@ -122,8 +122,7 @@ def _publish(temporary: Path, path: Path, replace: bool) -> None:
 
 
 def _swap(new: Path, old: Path) -> None:
-    """Exchange two folders in one step where the system can, else in two with a moment of neither
-    between."""
+    """Exchange two folders: in one step where the system can, else with a moment of neither."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is not None:
         names = os.fsencode(new), os.fsencode(old)
@@ -201,8 +200,7 @@ def _locked(make: Callable[[], Path]) -> Iterator[Path]:
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Take the lock; False if another holds it, or the file system knows no locks (then nothing is
-    swept)."""
+    """Take the lock; False if another holds it, or the file system knows no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -48,7 +48,8 @@ def check_class_name(name: object) -> str | None:
             f"a class name has {len(name):,} characters (at most {MAX_NAME_LENGTH}): "
             f"it begins {name[:40]!r}"
         )
-    if any(unicodedata.category(character) in _FORBIDDEN for character in name):
+    # Printable text holds none of them; asking that first spares a walk over the characters.
+    if not name.isprintable() and any(unicodedata.category(c) in _FORBIDDEN for c in name):
         return f"a class name holds a control character or line break: {name[:80]!r}"
     return None
 
@@ -171,16 +172,28 @@ class Taxonomy:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Taxonomy:
-        """Rebuild a taxonomy from `to_json`'s value, checking it whole."""
-        if not isinstance(value, Mapping) or value.get("format") != FORMAT_VERSION:
+        """Rebuild a taxonomy from `to_json`'s value, checking it whole.
+
+        Raises
+        ------
+        DataError
+            If it is not a canonically ordered, padded forest in every detail.
+        """
+        known = isinstance(value, Mapping) and type(value.get("format")) is int
+        if not known or value.get("format") != FORMAT_VERSION:
             found = value.get("format") if isinstance(value, Mapping) else type(value).__name__
-            raise DataError(f"not a taxonomy of format {FORMAT_VERSION} (found {found!r})")
+            raise DataError(f"not a taxonomy of format {FORMAT_VERSION} (found {str(found)[:40]!r})")
         names, parents = value.get("names"), value.get("parents")
         if not isinstance(names, list) or not isinstance(parents, list):
             raise DataError("a taxonomy needs the lists 'names' and 'parents'")
+        if not all(isinstance(level, list) for level in (*names, *parents)):
+            raise DataError("a taxonomy's 'names' and 'parents' must hold one list per level")
+        # NumPy would take "0", 0.5, true and nested lists for indices.
+        if not all(type(parent) is int for level in parents for parent in level):
+            raise DataError("a taxonomy's 'parents' must be whole numbers")
         try:
             return cls(names, parents)
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, OverflowError) as error:
             raise DataError(f"a taxonomy's 'names' and 'parents' are malformed: {error}") from error
 
     def to_json(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,20 @@ from numpy.typing import NDArray
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.errors import DataError
 
-__all__ = ["BROKEN_ROW", "CHUNK_ROWS", "Chunk", "Source", "Wanted", "missing_columns", "normalise"]
+__all__ = [
+    "BROKEN_ROW",
+    "CHUNK_ROWS",
+    "LIST",
+    "TEXT",
+    "Chunk",
+    "Source",
+    "Wanted",
+    "lists_not_text",
+    "missing_columns",
+    "normalise",
+    "only",
+    "text_not_lists",
+]
 
 #: Rows of a chunk, at most. Large enough for vectorised work, small enough to stay out of the
 #: memory bound.
@@ -37,7 +50,8 @@ class Wanted:
     @classmethod
     def of(cls, options: ImportOptions) -> Wanted:
         """Derive them from the import's options."""
-        texts, lists = [options.text, *options.level_columns], []
+        texts = [options.text, *options.level_columns]
+        lists: list[str] = []
         if options.classes:
             (texts if options.sep is not None else lists).append(options.classes)
         if options.split_column:
@@ -89,7 +103,6 @@ class Source:
     chunks: Iterator[Chunk]
     total: int
     unit: str
-    columns: Sequence[str] = field(default_factory=tuple)
 
 
 def missing_columns(wanted: Wanted, there: Sequence[str], where: str) -> None:
@@ -107,6 +120,22 @@ def missing_columns(wanted: Wanted, there: Sequence[str], where: str) -> None:
             raise DataError(f"{where} has no column {name!r}; it has: {shown}{more}")
         if list(there).count(name) > 1:
             raise DataError(f"{where} has two columns {name!r}; rename one of them")
+
+
+def text_not_lists(name: str, where: str) -> DataError:
+    """Return the error for a label column that needs `sep`."""
+    return DataError(
+        f"the column {name!r} of {where} holds plain text, not lists: say what separates the "
+        f"levels (--sep ' > '), or, if it is a single level, use --level-columns {name}"
+    )
+
+
+def lists_not_text(name: str, where: str) -> DataError:
+    """Return the error for a column of lists where text is asked for."""
+    return DataError(
+        f"the column {name!r} of {where} holds lists: if it holds the classes, leave --sep out; "
+        "else name a column of text"
+    )
 
 
 def normalise(wanted: Wanted, batch: pa.RecordBatch, where: str) -> dict[str, pa.Array]:
@@ -127,9 +156,7 @@ def _text(column: pa.Array, name: str, where: str) -> pa.Array:
     if pa.types.is_dictionary(kind):
         return _text(column.cast(kind.value_type), name, where)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        raise DataError(
-            f"the column {name!r} of {where} holds lists: leave --sep out, or name a text column"
-        )
+        raise lists_not_text(name, where)
     if pa.types.is_integer(kind):
         column = column.cast(pa.string())
     elif pa.types.is_null(kind):
@@ -144,10 +171,7 @@ def _lists(column: pa.Array, name: str, where: str) -> pa.Array:
     if pa.types.is_null(kind):
         return pa.nulls(len(column), LIST)
     if _is_texty(kind) or pa.types.is_dictionary(kind):
-        raise DataError(
-            f"the column {name!r} of {where} holds plain text, not lists: say what separates the levels "
-            f"(--sep ' > '), or, if it is a single level, use --level-columns {name}"
-        )
+        raise text_not_lists(name, where)
     is_list = (
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     )
@@ -162,7 +186,7 @@ def _lists(column: pa.Array, name: str, where: str) -> pa.Array:
 
 def _is_texty(kind: pa.DataType) -> bool:
     types = pa.types
-    return (
+    return bool(
         types.is_string(kind)
         or types.is_large_string(kind)
         or types.is_string_view(kind)
@@ -173,7 +197,8 @@ def _is_texty(kind: pa.DataType) -> bool:
 
 
 def _is_plain(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_null(kind) or pa.types.is_dictionary(kind)
+    types = pa.types
+    return bool(types.is_integer(kind) or types.is_null(kind) or types.is_dictionary(kind))
 
 
 def _checked(column: pa.Array) -> pa.Array:

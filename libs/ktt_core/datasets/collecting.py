@@ -1,5 +1,4 @@
-"""The first pass of an import: every row judged; of a usable one, the text set aside and a few
-bytes kept."""
+"""The first pass of an import: every row judged, the usable ones set aside."""
 
 from __future__ import annotations
 
@@ -115,8 +114,7 @@ def collect(
 def _usable(
     chunk: Chunk, options: ImportOptions, encoder: LabelEncoder, bad: BadRows
 ) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.int8]]:
-    """Return the usable rows' texts, leaves and splits, and count the others, each under its first
-    reason."""
+    """Return the usable rows' texts, leaves and splits; count the others under one reason each."""
     rows = chunk.rows
     raw = chunk.columns[options.text]
     usable = valid_utf8(raw)
@@ -150,4 +148,5 @@ def _splits(column: pa.Array) -> NDArray[np.int8]:
         name.decode("utf-8", "replace").strip().lower() for name in encoded.dictionary.to_pylist()
     ]
     codes = np.array([SPLIT_NAMES.get(name, -1) for name in names], dtype=np.int8)
-    return codes[np.asarray(encoded.indices)]
+    splits: NDArray[np.int8] = codes[np.asarray(encoded.indices)]
+    return splits

@@ -234,7 +234,7 @@ class Dataset:
 
 def _same_types(schema: pa.Schema) -> bool:
     codes = schema.field("codes").type
-    return (
+    return bool(
         schema.field("text").type == pa.string()
         and pa.types.is_list(codes)
         and codes.value_type == pa.int32()

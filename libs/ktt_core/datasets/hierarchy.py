@@ -102,8 +102,8 @@ def read_hierarchy(path: Path) -> Hierarchy:
         raise _damaged(path, "not a JSON object")
     if value.get("format") != FORMAT_VERSION:
         raise DataError(
-            f"{path} has the format version {value.get('format')!r}, this program reads {FORMAT_VERSION}: "
-            "import the dataset again"
+            f"{path} has the format version {str(value.get('format'))[:40]!r}, this program reads "
+            f"{FORMAT_VERSION}: import the dataset again"
         )
     for key, kind in _KEYS.items():
         if not isinstance(value.get(key), kind):

@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from ktt_core.atomic import atomic_directory, sweep_leftovers
-from ktt_core.datasets.collecting import Collected, collect
 from ktt_core.datasets.chunks import Wanted
+from ktt_core.datasets.collecting import Collected, collect
 from ktt_core.datasets.hierarchy import FILE_NAME, SPLITS, Hierarchy, write_hierarchy
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.planning import Plan, plan_dataset
@@ -119,8 +119,8 @@ def import_dataset(
     except OSError as error:
         reason = error.strerror or str(error)
         raise KttError(
-            f"the dataset {folder} could not be written: {reason}. Nothing was kept; free space there or "
-            "choose another workspace, and import again"
+            f"the dataset {folder} could not be written: {reason}. Nothing was kept; "
+            "free space there or choose another workspace, and import again"
         ) from error
     return report
 

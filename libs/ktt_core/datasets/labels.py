@@ -75,7 +75,8 @@ class LabelEncoder:
         )
         if len(self._known) > _REMEMBERED:
             self._known.clear()
-        return numbers[np.asarray(joined.indices)]
+        encoded: NDArray[np.int32] = numbers[np.asarray(joined.indices)]
+        return encoded
 
     def _joined(self, columns: dict[str, pa.Array]) -> pa.Array:
         if self._options.classes and self._options.sep is not None:
@@ -115,7 +116,8 @@ class LabelEncoder:
         if number == len(self.paths):
             if number == MAX_LEAVES:
                 raise DataError(
-                    f"there are more than {MAX_LEAVES:,} different class paths: do the label columns hold classes?"
+                    f"there are more than {MAX_LEAVES:,} different class paths: "
+                    "do the label columns hold classes?"
                 )
             self.paths.append(path)
         return number

@@ -110,8 +110,8 @@ def _check_enough(
         raise DataError(f"no usable row is left ({why})")
     only = " > ".join(collected.paths[int(np.argmax(counts))])
     raise DataError(
-        f"there is nothing to learn: every usable row is of the class {only[:200]!r}, and a classifier needs "
-        f"at least two leaf classes ({why})"
+        f"there is nothing to learn: every usable row is of the class {only[:200]!r}, and a "
+        f"classifier needs at least two leaf classes ({why})"
     )
 
 
@@ -138,8 +138,8 @@ def _warnings(taxonomy: Taxonomy, leaves: NDArray[np.int32], splits: NDArray[np.
         elif not in_train[rows].all():
             unseen = rows[~in_train[rows]]
             warnings.append(
-                f"{len(np.unique(unseen)):,} leaf classes of {name} ({len(unseen):,} rows) have no row in train: "
-                "no model can learn them"
+                f"{len(np.unique(unseen)):,} leaf classes of {name} ({len(unseen):,} rows) "
+                "have no row in train: no model can learn them"
             )
     for level in range(1, taxonomy.depth):
         if taxonomy.hidden[taxonomy.level_offsets[level] : taxonomy.level_offsets[level + 1]].all():

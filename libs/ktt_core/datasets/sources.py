@@ -7,11 +7,23 @@ from pathlib import Path
 
 from ktt_core.datasets.chunks import Source, Wanted
 from ktt_core.datasets.columnar import open_arrow, open_parquet
+from ktt_core.datasets.delimited import open_csv, open_tsv
+from ktt_core.datasets.records import open_json, open_json_lines
 from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
 
 __all__ = ["SUFFIXES", "open_source"]
 
 _OPENERS: dict[str, Callable[[Path, Wanted], Source]] = {
+    ".csv": open_csv,
+    ".csv.gz": open_csv,
+    ".tsv": open_tsv,
+    ".tsv.gz": open_tsv,
+    ".json": open_json,
+    ".json.gz": open_json,
+    ".jsonl": open_json_lines,
+    ".jsonl.gz": open_json_lines,
+    ".ndjson": open_json_lines,
+    ".ndjson.gz": open_json_lines,
     ".parquet": open_parquet,
     ".feather": open_arrow,
     ".arrow": open_arrow,
@@ -43,6 +55,7 @@ def open_source(path: Path, wanted: Wanted) -> Source:
     suffix = max((suffix for suffix in SUFFIXES if name.endswith(suffix)), key=len, default=None)
     if suffix is None:
         raise InvalidArgumentError(
-            f"the format of {path.name!r} is not known; the name must end in one of: {', '.join(SUFFIXES)}"
+            f"the format of {path.name!r} is not known; its name must end in one of: "
+            + ", ".join(SUFFIXES)
         )
     return _OPENERS[suffix](path, wanted)

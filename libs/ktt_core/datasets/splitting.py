@@ -1,5 +1,4 @@
-"""Which rows go where: duplicates, rare leaves, and the stratified split. All on arrays, a few
-bytes a row."""
+"""Which rows go where: repeats, and the stratified split. All on arrays, a few bytes a row."""
 
 from __future__ import annotations
 
@@ -108,4 +107,5 @@ def _shares(counts: NDArray[np.int64], ratio: float, phase: float) -> NDArray[np
     # Rounding the running total, and not each count, keeps the sum right: what one leaf rounds off,
     # the next gets. The epsilon is for totals such as 10 * 0.09999999999999998.
     total = np.floor(np.cumsum(counts) * ratio + phase + 1e-9).astype(np.int64)
-    return np.diff(total, prepend=int(np.floor(phase + 1e-9)))
+    shares: NDArray[np.int64] = np.diff(total, prepend=int(np.floor(phase + 1e-9)))
+    return shares

@@ -1,5 +1,4 @@
-"""The files of an import in progress: texts set aside in the first pass, Parquet written in the
-second."""
+"""The files of an import in progress: texts set aside first, Parquet written second."""
 
 from __future__ import annotations
 
@@ -46,8 +45,7 @@ class StagedTexts:
             self._writer.write_batch(pa.record_batch([texts], schema=self._schema))
 
     def drop(self) -> None:
-        """Give the space back: no dataset will come of these rows. Later `append` calls do
-        nothing."""
+        """Give the space back, as no dataset will come of it; `append` then does nothing."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None

@@ -16,7 +16,10 @@ _SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 # The same for RE2, whose \s knows ASCII alone, plus what single spaces may not do: lead, trail,
 # stand twice. With one scan for it, only the few rows that match are rewritten.
-_UNTIDY = r"[\x00-\x1f\x7f\x{80}-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]|  |^ | $"
+_UNTIDY = (
+    r"[\x00-\x1f\x7f\x{80}-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
+    r"|  |^ | $"
+)
 
 
 def squash(text: str) -> str:
