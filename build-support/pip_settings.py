@@ -4,7 +4,7 @@ Usage: pip_settings.py FILE KEY
 
 Pants starts its subprocesses without the user's environment and reads no pip configuration, so indexes, find-links
 places and the certificate bundle are passed on as Pants options. FILE becomes a piece of bash: the KEY the settings
-were worked out for, and one ``ktt_set NAME VALUE`` per option. It may hold an index's password, so only its owner may
+were worked out for, and a function with one ``ktt_set NAME VALUE`` per option. It may hold an index's password, so only its owner may
 read it. Runs on Python 3.9 and with the standard library alone.
 """
 
@@ -114,8 +114,8 @@ def torch_is_found(requirement: str, pip: Mapping[str, str]) -> bool:
 
 def write_settings(path: Path, key: str, options: Mapping[str, str]) -> None:
     """Write the settings whole or not at all, readable by their owner alone."""
-    lines = [f"settings_of={shlex.quote(key)}"]
-    lines += [f"ktt_set {name} {shlex.quote(value)}" for name, value in options.items()]
+    calls = [f"  ktt_set {name} {shlex.quote(value)}" for name, value in options.items()]
+    lines = [f"settings_of={shlex.quote(key)}", "apply_settings() {", "  :", *calls, "}"]
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     with os.fdopen(descriptor, "w") as output:

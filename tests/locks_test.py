@@ -1,0 +1,174 @@
+"""Every lock satisfies its requirements, pins by hash and names no place to download from."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+CONFIGURATION = tomllib.loads(Path("pants.toml").read_text())["python"]
+FOLDER = Path("3rdparty/python")
+REFRESH = "refresh it with 3rdparty/python/lock"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One entry of a lock."""
+
+    requirement: Requirement
+    hashes: tuple[str, ...]
+
+    @property
+    def version(self) -> Version:
+        (specifier,) = self.requirement.specifier
+        assert specifier.operator == "==", f"not pinned: {self.requirement}"
+        return Version(specifier.version)
+
+
+def pythons(resolve: str) -> list[str]:
+    """Return the Python versions a resolve is for; the test runner's serves those of all others."""
+    own = CONFIGURATION["resolves_to_interpreter_constraints"]
+    constraints = own.get(resolve, CONFIGURATION["interpreter_constraints"])
+    if resolve == "pytest":
+        constraints = [*CONFIGURATION["interpreter_constraints"], *(c for cs in own.values() for c in cs)]
+    return [re.sub(r"CPython==(\d+\.\d+)\.\*", r"\1", constraint) for constraint in constraints]
+
+
+def requirements(text: str, folder: Path = FOLDER) -> Iterator[Requirement]:
+    """Read a requirements file, and those it takes in with ``-r``."""
+    for line in text.splitlines():
+        line = re.sub(r"(^|\s)#.*", "", line).strip()
+        if line.startswith("-r "):
+            yield from requirements((folder / line[3:].strip()).read_text(), folder)
+        elif line:
+            yield Requirement(line)
+
+
+def pins(text: str) -> list[Pin]:
+    """Read a lock."""
+    entries = []
+    for line in text.replace("\\\n", " ").splitlines():
+        if line.strip() and not line.startswith("#"):
+            pin, *hashes = re.split(r"\s+--hash=", line.strip())
+            entries.append(Pin(Requirement(pin), tuple(hashes)))
+    return entries
+
+
+def holds(requirement: Requirement, python: str) -> bool:
+    """Whether a requirement's marker is true on Linux with that Python."""
+    environment = {
+        **{name: str(value) for name, value in default_environment().items()},
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "extra": "",
+    }
+    return requirement.marker is None or requirement.marker.evaluate(environment)
+
+
+def unmet(wanted: list[Requirement], lock: list[Pin], python: str) -> list[str]:
+    """Say which requirements the lock does not satisfy, and how."""
+    found: dict[str, list[Pin]] = {}
+    for pin in lock:
+        if holds(pin.requirement, python):
+            found.setdefault(canonicalize_name(pin.requirement.name), []).append(pin)
+    problems = [f"{name} is pinned {len(same)} times" for name, same in found.items() if len(same) > 1]
+    for requirement in wanted:
+        if not holds(requirement, python):
+            continue
+        pinned = found.get(canonicalize_name(requirement.name))
+        if pinned is None:
+            problems.append(f"{requirement} is not in the lock")
+        elif not requirement.specifier.contains(pinned[0].version, prereleases=True):
+            problems.append(f"{requirement} is wanted, {pinned[0].version} is in the lock")
+    return problems
+
+
+@pytest.fixture(params=sorted(CONFIGURATION["resolves"]))
+def resolve(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def lock(resolve: str) -> str:
+    return Path(CONFIGURATION["resolves"][resolve]).read_text()
+
+
+def test_a_lock_satisfies_its_requirements(resolve: str, lock: str) -> None:
+    wanted = list(requirements((FOLDER / f"{resolve}.in").read_text()))
+    assert wanted, resolve
+    for python in pythons(resolve):
+        assert unmet(wanted, pins(lock), python) == [], f"{resolve} on {python}: {REFRESH} {resolve}"
+
+
+def test_every_entry_is_pinned_by_hash(lock: str) -> None:
+    for pin in pins(lock):
+        assert pin.version
+        assert pin.hashes, pin.requirement
+        assert all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in pin.hashes), pin.requirement
+
+
+def test_a_lock_names_no_place(lock: str) -> None:
+    assert "://" not in lock
+    assert [pin.requirement.url for pin in pins(lock) if pin.requirement.url] == []
+    assert re.findall(r"--(?!hash=)\S+", lock) == []
+
+
+@pytest.mark.parametrize("resolve", ["cpu", "benchmarks", "bento", "monitoring"])
+def test_no_resolve_but_gpu_brings_cuda(lock: str) -> None:
+    assert re.findall(r"^(?:nvidia|cuda|triton|onnxruntime-gpu)\S*", lock, re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("resolve", ["cpu", "benchmarks"])
+def test_torch_is_the_build_without_cuda(lock: str) -> None:
+    versions = [pin.version for pin in pins(lock) if pin.requirement.name == "torch"]
+    assert [version.local for version in versions] == ["cpu"]
+
+
+@pytest.mark.parametrize("resolve", ["cpu", "benchmarks", "bento", "monitoring"])
+def test_the_test_runner_and_the_tests_agree_on_its_version(resolve: str, lock: str) -> None:
+    """Both are on one path when a test runs."""
+    runner = pins(Path(CONFIGURATION["resolves"]["pytest"]).read_text())
+    for python in pythons(resolve):
+        versions = {pin.requirement.name: pin.version for pin in pins(lock)}
+        expected = {pin.requirement.name: pin.version for pin in runner if holds(pin.requirement, python)}
+        assert {name: versions.get(name, version) for name, version in expected.items()} == expected
+
+
+class TestTheCheckItself:
+    LOCK = "Some_Name==2.1.0 \\\n    --hash=sha256:00\nold==1.0 ; python_version < '3.11' \\\n    --hash=sha256:11\n"
+
+    def check(self, wanted: str, python: str = "3.11") -> list[str]:
+        return unmet(list(requirements(wanted)), pins(self.LOCK), python)
+
+    def test_spelling_and_comments_do_not_matter(self) -> None:
+        assert self.check("# a comment\nsome-name>=2 # another\n\n") == []
+
+    def test_a_missing_entry_is_found(self) -> None:
+        assert self.check("other") == ["other is not in the lock"]
+
+    def test_a_version_conflict_is_found(self) -> None:
+        assert self.check("some.name<2") == ["some.name<2 is wanted, 2.1.0 is in the lock"]
+
+    def test_an_entry_for_another_python_does_not_count(self) -> None:
+        assert self.check("old") == ["old is not in the lock"]
+        assert self.check("old", "3.10") == []
+
+    def test_a_requirement_for_another_python_is_not_asked_for(self) -> None:
+        assert self.check("other; python_version < '3.11'") == []
+
+    def test_a_local_version_satisfies_its_public_one(self) -> None:
+        lock = pins("torch==2.13.0+cpu --hash=sha256:00")
+        assert unmet([Requirement("torch==2.13.0")], lock, "3.11") == []
+
+    def test_two_versions_at_once_are_found(self) -> None:
+        assert unmet([], pins("a==1\na==2\n"), "3.11") == ["a is pinned 2 times"]
