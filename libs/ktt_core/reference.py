@@ -1,7 +1,7 @@
 """Reference sets: what a model said of its test split, for monitoring to compare live traffic with.
 
-Columns, in this order: ``targets`` (the true leaf, by its column's name), the pooled features named "0".."k-1",
-then one column of probabilities per leaf.
+Columns, in this order: ``targets`` (the true leaf, by its column's name), the pooled features named
+"0".."k-1", then one column of probabilities per leaf.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ _SEPARATOR = " > "
 def leaf_column_names(taxonomy: Taxonomy) -> tuple[str, ...]:
     """Return a unique column name for every leaf.
 
-    A leaf is named by its deepest real class. Where two leaves share a name, or it is "targets" or reads as a
-    number, it is named by the shortest suffix of its path, joined by ``" > "``, that sets it apart. A path that is
-    used up without doing so (a root class called "12", say) is led by ``"> "``, as often as it takes.
+    A leaf is named by its deepest real class. Where two leaves share a name, or it is "targets" or
+    reads as a number, it is named by the shortest suffix of its path, joined by ``" > "``, that
+    sets it apart. A path that is used up without doing so (a root class called "12", say) is led by
+    ``"> "``, as often as it takes.
 
     Parameters
     ----------
@@ -64,7 +65,8 @@ def leaf_column_names(taxonomy: Taxonomy) -> tuple[str, ...]:
         ]
         if not clashing:
             return tuple(names)
-        # Of two that share a name only one may be out of classes to add; then it is the other that grows.
+        # Of two that share a name only one may be out of classes to add; then it is the other that
+        # grows.
         growing = [leaf for leaf in clashing if lengths[leaf] < len(paths[leaf])]
         if growing:
             for leaf in growing:
@@ -141,14 +143,18 @@ def reference_table(
     codes, features, leaf_proba = np.asarray(codes), np.asarray(features), np.asarray(leaf_proba)
     n_rows = len(codes)
     if codes.shape != (n_rows, taxonomy.depth):
-        raise InvalidArgumentError(f"codes need the shape (rows, {taxonomy.depth}), not {codes.shape}")
+        raise InvalidArgumentError(
+            f"codes need the shape (rows, {taxonomy.depth}), not {codes.shape}"
+        )
     if features.ndim != 2 or len(features) != n_rows:
         raise InvalidArgumentError(f"features need the shape ({n_rows}, k), not {features.shape}")
     if leaf_proba.shape != (n_rows, taxonomy.n_leaves):
         raise InvalidArgumentError(
-            f"leaf probabilities need the shape ({n_rows}, {taxonomy.n_leaves}), not {leaf_proba.shape}"
+            f"leaf probabilities need the shape ({n_rows}, {taxonomy.n_leaves}), "
+            f"not {leaf_proba.shape}"
         )
-    # Monitoring refuses what is not a finite number; better to fail here than to serve a set it cannot read.
+    # Monitoring refuses what is not a finite number; better to fail here than to serve a set it
+    # cannot read.
     if not np.isfinite(features).all():
         raise InvalidArgumentError("a feature of the reference set is not a finite number")
     if not ((leaf_proba >= 0.0) & (leaf_proba <= 1.0)).all():

@@ -82,9 +82,7 @@ def test_pooling_averages_32_neighbours():
 
 
 def test_pooling_pools_what_remains():
-    np.testing.assert_allclose(
-        pool_features(np.array([[1.0] * 32 + [2.0, 4.0]])), [[1.0, 3.0]]
-    )
+    np.testing.assert_allclose(pool_features(np.array([[1.0] * 32 + [2.0, 4.0]])), [[1.0, 3.0]])
 
 
 @pytest.fixture

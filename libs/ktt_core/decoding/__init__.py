@@ -1,4 +1,4 @@
-"""From a model's scores to paths of the taxonomy: probabilities, the most probable paths, the temperature."""
+"""From a model's scores to paths of the taxonomy, their probabilities and the temperature."""
 
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ class Prediction:
     Attributes
     ----------
     path : tuple of str
-        Class names from the root down, hidden classes left out. Empty if not even the root class reaches the
-        minimal confidence.
+        Class names from the root down, hidden classes left out. Empty if not even the root class
+        reaches the minimal confidence.
     probability : float
         Of the path's last class, in [0, 1]; 1 for the empty path.
     codes : tuple of int
@@ -108,7 +108,9 @@ class DecodedPaths:
             ):
                 kept = tuple(path_codes[: stop + 1])
                 if kept not in known:
-                    real = [level for level, code in enumerate(kept) if names[level][code] != HIDDEN]
+                    real = [
+                        level for level, code in enumerate(kept) if names[level][code] != HIDDEN
+                    ]
                     known[kept] = (
                         tuple(names[level][kept[level]] for level in real),
                         tuple(kept[level] for level in real),
@@ -136,16 +138,17 @@ def decode(
         One array of scores per level, shape (n, n_h), or one of leaf scores, shape (n, n_leaves).
     taxonomy : Taxonomy
     top_k : int
-        Paths per row; more than there are leaves gives all leaves. Ties go to the lowest leaf index.
+        Paths per row; more than there are leaves gives all leaves. Ties go to the lowest leaf
+        index.
     min_confidence : float
-        In [0, 1]. Each of the paths stops at its deepest class whose probability (the sum over the leaves
-        below it) reaches this. At 0 all end in their leaf.
+        In [0, 1]. Each of the paths stops at its deepest class whose probability (the sum over the
+        leaves below it) reaches this. At 0 all end in their leaf.
     temperature : float
         Divides the path scores before the softmax.
     decoding : {"path", "independent"}
-        "path": the most probable root-to-leaf paths. "independent": the best class of every level by itself,
-        which need not be a path (see `DecodedPaths.valid`); its probability is that of the class it has on
-        the last level. It gives one path, and takes no `min_confidence`.
+        "path": the most probable root-to-leaf paths. "independent": the best class of every level
+        by itself, which need not be a path (see `DecodedPaths.valid`); its probability is that of
+        the class it has on the last level. It gives one path, and takes no `min_confidence`.
     block_rows : int, optional
         Rows worked on at once; by default as many as fit the cache.
 
@@ -157,12 +160,13 @@ def decode(
     Raises
     ------
     InvalidArgumentError
-        If an argument is out of range, shapes do not fit the taxonomy, or a row of scores holds NaN, ``+inf`` or
-        nothing but ``-inf``.
+        If an argument is out of range, shapes do not fit the taxonomy, or a row of scores holds
+        NaN, ``+inf`` or nothing but ``-inf``.
 
     Notes
     -----
-    Time is linear in the scores, apart from the k results; temporary memory is a few blocks of a MiB.
+    Time is linear in the scores, apart from the k results; temporary memory is a few blocks of a
+    MiB.
     """
     _check_options(top_k, min_confidence, decoding, block_rows)
     arrays = check_levels(levels, taxonomy)
@@ -188,15 +192,18 @@ def decode(
         stops[rows] = real_levels[leaves]
         if min_confidence > 0.0:
             powers /= powers.sum(axis=1)[:, None]
-            _stop_early(powers, taxonomy, min_confidence, codes[rows], probabilities[rows], stops[rows])
+            _stop_early(
+                powers, taxonomy, min_confidence, codes[rows], probabilities[rows], stops[rows]
+            )
     return DecodedPaths(taxonomy, codes, probabilities, stops, is_path(codes, taxonomy))
 
 
 def top_leaves(scores: FloatArray, k: int) -> IntArray:
-    """Return the k best columns of every row, best first, ties to the lowest column; shape (rows, k).
+    """Return every row's k best columns, best first, ties to the lowest; shape (rows, k).
 
-    A threshold below or at the k-th best score is found without sorting: the k-th largest of the maxima of
-    disjoint groups of columns, since k groups hold a score that high. The few scores that reach it are sorted.
+    A threshold below or at the k-th best score is found without sorting: the k-th largest of the
+    maxima of disjoint groups of columns, since k groups hold a score that high. The few scores that
+    reach it are sorted.
     """
     n_rows, width = scores.shape
     if k == 1:
@@ -216,19 +223,23 @@ def top_leaves(scores: FloatArray, k: int) -> IntArray:
     return columns[order][firsts[:, None] + np.arange(k)].astype(np.int32)
 
 
-def _check_options(top_k: int, min_confidence: float, decoding: str, block_rows: int | None) -> None:
+def _check_options(
+    top_k: int, min_confidence: float, decoding: str, block_rows: int | None
+) -> None:
     if isinstance(top_k, bool) or not isinstance(top_k, (int, np.integer)) or top_k < 1:
         raise InvalidArgumentError(f"top_k is a whole number of at least 1, not {top_k!r}")
     if not 0.0 <= min_confidence <= 1.0:
-        raise InvalidArgumentError(f"min_confidence is a number from 0 to 1, not {min_confidence!r}")
+        raise InvalidArgumentError(
+            f"min_confidence is a number from 0 to 1, not {min_confidence!r}"
+        )
     if block_rows is not None and block_rows < 1:
         raise InvalidArgumentError(f"block_rows is at least 1, not {block_rows!r}")
     if decoding not in ("path", "independent"):
         raise InvalidArgumentError(f'decoding is "path" or "independent", not {decoding!r}')
     if decoding == "independent" and (top_k != 1 or min_confidence > 0.0):
         raise InvalidArgumentError(
-            'decoding="independent" gives one path, down to the last level: use it with top_k=1 and '
-            "min_confidence=0"
+            'decoding="independent" gives one path, down to the last level: use it with top_k=1 '
+            "and min_confidence=0"
         )
 
 
@@ -260,7 +271,9 @@ def _stop_early(
     # Probabilities fall along a path, so those that reach the minimum are the first ones.
     reached = (along >= min_confidence).sum(axis=2).astype(np.int32) - 1
     cut = reached < taxonomy.depth - 1
-    at = np.take_along_axis(along, np.maximum(reached, 0)[:, :, None].astype(np.intp), axis=2)[:, :, 0]
+    at = np.take_along_axis(along, np.maximum(reached, 0)[:, :, None].astype(np.intp), axis=2)[
+        :, :, 0
+    ]
     probabilities[...] = np.where(cut, np.where(reached < 0, 1.0, at), along[:, :, -1])
     np.minimum(stops, reached, out=stops)
 
@@ -283,7 +296,8 @@ def best_classes(proba: FloatArray, taxonomy: Taxonomy) -> list[NDArray[np.intp]
     """Return every level's most probable class, from class probabilities of shape (rows, C)."""
     offsets = taxonomy.level_offsets
     return [
-        proba[:, offsets[level] : offsets[level + 1]].argmax(axis=1) for level in range(taxonomy.depth)
+        proba[:, offsets[level] : offsets[level + 1]].argmax(axis=1)
+        for level in range(taxonomy.depth)
     ]
 
 

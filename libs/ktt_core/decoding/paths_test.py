@@ -111,7 +111,9 @@ def test_a_path_stops_at_its_deepest_class_that_reaches_the_confidence(case, top
             if np.abs(along - confidence).min() < 1e-5:
                 continue
             reached = [level for level in range(taxonomy.depth) if along[level] >= confidence]
-            real = [level for level in reached if not taxonomy.hidden[offsets[level] + codes[level]]]
+            real = [
+                level for level in reached if not taxonomy.hidden[offsets[level] + codes[level]]
+            ]
             stop = max(real, default=-1)
             assert decoded.stop_levels[row, position] == stop
             if len(reached) == taxonomy.depth:
@@ -174,8 +176,15 @@ def test_a_leaf_under_padding_shows_its_real_prefix():
 
 def test_paths_that_stop_at_one_class_are_listed_once():
     scores = np.log(np.array([[0.1, 0.3, 0.3, 0.3]]))
-    order = [FOREST.leaf_paths.index(path) for path in
-             [("Bikes",), ("Food", "Bread"), ("Food", "Pasta", "Long"), ("Food", "Pasta", "Short")]]
+    order = [
+        FOREST.leaf_paths.index(path)
+        for path in [
+            ("Bikes",),
+            ("Food", "Bread"),
+            ("Food", "Pasta", "Long"),
+            ("Food", "Pasta", "Short"),
+        ]
+    ]
     shuffled = np.empty_like(scores)
     shuffled[:, order] = scores
     predictions = decode([shuffled], FOREST, top_k=4, min_confidence=0.5).predictions()[0]

@@ -5,9 +5,9 @@ With g_h(c) the score of class c at level h, a the ancestors of a leaf l and T t
     log p(l) = log_softmax over all leaves of (1 / T) * sum_h g_h(a_h(l))
     p(c)     = sum of p(l) over the leaves l below c
 
-Children stand side by side in the order of their parents, so going down a level is one ``repeat`` and going up
-one ``reduceat``; nothing here is quadratic in the classes. Work is done in blocks of rows that fit a core's
-second-level cache.
+Children stand side by side in the order of their parents, so going down a level is one ``repeat``
+and going up one ``reduceat``; nothing here is quadratic in the classes. Work is done in blocks of
+rows that fit a core's second-level cache.
 """
 
 from __future__ import annotations
@@ -36,16 +36,14 @@ _MAX_BLOCK_ROWS = 4096
 _SAFE_EXPONENT = 40.0
 
 
-def leaf_log_proba(
-    levels: LevelScores, taxonomy: Taxonomy, temperature: float = 1.0
-) -> FloatArray:
+def leaf_log_proba(levels: LevelScores, taxonomy: Taxonomy, temperature: float = 1.0) -> FloatArray:
     """Return the log-probability of every leaf.
 
     Parameters
     ----------
     levels : sequence of ndarray
-        One array per level, shape (n, n_h), whose sums along a path are its log-score; or a single array of
-        leaf log-scores, shape (n, n_leaves). ``-inf`` marks what is impossible.
+        One array per level, shape (n, n_h), whose sums along a path are its log-score; or a single
+        array of leaf log-scores, shape (n, n_leaves). ``-inf`` marks what is impossible.
     taxonomy : Taxonomy
     temperature : float
         T > 0: above 1 flattens, below 1 sharpens.
@@ -58,8 +56,8 @@ def leaf_log_proba(
     Raises
     ------
     InvalidArgumentError
-        If the shapes do not fit the taxonomy, the temperature is not a positive number, or a row holds NaN,
-        ``+inf`` or nothing but ``-inf``.
+        If the shapes do not fit the taxonomy, the temperature is not a positive number, or a row
+        holds NaN, ``+inf`` or nothing but ``-inf``.
     """
     arrays = check_levels(levels, taxonomy)
     beta = inverse_temperature(temperature)
@@ -78,8 +76,8 @@ def leaf_log_proba(
 def class_proba(log_proba: NDArray[np.floating], taxonomy: Taxonomy) -> FloatArray:
     """Return the probability of every class: the sum over the leaves below it.
 
-    A parent's is never below a child's, in floating point too: sums go up the tree level by level, and adding a
-    number that is not negative never rounds down.
+    A parent's is never below a child's, in floating point too: sums go up the tree level by level,
+    and adding a number that is not negative never rounds down.
 
     Parameters
     ----------
@@ -100,7 +98,8 @@ def class_proba(log_proba: NDArray[np.floating], taxonomy: Taxonomy) -> FloatArr
     log_proba = np.asarray(log_proba)
     if log_proba.ndim != 2 or log_proba.shape[1] != taxonomy.n_leaves:
         raise InvalidArgumentError(
-            f"leaf log-probabilities need the shape (rows, {taxonomy.n_leaves}), not {log_proba.shape}"
+            f"leaf log-probabilities need the shape (rows, {taxonomy.n_leaves}), "
+            f"not {log_proba.shape}"
         )
     result = np.empty((len(log_proba), taxonomy.n_classes), dtype=np.float32)
     for rows in row_blocks(len(log_proba), taxonomy.n_classes):
@@ -108,7 +107,7 @@ def class_proba(log_proba: NDArray[np.floating], taxonomy: Taxonomy) -> FloatArr
     return result
 
 
-# -- what the rest of the package is built from ------------------------------------------------------
+# -- what the rest of the package is built from -------------------------------------------------
 
 
 def check_levels(levels: LevelScores, taxonomy: Taxonomy) -> list[NDArray[np.floating]]:
@@ -121,14 +120,14 @@ def check_levels(levels: LevelScores, taxonomy: Taxonomy) -> list[NDArray[np.flo
     widths = [taxonomy.n_leaves] if len(arrays) == 1 else taxonomy.level_sizes.tolist()
     if len(arrays) != len(widths):
         raise InvalidArgumentError(
-            f"got the scores of {len(arrays)} levels; this taxonomy needs {len(widths)}, or one array "
-            "of leaf scores"
+            f"got the scores of {len(arrays)} levels; this taxonomy needs {len(widths)}, or one "
+            "array of leaf scores"
         )
     for level, (array, width) in enumerate(zip(arrays, widths, strict=True)):
         if array.ndim != 2 or array.shape != (len(arrays[0]), width):
             raise InvalidArgumentError(
-                f"the scores of level {level} have the shape {array.shape}, not (rows, {width}) with the same "
-                "rows at every level"
+                f"the scores of level {level} have the shape {array.shape}, not (rows, {width}) with "
+                "the same rows at every level"
             )
         if not np.issubdtype(array.dtype, np.floating):
             raise InvalidArgumentError(
@@ -154,7 +153,7 @@ def row_blocks(n_rows: int, width: int, block_rows: int | None = None) -> Iterat
 def leaf_scores(
     arrays: Sequence[NDArray[np.floating]], rows: slice, taxonomy: Taxonomy, beta: float
 ) -> FloatArray:
-    """Return beta times the sum of the scores along every leaf's path, shape (rows, n_leaves); a new array."""
+    """Return beta times the sum of scores along every leaf's path: a new array, (rows, n_leaves)."""
     # What overflows, or adds opposite infinities, `row_maxima` reports.
     with np.errstate(invalid="ignore", over="ignore"):
         block = arrays[0][rows].astype(np.float32)
@@ -167,16 +166,18 @@ def leaf_scores(
 
 
 def row_maxima(block: FloatArray, first_row: int) -> FloatArray:
-    """Return each row's maximum, shape (rows,); raise InvalidArgumentError on rows that are no scores."""
+    """Return each row's maximum, shape (rows,), or raise InvalidArgumentError if it is no score."""
     largest: FloatArray = block.max(axis=1)
     # A maximum over NaN is NaN, so this sees every cell.
     if not np.isfinite(largest).all():
         row = int(np.flatnonzero(~np.isfinite(largest))[0])
-        found = {np.inf: "an infinite score", -np.inf: "no possible path (every score is -inf)"}.get(
-            float(largest[row]), "a score that is not a number"
-        )
+        found = {
+            np.inf: "an infinite score",
+            -np.inf: "no possible path (every score is -inf)",
+        }.get(float(largest[row]), "a score that is not a number")
         raise InvalidArgumentError(
-            f"row {first_row + row} of the scores has {found}: the model diverged or its weights are damaged"
+            f"row {first_row + row} of the scores has {found}: the model diverged, or "
+            "its weights are damaged"
         )
     return largest
 
@@ -184,8 +185,8 @@ def row_maxima(block: FloatArray, first_row: int) -> FloatArray:
 def exponentials(block: FloatArray, largest: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return exp(block - shift) and the rows' log-sum-exp.
 
-    The shift is 0 where no row needs one, which saves a pass; so only ratios of the first array's cells within a
-    row have a meaning.
+    The shift is 0 where no row needs one, which saves a pass; so only ratios of the first array's
+    cells within a row have a meaning.
     """
     if np.abs(largest).max(initial=0.0) <= _SAFE_EXPONENT:
         powers = np.exp(block)

@@ -1,4 +1,4 @@
-"""The temperature that makes path probabilities honest (temperature scaling: Guo et al., ICML 2017)."""
+"""The temperature that makes path probabilities honest (Guo et al., ICML 2017)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ktt_core.taxonomy import Taxonomy
 
 __all__ = ["MAX_TEMPERATURE", "MIN_TEMPERATURE", "fit_temperature"]
 
-#: Bounds of a fitted temperature: scores that separate the validation split would ask for 0, scores that say
-#: nothing for infinity.
+#: Bounds of a fitted temperature: scores that separate the validation split would ask for 0, scores
+#: that say nothing for infinity.
 MIN_TEMPERATURE = 0.05
 MAX_TEMPERATURE = 20.0
 
@@ -28,8 +28,8 @@ _MAX_STEPS = 40
 # Relative change of 1 / T below which the search ends.
 _TOLERANCE = 1e-4
 
-# Scores this far below a row's best have no mass at any temperature allowed: exp(-4000 / 20) is 0 in float32 and
-# 1e-87 in float64. Cutting there keeps -inf out of products with 0.
+# Scores this far below a row's best have no mass at any temperature allowed: exp(-4000 / 20) is 0
+# in float32 and 1e-87 in float64. Cutting there keeps -inf out of products with 0.
 _LOWEST = -4000.0
 
 
@@ -40,14 +40,16 @@ def fit_temperature(
 ) -> float:
     """Return the T that minimises the negative log-likelihood of the true leaves.
 
-    With s the path scores and beta = 1 / T, the mean of ``logsumexp(beta s) - beta s_true`` is convex in beta;
-    Newton's method, safeguarded by bisection, finds its minimum in a few passes over the scores.
+    With s the path scores and beta = 1 / T, the mean of ``logsumexp(beta s) - beta s_true`` is
+    convex in beta; Newton's method, safeguarded by bisection, finds its minimum in a few passes
+    over the scores.
 
     Parameters
     ----------
     levels_blocks : sequence of level scores, or callable
-        The validation split's scores in blocks of rows, each as `decode` takes them; or a function that yields the
-        blocks anew on every call, if they should not be held in memory. It is called about ten times.
+        The validation split's scores in blocks of rows, each as `decode` takes them; or a function
+        that yields the blocks anew on every call, if they should not be held in memory. It is
+        called about ten times.
     codes : ndarray of int, shape (n, depth)
         The true paths of all blocks' rows, in order.
     taxonomy : Taxonomy
@@ -55,14 +57,14 @@ def fit_temperature(
     Returns
     -------
     float
-        In [`MIN_TEMPERATURE`, `MAX_TEMPERATURE`]. The likelihood at T is never below that at 1. Without rows, or
-        where all scores are equal, 1.
+        In [`MIN_TEMPERATURE`, `MAX_TEMPERATURE`]. The likelihood at T is never below that at 1.
+        Without rows, or where all scores are equal, 1.
 
     Raises
     ------
     InvalidArgumentError
-        If rows and codes do not match, blocks can be read only once, or scores are not finite where `decode` needs
-        them to be.
+        If rows and codes do not match, blocks can be read only once, or scores are not finite where
+        `decode` needs them to be.
 
     Notes
     -----
@@ -78,7 +80,8 @@ def fit_temperature(
         raise InvalidArgumentError("codes hold a leaf that the taxonomy does not have")
     if not callable(levels_blocks) and isinstance(levels_blocks, Iterator):
         raise InvalidArgumentError(
-            "the score blocks are read several times: give a list of them, or a function that yields them"
+            "the score blocks are read several times: give a list of them, or a function that "
+            "yields them"
         )
 
     def evaluate(beta: float) -> tuple[float, float, float]:
@@ -115,7 +118,9 @@ def _likelihood(
         arrays = check_levels(levels, taxonomy)
         n_rows = len(arrays[0])
         if first_row + n_rows > len(true_leaves):
-            raise InvalidArgumentError(f"there are more rows of scores than codes ({len(true_leaves)})")
+            raise InvalidArgumentError(
+                f"there are more rows of scores than codes ({len(true_leaves)})"
+            )
         for rows in row_blocks(n_rows, taxonomy.n_leaves):
             scores = leaf_scores(arrays, rows, taxonomy, 1.0)
             scores -= row_maxima(scores, first_row + rows.start)[:, None]

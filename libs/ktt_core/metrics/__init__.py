@@ -1,4 +1,4 @@
-"""How good predictions are: one streaming accumulator, and each metric as a function with its formula."""
+"""How good predictions are: one streaming accumulator, and each metric with its formula."""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ _SLACK = 1e-2
 class MetricsAccumulator:
     """Metrics of a stream of rows, in memory that does not grow with it (about 256 MiB at most).
 
-    A row's prediction is its most probable path: what `ktt_core.decoding.decode` gives without a minimal confidence.
+    A row's prediction is its most probable path: what `ktt_core.decoding.decode` gives without a
+    minimal confidence.
 
     Parameters
     ----------
@@ -85,8 +86,8 @@ class MetricsAccumulator:
         codes : ndarray of int, shape (n, depth)
             The true paths, level-local.
         levels : sequence of ndarray, optional
-            The level scores behind the probabilities, for `valid_paths`. Without them, or if they are leaf scores,
-            a level's best class is that of the highest probability.
+            The level scores behind the probabilities, for `valid_paths`. Without them, or if they
+            are leaf scores, a level's best class is that of the highest probability.
 
         Raises
         ------
@@ -98,11 +99,14 @@ class MetricsAccumulator:
         log_proba = np.asarray(leaf_log_proba)
         if log_proba.shape != (len(classes), taxonomy.n_leaves):
             raise InvalidArgumentError(
-                f"leaf log-probabilities have the shape {log_proba.shape}, not {(len(classes), taxonomy.n_leaves)}"
+                f"leaf log-probabilities have the shape {log_proba.shape}, not "
+                f"{(len(classes), taxonomy.n_leaves)}"
             )
         arrays = None if levels is None else check_levels(levels, taxonomy)
         if arrays is not None and len(arrays[0]) != len(classes):
-            raise InvalidArgumentError(f"{len(arrays[0])} rows of level scores for {len(classes)} rows")
+            raise InvalidArgumentError(
+                f"{len(arrays[0])} rows of level scores for {len(classes)} rows"
+            )
         if arrays is not None and len(arrays) != taxonomy.depth:
             arrays = None
         real = np.flatnonzero(~taxonomy.hidden)
@@ -110,7 +114,9 @@ class MetricsAccumulator:
             block = log_proba[rows]
             largest = row_maxima(block, rows.start)
             proba = class_proba(block, taxonomy)
-            _check_distribution(largest, proba[:, : taxonomy.level_sizes[0]].sum(axis=1), rows.start)
+            _check_distribution(
+                largest, proba[:, : taxonomy.level_sizes[0]].sum(axis=1), rows.start
+            )
             true = classes[rows]
             scores = proba if len(real) == taxonomy.n_classes else proba[:, real]
             shown = ~taxonomy.hidden[true]
@@ -131,9 +137,10 @@ class MetricsAccumulator:
     def compute(self) -> dict[str, float]:
         """Return every metric by its name in `METRIC_NAMES`.
 
-        ``valid_paths`` is the share of rows whose best classes of all levels, each chosen by itself, form a path of
-        the taxonomy; the other metrics are documented at the functions of their names, ``auprc_micro`` at
-        `PairRanking` and ``calibration_error`` at `CalibrationBins`.
+        ``valid_paths`` is the share of rows whose best classes of all levels, each chosen by
+        itself, form a path of the taxonomy; the other metrics are documented at the functions of
+        their names, ``auprc_micro`` at `PairRanking` and ``calibration_error`` at
+        `CalibrationBins`.
 
         Raises
         ------

@@ -125,7 +125,9 @@ def test_blocks_add_up(case, size):
     for start in range(0, len(codes), size):
         rows = slice(start, start + size)
         accumulator.update(log_proba[rows], codes[rows], [level[rows] for level in levels])
-    assert accumulator.compute() == pytest.approx(compute_metrics(log_proba, codes, taxonomy, levels))
+    assert accumulator.compute() == pytest.approx(
+        compute_metrics(log_proba, codes, taxonomy, levels)
+    )
 
 
 def test_perfect_predictions_score_one():
@@ -144,7 +146,8 @@ def test_padding_is_neither_a_hit_nor_a_miss():
     scores[1, FOREST.leaf_paths.index(("Food", "Pasta", "Long"))] = 9.0  # wrong everywhere
     codes = FOREST.leaf_codes[leaves]
     metrics = compute_metrics(leaf_log_proba([scores], FOREST), codes, FOREST)
-    # Levels: 1 of 2; 1 of 2 ("Pasta" against padding counts); 0 of 1 ("Long"; the right row has only padding).
+    # Levels: 1 of 2; 1 of 2 ("Pasta" against padding counts); 0 of 1 ("Long"; the right row has
+    # only padding).
     assert metrics["path_accuracy"] == pytest.approx((0.5 + 0.5 + 0.0) / 3)
     # Sets: {Food, Bread} of {Food, Bread}, nothing of {Food, Pasta, Long} against {Bikes}.
     assert metrics["hierarchical_precision"] == pytest.approx(2 / 5)

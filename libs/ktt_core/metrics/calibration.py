@@ -1,4 +1,4 @@
-"""Expected calibration error: do predictions of 80 % come true in 80 % of the cases?"""
+"""Expected calibration error: whether what is said with 80 % comes true in 80 % of the cases."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class CalibrationBins:
     def error(self) -> float:
         """Return the expected calibration error.
 
-        ``sum_b rows_b / rows * |hits_b / rows_b - mean probability_b|`` (Naeini, Cooper & Hauskrecht, AAAI 2015; Guo
-        et al., ICML 2017).
+        ``sum_b rows_b / rows * |hits_b / rows_b - mean probability_b|`` (Naeini, Cooper &
+        Hauskrecht, AAAI 2015; Guo et al., ICML 2017).
         """
         if not self.rows.sum():
             raise DataError("there are no rows to compute the calibration error over")

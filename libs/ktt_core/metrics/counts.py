@@ -37,8 +37,8 @@ class ClassCounts:
     ----------
     taxonomy : Taxonomy
     hits, predicted, support : ndarray of int64, shape (C,)
-        Rows in which a class is both predicted and true, predicted, and true. Padding classes are counted here,
-        and masked by the metrics.
+        Rows in which a class is both predicted and true, predicted, and true. Padding classes are
+        counted here, and masked by the metrics.
     counted : ndarray of int64, shape (depth,)
         Rows whose true or predicted class at a level is real.
     rows : int
@@ -54,8 +54,8 @@ class ClassCounts:
     @classmethod
     def empty(cls, taxonomy: Taxonomy) -> ClassCounts:
         """Return the counts of no rows."""
-        classes = (np.zeros(taxonomy.n_classes, dtype=np.int64) for _ in range(3))
-        return cls(taxonomy, *classes, counted=np.zeros(taxonomy.depth, dtype=np.int64))
+        hits, predicted, support = np.zeros((3, taxonomy.n_classes), dtype=np.int64)
+        return cls(taxonomy, hits, predicted, support, np.zeros(taxonomy.depth, dtype=np.int64))
 
     def update(self, true: NDArray[np.integer], predicted: NDArray[np.integer]) -> None:
         """Count rows.
@@ -85,10 +85,14 @@ class ClassCounts:
         """Return hits, predicted and support of a level's real classes."""
         start, end = self.taxonomy.level_offsets[level : level + 2]
         real = ~self.taxonomy.hidden[start:end]
-        return self.hits[start:end][real], self.predicted[start:end][real], self.support[start:end][real]
+        return (
+            self.hits[start:end][real],
+            self.predicted[start:end][real],
+            self.support[start:end][real],
+        )
 
     def leaves(self) -> tuple[Counts, Counts, Counts]:
-        """Return hits, predicted and support of the leaves, each standing for its deepest real class."""
+        """Return hits, predicted and support of the leaves."""
         if not self.rows:
             raise DataError("there are no rows to compute metrics over: the split is empty")
         start = self.taxonomy.level_offsets[-2]
@@ -99,7 +103,9 @@ def class_indices(codes: NDArray[np.integer], taxonomy: Taxonomy) -> NDArray[np.
     """Return indices into ``taxonomy.classes`` of level-local codes, checking them."""
     codes = np.asarray(codes)
     if codes.ndim != 2 or codes.shape[1] != taxonomy.depth:
-        raise InvalidArgumentError(f"codes need the shape (rows, {taxonomy.depth}), not {codes.shape}")
+        raise InvalidArgumentError(
+            f"codes need the shape (rows, {taxonomy.depth}), not {codes.shape}"
+        )
     if not np.issubdtype(codes.dtype, np.integer):
         raise InvalidArgumentError(f"codes are whole numbers, not {codes.dtype}")
     if ((codes < 0) | (codes >= taxonomy.level_sizes)).any():
@@ -128,8 +134,8 @@ def leaf_accuracy(counts: ClassCounts) -> float:
 def leaf_precision(counts: ClassCounts) -> float:
     """Precision of the leaves, weighted by their support.
 
-    ``sum_l support_l / rows * hits_l / predicted_l``, 0 for a leaf that is never predicted. As scikit-learn's
-    ``precision_score(average="weighted", zero_division=0)``.
+    ``sum_l support_l / rows * hits_l / predicted_l``, 0 for a leaf that is never predicted. As
+    scikit-learn's ``precision_score(average="weighted", zero_division=0)``.
     """
     return _weighted_precision(*counts.leaves())
 
@@ -137,7 +143,8 @@ def leaf_precision(counts: ClassCounts) -> float:
 def leaf_macro_f1(counts: ClassCounts) -> float:
     """Mean F1 over the leaves that are true or predicted in at least one row.
 
-    ``F1_l = 2 hits_l / (support_l + predicted_l)``. As scikit-learn's ``f1_score(average="macro")``.
+    ``F1_l = 2 hits_l / (support_l + predicted_l)``. As scikit-learn's
+    ``f1_score(average="macro")``.
     """
     hits, predicted, support = counts.leaves()
     seen = support + predicted > 0
@@ -164,8 +171,8 @@ def path_accuracy(counts: ClassCounts) -> float:
 def path_precision(counts: ClassCounts) -> float:
     """Support-weighted precision over the real classes of every level, averaged over the levels.
 
-    See `leaf_precision` and `path_accuracy`. A level whose true classes are all padding, but not the predicted
-    ones, has the precision 0.
+    See `leaf_precision` and `path_accuracy`. A level whose true classes are all padding, but not
+    the predicted ones, has the precision 0.
     """
     counts.leaves()
     return float(

@@ -1,15 +1,16 @@
 r"""Hierarchical precision, recall and F1: a nearly right path counts for what is right in it.
 
-With T_i the true class of row i and all its ancestors, and P_i the predicted one's (the root of the whole tree and
-padding classes are in neither)::
+With T_i the true class of row i and all its ancestors, and P_i the predicted one's (the root of the
+whole tree and padding classes are in neither)::
 
     hP = sum_i |P_i & T_i| / sum_i |P_i|
     hR = sum_i |P_i & T_i| / sum_i |T_i|
     hF = 2 hP hR / (hP + hR)
 
-micro-averaged over rows. Sources: Kiritchenko, Matwin & Famili, "Functional annotation of genes using hierarchical
-text categorization" (2005); Silla & Freitas, "A survey of hierarchical classification across different application
-domains" (Data Mining and Knowledge Discovery 22, 2011), which recommends them.
+micro-averaged over rows. Sources: Kiritchenko, Matwin & Famili, "Functional annotation of genes
+using hierarchical text categorization" (2005); Silla & Freitas, "A survey of hierarchical
+classification across different application domains" (Data Mining and Knowledge Discovery 22, 2011),
+which recommends them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ __all__ = ["hierarchical_f1", "hierarchical_precision", "hierarchical_recall"]
 def _overlap(counts: ClassCounts) -> tuple[int, int, int]:
     """Return the summed sizes of P & T, P and T."""
     counts.leaves()
-    # On one level a path has one class, so the sets meet exactly where the levels' classes are the same.
+    # On one level a path has one class, so the sets meet exactly where the levels' classes are the
+    # same.
     real = ~counts.taxonomy.hidden
     return (
         int(counts.hits[real].sum()),
@@ -45,6 +47,6 @@ def hierarchical_recall(counts: ClassCounts) -> float:
 
 
 def hierarchical_f1(counts: ClassCounts) -> float:
-    """Harmonic mean of precision and recall: ``2 sum |P & T| / (sum |P| + sum |T|)``; 0 if nothing is right."""
+    """Harmonic mean of the two: ``2 sum_i |P_i & T_i| / (sum_i |P_i| + sum_i |T_i|)``."""
     both, predicted, true = _overlap(counts)
     return 2 * both / (predicted + true)

@@ -14,8 +14,8 @@ FloatArray = NDArray[np.float32]
 #: Pairs held as they are: 128 MiB.
 MAX_EXACT_PAIRS = 2**25
 
-# Non-negative floats order as their bits do, up to those of 1.0. Without the last 7 they count 8.3 million bins, 64
-# MiB of counts, each 2**-16 of its score wide.
+# Non-negative floats order as their bits do, up to those of 1.0. Without the last 7 they count 8.3
+# million bins, 64 MiB of counts, each 2**-16 of its score wide.
 _DROPPED_BITS = 7
 _ONE = int(np.float32(1.0).view(np.int32))
 _BINS = (_ONE >> _DROPPED_BITS) + 1
@@ -24,21 +24,21 @@ _BINS = (_ONE >> _DROPPED_BITS) + 1
 class PairRanking:
     """Average precision of a stream of scored pairs, in bounded memory.
 
-    With the pairs ranked by score, P(s) and R(s) precision and recall of those with a score of at least s, and s
-    running down over the distinct scores::
+    With the pairs ranked by score, P(s) and R(s) precision and recall of those with a score of at
+    least s, and s running down over the distinct scores::
 
         AP = sum_s (R(s) - R(previous s)) P(s)
 
-    which steps, and never interpolates; as scikit-learn's ``average_precision_score(average="micro")``. Equivalently
-    the mean of P(score) over the positive pairs, which needs no more than the positives' scores and how many pairs
-    reach each.
+    which steps, and never interpolates; as scikit-learn's
+    ``average_precision_score(average="micro")``. Equivalently the mean of P(score) over the
+    positive pairs, which needs no more than the positives' scores and how many pairs reach each.
 
     Parameters
     ----------
     max_exact_pairs : int
-        Up to so many pairs every score is held (4 bytes each) and the result is exact. A longer stream is counted
-        into bins a 65,536th of their score wide (128 MiB in all, however long it is): the result is then the exact
-        one for scores so rounded, equal scores being tied.
+        Up to so many pairs every score is held (4 bytes each) and the result is exact. A longer
+        stream is counted into bins a 65,536th of their score wide (128 MiB in all, however long it
+        is): the result is then the exact one for scores so rounded, equal scores being tied.
     """
 
     def __init__(self, max_exact_pairs: int = MAX_EXACT_PAIRS) -> None:
@@ -110,7 +110,9 @@ class PairRanking:
             hits = self._positive_bins[filled]
             reached = self._pair_bins[::-1].cumsum()[::-1][filled]
         if not len(hits):
-            raise DataError("there are no rows to compute the area under the precision-recall curve over")
+            raise DataError(
+                "there are no rows to compute the area under the precision-recall curve over"
+            )
         true_positives = hits[::-1].cumsum()[::-1]
         return float((hits * (true_positives / reached)).sum() / hits.sum())
 

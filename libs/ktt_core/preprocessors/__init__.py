@@ -1,4 +1,4 @@
-"""What turns texts into a model's inputs: the same code, with the same output, in training and in a bundle."""
+"""What turns texts into a model's inputs, in training and in a bundle alike."""
 
 from __future__ import annotations
 

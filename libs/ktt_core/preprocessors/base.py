@@ -15,9 +15,9 @@ _kinds: dict[str, type[BasePreprocessor]] = {}
 class BasePreprocessor:
     """Hand the texts on as they are; base of all preprocessors.
 
-    A preprocessor of another kind sets `kind`, overrides `__call__` and `_fields`, and takes those fields as its
-    constructor's keyword arguments. Its state then travels in checkpoints and bundles as `to_json`'s value, and
-    through pickling to worker processes.
+    A preprocessor of another kind sets `kind`, overrides `__call__` and `_fields`, and takes those
+    fields as its constructor's keyword arguments. Its state then travels in checkpoints and bundles
+    as `to_json`'s value, and through pickling to worker processes.
     """
 
     #: Names the class in `to_json`'s value.
@@ -66,7 +66,9 @@ class BasePreprocessor:
         """
         if not isinstance(value, Mapping) or value.get("kind") != cls.kind:
             found = value.get("kind") if isinstance(value, Mapping) else type(value).__name__
-            raise InvalidArgumentError(f"not the state of a {cls.kind!r} preprocessor (found {found!r})")
+            raise InvalidArgumentError(
+                f"not the state of a {cls.kind!r} preprocessor (found {found!r})"
+            )
         fields = {key: field for key, field in value.items() if key != "kind"}
         try:
             return cls(**fields)
@@ -117,7 +119,9 @@ def check_texts(texts: Sequence[str]) -> list[str]:
         If the batch is one string, or an entry is not text.
     """
     if isinstance(texts, (str, bytes)):
-        raise InvalidArgumentError("a preprocessor takes a sequence of texts, not one text: wrap it in a list")
+        raise InvalidArgumentError(
+            "a preprocessor takes a sequence of texts, not one text: wrap it in a list"
+        )
     batch = list(texts)
     for position, text in enumerate(batch):
         if not isinstance(text, str):
@@ -129,10 +133,13 @@ def check_texts(texts: Sequence[str]) -> list[str]:
 
 def _register(cls: type[BasePreprocessor]) -> None:
     known = _kinds.get(cls.kind)
-    if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+    if known is not None and (known.__module__, known.__qualname__) != (
+        cls.__module__,
+        cls.__qualname__,
+    ):
         raise ConflictError(
-            f"two preprocessors are of the kind {cls.kind!r}: {known.__module__}.{known.__qualname__} "
-            f"and {cls.__module__}.{cls.__qualname__}"
+            f"two preprocessors are of the kind {cls.kind!r}: "
+            f"{known.__module__}.{known.__qualname__} and {cls.__module__}.{cls.__qualname__}"
         )
     _kinds[cls.kind] = cls
 

@@ -19,8 +19,8 @@ _MAX_CACHED_CHARACTERS = 8_000_000
 
 
 def _word_pattern() -> re.Pattern[str]:
-    # Python's \w knows no combining marks, so it would cut words of Hindi, Tamil or vocalised Arabic at every vowel
-    # sign. Variation selectors are left out: they belong to emoji.
+    # Python's \w knows no combining marks, so it would cut words of Hindi, Tamil or vocalised
+    # Arabic at every vowel sign. Variation selectors are left out: they belong to emoji.
     marks: list[list[int]] = []
     for code in range(0x300, 0xFE00):
         if unicodedata.category(chr(code)) in ("Mn", "Mc"):
@@ -29,7 +29,8 @@ def _word_pattern() -> re.Pattern[str]:
             else:
                 marks.append([code, code])
     ranges = "".join(f"{chr(first)}-{chr(last)}" for first, last in marks)
-    # The marks have a class of their own because sre looks one up in a bitmap only without a category beside it.
+    # The marks have a class of their own because sre looks one up in a bitmap only without a
+    # category beside it.
     return re.compile(rf"(\w+(?:[{ranges}]+\w*)*)")
 
 
@@ -39,15 +40,17 @@ _WORD = _word_pattern()
 class SnowballStemmerPreprocessor(BasePreprocessor):
     r"""Stem every word that is not a stop word, and leave stop words in place.
 
-    The text is lower-cased. A word is a run of letters, digits and underscores (``\w+``), with the combining marks of
-    scripts that write vowels as marks. What lies between words is kept, because punctuation, currency signs and emoji
-    carry meaning for character n-grams; runs of white space become one space.
+    The text is lower-cased. A word is a run of letters, digits and underscores (``\w+``), with the
+    combining marks of scripts that write vowels as marks. What lies between words is kept, because
+    punctuation, currency signs and emoji carry meaning for character n-grams; runs of white space
+    become one space.
 
     Parameters
     ----------
     language : str
-        One of PyStemmer's languages ("english", "german", "russian" ...). A language without a stop-word list
-        (`ktt_core.preprocessors.stop_words.LANGUAGES` has those with one) is stemmed without stop words.
+        One of PyStemmer's languages ("english", "german", "russian" ...). A language without a
+        stop-word list (`ktt_core.preprocessors.stop_words.LANGUAGES` has those with one) is stemmed
+        without stop words.
     stem : bool
         False leaves all words whole: lower-casing and stop-word removal alone.
     remove_stop_words : bool
@@ -56,12 +59,13 @@ class SnowballStemmerPreprocessor(BasePreprocessor):
     Raises
     ------
     InvalidArgumentError
-        If PyStemmer does not know the language, or `remove_stop_words` is asked of one without a list.
+        If PyStemmer does not know the language, `remove_stop_words` is asked of one without a list,
+        or a switch is not a bool.
 
     Notes
     -----
-    Each distinct word is stemmed once and remembered, up to a fixed number of characters. May be called from
-    several threads.
+    Each distinct word is stemmed once and remembered, up to a fixed number of characters. May be
+    called from several threads.
     """
 
     kind: ClassVar[str] = "snowball"
@@ -74,10 +78,14 @@ class SnowballStemmerPreprocessor(BasePreprocessor):
 
         if language not in Stemmer.algorithms():
             known = ", ".join(sorted(Stemmer.algorithms()))
-            raise InvalidArgumentError(f"there is no stemmer for {language!r:.80}; there are: {known}")
+            raise InvalidArgumentError(
+                f"there is no stemmer for {language!r:.80}; there are: {known}"
+            )
+        if not isinstance(stem, bool) or not isinstance(remove_stop_words, bool):
+            raise InvalidArgumentError("stem and remove_stop_words are true or false")
         self.language = language
-        self.stem = bool(stem)
-        self.remove_stop_words = bool(remove_stop_words)
+        self.stem = stem
+        self.remove_stop_words = remove_stop_words
         self._stop_words = stop_words(language)
         if self.remove_stop_words and not self._stop_words:
             raise InvalidArgumentError(
@@ -112,7 +120,8 @@ class SnowballStemmerPreprocessor(BasePreprocessor):
         batch = check_texts(texts)
         if not batch:
             return {"text": []}
-        # One string for the whole batch: squashed texts hold no line break, so it can separate them.
+        # One string for the whole batch: squashed texts hold no line break, so it can separate
+        # them.
         joined = "\n".join([" ".join(text.split()) for text in batch]).lower()
         # With one group, split alternates what is between words (even) and words (odd).
         parts = _WORD.split(joined)

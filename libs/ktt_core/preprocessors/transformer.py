@@ -30,7 +30,8 @@ class TransformerPreprocessor(BasePreprocessor):
     Parameters
     ----------
     tokenizer : path
-        A ``tokenizer.json`` (the format of Hugging Face's fast tokenizers), or a folder that holds one.
+        A ``tokenizer.json`` (the format of Hugging Face's fast tokenizers), or a folder that holds
+        one.
     max_length : int
         Sub-words per text, special tokens included; what is longer is cut.
 
@@ -60,7 +61,8 @@ class TransformerPreprocessor(BasePreprocessor):
         if not file.is_file():
             raise NotFoundError(
                 f"there is no {file}: a fast tokenizer is needed. Save one there with "
-                "AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER), or choose an encoder that has one"
+                "AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER), or choose an "
+                "encoder that has one"
             )
         try:
             text = file.read_text(encoding="utf-8")
@@ -79,8 +81,8 @@ class TransformerPreprocessor(BasePreprocessor):
         least = loaded.num_special_tokens_to_add(False) + 1
         if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < least:
             raise InvalidArgumentError(
-                f"max_length = {max_length!r:.80} leaves no room for a text: this tokenizer needs a whole number "
-                f"of at least {least}"
+                f"max_length = {max_length!r:.80} leaves no room for a text: this tokenizer needs "
+                f"a whole number of at least {least}"
             )
         self.max_length = max_length
         self.pad_id = _pad_id(loaded, padding)
@@ -102,8 +104,8 @@ class TransformerPreprocessor(BasePreprocessor):
         Returns
         -------
         dict
-            ``input_ids`` and ``attention_mask``, ndarray of int64, shape (n, length of the longest text of the
-            batch, at least 1).
+            ``input_ids`` and ``attention_mask``, ndarray of int64, shape (n, length of the longest
+            text of the batch, at least 1).
 
         Raises
         ------
@@ -113,11 +115,14 @@ class TransformerPreprocessor(BasePreprocessor):
         batch = [_encodable(text) for text in check_texts(texts)]
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(batch)]
         lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
-        # An empty text of a tokenizer without special tokens has no ids; an encoder still needs a column.
+        # An empty text of a tokenizer without special tokens has no ids; an encoder still needs a
+        # column.
         width = max(1, int(lengths.max(initial=0)))
         mask = np.arange(width) < lengths[:, None]
         input_ids = np.full((len(ids), width), self.pad_id, dtype=np.int64)
-        input_ids[mask] = np.fromiter((one for row in ids for one in row), np.int64, int(lengths.sum()))
+        input_ids[mask] = np.fromiter(
+            (one for row in ids for one in row), np.int64, int(lengths.sum())
+        )
         return {"input_ids": input_ids, "attention_mask": mask.astype(np.int64)}
 
     @cached_property
@@ -127,7 +132,7 @@ class TransformerPreprocessor(BasePreprocessor):
         return size
 
     def save(self, folder: Path) -> Path:
-        """Write the tokenizer as ``tokenizer.json`` into a folder, unchanged, and return the file's path."""
+        """Write the tokenizer as ``tokenizer.json`` into a folder, and return the file."""
         path = Path(folder) / TOKENIZER_FILE
         path.write_text(self._text, encoding="utf-8")
         return path
@@ -145,10 +150,17 @@ class TransformerPreprocessor(BasePreprocessor):
             If `value` is not such a value.
         """
         fields = dict(value) if isinstance(value, Mapping) else {}
-        if set(fields) != {"kind", "max_length", "padding", "tokenizer"} or fields["kind"] != cls.kind:
+        if (
+            set(fields) != {"kind", "max_length", "padding", "tokenizer"}
+            or fields["kind"] != cls.kind
+        ):
             raise InvalidArgumentError(f"not the state of a {cls.kind!r} preprocessor")
-        if not isinstance(fields["tokenizer"], str) or not isinstance(fields["padding"], (str, type(None))):
-            raise InvalidArgumentError(f"the state of a {cls.kind!r} preprocessor has fields of the wrong type")
+        if not isinstance(fields["tokenizer"], str) or not isinstance(
+            fields["padding"], (str, type(None))
+        ):
+            raise InvalidArgumentError(
+                f"the state of a {cls.kind!r} preprocessor has fields of the wrong type"
+            )
         preprocessor = cls.__new__(cls)
         preprocessor._set_up(
             fields["tokenizer"], fields["max_length"], "the saved tokenizer", fields["padding"]
@@ -166,13 +178,15 @@ def _encodable(text: str) -> str:
 
 
 def _declared_padding(folder: Path) -> str | None:
-    """Return the padding token that ``tokenizer_config.json`` beside the tokenizer names, if it does."""
+    """Return the padding token that a ``tokenizer_config.json`` in the folder names, if any."""
     try:
         config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise InvalidArgumentError(f"{folder / 'tokenizer_config.json'} cannot be read: {error}") from error
+        raise InvalidArgumentError(
+            f"{folder / 'tokenizer_config.json'} cannot be read: {error}"
+        ) from error
     token = config.get("pad_token") if isinstance(config, dict) else None
     if isinstance(token, dict):
         token = token.get("content")

@@ -1,0 +1,138 @@
+"""Sub-word ids, with a word-piece tokenizer made on the spot."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import tokenizers
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+
+from ktt_core.errors import InvalidArgumentError, NotFoundError
+from ktt_core.preprocessors import TransformerPreprocessor, preprocessor_from_json
+
+WORDS = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "red", "run", "##ning", "shoe", "##s"]
+UNK, CLS, SEP, PAD, RED, RUN, NING, SHOE, S = range(len(WORDS))
+
+
+def make_tokenizer(special: bool = True) -> tokenizers.Tokenizer:
+    tokenizer = tokenizers.Tokenizer(
+        WordPiece({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]")
+    )
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    if special:
+        tokenizer.post_processor = TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
+        )
+    return tokenizer
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    return tmp_path
+
+
+def test_a_batch_is_padded_to_its_longest_text(folder):
+    inputs = TransformerPreprocessor(folder, 16)(["Red", "running shoes", ""])
+    assert inputs["input_ids"].tolist() == [
+        [CLS, RED, SEP, PAD, PAD, PAD],
+        [CLS, RUN, NING, SHOE, S, SEP],
+        [CLS, SEP, PAD, PAD, PAD, PAD],
+    ]
+    assert inputs["attention_mask"].tolist() == [
+        [1, 1, 1, 0, 0, 0],
+        [1, 1, 1, 1, 1, 1],
+        [1, 1, 0, 0, 0, 0],
+    ]
+    assert {array.dtype for array in inputs.values()} == {np.dtype(np.int64)}
+
+
+def test_a_long_text_is_cut_and_keeps_its_special_tokens(folder):
+    inputs = TransformerPreprocessor(folder / "tokenizer.json", 5)(["red " * 100])
+    assert inputs["input_ids"].tolist() == [[CLS, RED, RED, RED, SEP]]
+
+
+def test_no_texts_and_texts_without_ids_have_a_column(tmp_path):
+    make_tokenizer(special=False).save(str(tmp_path / "tokenizer.json"))
+    preprocessor = TransformerPreprocessor(tmp_path, 4)
+    assert preprocessor([])["input_ids"].shape == (0, 1)
+    empty = preprocessor(["", ""])
+    assert empty["input_ids"].tolist() == [[PAD], [PAD]]
+    assert empty["attention_mask"].tolist() == [[0], [0]]
+
+
+def test_any_unicode_has_ids(folder):
+    inputs = TransformerPreprocessor(folder, 16)(["😀 東京 \ud800 red", "\x00"])
+    assert inputs["input_ids"][0, 0] == CLS
+    assert RED in inputs["input_ids"][0]
+
+
+def test_settings_saved_in_the_tokenizer_do_not_leak(tmp_path):
+    tokenizer = make_tokenizer()
+    tokenizer.enable_padding(length=12, pad_id=PAD, pad_token="[PAD]")
+    tokenizer.enable_truncation(3)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    inputs = TransformerPreprocessor(tmp_path, 8)(["red red red"])
+    assert inputs["input_ids"].tolist() == [[CLS, RED, RED, RED, SEP]]
+
+
+def test_the_padding_token_of_the_tokenizers_config_wins(folder):
+    config = {"pad_token": {"content": "[UNK]", "lstrip": False}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    preprocessor = TransformerPreprocessor(folder, 8)
+    assert preprocessor.pad_id == UNK
+    assert preprocessor_from_json(preprocessor.to_json()).pad_id == UNK
+
+
+def test_state_needs_no_other_file(folder):
+    preprocessor = TransformerPreprocessor(folder, 6)
+    state = json.dumps(preprocessor.to_json())
+    (folder / "tokenizer.json").unlink()
+    texts = ["running red shoes", "red"]
+    expected = preprocessor(texts)["input_ids"].tolist()
+    for copy in (
+        preprocessor_from_json(json.loads(state)),
+        pickle.loads(pickle.dumps(preprocessor)),
+    ):
+        assert copy == preprocessor
+        assert copy(texts)["input_ids"].tolist() == expected
+    preprocessor.save(folder)
+    assert TransformerPreprocessor(folder, 6) == preprocessor
+    assert preprocessor.vocabulary_size == len(WORDS)
+
+
+def test_a_missing_tokenizer_is_an_error_that_says_what_to_do(tmp_path):
+    for place in (tmp_path, tmp_path / "none", tmp_path / "none" / "tokenizer.json"):
+        with pytest.raises(NotFoundError, match="save_pretrained"):
+            TransformerPreprocessor(place, 16)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"\xff\xfe", b'{"version": "1.0", "model"', b"[1]"]
+)
+def test_a_damaged_tokenizer_is_a_clear_error(tmp_path, content):
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    with pytest.raises(InvalidArgumentError, match="tokenizer"):
+        TransformerPreprocessor(tmp_path, 16)
+
+
+@pytest.mark.parametrize("max_length", [2, 0, -1, 16.0, True, "16", None])
+def test_a_length_without_room_for_a_text_is_refused(folder, max_length):
+    with pytest.raises(InvalidArgumentError, match="max_length"):
+        TransformerPreprocessor(folder, max_length)
+
+
+@pytest.mark.parametrize(
+    "change", [{"max_length": 1}, {"tokenizer": "{}"}, {"tokenizer": 1}, {"x": 1}]
+)
+def test_a_damaged_state_is_refused(folder, change):
+    state = {**TransformerPreprocessor(folder, 6).to_json(), **change}
+    with pytest.raises(InvalidArgumentError):
+        preprocessor_from_json(state)
