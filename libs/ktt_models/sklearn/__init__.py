@@ -1,0 +1,1 @@
+"""What models in scikit-learn's manner share; see `ktt_models.sklearn.model`."""

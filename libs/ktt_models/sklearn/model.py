@@ -1,0 +1,328 @@
+"""What models in scikit-learn's manner share: one solver over tf-idf rows, trained in one go."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.checkpoint import read_arrays, write_arrays
+from ktt_core.checkpoint_record import RunRecord, installed_versions
+from ktt_core.config import ModelConfig, build_config
+from ktt_core.decoding import fit_temperature, leaf_log_proba
+from ktt_core.errors import CheckpointError, DataError, KttError, UnsupportedError
+from ktt_core.metrics import MetricsAccumulator, compute_metrics
+from ktt_core.model import Loader, Metrics, Model
+from ktt_core.preprocessors import BasePreprocessor
+from ktt_core.progress import Progress, ProgressCallback, ignore_progress
+from ktt_core.taxonomy import Taxonomy
+from ktt_core.tfidf.reference_features import reference_features
+from ktt_core.tfidf.vectorizer import TfidfVectorizer
+from ktt_models.sklearn.config import TfidfConfig
+from ktt_models.sklearn.contract import Arrays, Levels, Solver
+from ktt_models.sklearn.features import RowCounter, block_rows, gather_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["SklearnModel"]
+
+# Validation scores up to this many cells (256 MiB) are kept while the temperature is fitted; more
+# are computed anew for each of its passes.
+_MAX_KEPT_CELLS = 2**26
+
+
+class SklearnModel(Model):
+    """Everything of a tf-idf model but its solver.
+
+    A subclass names its `config_class` and says how its solver is made and restored. It trains in
+    one go and keeps one checkpoint, "best": arrays and JSON, no pickle.
+
+    Parameters
+    ----------
+    taxonomy : Taxonomy
+    config : TfidfConfig
+    """
+
+    config_class: ClassVar[type[ModelConfig]] = TfidfConfig
+    #: Of the checkpoint files.
+    checkpoint_suffix: ClassVar[str] = ".safetensors"
+    #: The packages whose versions a checkpoint records.
+    packages: ClassVar[tuple[str, ...]] = ("numpy", "scipy", "scikit-learn", "numba", "PyStemmer")
+
+    config: TfidfConfig
+
+    def __init__(self, taxonomy: Taxonomy, config: ModelConfig) -> None:
+        super().__init__(taxonomy, config)
+        #: The run that made the weights; goes into the checkpoint.
+        self.record = RunRecord()
+        self._vectorizer: TfidfVectorizer | None = None
+        self._solver: Solver | None = None
+
+    # -- what a subclass says ----------------------------------------------------------------------
+
+    @abstractmethod
+    def make_solver(self) -> Solver:
+        """Return a new solver with this model's hyperparameters."""
+
+    @abstractmethod
+    def restore_solver(self, arrays: Arrays, params: dict[str, Any]) -> Solver:
+        """Return the solver whose `state_dict` was ``(arrays, params)``."""
+
+    def make_vectorizer(self) -> TfidfVectorizer:
+        """Return a new vectorizer with this model's hyperparameters."""
+        config = self.config
+        return TfidfVectorizer(
+            word_ngrams=config.word_ngrams,
+            char_ngrams=config.char_ngrams,
+            stem=config.stem,
+            min_df=config.min_df,
+            char_min_df=config.char_min_df,
+            max_df=config.max_df,
+            max_features=config.max_features,
+            sublinear_tf=config.sublinear_tf,
+            word_weight=config.word_weight,
+        )
+
+    # -- data --------------------------------------------------------------------------------------
+
+    @classmethod
+    def get_preprocessor(cls, config: ModelConfig) -> BasePreprocessor:
+        """Return the preprocessor that leaves texts as they are: the vectorizer stems words itself."""
+        return BasePreprocessor()
+
+    @classmethod
+    def get_dataloader_func(cls) -> Callable[..., Loader]:
+        """Return ``f(split, preprocessor, config, shuffle=False) -> Loader``.
+
+        `shuffle` is not needed: the solvers take the rows in a new order at each epoch.
+        """
+        from ktt_core.loader import SplitLoader
+
+        def load(
+            split: Any, preprocessor: BasePreprocessor, config: ModelConfig, shuffle: bool = False
+        ) -> Loader:
+            return SplitLoader(split, preprocessor, block_rows(split.taxonomy))
+
+        return load
+
+    @classmethod
+    def get_metrics_func(cls) -> Callable[..., Metrics]:
+        """Return `ktt_core.metrics.compute_metrics`."""
+        return compute_metrics
+
+    # -- training ----------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        train: Loader,
+        val: Loader,
+        path: Path | None = None,
+        best_path: Path | None = None,
+        resume_from: Path | None = None,
+        progress: ProgressCallback = ignore_progress,
+    ) -> Metrics:
+        """Train, and return the validation metrics; empty if there are no validation rows.
+
+        The one checkpoint goes to `best_path`, or to `path` if only that is given.
+
+        Raises
+        ------
+        UnsupportedError
+            If asked to resume.
+        DataError
+            If there are no rows to train on, or fewer than two leaves to tell apart.
+        """
+        if resume_from is not None:
+            raise UnsupportedError(
+                f"{self.model_id} trains in one go and keeps nothing to resume; train it again"
+            )
+        if train.n_rows == 0:
+            raise DataError(
+                "the train split has no rows; import the dataset with a larger --train-ratio"
+            )
+        if self.taxonomy.n_leaves < 2:
+            raise DataError(
+                "the taxonomy has one class path only: there is nothing to tell apart; "
+                "import labels with at least two"
+            )
+        self._vectorizer, self._solver, self.temperature = None, None, 1.0
+        vectorizer = self.make_vectorizer()
+        seen = RowCounter(progress, "features", 2 * train.n_rows)
+        vectorizer.fit(seen.count(batch.inputs["text"]) for batch in train)
+        rows, codes = gather_rows(train, lambda texts: vectorizer.transform(seen.count(texts)))
+
+        def on_epoch(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+            progress(Progress("fit", epoch, epochs, "epochs", metrics))
+
+        progress(Progress("fit", 0, self.config.epochs, "epochs"))
+        self._solver = self.make_solver()
+        self._solver.fit(rows, codes, on_epoch=on_epoch)
+        self._vectorizer = vectorizer
+        del rows, codes
+        metrics = self._validate(val, progress) if val.n_rows else {}
+        self.record.metrics = {"val": metrics} if metrics else {}
+        target = best_path or path
+        if target is not None:
+            progress(Progress("save"))
+            self.save(target)
+        return metrics
+
+    def _validate(self, val: Loader, progress: ProgressCallback) -> Metrics:
+        """Fit the temperature, and return the metrics at it."""
+        rows, codes = gather_rows(val, self.vectorizer.transform)
+        size = block_rows(self.taxonomy)
+        blocks = [
+            rows.take(start, min(start + size, rows.n_rows))
+            for start in range(0, rows.n_rows, size)
+        ]
+
+        def scores() -> Iterator[Levels]:
+            return (self.solver.level_scores(block) for block in blocks)
+
+        progress(Progress("temperature"))
+        keep = rows.n_rows * self.taxonomy.n_classes <= _MAX_KEPT_CELLS
+        kept = list(scores()) if keep else None
+        self.temperature = fit_temperature(scores if kept is None else kept, codes, self.taxonomy)
+        parts = (codes[start : start + size] for start in range(0, len(codes), size))
+        pairs = zip(scores() if kept is None else kept, parts, strict=True)
+        return self._metrics(pairs, RowCounter(progress, "validate", val.n_rows))
+
+    def test(self, loader: Loader, progress: ProgressCallback = ignore_progress) -> Metrics:
+        """Return the metrics over a split, read in blocks.
+
+        Raises
+        ------
+        DataError
+            If the split has no rows.
+        """
+        pairs = ((self.level_scores(batch.inputs), batch.codes) for batch in loader)
+        return self._metrics(pairs, RowCounter(progress, "test", loader.n_rows))
+
+    def _metrics(
+        self, pairs: Iterable[tuple[Levels, NDArray[np.int32]]], seen: RowCounter
+    ) -> Metrics:
+        accumulator = MetricsAccumulator(self.taxonomy)
+        for levels, codes in pairs:
+            log_proba = leaf_log_proba(levels, self.taxonomy, self.temperature)
+            accumulator.update(log_proba, codes, levels)
+            seen.count(codes)
+        return accumulator.compute()
+
+    # -- answering ---------------------------------------------------------------------------------
+
+    @property
+    def vectorizer(self) -> TfidfVectorizer:
+        """What turns texts into rows; raises UnsupportedError before training."""
+        if self._vectorizer is None:
+            raise UnsupportedError(
+                f"this {self.model_id} is not trained yet: call fit or load first"
+            )
+        return self._vectorizer
+
+    @property
+    def solver(self) -> Solver:
+        """The trained solver; raises UnsupportedError before training."""
+        if self._solver is None:
+            raise UnsupportedError(
+                f"this {self.model_id} is not trained yet: call fit or load first"
+            )
+        return self._solver
+
+    def level_scores(self, inputs: Mapping[str, Any]) -> Levels:
+        """Return the solver's scores of the preprocessor's texts."""
+        return self.solver.level_scores(self.vectorizer.transform(inputs["text"]))
+
+    def gen_reference_set(self, loader: Loader) -> pa.Table:
+        """Return the table that monitoring compares with; see `ktt_core.reference`.
+
+        The features are 24 seeded random projections of the tf-idf row, the text's length in
+        characters and the share of its terms that are unknown.
+        """
+        import pyarrow as pa
+
+        from ktt_core.reference import reference_table
+
+        tables = []
+        for batch in loader:
+            texts = batch.inputs["text"]
+            rows, unknown = self.vectorizer.transform_counted(texts)
+            log_proba = leaf_log_proba(
+                self.solver.level_scores(rows), self.taxonomy, self.temperature
+            )
+            features = reference_features(rows, texts, unknown)
+            tables.append(reference_table(self.taxonomy, batch.codes, features, np.exp(log_proba)))
+        if not tables:
+            raise DataError("a reference set needs rows, and this split has none")
+        return pa.concat_tables(tables)
+
+    # -- checkpoints -------------------------------------------------------------------------------
+
+    def save(self, path: Path, optim: Mapping[str, Any] | None = None) -> None:
+        """Write the checkpoint, atomically; there is no optimizer state, so `optim` is not used."""
+        vectorizer_arrays, vectorizer_params = self.vectorizer.state_dict()
+        solver_arrays, solver_params = self.solver.state_dict()
+        self.record.versions = installed_versions(*self.packages)
+        metadata = {
+            "model": self.model_id,
+            "framework": "sklearn",
+            "config": self.config.model_dump(mode="json"),
+            "temperature": self.temperature,
+            "taxonomy": self.taxonomy.to_json(),
+            "vectorizer": vectorizer_params,
+            "solver": solver_params,
+            **self.record.to_json(),
+        }
+        arrays = _prefixed("vectorizer", vectorizer_arrays) | _prefixed("solver", solver_arrays)
+        write_arrays(path, metadata, arrays)
+
+    @classmethod
+    def from_checkpoint(cls, path: Path) -> SklearnModel:
+        """Rebuild a trained model from one checkpoint file alone."""
+        metadata, arrays = read_arrays(path, cls.model_id)
+        try:
+            taxonomy = Taxonomy.from_json(metadata["taxonomy"])
+            model = cls(taxonomy, build_config(cls.config_class, cls.model_id, metadata["config"]))
+        except (KttError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} holds no usable {cls.model_id}: {error}") from error
+        model._restore(path, metadata, arrays)
+        return model
+
+    def load(self, path: Path) -> None:
+        """Replace this model's weights by those of a checkpoint of the same model and taxonomy."""
+        metadata, arrays = read_arrays(path, self.model_id)
+        try:
+            same = Taxonomy.from_json(metadata["taxonomy"]) == self.taxonomy
+        except (KttError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} holds no usable taxonomy: {error}") from error
+        if not same:
+            raise CheckpointError(f"{path} was trained on another taxonomy than this model's")
+        self._restore(path, metadata, arrays)
+
+    def _restore(self, path: Path, metadata: dict[str, Any], arrays: Arrays) -> None:
+        try:
+            vectorizer = TfidfVectorizer.from_state(
+                _with_prefix("vectorizer", arrays), metadata["vectorizer"]
+            )
+            solver = self.restore_solver(_with_prefix("solver", arrays), metadata["solver"])
+            temperature = float(metadata["temperature"])
+            record = RunRecord.from_json(metadata)
+        except (KttError, KeyError, TypeError, ValueError, IndexError) as error:
+            raise CheckpointError(f"{path} holds no usable {self.model_id}: {error!r}") from error
+        if not (np.isfinite(temperature) and temperature > 0):
+            raise CheckpointError(f"{path} has the temperature {temperature}, not above 0")
+        self._vectorizer, self._solver = vectorizer, solver
+        self.temperature, self.record = temperature, record
+
+
+def _prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+
+
+def _with_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    start = f"{prefix}."
+    return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}

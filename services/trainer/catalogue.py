@@ -1,0 +1,111 @@
+"""What a workspace and the registry hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ktt_core.checkpoint import read_metadata
+from ktt_core.checkpoint_names import list_checkpoint_files, reference_path
+from ktt_core.checkpoint_record import RunRecord
+from ktt_core.config import describe_config
+from ktt_core.datasets.dataset import Dataset
+from ktt_core.errors import DataError, KttError, NotFoundError
+from ktt_core.names import check_name
+from ktt_core.registry import ModelEntry, get_model, list_models
+from ktt_core.workspace import Workspace
+from trainer.results import CheckpointInfo, DatasetInfo, ModelInfo
+
+__all__ = ["describe_dataset", "describe_model", "find_checkpoints", "list_all_datasets"]
+
+#: What `ktt_core.checkpoint` writes; other files tell nothing about themselves here.
+_SUFFIX = ".safetensors"
+
+
+def list_all_datasets(workspace: Workspace) -> list[DatasetInfo]:
+    """Return every dataset by name; a damaged one with its problem."""
+    found = []
+    for name in workspace.datasets():
+        try:
+            found.append(describe_dataset(workspace.open_dataset(name)))
+        except (DataError, NotFoundError) as error:
+            found.append(DatasetInfo(name, problem=str(error)))
+    return found
+
+
+def describe_dataset(dataset: Dataset) -> DatasetInfo:
+    """Return what there is to say about a dataset without reading its texts."""
+    taxonomy = dataset.taxonomy
+    shown = np.add.reduceat(~taxonomy.hidden, taxonomy.level_offsets[:-1], dtype=np.int64)
+    return DatasetInfo(
+        name=dataset.name,
+        sizes=dict(dataset.sizes),
+        depth=taxonomy.depth,
+        level_sizes=tuple(shown.tolist()),
+        n_classes=int(shown.sum()),
+        n_leaves=taxonomy.n_leaves,
+        fingerprint=dataset.fingerprint,
+        options=dict(dataset.options),
+    )
+
+
+def describe_model(entry: ModelEntry, hyperparameters: bool = False) -> ModelInfo:
+    """Return what is known of a model; its class is imported only for `hyperparameters`."""
+    fields = describe_config(get_model(entry.id).config_class) if hyperparameters else []
+    return ModelInfo(entry.id, entry.display_name, entry.framework, entry.summary, tuple(fields))
+
+
+def find_checkpoints(
+    workspace: Workspace, model: str | None = None, dataset: str | None = None
+) -> list[CheckpointInfo]:
+    """Return the checkpoints, of one model or dataset if asked, each pair's newest first.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a name is not valid.
+    NotFoundError
+        If neither a checkpoint nor the registry (the workspace) knows such a model (dataset).
+    """
+    weights = workspace.root / "weights"
+    if model is not None:
+        check_name(model, "model")
+        if not (weights / model).is_dir() and model not in {entry.id for entry in list_models()}:
+            known = ", ".join(entry.id for entry in list_models()) or "none"
+            raise NotFoundError(f"there is no model {model!r}; there are: {known}")
+    if dataset is not None:
+        check_name(dataset, "dataset")
+        if not any(weights.glob(f"*/{dataset}")):
+            workspace.open_dataset(dataset)
+    return [
+        info
+        for folder in sorted(weights.glob(f"{model or '*'}/{dataset or '*'}"))
+        for info in _describe_folder(folder)
+    ]
+
+
+def _describe_folder(folder: Path) -> list[CheckpointInfo]:
+    found = []
+    for file in list_checkpoint_files(folder):
+        reference = reference_path(folder, file.time)
+        record, problem = RunRecord(), ""
+        if file.path.suffix == _SUFFIX:
+            try:
+                record = RunRecord.from_json(read_metadata(file.path))
+            except KttError as error:
+                problem = str(error)
+        found.append(
+            CheckpointInfo(
+                model=folder.parent.name,
+                dataset=folder.name,
+                label=file.label,
+                time=file.time,
+                path=file.path,
+                bytes=file.path.stat().st_size,
+                reference=reference if reference.is_file() else None,
+                metrics=record.metrics,
+                problem=problem,
+            )
+        )
+    return found

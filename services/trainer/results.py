@@ -1,0 +1,206 @@
+"""What the trainer answers, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ktt_core.errors import KttError
+from ktt_core.progress import Progress
+from trainer.requests import Run
+
+__all__ = [
+    "CheckpointInfo",
+    "DatasetInfo",
+    "EvaluationResult",
+    "ModelInfo",
+    "RunEvent",
+    "RunResult",
+]
+
+#: Per split ("val", "test") the figures by their names in `ktt_core.metrics`.
+SplitMetrics = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A dataset of the workspace.
+
+    Attributes
+    ----------
+    name : str
+    sizes : mapping of str to int
+        Rows of "train", "val" and "test".
+    depth : int
+    level_sizes : tuple of int
+        Classes per level, padding not counted.
+    n_classes, n_leaves : int
+        Classes on all levels, and class paths that end somewhere; padding not counted.
+    fingerprint : str
+        Of the source.
+    options : mapping
+        The import's.
+    problem : str
+        Why a damaged dataset cannot be opened; all else is empty then.
+    """
+
+    name: str
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    depth: int = 0
+    level_sizes: tuple[int, ...] = ()
+    n_classes: int = 0
+    n_leaves: int = 0
+    fingerprint: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON value."""
+        return {
+            **asdict(self),
+            "sizes": dict(self.sizes),
+            "level_sizes": list(self.level_sizes),
+            "options": dict(self.options),
+        }
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A registered model; `hyperparameters` is empty in listings, which import no model."""
+
+    id: str
+    display_name: str
+    framework: str
+    summary: str
+    hyperparameters: tuple[Mapping[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON value."""
+        value = asdict(self)
+        value["hyperparameters"] = [dict(row) for row in self.hyperparameters]
+        if not self.hyperparameters:
+            del value["hyperparameters"]
+        return value
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """A checkpoint of the workspace.
+
+    Attributes
+    ----------
+    model, dataset : str
+    label : str
+        "best" or "last".
+    time : str
+        The start of its run, UTC.
+    path : Path
+    bytes : int
+        The file's size.
+    reference : Path or None
+        The reference set of the same run.
+    metrics : mapping
+        Empty where the file does not tell.
+    problem : str
+        Why a damaged file cannot be used.
+    """
+
+    model: str
+    dataset: str
+    label: str
+    time: str
+    path: Path
+    bytes: int
+    reference: Path | None = None
+    metrics: SplitMetrics = field(default_factory=dict)
+    problem: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON value."""
+        return {
+            **asdict(self),
+            "path": str(self.path),
+            "reference": str(self.reference) if self.reference else None,
+            "metrics": _plain(self.metrics),
+        }
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """The metrics of one checkpoint over one split."""
+
+    model: str
+    dataset: str
+    split: str
+    checkpoint: Path
+    rows: int
+    metrics: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one flat JSON object."""
+        return {
+            "model": self.model,
+            "dataset": self.dataset,
+            "split": self.split,
+            "checkpoint": self.checkpoint.name,
+            "rows": self.rows,
+            **self.metrics,
+        }
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a training run ended.
+
+    Attributes
+    ----------
+    dataset, model : str
+    seconds : float
+        Wall time.
+    checkpoint, reference : Path or None
+        What was written, whole.
+    metrics : mapping
+        Of "val" and "test"; a split without rows is left out.
+    error : KttError or None
+        Why the run failed.
+    details : str
+        The traceback of an unexpected error, for a bug report.
+    """
+
+    dataset: str
+    model: str
+    seconds: float
+    checkpoint: Path | None = None
+    reference: Path | None = None
+    metrics: SplitMetrics = field(default_factory=dict)
+    error: KttError | None = None
+    details: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON value."""
+        error = self.error
+        return {
+            "dataset": self.dataset,
+            "model": self.model,
+            "seconds": self.seconds,
+            "checkpoint": str(self.checkpoint) if self.checkpoint else None,
+            "reference": str(self.reference) if self.reference else None,
+            "metrics": _plain(self.metrics),
+            "error": {"type": type(error).__name__, "message": str(error)} if error else None,
+        }
+
+
+@dataclass(frozen=True)
+class RunEvent:
+    """What happened in a run: `progress` comes with "progress", `result` with the ends."""
+
+    run: Run
+    kind: Literal["started", "progress", "finished", "failed"]
+    progress: Progress | None = None
+    result: RunResult | None = None
+
+
+def _plain(metrics: SplitMetrics) -> dict[str, dict[str, float]]:
+    return {split: dict(figures) for split, figures in metrics.items()}
