@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt_core.errors import InvalidArgumentError
@@ -50,6 +50,7 @@ def test_a_name_must_be_text() -> None:
         check_name(None, "dataset")  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_accepted_name_leaves_its_folder(name: str) -> None:
     try:

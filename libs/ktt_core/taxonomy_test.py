@@ -18,6 +18,7 @@ _paths = st.lists(_names, min_size=1, max_size=5).map(tuple)
 forests = st.lists(_paths, min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(forests)
 def test_every_path_is_encoded_to_codes_that_lead_back_to_it(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
@@ -29,12 +30,14 @@ def test_every_path_is_encoded_to_codes_that_lead_back_to_it(paths: list[Path]) 
         assert tuple(taxonomy.leaf_codes[codes[-1]].tolist()) == codes
 
 
+@settings(deadline=None)
 @given(forests)
 def test_leaves_are_exactly_the_distinct_paths(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
     assert sorted(taxonomy.leaf_paths) == sorted(set(paths))
 
 
+@settings(deadline=None)
 @given(forests, st.randoms())
 def test_order_and_repeats_of_the_paths_do_not_matter(paths: list[Path], random: Any) -> None:
     shuffled = paths + paths[:3]
@@ -42,6 +45,7 @@ def test_order_and_repeats_of_the_paths_do_not_matter(paths: list[Path], random:
     assert Taxonomy.from_paths(shuffled) == Taxonomy.from_paths(paths)
 
 
+@settings(deadline=None)
 @given(forests)
 def test_offsets_concatenate_the_levels(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
@@ -56,6 +60,7 @@ def test_offsets_concatenate_the_levels(paths: list[Path]) -> None:
             assert name in (HIDDEN, shown[-1])
 
 
+@settings(deadline=None)
 @given(forests)
 def test_parents_are_the_class_one_level_up_the_path(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
@@ -66,6 +71,7 @@ def test_parents_are_the_class_one_level_up_the_path(paths: list[Path]) -> None:
             assert taxonomy.parent_of[level][codes[level]] == codes[level - 1]
 
 
+@settings(deadline=None)
 @given(forests)
 def test_children_and_leaves_of_a_class_are_the_ranges(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
@@ -83,6 +89,7 @@ def test_children_and_leaves_of_a_class_are_the_ranges(paths: list[Path]) -> Non
                 assert found.tolist() == list(range(children[code], children[code + 1]))
 
 
+@settings(deadline=None)
 @given(forests)
 def test_ancestor_matrix_says_who_is_an_ancestor_of_whom(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
@@ -97,6 +104,7 @@ def test_ancestor_matrix_says_who_is_an_ancestor_of_whom(paths: list[Path]) -> N
             assert set(np.flatnonzero(row).tolist()) == expected
 
 
+@settings(deadline=None)
 @given(forests)
 def test_leaf_matrix_is_the_leaves_part_of_the_ancestor_matrix(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
@@ -105,6 +113,7 @@ def test_leaf_matrix_is_the_leaves_part_of_the_ancestor_matrix(paths: list[Path]
     assert np.all(taxonomy.leaf_matrix().sum(axis=1) == taxonomy.depth)
 
 
+@settings(deadline=None)
 @given(forests)
 def test_leaf_ranges_are_the_columns_of_the_leaf_matrix(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
@@ -116,6 +125,7 @@ def test_leaf_ranges_are_the_columns_of_the_leaf_matrix(paths: list[Path]) -> No
         assert np.array_equal(sizes, np.diff(taxonomy.leaf_ranges[level]))
 
 
+@settings(deadline=None)
 @given(forests)
 def test_hidden_classes_fill_up_short_paths_and_nothing_else(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
@@ -129,6 +139,7 @@ def test_hidden_classes_fill_up_short_paths_and_nothing_else(paths: list[Path]) 
     assert int((~taxonomy.hidden).sum()) == len({p[: i + 1] for p in paths for i in range(len(p))})
 
 
+@settings(deadline=None)
 @given(forests)
 def test_json_round_trip(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
@@ -138,6 +149,7 @@ def test_json_round_trip(paths: list[Path]) -> None:
     assert again.leaf_paths == taxonomy.leaf_paths
 
 
+@settings(deadline=None)
 @given(forests, st.integers(0, 3))
 def test_a_greater_depth_pads_and_keeps_the_paths(paths: list[Path], more: int) -> None:
     plain = Taxonomy.from_paths(paths)
@@ -146,6 +158,7 @@ def test_a_greater_depth_pads_and_keeps_the_paths(paths: list[Path], more: int) 
     assert padded.leaf_paths == plain.leaf_paths
 
 
+@settings(deadline=None)
 @given(forests, _paths)
 def test_a_path_outside_raises_key_error(paths: list[Path], path: Path) -> None:
     taxonomy = Taxonomy.from_paths(paths)
@@ -248,7 +261,7 @@ _scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max
 _anything = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=4), max_leaves=12)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(_anything, _anything)
 def test_arbitrary_json_gives_a_taxonomy_or_a_data_error(names: Any, parents: Any) -> None:
     try:

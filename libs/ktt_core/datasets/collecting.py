@@ -22,6 +22,9 @@ from ktt_core.taxonomy import Path
 __all__ = ["EMPTY_TEXT", "UNKNOWN_SPLIT", "Collected", "collect"]
 
 EMPTY_TEXT = "empty text"
+
+# How a missing value looks after a program has written it as text. No text of a class is just this.
+_NAN = pa.array(["nan", "NaN"])
 UNKNOWN_SPLIT = "unknown split"
 
 #: What a split column may say, in any letter case.
@@ -121,7 +124,8 @@ def _usable(
     bad.add(INVALID_UTF8, rows[~usable])
     texts = squash_all(only(raw, usable).cast(pa.string()))
     filled = usable.copy()
-    filled[usable] = pc.greater(pc.binary_length(texts), 0).to_numpy(zero_copy_only=False)
+    empty = pc.or_(pc.equal(texts, ""), pc.is_in(texts, value_set=_NAN))
+    filled[usable] = pc.invert(empty).to_numpy(zero_copy_only=False)
     bad.add(EMPTY_TEXT, rows[usable & ~filled])
     texts = only(texts, filled[usable])
     usable = filled

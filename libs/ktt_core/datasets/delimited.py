@@ -137,5 +137,5 @@ def _advice(error: BaseException) -> str:
         limit = f"a row is longer than {BLOCK_BYTES // 1024**2} MiB"
         return f"{limit}; most likely a quote is opened and never closed"
     if "Empty CSV" in problem:
-        return "it is empty: the first line must name the columns"
+        return "it has no rows; the first line must name the columns"
     return problem

@@ -14,6 +14,7 @@ import platform
 import time
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,14 @@ from ktt_core.names import check_name
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 
 __all__ = ["import_dataset"]
+
+
+class _State(NamedTuple):
+    """What changes when somebody writes to the source meanwhile."""
+
+    inode: int
+    size: int
+    modified: int
 
 
 def import_dataset(
@@ -93,7 +102,8 @@ def import_dataset(
             plan = plan_dataset(collected, options)
             writers = _write_splits(temporary, staged, plan, progress)
             fingerprint = _fingerprint(source)
-            if _state(source) != state:
+            now = _state(source)
+            if now != state:
                 raise DataError(
                     f"{source} changed while it was read: import it again when it is complete"
                 )
@@ -103,7 +113,7 @@ def import_dataset(
                 Hierarchy(
                     taxonomy=plan.taxonomy,
                     fingerprint=fingerprint,
-                    source={"file": source.name, "bytes": source.stat().st_size},
+                    source={"file": source.name, "bytes": now.size},
                     options=options.to_json(),
                     sizes=report.rows_written,
                     report=report.to_json(),
@@ -181,10 +191,20 @@ def _text_facts(writer: SplitWriter) -> dict[str, float]:
 
 
 def _fingerprint(source: Path) -> str:
-    with source.open("rb") as file:
-        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with source.open("rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _gone(source, error) from error
 
 
-def _state(source: Path) -> tuple[int, int, int]:
-    status = source.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
+def _state(source: Path) -> _State:
+    try:
+        status = source.stat()
+    except OSError as error:
+        raise _gone(source, error) from error
+    return _State(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _gone(source: Path, error: OSError) -> DataError:
+    return DataError(f"{source} cannot be read: {error.strerror or error}")

@@ -12,6 +12,11 @@ Int32 = NDArray[np.int32]
 
 TRAIN, VAL, TEST = 0, 1, 2
 
+_PARTS = 16
+
+# Room for 16 million leaves; the other bits order a leaf's rows.
+_LEAF_BITS = 24
+
 
 def find_repeats(
     hashes: NDArray[np.int64], leaves: Int32
@@ -21,7 +26,7 @@ def find_repeats(
     Parameters
     ----------
     hashes : ndarray of int64, shape (n,)
-        Equal for equal texts. Overwritten.
+        Equal for equal texts, evenly spread for others.
     leaves : ndarray of int32, shape (n,)
 
     Returns
@@ -33,23 +38,29 @@ def find_repeats(
     """
     repeated = np.zeros(len(hashes), dtype=bool)
     conflicting = np.zeros(len(hashes), dtype=bool)
-    if not len(hashes):
-        return repeated, conflicting
+    # Equal hashes share a part, and sorting part by part keeps the working memory small.
+    parts = (hashes & (_PARTS - 1)).astype(np.uint8)
+    for part in range(_PARTS):
+        rows = np.flatnonzero(parts == part)
+        if len(rows):
+            repeated[rows], conflicting[rows] = _repeats(hashes[rows], leaves[rows])
+    return repeated, conflicting
+
+
+def _repeats(
+    hashes: NDArray[np.int64], leaves: Int32
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     order = np.argsort(hashes, kind="stable")
-    np.take(hashes, order, out=hashes)
-    first = np.empty(len(hashes), dtype=bool)
-    first[0] = True
-    np.not_equal(hashes[1:], hashes[:-1], out=first[1:])
-    ordered = leaves[order]
+    hashes, leaves = hashes[order], leaves[order]
+    first = np.append(True, hashes[1:] != hashes[:-1])
     # Within a group of one text, two different leaves show as a change between neighbours.
-    changes = np.zeros(len(hashes), dtype=bool)
-    np.not_equal(ordered[1:], ordered[:-1], out=changes[1:])
-    changes &= ~first
+    changes = np.append(False, leaves[1:] != leaves[:-1]) & ~first
     starts = np.flatnonzero(first)
     in_conflict = np.logical_or.reduceat(changes, starts)
-    changes = np.repeat(in_conflict, np.diff(starts, append=len(hashes)))
-    conflicting[order] = changes
-    repeated[order] = ~first & ~changes
+    in_conflict = np.repeat(in_conflict, np.diff(starts, append=len(hashes)))
+    repeated, conflicting = np.empty_like(first), np.empty_like(first)
+    conflicting[order] = in_conflict
+    repeated[order] = ~first & ~in_conflict
     return repeated, conflicting
 
 
@@ -68,6 +79,7 @@ def split_rows(
     leaves : ndarray of int32, shape (n,)
         Each row's leaf, in [0, n_leaves).
     n_leaves : int
+        At most 2**24.
     train_ratio, val_ratio : float
         Shares of the rows; test gets the rest.
     seed : int
@@ -88,18 +100,16 @@ def split_rows(
     test -= from_test
     val -= excess - from_test
 
-    # Rows grouped by leaf, in random order within each.
+    # Rows by leaf, in random order within each: the leaf in a key's high bits, below it the draw.
     keys = np.random.PCG64(seed).random_raw(len(leaves))
+    keys >>= np.uint64(_LEAF_BITS)
+    keys |= leaves.astype(np.uint64) << np.uint64(64 - _LEAF_BITS)
     order = np.argsort(keys, kind="stable")
-    del keys
-    order = order[np.argsort(leaves[order], kind="stable")]
-    starts = np.cumsum(counts) - counts
-    place = np.arange(len(leaves)) - np.repeat(starts, counts)
-    by_leaf = np.full(len(leaves), TRAIN, dtype=np.int8)
-    by_leaf[place < np.repeat(val + test, counts)] = TEST
-    by_leaf[place < np.repeat(val, counts)] = VAL
-    split = np.empty_like(by_leaf)
-    split[order] = by_leaf
+    parts = np.stack([val, test, counts - val - test], axis=1)
+    split = np.empty(len(leaves), dtype=np.int8)
+    split[order] = np.repeat(
+        np.tile(np.array([VAL, TEST, TRAIN], np.int8), n_leaves), parts.ravel()
+    )
     return split
 
 
