@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ktt_core.decoding.paths import DecodedPaths, Prediction, decode
+from ktt_core.decoding.paths import decode
+from ktt_core.decoding.results import DecodedPaths, Prediction
 from ktt_core.decoding.scores import LevelScores, class_proba, leaf_log_proba
 from ktt_core.decoding.temperature import MAX_TEMPERATURE, MIN_TEMPERATURE, fit_temperature
 

@@ -120,14 +120,14 @@ def check_levels(levels: LevelScores, taxonomy: Taxonomy) -> list[NDArray[np.flo
     widths = [taxonomy.n_leaves] if len(arrays) == 1 else taxonomy.level_sizes.tolist()
     if len(arrays) != len(widths):
         raise InvalidArgumentError(
-            f"got the scores of {len(arrays)} levels; this taxonomy needs {len(widths)}, or one "
-            "array of leaf scores"
+            f"got the scores of {len(arrays)} levels; this taxonomy needs {len(widths)}, or "
+            "one array of leaf scores"
         )
     for level, (array, width) in enumerate(zip(arrays, widths, strict=True)):
         if array.ndim != 2 or array.shape != (len(arrays[0]), width):
             raise InvalidArgumentError(
-                f"the scores of level {level} have the shape {array.shape}, not (rows, {width}) with "
-                "the same rows at every level"
+                f"the scores of level {level} have the shape {array.shape}, not (rows, {width}) "
+                "with the same rows at every level"
             )
         if not np.issubdtype(array.dtype, np.floating):
             raise InvalidArgumentError(
@@ -153,7 +153,7 @@ def row_blocks(n_rows: int, width: int, block_rows: int | None = None) -> Iterat
 def leaf_scores(
     arrays: Sequence[NDArray[np.floating]], rows: slice, taxonomy: Taxonomy, beta: float
 ) -> FloatArray:
-    """Return beta times the sum of scores along every leaf's path: a new array, (rows, n_leaves)."""
+    """Return beta times the sum of scores along each leaf's path: a new array, (rows, n_leaves)."""
     # What overflows, or adds opposite infinities, `row_maxima` reports.
     with np.errstate(invalid="ignore", over="ignore"):
         block = arrays[0][rows].astype(np.float32)

@@ -54,7 +54,7 @@ _SLACK = 1e-2
 
 
 class MetricsAccumulator:
-    """Metrics of a stream of rows, in memory that does not grow with it (about 256 MiB at most).
+    """Metrics of a stream of rows, in memory that does not grow with it (300 MB at most).
 
     A row's prediction is its most probable path: what `ktt_core.decoding.decode` gives without a
     minimal confidence.
