@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.options import DATASET, json_option
 from cli.output import ProgressDisplay, print_json, print_table
+
+if TYPE_CHECKING:
+    from ktt_core.datasets.report import ImportReport
 
 __all__ = ["data_group"]
 
@@ -124,7 +127,7 @@ def import_command(
     its size does not matter. A class is its path: "Accessories" under "Bikes" and under "Phones" are two
     classes. Paths may end early. The dataset appears whole or not at all.
     """
-    from ktt_core.datasets import ImportOptions
+    from ktt_core.datasets.options import ImportOptions
     from trainer import Trainer
 
     columns = tuple(column.strip() for column in level_columns.split(",")) if level_columns else ()
@@ -136,7 +139,28 @@ def import_command(
     if as_json:
         print_json(report.to_json())
     else:
-        click.echo(report.describe())
+        click.echo(_describe(name, report))
+
+
+def _describe(name: str, report: ImportReport) -> str:
+    written = ", ".join(f"{count:,} {split}" for split, count in report.rows_written.items())
+    levels = " / ".join(f"{size:,}" for size in report.classes_per_level)
+    lines = [
+        f"{name}: {written} rows; {levels} classes per level ({report.seconds:.1f} s)",
+        *(
+            f"  dropped {entry['count']:,}: {reason} (row {', '.join(map(str, entry['rows']))}"
+            f"{', ...' if entry['count'] > len(entry['rows']) else ''})"
+            for reason, entry in report.bad_rows.items()
+        ),
+    ]
+    for count, reason in (
+        (report.duplicates, "repeats of an earlier row"),
+        (report.conflicting, "texts that stand under two different paths"),
+        (report.rare_rows, f"rows of {report.rare_leaves:,} rare leaf classes"),
+    ):
+        if count:
+            lines.append(f"  dropped {count:,}: {reason}")
+    return "\n".join([*lines, *(f"  note: {warning}" for warning in report.warnings)])
 
 
 @data_group.command("list")

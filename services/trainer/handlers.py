@@ -65,11 +65,14 @@ class Trainer:
         name: str,
         options: ImportOptions,
         progress: ProgressCallback = ignore_progress,
+        *,
+        replace: bool = False,
     ) -> ImportReport:
         """Make a dataset of a file, as `ktt_core.datasets.importer.import_dataset` does."""
         from ktt_core.datasets.importer import import_dataset
 
-        return import_dataset(source, self.workspace.dataset_folder(name), options, progress)
+        folder = self.workspace.dataset_folder(name)
+        return import_dataset(source, folder, options, progress, replace=replace)
 
     def list_datasets(self) -> list[DatasetInfo]:
         """Return every dataset by name; a damaged one carries its `problem`."""
