@@ -101,7 +101,9 @@ def torch_is_found(requirement: str, pip: Mapping[str, str]) -> bool:
     """Whether pip's find-links folders hold that torch, or else any of its indexes lists it."""
     version = requirement.partition("==")[2]
     for place in pip.get("find-links", "").split():
-        folder = Path(urlsplit(place).path if place.startswith("file:") else os.path.expanduser(place))
+        folder = Path(
+            urlsplit(place).path if place.startswith("file:") else os.path.expanduser(place)
+        )
         if folder.is_dir() and any(folder.glob(f"torch-{version}-*.whl")):
             return True
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
@@ -128,7 +130,9 @@ def main() -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if answer.returncode:
-        sys.exit("ktt: error: `pip config list` failed, see above: is one of pip's configuration files broken?")
+        sys.exit(
+            "ktt: error: `pip config list` failed, see above: is one of pip's configuration files broken?"
+        )
     pip = parse_config_list(answer.stdout)
     requirement = torch_requirement(CPU_LOCK.read_text())
     if not torch_is_found(requirement, pip):

@@ -77,7 +77,9 @@ def install(folder: Path, pants_version: str, pex_version: str) -> None:
         f"ktt_set PANTS_PEX_CLI_KNOWN_VERSIONS {shlex.quote(known_versions)}\n"
     )
     (folder / "ready").touch()
-    say("  done. What a command needs besides is fetched when it first runs; later runs start at once.")
+    say(
+        "  done. What a command needs besides is fetched when it first runs; later runs start at once."
+    )
 
 
 def main() -> None:

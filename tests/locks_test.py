@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import tomllib
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -38,7 +38,10 @@ def pythons(resolve: str) -> list[str]:
     own = CONFIGURATION["resolves_to_interpreter_constraints"]
     constraints = own.get(resolve, CONFIGURATION["interpreter_constraints"])
     if resolve == "pytest":
-        constraints = [*CONFIGURATION["interpreter_constraints"], *(c for cs in own.values() for c in cs)]
+        constraints = [
+            *CONFIGURATION["interpreter_constraints"],
+            *(c for cs in own.values() for c in cs),
+        ]
     return [re.sub(r"CPython==(\d+\.\d+)\.\*", r"\1", constraint) for constraint in constraints]
 
 
@@ -81,7 +84,9 @@ def unmet(wanted: list[Requirement], lock: list[Pin], python: str) -> list[str]:
     for pin in lock:
         if holds(pin.requirement, python):
             found.setdefault(canonicalize_name(pin.requirement.name), []).append(pin)
-    problems = [f"{name} is pinned {len(same)} times" for name, same in found.items() if len(same) > 1]
+    problems = [
+        f"{name} is pinned {len(same)} times" for name, same in found.items() if len(same) > 1
+    ]
     for requirement in wanted:
         if not holds(requirement, python):
             continue
@@ -107,14 +112,18 @@ def test_a_lock_satisfies_its_requirements(resolve: str, lock: str) -> None:
     wanted = list(requirements((FOLDER / f"{resolve}.in").read_text()))
     assert wanted, resolve
     for python in pythons(resolve):
-        assert unmet(wanted, pins(lock), python) == [], f"{resolve} on {python}: {REFRESH} {resolve}"
+        assert (
+            unmet(wanted, pins(lock), python) == []
+        ), f"{resolve} on {python}: {REFRESH} {resolve}"
 
 
 def test_every_entry_is_pinned_by_hash(lock: str) -> None:
     for pin in pins(lock):
         assert pin.version
         assert pin.hashes, pin.requirement
-        assert all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in pin.hashes), pin.requirement
+        assert all(
+            re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in pin.hashes
+        ), pin.requirement
 
 
 def test_a_lock_names_no_place(lock: str) -> None:
@@ -140,7 +149,9 @@ def test_the_test_runner_and_the_tests_agree_on_its_version(resolve: str, lock: 
     runner = pins(Path(CONFIGURATION["resolves"]["pytest"]).read_text())
     for python in pythons(resolve):
         versions = {pin.requirement.name: pin.version for pin in pins(lock)}
-        expected = {pin.requirement.name: pin.version for pin in runner if holds(pin.requirement, python)}
+        expected = {
+            pin.requirement.name: pin.version for pin in runner if holds(pin.requirement, python)
+        }
         assert {name: versions.get(name, version) for name, version in expected.items()} == expected
 
 

@@ -134,7 +134,13 @@ def test_pyenv_versions_that_are_not_switched_on_are_found(ready: Machine) -> No
 def test_arguments_reach_pants_as_they_are(ready: Machine) -> None:
     lines = ready.pants("run", "a b", "", "--tag=-x", "::").stdout.splitlines()
     arguments = [line for line in lines if line.startswith("argument")]
-    assert arguments == ["argument run", "argument a b", "argument ", "argument --tag=-x", "argument ::"]
+    assert arguments == [
+        "argument run",
+        "argument a b",
+        "argument ",
+        "argument --tag=-x",
+        "argument ::",
+    ]
 
 
 def test_it_is_set_up_once_and_in_the_cache_alone(ready: Machine) -> None:
@@ -142,7 +148,9 @@ def test_it_is_set_up_once_and_in_the_cache_alone(ready: Machine) -> None:
     ready.pants("--version")
     ready.pants("--version")
     assert ready.calls() == ["set up", "pip config"]
-    assert [path for path in sorted(ready.repository.rglob("*")) if "__pycache__" not in str(path)] == before
+    assert [
+        path for path in sorted(ready.repository.rglob("*")) if "__pycache__" not in str(path)
+    ] == before
     assert (ready.home / ".cache/ktt").is_dir()
     ready.environment["XDG_CACHE_HOME"] = str(ready.home / "other cache")
     ready.pants("--version")
@@ -178,7 +186,10 @@ def test_pip_settings_reach_pants(ready: Machine) -> None:
     options = ready.options()
     assert options["PANTS_CA_CERTS_PATH"] == str(bundle)
     assert options["PANTS_PYTHON_REPOS_FIND_LINKS"] == f"['{ready.wheels.as_uri()}']"
-    assert options["PANTS_PYTHON_REPOS_INDEXES"] == "+['https://index.example/one', 'file:///index/two']"
+    assert (
+        options["PANTS_PYTHON_REPOS_INDEXES"]
+        == "+['https://index.example/one', 'file:///index/two']"
+    )
     assert options["PANTS_PEX_CLI_URL_TEMPLATE"] == "file:///made/here"
 
 
@@ -213,7 +224,9 @@ def test_settings_may_hold_a_password_and_are_the_owners_alone(ready: Machine) -
 def test_where_pip_looks_nowhere_else_the_pytorch_index_is_added(ready: Machine) -> None:
     (ready.home / "pip-says").unlink()
     del ready.environment["PIP_FIND_LINKS"]
-    assert ready.options()["PANTS_PYTHON_REPOS_INDEXES"] == "+['https://download.pytorch.org/whl/cpu']"
+    assert (
+        ready.options()["PANTS_PYTHON_REPOS_INDEXES"] == "+['https://download.pytorch.org/whl/cpu']"
+    )
     assert "pip index" in ready.calls()
 
 
@@ -225,7 +238,9 @@ def test_a_torch_that_is_nowhere_is_said_with_the_remedy(ready: Machine) -> None
 
 
 def test_an_installed_launcher_is_used(ready: Machine) -> None:
-    ready.program(ready.programs / "pants", f'#!{SHELL}\nprintf "launcher %s\\n" "$@"\n/usr/bin/env\n')
+    ready.program(
+        ready.programs / "pants", f'#!{SHELL}\nprintf "launcher %s\\n" "$@"\n/usr/bin/env\n'
+    )
     output = ready.pants("test", "::").stdout
     assert "launcher test\nlauncher ::\n" in output
     assert f"PANTS_PYTHON_REPOS_FIND_LINKS=['{ready.wheels.as_uri()}']" in output

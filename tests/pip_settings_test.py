@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from pip_settings import PYTORCH_CPU_INDEX, as_url, pants_options, parse_config_list
 
 
