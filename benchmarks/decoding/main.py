@@ -242,7 +242,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     sizes = " / ".join(f"{size:,}" for size in figures["taxonomy"])
     print(
-        f"{figures['rows']:,} texts, {sizes} classes per level, {figures['scores_mb']:,.0f} MB of scores"
+        f"{figures['rows']:,} texts, {sizes} classes per level, "
+        f"{figures['scores_mb']:,.0f} MB of scores"
     )
     print(f"floor, one pass over the scores: {figures['floor_s']:.3f} s\n")
     print(f"{'':24}{'blocked':>12}{'row by row':>12}{'ratio':>8}{'peak':>12}{'peak by row':>13}")
@@ -252,7 +253,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]:
         row = figures[part]
         print(
-            f"{label:24}{row['blocked_s']:>10.3f} s{row['row_by_row_s']:>10.3f} s{row['ratio']:>7.1f}x"
+            f"{label:24}{row['blocked_s']:>10.3f} s{row['row_by_row_s']:>10.3f} s"
+            f"{row['ratio']:>7.1f}x"
             f"{row['blocked_peak_mb']:>9,.0f} MB{row['row_by_row_peak_mb']:>10,.0f} MB"
         )
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import pydantic
 
 from ktt_core.errors import InvalidConfigError, NotFoundError
 
-__all__ = ["ModelConfig", "build_config", "describe_config", "parse_assignments", "read_hyperparameters"]
+__all__ = [
+    "ModelConfig",
+    "build_config",
+    "describe_config",
+    "parse_assignments",
+    "read_hyperparameters",
+]
 
 _MAX_VALUE_LENGTH = 4096
 
@@ -19,21 +26,21 @@ _MAX_VALUE_LENGTH = 4096
 class ModelConfig(pydantic.BaseModel):
     """Base of every model's hyperparameters.
 
-    A field's description states its unit and meaning; its range is a constraint, so that the listing of
-    ``ktt models --show`` and the check of a value cannot disagree.
+    A field's description states its unit and meaning; its range is a constraint, so that the
+    listing of ``ktt models MODEL`` and the check of a value cannot disagree.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    seed: int = pydantic.Field(0, ge=0, lt=2**32, description="Seed of every random choice of a run.")
+    seed: int = pydantic.Field(
+        0, ge=0, lt=2**32, description="Seed of every random choice of a run."
+    )
 
 
 ConfigT = TypeVar("ConfigT", bound=ModelConfig)
 
 
-def build_config(
-    config_class: type[ConfigT], model: str, *overrides: Mapping[str, Any]
-) -> ConfigT:
+def build_config(config_class: type[ConfigT], model: str, *overrides: Mapping[str, Any]) -> ConfigT:
     """Make a config from its defaults and overrides, later ones winning.
 
     Raises
@@ -44,22 +51,48 @@ def build_config(
     values: dict[str, Any] = {}
     for override in overrides:
         values.update(override)
+    problems = [
+        f"{model}: {key} = {value}: true and false are no numbers"
+        for key, value in values.items()
+        # Pydantic would take them for 1 and 0.
+        if isinstance(value, bool) and not _takes_bool(config_class, key)
+    ]
+    if problems:
+        raise InvalidConfigError("\n".join(problems))
     try:
         return config_class.model_validate(values)
     except pydantic.ValidationError as error:
-        problems = []
         for detail in error.errors():
             key = ".".join(str(part) for part in detail["loc"]) or "(config)"
             if detail["type"] == "extra_forbidden":
                 known = ", ".join(sorted(config_class.model_fields))
                 problems.append(f"{model} has no hyperparameter {_shorten(key)!r}; it has: {known}")
             else:
-                problems.append(f"{model}: {_shorten(key)} = {_shorten(detail['input'])!r}: {detail['msg']}")
+                problems.append(
+                    f"{model}: {_shorten(key)} = {_shorten(detail['input'])!r}: {detail['msg']}"
+                )
         raise InvalidConfigError("\n".join(problems)) from None
 
 
+def _takes_bool(config_class: type[ModelConfig], key: str) -> bool:
+    """Say whether a bool may stand at a key; only where a number is meant may it not."""
+    field = config_class.model_fields.get(key)
+    kinds = _plain_types(field.annotation) if field is not None else []
+    return bool in kinds or not (int in kinds or float in kinds)
+
+
+def _plain_types(annotation: Any) -> list[Any]:
+    """Return what a value may be by itself, not inside a list or a tuple."""
+    origin, options = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _plain_types(options[0])
+    if origin in (Union, types.UnionType):
+        return [kind for option in options for kind in _plain_types(option)]
+    return [annotation]
+
+
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """Turn ``key=value`` strings into a mapping; a value that is JSON is taken as such, else as text.
+    """Turn ``key=value`` strings into a mapping; a value is taken as JSON if it is, else as text.
 
     Raises
     ------
@@ -74,7 +107,8 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
             raise InvalidConfigError(f"--set needs key=value, not {_shorten(assignment)!r}")
         if len(text) > _MAX_VALUE_LENGTH:
             raise InvalidConfigError(
-                f"--set {_shorten(key)}: the value has {len(text):,} characters (at most {_MAX_VALUE_LENGTH:,})"
+                f"--set {_shorten(key)}: the value has {len(text):,} characters "
+                f"(at most {_MAX_VALUE_LENGTH:,})"
             )
         try:
             values[key] = json.loads(text)
@@ -94,7 +128,8 @@ def read_hyperparameters(path: Path) -> dict[str, dict[str, Any]]:
         If it is not a JSON object of objects.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        # Some editors on Windows begin a file with a byte order mark.
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise NotFoundError(f"there is no hyperparameter file {path}") from None
     except OSError as error:
@@ -102,24 +137,28 @@ def read_hyperparameters(path: Path) -> dict[str, dict[str, Any]]:
     except (ValueError, RecursionError) as error:
         raise InvalidConfigError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(value, dict) or not all(isinstance(entry, dict) for entry in value.values()):
-        raise InvalidConfigError(f'{path} must hold one object per model: {{"tfidf_hsgd": {{"epochs": 10}}}}')
+        raise InvalidConfigError(
+            f'{path} must hold one object per model: {{"tfidf_hsgd": {{"epochs": 10}}}}'
+        )
     return value
 
 
 def describe_config(config_class: type[ModelConfig]) -> list[dict[str, Any]]:
     """List a config's fields: name, type, default, range and description, as JSON values."""
-    schema = config_class.model_json_schema()
     rows = []
-    for name, field in schema["properties"].items():
-        limits = {key: field[key] for key in _LIMITS if key in field}
-        kind = field.get("type") or " or ".join(
-            option.get("type", json.dumps(option.get("const", option.get("enum", "any"))))
-            for option in field.get("anyOf", [])
-        )
+    for name, field in config_class.model_json_schema()["properties"].items():
+        # A union states its types, and what holds for one of them, in its options.
+        options = field.get("anyOf", [field])
+        kinds = [option.get("type") or json.dumps(option.get("const", "any")) for option in options]
+        limits: dict[str, Any] = {}
+        for part in (*options, field):
+            for key, limit in part.items():
+                if (known := _LIMITS.get(key)) is not None:
+                    limits[known] = limit
         rows.append(
             {
                 "name": name,
-                "type": kind or "any",
+                "type": " or ".join(dict.fromkeys(kinds)),
                 "default": field.get("default"),
                 "limits": limits,
                 "description": field.get("description", ""),
@@ -128,7 +167,20 @@ def describe_config(config_class: type[ModelConfig]) -> list[dict[str, Any]]:
     return rows
 
 
-_LIMITS = ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "enum", "minItems", "maxItems")
+# By their names in the schema; pydantic leaves its own where a bound is put on a union.
+_LIMITS = {
+    "minimum": "minimum",
+    "ge": "minimum",
+    "exclusiveMinimum": "exclusiveMinimum",
+    "gt": "exclusiveMinimum",
+    "maximum": "maximum",
+    "le": "maximum",
+    "exclusiveMaximum": "exclusiveMaximum",
+    "lt": "exclusiveMaximum",
+    "enum": "enum",
+    "minItems": "minItems",
+    "maxItems": "maxItems",
+}
 
 
 def _shorten(value: object, limit: int = 80) -> object:

@@ -33,8 +33,8 @@ class Batch:
     Attributes
     ----------
     inputs : mapping of str to sequence or array
-        What the model's preprocessor made of the texts; always holds ``"text"`` unless the preprocessor says
-        otherwise.
+        What the model's preprocessor made of the texts; always holds ``"text"`` unless the
+        preprocessor says otherwise.
     codes : ndarray of int32, shape (rows, depth)
         The true paths, in level-local indices.
     """
@@ -56,8 +56,9 @@ class Loader(Protocol):
 class Model(ABC):
     """A hierarchical text classifier: a text in, a path of the taxonomy out.
 
-    A subclass sets `config_class` and `export_formats` and implements the abstract methods. ``PyTorchModel`` and
-    ``SklearnModel`` in ``ktt_models`` implement all that is common to their frameworks.
+    A subclass sets `config_class` and `export_formats` and implements the abstract methods.
+    ``PyTorchModel`` and ``SklearnModel`` in ``ktt_models`` implement all that is common to their
+    frameworks.
 
     Parameters
     ----------
@@ -69,16 +70,19 @@ class Model(ABC):
     #: Set by the registry.
     model_id: ClassVar[str] = ""
     config_class: ClassVar[type[ModelConfig]] = ModelConfig
-    #: The formats `export` can write ("onnx", "bento"), each implemented by a method ``export_<format>``.
+    #: The formats `export` can write ("onnx", "bento"), each implemented by a method
+    #: ``export_<format>``.
     export_formats: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, taxonomy: Taxonomy, config: ModelConfig) -> None:
         self.taxonomy = taxonomy
         self.config = config
-        #: Divides path log-probabilities before decoding; fitted on the validation split's likelihood.
+        #: Divides path log-probabilities before decoding; fitted on the validation split's
+        #: likelihood.
         self.temperature = 1.0
 
-    # -- construction and data ---------------------------------------------------------------------------------
+    # -- construction and data
+    # ---------------------------------------------------------------------------------
 
     @classmethod
     @abstractmethod
@@ -106,7 +110,8 @@ class Model(ABC):
     def get_metrics_func(cls) -> Callable[..., Metrics]:
         """Return ``f(log_proba, codes, taxonomy, ...) -> Metrics``."""
 
-    # -- training ----------------------------------------------------------------------------------------------
+    # -- training
+    # ----------------------------------------------------------------------------------------------
 
     @abstractmethod
     def fit(
@@ -126,8 +131,8 @@ class Model(ABC):
         path : Path, optional
             Where the last, resumable state goes.
         best_path : Path, optional
-            Where the best state goes. Without `path` and `best_path` this is a dry run that leaves no file; with
-            either, at least one checkpoint is written.
+            Where the best state goes. Without `path` and `best_path` this is a dry run that leaves
+            no file; with either, at least one checkpoint is written.
         resume_from : Path, optional
             The `path` of a stopped run to continue.
         progress : callable
@@ -144,9 +149,10 @@ class Model(ABC):
 
     @abstractmethod
     def load(self, path: Path) -> None:
-        """Replace this model's weights by a checkpoint's, which must be of the same model and taxonomy."""
+        """Replace this model's weights by those of a checkpoint of the same model and taxonomy."""
 
-    # -- answering ---------------------------------------------------------------------------------------------
+    # -- answering
+    # ---------------------------------------------------------------------------------------------
 
     @abstractmethod
     def level_scores(self, inputs: Mapping[str, Any]) -> Sequence[NDArray[np.float32]]:
@@ -160,15 +166,16 @@ class Model(ABC):
         Returns
         -------
         sequence of ndarray of float32
-            Either one array per level, shape (rows, n_h), whose sums along a path are its log-score; or a single
-            array, shape (rows, n_leaves), of the leaves' own log-scores.
+            Either one array per level, shape (rows, n_h), whose sums along a path are its
+            log-score; or a single array, shape (rows, n_leaves), of the leaves' own log-scores.
         """
 
     @abstractmethod
     def gen_reference_set(self, loader: Loader) -> pa.Table:
-        """Return the table that monitoring compares with: targets, pooled features, leaf probabilities."""
+        """Return the table monitoring compares with: targets, pooled features, leaf probabilities."""
 
-    # -- export ------------------------------------------------------------------------------------------------
+    # -- export
+    # ------------------------------------------------------------------------------------------------
 
     def export(
         self, dataset_name: str, bento: bool = False, reference_set_path: Path | None = None
@@ -183,6 +190,8 @@ class Model(ABC):
         wanted = "bento" if bento else "onnx"
         if wanted not in self.export_formats:
             formats = ", ".join(sorted(self.export_formats)) or "no format yet"
-            raise UnsupportedError(f"{self.model_id} does not export {wanted}; it exports: {formats}")
+            raise UnsupportedError(
+                f"{self.model_id} does not export {wanted}; it exports: {formats}"
+            )
         export: Callable[..., Path] = getattr(self, f"export_{wanted}")
         return export(dataset_name, reference_set_path)

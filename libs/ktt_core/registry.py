@@ -1,15 +1,15 @@
-"""Which models there are. A model registers itself in its own folder; nothing else changes when one is added.
+"""Which models there are: each registers itself in its own folder, and nothing else changes.
 
-A model's folder decorates a *loader*: a function that imports and returns its class. Listing models runs none of
-the loaders, so it imports no torch and no scikit-learn::
+A model's folder decorates a *loader*: a function that imports and returns its class. Listing models
+runs none of the loaders, so it imports no torch and no scikit-learn::
 
     @register("tfidf_hsgd", display_name="Tf-idf, one classifier per class", framework="sklearn")
     def load() -> type[Model]:
         from ktt_models.tfidf_hsgd.tfidf_hsgd import TfidfHSGD
         return TfidfHSGD
 
-Bundled models are the sub-packages of ``ktt_models``; packages outside name a module that registers a model under the
-entry-point group ``ktt.models``.
+Bundled models are the sub-packages of ``ktt_models``; packages outside name a module that registers
+a model under the entry-point group ``ktt.models``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ktt_core.errors import ConflictError, NotFoundError
+from ktt_core.errors import ConflictError, NotFoundError, UnsupportedError
 from ktt_core.names import check_name
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class ModelEntry:
 
 
 _entries: dict[str, ModelEntry] = {}
+# Entry points that failed, and why.
+_broken: dict[str, str] = {}
 _discovered = False
 
 
@@ -96,7 +99,15 @@ def _discover() -> None:
             if module.ispkg:
                 importlib.import_module(f"{_BUNDLED}.{module.name}")
     for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        importlib.import_module(entry_point.module)
+        try:
+            importlib.import_module(entry_point.module)
+        except Exception as error:  # whatever a foreign package raises must not stop the others
+            why = f"{entry_point.module}: {type(error).__name__}: {error}"
+            _broken[entry_point.name] = why
+            warnings.warn(
+                f"the model package {entry_point.name!r} cannot be loaded: {why}",
+                stacklevel=2,
+            )
     _discovered = True
 
 
@@ -104,7 +115,9 @@ def list_models(framework: str | None = None) -> list[ModelEntry]:
     """Return the registered models, sorted by id, without importing their classes."""
     _discover()
     return [
-        entry for _, entry in sorted(_entries.items()) if framework is None or entry.framework == framework
+        entry
+        for _, entry in sorted(_entries.items())
+        if framework is None or entry.framework == framework
     ]
 
 
@@ -116,7 +129,10 @@ def get_model(model_id: str) -> type[Model]:
     InvalidArgumentError
         If `model_id` is not a valid name.
     NotFoundError
-        If no model has that id; the message lists those there are.
+        If no model has that id; the message lists those there are, and the packages that failed to
+        load.
+    UnsupportedError
+        If the model needs a package that is not installed.
     """
     check_name(model_id, "model")
     _discover()
@@ -124,7 +140,20 @@ def get_model(model_id: str) -> type[Model]:
         entry = _entries[model_id]
     except KeyError:
         known = ", ".join(sorted(_entries)) or "none"
-        raise NotFoundError(f"there is no model {model_id!r}; there are: {known}") from None
-    model = entry.load()
+        failed = "".join(
+            f"; {name!r} failed to load: {why}" for name, why in sorted(_broken.items())
+        )
+        raise NotFoundError(f"there is no model {model_id!r}; there are: {known}{failed}") from None
+    try:
+        model = entry.load()
+    except ModuleNotFoundError as error:
+        raise UnsupportedError(
+            f"the model {model_id!r} needs the package {error.name!r}, which is not installed"
+        ) from error
+    if model.__dict__.get("model_id", "") not in ("", entry.id):
+        raise ConflictError(
+            f"{model.__name__} is registered twice, as {model.model_id!r} and {entry.id!r}: "
+            "a class is one model"
+        )
     model.model_id = entry.id
     return model
