@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from ktt_core.config import ModelConfig
+from ktt_core.errors import InvalidArgumentError
+from ktt_core.preprocessors import SnowballStemmerPreprocessor
 
 __all__ = ["NgramRange", "TfidfConfig"]
 
@@ -15,6 +17,15 @@ def _check_range(value: tuple[int, int]) -> tuple[int, int]:
     shortest, longest = value
     if not 1 <= shortest <= longest <= 20:
         raise ValueError("needs 1 <= shortest <= longest <= 20, for example [1, 2]")
+    return value
+
+
+def _check_language(value: str | None) -> str | None:
+    if value is not None:
+        try:
+            SnowballStemmerPreprocessor(value)
+        except InvalidArgumentError as error:
+            raise ValueError(str(error)) from None
     return value
 
 
@@ -48,7 +59,7 @@ class TfidfConfig(ModelConfig):
     char_ngrams: NgramRange | None = Field(
         (3, 6), description="Shortest and longest run of characters that is a term; null: none."
     )
-    stem: str | None = Field(
+    stem: Annotated[str | None, AfterValidator(_check_language)] = Field(
         "english", description="Language of the words' Snowball stemmer; null: words stay whole."
     )
     min_df: _Rows | _Share = Field(
@@ -68,9 +79,16 @@ class TfidfConfig(ModelConfig):
         1.5, gt=0.0, description="Weight of the word terms against 1 for the character terms."
     )
     loss: Literal["softmax", "modified_huber"] = Field("softmax", description="What is minimised.")
-    epochs: int = Field(5, ge=1, le=10_000, description="Passes over the training rows.")
-    alpha: float = Field(1e-6, ge=0.0, description="Strength of the L2 penalty on the weights.")
-    learning_rate: float = Field(0.5, gt=0.0, description="Size of the first steps.")
+    epochs: int = Field(8, ge=1, le=10_000, description="Passes over the training rows.")
+    alpha: float = Field(
+        0.0, ge=0.0, description="Strength of the L2 penalty on the weights, whose means are kept."
+    )
+    learning_rate: float = Field(0.5, gt=0.0, description="Step size of AdaGrad.")
+    max_weights: int = Field(
+        120_000_000,
+        ge=1,
+        description="Weights to train (8 bytes each, 4 when done); the rarest terms' go first.",
+    )
     class_weight: Literal["balanced"] | None = Field(
         None,
         description="balanced: a class weighs rows / (classes * its rows); null: rows are equal.",
@@ -85,3 +103,9 @@ class TfidfConfig(ModelConfig):
         if isinstance(values, dict) and values.get("profile") == "original":
             return {**cls.original, **values}
         return values
+
+    @model_validator(mode="after")
+    def _check_terms(self) -> TfidfConfig:
+        if self.word_ngrams is None and self.char_ngrams is None:
+            raise ValueError("word_ngrams and char_ngrams cannot both be null: no terms are left")
+        return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ktt_core.config import ModelConfig
+from pydantic import Field
 from ktt_models.sklearn.config import TfidfConfig
 from ktt_models.sklearn.contract import Arrays, Solver
 from ktt_models.sklearn.model import SklearnModel
@@ -17,6 +18,8 @@ __all__ = ["TfidfHSGD", "TfidfHSGDConfig"]
 
 class TfidfHSGDConfig(TfidfConfig):
     """Hyperparameters of `TfidfHSGD`."""
+
+    learning_rate: float = Field(0.8, gt=0.0, description="Step size of AdaGrad.")
 
 
 class TfidfHSGD(SklearnModel):
@@ -40,6 +43,7 @@ class TfidfHSGD(SklearnModel):
             class_weight=config.class_weight,
             seed=config.seed,
             n_jobs=config.n_jobs,
+            max_weights=config.max_weights,
         )
 
     def restore_solver(self, arrays: Arrays, params: dict[str, Any]) -> Solver:

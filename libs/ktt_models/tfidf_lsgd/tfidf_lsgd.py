@@ -41,6 +41,7 @@ class TfidfLSGD(SklearnModel):
             class_weight=config.class_weight,
             seed=config.seed,
             n_jobs=config.n_jobs,
+            max_weights=config.max_weights,
         )
 
     def restore_solver(self, arrays: Arrays, params: dict[str, Any]) -> Solver:

@@ -1,0 +1,44 @@
+"""Models are found by name, and looking at their names imports none of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import ktt_models
+
+LISTING = """
+import sys
+import ktt_models
+assert ktt_models.MODEL_LIST == ["tfidf_hsgd", "tfidf_lsgd"], ktt_models.MODEL_LIST
+assert ktt_models.SKLEARN_MODEL_LIST == ["tfidf_hsgd", "tfidf_lsgd"]
+assert ktt_models.PYTORCH_MODEL_LIST == []
+dir(ktt_models)
+heavy = {"numpy", "scipy", "sklearn", "numba", "torch", "pyarrow"} & sys.modules.keys()
+assert not heavy, heavy
+from ktt_models import TFIDF_HSGD
+heavy = {"sklearn", "numba", "torch", "pyarrow"} & sys.modules.keys()
+assert not heavy, heavy
+print(TFIDF_HSGD.model_id)
+"""
+
+
+def test_listing_models_and_importing_a_class_is_light() -> None:
+    bootstrap = f"import sys; sys.path[:] = {sys.path!r}\n{LISTING}"
+    done = subprocess.run([sys.executable, "-c", bootstrap], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "tfidf_hsgd\n"), done.stderr
+
+
+def test_a_class_is_an_attribute_by_its_id_in_capitals() -> None:
+    from ktt_models import TFIDF_LSGD
+
+    assert TFIDF_LSGD.model_id == "tfidf_lsgd"
+    assert "TFIDF_LSGD" in dir(ktt_models) and "MODEL_LIST" in dir(ktt_models)
+
+
+@pytest.mark.parametrize("name", ["TFIDF_NONE", "tfidf_none", "__wrapped__"])
+def test_other_attributes_do_not_exist(name: str) -> None:
+    with pytest.raises(AttributeError, match=name):
+        getattr(ktt_models, name)

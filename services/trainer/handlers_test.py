@@ -1,0 +1,449 @@
+"""Runs end well, badly or not at all, and leave whole files or none; an outside model plays the parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ktt_core import registry
+from ktt_core.datasets.options import ImportOptions
+from ktt_core.errors import (
+    CheckpointError,
+    DataError,
+    InvalidArgumentError,
+    NotFoundError,
+    TrainingError,
+)
+from trainer import RunEvent, Trainer, TrainRequest
+
+# Says the most frequent path to everything, and misbehaves in `fit` as its hyperparameter says.
+MODEL = """
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pydantic
+from ktt_core.atomic import atomic_file
+from ktt_core.checkpoint_record import RunRecord
+from ktt_core.config import ModelConfig
+from ktt_core.errors import DataError
+from ktt_core.loader import SplitLoader
+from ktt_core.metrics import compute_metrics
+from ktt_core.model import Model
+from ktt_core.preprocessors import BasePreprocessor
+from ktt_core.progress import Progress
+from ktt_core.registry import register
+from ktt_core.taxonomy import Taxonomy
+
+
+class Config(ModelConfig):
+    behaviour: str = "ok"
+    sign: str = ""
+    epochs: int = pydantic.Field(1, ge=1)
+
+
+class Scripted(Model):
+    config_class = Config
+    checkpoint_suffix = ".json"
+
+    def __init__(self, taxonomy, config):
+        super().__init__(taxonomy, config)
+        self.record = RunRecord()
+        self.leaf = 0
+
+    @classmethod
+    def from_checkpoint(cls, path):
+        value = json.loads(path.read_text())
+        model = cls(Taxonomy.from_json(value["taxonomy"]), Config())
+        model.leaf = value["leaf"]
+        model.record = RunRecord.from_json(value)
+        return model
+
+    @classmethod
+    def get_preprocessor(cls, config):
+        return BasePreprocessor()
+
+    @classmethod
+    def get_dataloader_func(cls):
+        return lambda split, preprocessor, config, shuffle=False: SplitLoader(split, preprocessor,
+        16)
+
+    @classmethod
+    def get_metrics_func(cls):
+        return compute_metrics
+
+    def fit(self, train, val, path=None, best_path=None, resume_from=None, progress=print):
+        leaves = np.concatenate([batch.codes[:, -1] for batch in train])
+        for epoch in range(self.config.epochs):
+            progress(Progress("fit", epoch + 1, self.config.epochs, "epochs"))
+        self.leaf = int(np.bincount(leaves).argmax())
+        if self.config.behaviour == "half":
+            with atomic_file(best_path) as temporary:
+                temporary.write_text("{")
+                self.hang()
+        self.misbehave()
+        print("a model may talk")
+        metrics = self.test(val) if val.n_rows else {}
+        if best_path:
+            self.save(best_path)
+        if self.config.behaviour == "late":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return metrics
+
+    def misbehave(self):
+        behaviour = self.config.behaviour
+        if behaviour == "hang":
+            self.hang()
+        if behaviour == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if behaviour == "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if behaviour == "exit":
+            os._exit(7)
+        if behaviour == "data":
+            raise DataError("these rows cannot be used")
+        if behaviour == "bug":
+            raise ZeroDivisionError("oh")
+        if behaviour == "memory":
+            raise MemoryError
+        if behaviour == "disk":
+            raise OSError(28, "No space left on device", "best.json")
+
+    def hang(self):
+        Path(self.config.sign).write_text(str(os.getpid()))
+        time.sleep(60)
+
+    def test(self, loader, progress=lambda event: None):
+        codes = np.concatenate([batch.codes for batch in loader])
+        levels = self.level_scores({"text": codes})
+        return compute_metrics(levels[0], codes, self.taxonomy)
+
+    def save(self, path, optim=None):
+        value = {"taxonomy": self.taxonomy.to_json(), "leaf": self.leaf, **self.record.to_json()}
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(value))
+
+    def load(self, path):
+        raise NotImplementedError
+
+    def level_scores(self, inputs):
+        scores = np.full((len(inputs["text"]), self.taxonomy.n_leaves), -20.0, dtype=np.float32)
+        scores[:, self.leaf] = 0.0
+        return [scores]
+
+    def gen_reference_set(self, loader):
+        import pyarrow as pa
+
+        return pa.table({"targets": ["x"]})
+
+
+@register("scripted", display_name="Scripted", framework="stage")
+def load():
+    return Scripted
+"""
+
+
+@pytest.fixture
+def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    """Return a trainer with the datasets "toy" and "untested" and the model "scripted"."""
+    site = tmp_path / "site"
+    info = site / "scripted-1.dist-info"
+    info.mkdir(parents=True)
+    (site / "scripted_model.py").write_text(MODEL)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: scripted\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[ktt.models]\nscripted = scripted_model\n")
+    registry.list_models()
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    monkeypatch.setattr(registry, "_discovered", False)
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.delitem(sys.modules, "scripted_model", raising=False)
+    trainer = Trainer(tmp_path / "workspace")
+    for name, test_share in (("toy", 0.1), ("untested", 0.0)):
+        make_dataset(trainer, name, test_share)
+    return trainer
+
+
+def make_dataset(trainer: Trainer, name: str, test_share: float, classes: str = "xy") -> None:
+    """Import 40 rows over the classes."""
+    source = trainer.root.parent / f"{name}.parquet"
+    texts = [f"text number {row}" for row in range(40)]
+    labels = [["top", classes[row % len(classes)]] for row in range(40)]
+    pq.write_table(pa.table({"text": texts, "labels": labels}), source)
+    options = ImportOptions("text", "labels", train_ratio=0.8, val_ratio=0.2 - test_share)
+    trainer.import_dataset(source, name, options)
+
+
+def request(behaviour: str = "ok", **options: object) -> TrainRequest:
+    """Return a request for one run with that behaviour."""
+    overrides = {"behaviour": behaviour, **options.pop("overrides", {})}  # type: ignore[dict-item]
+    datasets = options.pop("datasets", ("toy",))
+    return TrainRequest(datasets, ("scripted",), overrides, **options)  # type: ignore[arg-type]
+
+
+def weights(trainer: Trainer) -> list[str]:
+    """Return the names of all files below the weights folder."""
+    return sorted(path.name for path in trainer.root.glob("weights/**/*") if path.is_file())
+
+
+def test_a_run_leaves_a_checkpoint_with_its_metrics_and_a_reference(trainer: Trainer) -> None:
+    events: list[RunEvent] = []
+    (result,) = trainer.train(request(reference=True), events.append)
+    assert result.error is None and result.details == ""
+    assert result.metrics.keys() == {"val", "test"}
+    assert result.metrics["test"]["leaf_accuracy"] == 0.5
+    assert result.checkpoint is not None and result.reference is not None
+    time_of_run = result.checkpoint.name.removeprefix("best_").removesuffix(".json")
+    assert result.reference.name == f"last_{time_of_run}_reference.parquet"
+    assert weights(trainer) == sorted([result.checkpoint.name, result.reference.name])
+    record = json.loads(result.checkpoint.read_text())
+    assert record["metrics"]["test"] == result.metrics["test"]
+    assert record["dataset"]["name"] == "toy"
+    assert record["dataset"]["fingerprint"] == trainer.get_dataset("toy").fingerprint
+    assert [event.kind for event in events][0] == "started"
+    assert events[-1].kind == "finished" and events[-1].result == result
+    phases = [event.progress.phase for event in events if event.progress]
+    assert phases[0] == "fit" and "reference" in phases
+    json.dumps(result.to_json())
+
+
+def test_a_dry_run_writes_nothing(trainer: Trainer) -> None:
+    before = sorted(trainer.root.rglob("*"))
+    (result,) = trainer.train(request(dry_run=True))
+    assert result.error is None and result.checkpoint is None
+    assert result.metrics["test"]["leaf_accuracy"] == 0.5
+    assert sorted(trainer.root.rglob("*")) == before
+
+
+def test_a_dataset_without_test_rows_has_no_test_metrics(trainer: Trainer) -> None:
+    (result,) = trainer.train(request(datasets=("untested",)))
+    assert result.error is None
+    assert result.metrics.keys() == {"val"}
+
+
+def test_two_runs_get_two_times(trainer: Trainer) -> None:
+    first, second = trainer.train(request()) + trainer.train(request())
+    assert first.checkpoint != second.checkpoint
+    assert len(trainer.list_checkpoints("scripted", "toy")) == 2
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "kind", "message"),
+    [
+        ("killed", TrainingError, "killed by SIGKILL.*memory"),
+        ("segfault", TrainingError, "killed by SIGSEGV.*compiled code"),
+        ("exit", TrainingError, "exit code 7"),
+        ("data", DataError, "^these rows cannot be used$"),
+        ("bug", TrainingError, "a bug: ZeroDivisionError: oh"),
+        ("memory", TrainingError, "out of memory"),
+        ("disk", TrainingError, "No space left on device"),
+    ],
+)
+def test_a_run_that_fails_is_a_result_and_the_next_one_runs(
+    trainer: Trainer, behaviour: str, kind: type[Exception], message: str
+) -> None:
+    events: list[RunEvent] = []
+    results = trainer.train(request(behaviour, datasets=("toy", "untested")), events.append)
+    assert [type(result.error) for result in results] == [kind, kind]
+    with pytest.raises(kind, match=message):
+        raise results[0].error  # type: ignore[misc]
+    assert "Traceback" not in str(results[0].error)
+    assert ("Traceback" in results[0].details) == (behaviour in ("bug", "memory", "disk"))
+    assert [event.kind for event in events if event.kind != "progress"] == ["started", "failed"] * 2
+    assert weights(trainer) == []
+    assert trainer.list_checkpoints() == []
+
+
+def test_a_checkpoint_that_was_whole_when_the_run_died_stays(trainer: Trainer) -> None:
+    (result,) = trainer.train(request("late"))
+    assert isinstance(result.error, TrainingError)
+    assert result.checkpoint is not None
+    (evaluation,) = trainer.evaluate("toy", ["scripted"])
+    assert evaluation.checkpoint == result.checkpoint
+
+
+def test_everything_is_checked_before_anything_runs(trainer: Trainer) -> None:
+    events: list[RunEvent] = []
+    for wrong, error in (
+        (request(datasets=("toy", "nowhere")), NotFoundError),
+        (request(datasets=("toy", "untested"), reference=True), InvalidArgumentError),
+        (request(datasets=("toy", "../../etc/passwd")), InvalidArgumentError),
+        (request(overrides={"nonsense": 1}), InvalidArgumentError),
+        (request(epochs=0), InvalidArgumentError),
+    ):
+        with pytest.raises(error):
+            trainer.train(wrong, events.append)
+    assert events == []
+    assert weights(trainer) == []
+
+
+def wait_for(sign: Path) -> int:
+    """Return the process id that a hanging run writes."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if sign.exists() and sign.read_text():
+            return int(sign.read_text())
+        time.sleep(0.02)
+    raise AssertionError("the run did not begin to hang")
+
+
+def is_gone(pid: int) -> bool:
+    """Say whether a process ends within some seconds."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+            if Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] == "Z":
+                return True
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_an_exception_of_the_watcher_stops_the_run(trainer: Trainer, tmp_path: Path) -> None:
+    sign = tmp_path / "sign"
+
+    def watch(event: RunEvent) -> None:
+        if event.kind == "progress":
+            wait_for(sign)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(request("half", overrides={"sign": str(sign)}), watch)
+    assert is_gone(int(sign.read_text()))
+    assert weights(trainer) == []
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from trainer import Trainer, TrainRequest
+overrides = {"behaviour": "half", "sign": sys.argv[2]}
+try:
+    Trainer(Path(sys.argv[1])).train(TrainRequest(("toy",), ("scripted",), overrides))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.fixture
+def parent(trainer: Trainer, tmp_path: Path) -> Callable[[], tuple[subprocess.Popen[str], int]]:
+    """Return a function that starts a process with a hanging run, and gives it and the run's id."""
+
+    def start() -> tuple[subprocess.Popen[str], int]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", PARENT, str(trainer.root), str(tmp_path / "sign")],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        return process, wait_for(tmp_path / "sign")
+
+    return start
+
+
+def test_ctrl_c_ends_both_processes_and_leaves_nothing(
+    trainer: Trainer, parent: Callable[[], tuple[subprocess.Popen[str], int]]
+) -> None:
+    process, run = parent()
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (out, err) == ("interrupted\n", "")
+    assert is_gone(run)
+    assert weights(trainer) == []
+
+
+def test_a_run_does_not_survive_the_process_that_started_it(
+    trainer: Trainer, parent: Callable[[], tuple[subprocess.Popen[str], int]]
+) -> None:
+    process, run = parent()
+    process.kill()
+    process.communicate(timeout=30)
+    assert is_gone(run)
+    assert trainer.list_checkpoints() == []
+    trainer.train(request())
+    assert [name[:5] for name in weights(trainer) if not name.startswith(".run-")] == ["best_"]
+
+
+def test_an_evaluation_is_of_the_checkpoint_asked_for(trainer: Trainer) -> None:
+    trainer.train(request())
+    trainer.train(request())
+    newest, oldest = trainer.list_checkpoints("scripted", "toy")
+    assert trainer.evaluate("toy", ["scripted"])[0].checkpoint == newest.path
+    (result,) = trainer.evaluate("toy", ["scripted"], "val", time=oldest.time)
+    assert result.checkpoint == oldest.path
+    assert result.to_json() == {
+        "model": "scripted",
+        "dataset": "toy",
+        "split": "val",
+        "checkpoint": oldest.path.name,
+        "rows": result.rows,
+        **result.metrics,
+    }
+
+
+def test_an_evaluation_says_what_is_missing(trainer: Trainer) -> None:
+    with pytest.raises(NotFoundError, match="nothing was trained there yet"):
+        trainer.evaluate("toy", ["scripted"])
+    trainer.train(request(datasets=("untested",)))
+    with pytest.raises(
+        InvalidArgumentError, match="'test' of 'untested' has no rows; others: train"
+    ):
+        trainer.evaluate("untested", ["scripted"])
+    with pytest.raises(NotFoundError, match="keeps only its best state"):
+        trainer.evaluate("untested", ["scripted"], "val", label="last")
+    with pytest.raises(NotFoundError, match="no split 'dev'"):
+        trainer.evaluate("untested", ["scripted"], "dev")
+    with pytest.raises(InvalidArgumentError, match="at least one model"):
+        trainer.evaluate("untested", [], "val")
+
+
+def test_a_checkpoint_of_other_classes_is_not_evaluated(trainer: Trainer) -> None:
+    trainer.train(request())
+    other = Trainer(trainer.root.parent / "other")
+    make_dataset(other, "toy", 0.1, classes="xyz")
+    (trainer.root / "weights").rename(other.root / "weights")
+    with pytest.raises(CheckpointError, match="other classes than 'toy' has now"):
+        other.evaluate("toy", ["scripted"])
+
+
+def test_models_are_listed_without_importing_them(trainer: Trainer) -> None:
+    listed = {model.id: model for model in trainer.list_models()}
+    assert listed["scripted"].framework == "stage"
+    assert "hyperparameters" not in listed["scripted"].to_json()
+    names = [field["name"] for field in trainer.get_model("scripted").hyperparameters]
+    assert names == ["seed", "behaviour", "sign", "epochs"]
+    with pytest.raises(NotFoundError, match="there is no model 'nothing'; there are: .*scripted"):
+        trainer.get_model("nothing")
+
+
+def test_a_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidArgumentError, match="is a file"):
+        Trainer(tmp_path / "file").list_datasets()
+
+
+def test_importing_the_trainer_is_light() -> None:
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}\n"
+        "from pathlib import Path; from trainer import Trainer; Trainer(Path('x')).list_models()\n"
+        "print({'numpy', 'sklearn', 'numba', 'torch', 'pyarrow'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
