@@ -81,8 +81,7 @@ class Model(ABC):
         #: likelihood.
         self.temperature = 1.0
 
-    # -- construction and data
-    # ---------------------------------------------------------------------------------
+    # -- construction and data ---------------------------------------------------------------------
 
     @classmethod
     @abstractmethod
@@ -110,8 +109,7 @@ class Model(ABC):
     def get_metrics_func(cls) -> Callable[..., Metrics]:
         """Return ``f(log_proba, codes, taxonomy, ...) -> Metrics``."""
 
-    # -- training
-    # ----------------------------------------------------------------------------------------------
+    # -- training ----------------------------------------------------------------------------------
 
     @abstractmethod
     def fit(
@@ -151,8 +149,7 @@ class Model(ABC):
     def load(self, path: Path) -> None:
         """Replace this model's weights by those of a checkpoint of the same model and taxonomy."""
 
-    # -- answering
-    # ---------------------------------------------------------------------------------------------
+    # -- answering ---------------------------------------------------------------------------------
 
     @abstractmethod
     def level_scores(self, inputs: Mapping[str, Any]) -> Sequence[NDArray[np.float32]]:
@@ -172,10 +169,9 @@ class Model(ABC):
 
     @abstractmethod
     def gen_reference_set(self, loader: Loader) -> pa.Table:
-        """Return the table monitoring compares with: targets, pooled features, leaf probabilities."""
+        """Return what monitoring compares with: targets, pooled features, leaf probabilities."""
 
-    # -- export
-    # ------------------------------------------------------------------------------------------------
+    # -- export ------------------------------------------------------------------------------------
 
     def export(
         self, dataset_name: str, bento: bool = False, reference_set_path: Path | None = None
