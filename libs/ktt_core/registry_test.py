@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import subprocess
 import sys
@@ -110,9 +111,7 @@ def test_a_subclass_of_a_model_is_a_model_of_its_own():
 
 def test_a_missing_package_is_named():
     def load():
-        import no_such_framework_at_all
-
-        return no_such_framework_at_all.Model
+        return importlib.import_module("no_such_framework_at_all").Model
 
     add("mine", load=load)
     with pytest.raises(UnsupportedError, match="no_such_framework_at_all"):
