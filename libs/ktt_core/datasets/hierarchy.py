@@ -77,7 +77,8 @@ def write_hierarchy(path: Path, hierarchy: Hierarchy) -> None:
         "versions": dict(hierarchy.versions),
         "taxonomy": hierarchy.taxonomy.to_json(),
     }
-    with path.open("w", encoding="utf-8") as file:
+    # A lone surrogate, as in the name of a file that is not UTF-8, is written as JSON escapes it.
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
         json.dump(value, file, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         file.write("\n")
 

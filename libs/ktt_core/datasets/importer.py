@@ -89,13 +89,14 @@ def import_dataset(
     check_name(folder.name, "dataset")
     if not replace and os.path.lexists(folder):
         raise ConflictError(
-            f"there is a dataset {folder.name!r} already: choose another name, or replace it"
+            f"there is a dataset {folder.name!r} already: choose another name, "
+            "or replace it with --replace"
         )
     opened = open_source(source, Wanted.of(options))
     state = _state(source)
-    if folder.parent.is_dir():
-        sweep_leftovers(folder.parent)
     try:
+        if folder.parent.is_dir():
+            sweep_leftovers(folder.parent)
         with atomic_directory(folder, replace=replace) as temporary:
             staged = StagedTexts(temporary / "texts.arrow")
             collected = collect(opened, options, staged, source.name, progress)
@@ -127,7 +128,8 @@ def import_dataset(
                 ),
             )
     except OSError as error:
-        reason = error.strerror or str(error)
+        # The text of what pyarrow raises speaks of its own calls.
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise KttError(
             f"the dataset {folder} could not be written: {reason}. Nothing was kept; "
             "free space there or choose another workspace, and import again"

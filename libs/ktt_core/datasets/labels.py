@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ktt_core.datasets.options import ImportOptions
+from ktt_core.datasets.options import MAX_DEPTH, ImportOptions
 from ktt_core.errors import DataError
 from ktt_core.taxonomy import MAX_NAME_LENGTH, Path, check_class_name
 
@@ -17,6 +17,7 @@ __all__ = [
     "MAX_LEAVES",
     "MISSING_LEVEL",
     "NAME_TOO_LONG",
+    "TOO_DEEP",
     "LabelEncoder",
 ]
 
@@ -24,9 +25,16 @@ MISSING_LEVEL = "missing level"
 NAME_TOO_LONG = f"class name longer than {MAX_NAME_LENGTH} characters"
 CONTROL_CHARACTER = "control character in a class name"
 INVALID_UTF8 = "invalid UTF-8"
+TOO_DEEP = f"more than {MAX_DEPTH} levels"
 
 #: The negative numbers that stand for an unusable label.
-REASONS = {-1: MISSING_LEVEL, -2: NAME_TOO_LONG, -3: CONTROL_CHARACTER, -4: INVALID_UTF8}
+REASONS = {
+    -1: MISSING_LEVEL,
+    -2: NAME_TOO_LONG,
+    -3: CONTROL_CHARACTER,
+    -4: INVALID_UTF8,
+    -5: TOO_DEEP,
+}
 
 #: More distinct paths than this are texts in the wrong column, not classes.
 MAX_LEAVES = 1_000_000
@@ -107,6 +115,8 @@ class LabelEncoder:
             names.pop()
         if not names or "" in names:
             return -1
+        if len(names) > MAX_DEPTH:
+            return -5
         if max(map(len, names)) > MAX_NAME_LENGTH:
             return -2
         if any(check_class_name(name) for name in names):

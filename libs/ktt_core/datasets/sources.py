@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ktt_core.datasets.chunks import Source, Wanted
 from ktt_core.datasets.columnar import open_arrow, open_parquet
 from ktt_core.datasets.delimited import open_csv, open_tsv
 from ktt_core.datasets.records import open_json, open_json_lines
+from ktt_core.datasets.textfiles import unreadable
 from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
 
 __all__ = ["SUFFIXES", "open_source"]
@@ -45,11 +47,15 @@ def open_source(path: Path, wanted: Wanted) -> Source:
     DataError
         If it cannot be read, or lacks a wanted column.
     """
-    if not path.exists():
-        raise NotFoundError(f"there is no file {path}")
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFoundError(f"there is no file {path}") from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+    if stat.S_ISDIR(mode):
         raise DataError(f"{path} is a folder; name one file in it")
-    if not path.is_file():
+    if not stat.S_ISREG(mode):
         raise DataError(f"{path} is not a regular file; save its contents to one")
     name = path.name.lower()
     suffix = max((suffix for suffix in SUFFIXES if name.endswith(suffix)), key=len, default=None)

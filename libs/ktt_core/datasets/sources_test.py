@@ -222,7 +222,7 @@ def test_random_bytes_are_no_source(tmp_path: Path, name: str) -> None:
 )
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.97])
 def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, name: str, share: float) -> None:
-    random = np.random.default_rng(0).integers(0, 10**9, 20_000)
+    random = np.random.default_rng(0).integers(0, 10**9, 3_000)
     table = pa.table({"text": [f"text {i}" for i in random], "label": [f"{i % 7}" for i in random]})
     TEXT_FORMATS[name](table, tmp_path / "whole")
     whole = (tmp_path / "whole").read_bytes()
@@ -248,6 +248,11 @@ def test_a_damaged_page_of_parquet_is_refused(tmp_path: Path) -> None:
     [
         ("missing.csv", NotFoundError, "there is no file"),
         ("folder.csv", DataError, "is a folder"),
+        ("folder.csv/a.csv", NotFoundError, "there is no file"),
+        ("notes.txt/a.csv", NotFoundError, "there is no file"),
+        ("/dev/null", DataError, "not a regular file"),
+        ("x" * 300 + ".csv", DataError, "cannot be read"),
+        ("a\x00.csv", DataError, "cannot be read"),
         ("notes.txt", InvalidArgumentError, r"must end in one of: \.csv"),
         ("noending", InvalidArgumentError, "must end in one of"),
         ("a.parquet.gz", InvalidArgumentError, "must end in one of"),

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ktt_core.datasets.dataset import SCHEMA, Dataset
+from ktt_core.datasets.importer import import_dataset
+from ktt_core.datasets.options import ImportOptions
+from ktt_core.errors import DataError, NotFoundError
+
+N_ROWS = 1_000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    texts = [f"text {i} {'🎈' * (i % 3)}" for i in range(N_ROWS)]
+    paths = [["A", str(i % 7)] if i % 5 else ["B"] for i in range(N_ROWS)]
+    pq.write_table(pa.table({"text": texts, "path": paths}), tmp_path / "source.parquet")
+    import_dataset(tmp_path / "source.parquet", tmp_path / "toys", ImportOptions("text", "path"))
+    return tmp_path / "toys"
+
+
+def test_batches_are_the_whole_split_in_order(folder: Path) -> None:
+    split = Dataset.open(folder).split("train")
+    texts, codes = split.texts(), split.codes()
+    assert len(texts) == len(split) == split.n_rows == 800
+    assert codes.shape == (800, 2)
+    assert codes.dtype == np.int32
+    for batch_rows in (1, 7, 800, 5_000):
+        batches = list(split.iter_batches(batch_rows))
+        assert [text for batch, _ in batches for text in batch] == texts
+        assert np.array_equal(np.concatenate([batch for _, batch in batches]), codes)
+        lengths = [len(batch) for batch, _ in batches]
+        assert all(length == batch_rows for length in lengths[:-1])
+
+
+def test_codes_say_the_rows_classes(folder: Path) -> None:
+    dataset = Dataset.open(folder)
+    for name in ("train", "val", "test"):
+        for texts, codes in dataset.split(name).iter_batches(64):
+            for text, code in zip(texts, codes, strict=True):
+                number = int(text.split()[1])
+                path = ("A", str(number % 7)) if number % 5 else ("B",)
+                assert dataset.taxonomy.leaf_paths[code[-1]] == path
+
+
+def test_groups_are_read_in_the_order_asked_for(folder: Path, tmp_path: Path) -> None:
+    split = Dataset.open(folder).split("train")
+    assert split.group_rows.tolist() == [800]
+    table = pq.read_table(folder / "train.parquet")
+    pq.write_table(table, folder / "train.parquet", row_group_size=300)
+    split = Dataset.open(folder).split("train")
+    assert split.group_rows.tolist() == [300, 300, 200]
+    texts, codes = split.read_groups([2, 0])
+    expected = split.texts()
+    assert texts == expected[600:] + expected[:300]
+    assert np.array_equal(codes, np.concatenate([split.codes()[600:], split.codes()[:300]]))
+
+
+def test_an_empty_split_has_no_batches(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"], "name": ["A", "B"]}), tmp_path / "s.parquet")
+    options = ImportOptions("text", level_columns=("name",))
+    import_dataset(tmp_path / "s.parquet", tmp_path / "toys", options)
+    split = Dataset.open(tmp_path / "toys").split("val")
+    assert split.n_rows == 0
+    assert list(split.iter_batches(8)) == []
+    assert split.texts() == []
+    assert split.codes().shape == (0, 1)
+
+
+def test_what_does_not_exist(folder: Path) -> None:
+    with pytest.raises(NotFoundError, match="there is no dataset in"):
+        Dataset.open(folder / "missing")
+    with pytest.raises(NotFoundError, match="train, val, test"):
+        Dataset.open(folder).split("holdout")
+
+
+def _delete(path: Path) -> None:
+    path.unlink()
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("name", ["hierarchy.json", "train.parquet", "val.parquet", "test.parquet"])
+@pytest.mark.parametrize("damage", [_delete, _cut, _empty])
+def test_a_damaged_file_is_noticed_at_once(
+    folder: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    damage(folder / name)
+    with pytest.raises(DataError, match=rf"toys is damaged: {name}: .*; import it again"):
+        Dataset.open(folder)
+
+
+def _edited(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    path = folder / "hierarchy.json"
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda value: value.clear(),
+        lambda value: value.update(format=99),
+        lambda value: value.pop("taxonomy"),
+        lambda value: value.update(taxonomy={"format": 1, "names": [["A"]], "parents": [[5]]}),
+        lambda value: value.pop("sizes"),
+        lambda value: value["sizes"].update(train=799),
+        lambda value: value["sizes"].update(train="800"),
+        lambda value: value["sizes"].pop("val"),
+        lambda value: value.update(options=[]),
+        lambda value: value.update(fingerprint=None),
+    ],
+)
+def test_a_hierarchy_that_does_not_fit_is_noticed_at_once(
+    folder: Path, change: Callable[[dict[str, Any]], Any]
+) -> None:
+    _edited(folder, change)
+    with pytest.raises(DataError, match=r"import (it|the dataset) again"):
+        Dataset.open(folder)
+
+
+def test_a_hierarchy_of_hostile_json_is_noticed(folder: Path) -> None:
+    for content in ("[" * 200_000, "null", "[]", '"x"', "{", "\ud7ff", "1" * 5_000):
+        (folder / "hierarchy.json").write_text(content)
+        with pytest.raises(DataError, match="damaged"):
+            Dataset.open(folder)
+
+
+def test_a_parquet_file_of_other_columns_is_noticed_at_once(folder: Path) -> None:
+    table = pq.read_table(folder / "train.parquet")
+    pq.write_table(table.rename_columns(["title", "codes"]), folder / "train.parquet")
+    with pytest.raises(DataError, match="its columns are"):
+        Dataset.open(folder)
+
+
+def _codes_of(rows: list[Any]) -> pa.Array:
+    return pa.array(rows, SCHEMA.field("codes").type)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [[0, 99], [0, -1], [1, 0], [0], [0, 0, 0], None, [0, None]],
+    ids=["unknown", "negative", "no path", "short", "long", "null", "null code"],
+)
+def test_codes_that_are_no_path_are_noticed_when_read(folder: Path, bad: Any) -> None:
+    table = pq.read_table(folder / "train.parquet")
+    codes = table["codes"].to_pylist()
+    codes[400] = bad
+    pq.write_table(
+        pa.table({"text": table["text"], "codes": _codes_of(codes)}), folder / "train.parquet"
+    )
+    split = Dataset.open(folder).split("train")
+    for read in (split.codes, lambda: list(split.iter_batches(64)), lambda: split.read_groups([0])):
+        with pytest.raises(DataError, match=r"train\.parquet: .*cod"):
+            read()
+
+
+@pytest.mark.parametrize("bad", [None, b"\xff"], ids=["null", "not UTF-8"])
+def test_texts_that_are_none_are_noticed_when_read(folder: Path, bad: bytes | None) -> None:
+    table = pq.read_table(folder / "train.parquet")
+    texts = [text.encode() for text in table["text"].to_pylist()]
+    texts[400] = bad
+    column = pa.array(texts, pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": column, "codes": table["codes"]}), folder / "train.parquet")
+    with pytest.raises(DataError, match=r"train\.parquet: a text is"):
+        Dataset.open(folder).split("train").texts()
+
+
+def test_a_damaged_page_is_noticed_when_read(folder: Path) -> None:
+    path = folder / "train.parquet"
+    data = bytearray(path.read_bytes())
+    for place in range(200, 260):
+        data[place] ^= 0xFF
+    path.write_bytes(data)
+    split = Dataset.open(folder).split("train")
+    with pytest.raises(DataError, match=r"train\.parquet"):
+        list(split.iter_batches(64))
