@@ -21,10 +21,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from ktt_core.progress import Progress as ProgressEvent
 
 __all__ = ["ProgressDisplay", "format_figure", "print_json", "print_table"]
+
+
+_NO_WRAP = 10_000
 
 
 def print_json(value: Any) -> None:
@@ -46,18 +50,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
             column.removesuffix(">"), justify="right" if column.endswith(">") else "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(*(_plain(cell) for cell in row))
-    Console(markup=False, highlight=False, soft_wrap=not _is_terminal()).print(table)
-
-
-def _plain(cell: str) -> Any:
-    from rich.text import Text
-
-    return Text(cell)
-
-
-def _is_terminal() -> bool:
-    return Console().is_terminal
+        table.add_row(*map(Text, row))
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        # Into a pipe or a file a row stays a line, however long.
+        console = Console(markup=False, highlight=False, width=_NO_WRAP)
+    with console.capture() as captured:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 class ProgressDisplay:
