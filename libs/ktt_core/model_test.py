@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ktt_core.config import ModelConfig
+from ktt_core.config import ModelConfig, build_config
 from ktt_core.errors import UnsupportedError
 from ktt_core.model import Model
 from ktt_core.taxonomy import Taxonomy
 
+CONFIG = build_config(ModelConfig, "concrete")
 TAXONOMY = Taxonomy.from_paths([("a",), ("b",)])
 
 
@@ -18,13 +19,13 @@ def concrete(**members):
     """Make a model whose abstract methods are filled in, with `members` on top."""
     stand_ins = {name: lambda *_: None for name in Model.__abstractmethods__}
     return type("Concrete", (Model,), {**stand_ins, "model_id": "concrete", **members})(
-        TAXONOMY, ModelConfig()
+        TAXONOMY, CONFIG
     )
 
 
 def test_a_model_without_its_methods_cannot_be_made():
     with pytest.raises(TypeError, match="level_scores"):
-        Model(TAXONOMY, ModelConfig())
+        Model(TAXONOMY, CONFIG)  # type: ignore[abstract]
 
 
 def test_a_new_model_leaves_probabilities_as_they_are():

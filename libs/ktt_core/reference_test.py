@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt_core.errors import InvalidArgumentError
@@ -65,6 +65,7 @@ def test_names_that_hold_the_separator_still_come_out_unique():
 name = st.sampled_from(["a", "b", "0", "1", "targets", "a > b", "> 0", "> > 0", "> a"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(name, min_size=1, max_size=4), min_size=1, max_size=30))
 def test_column_names_are_unique_and_never_a_number(paths):
     taxonomy = Taxonomy.from_paths(paths)

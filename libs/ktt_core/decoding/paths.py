@@ -14,6 +14,7 @@ from ktt_core.decoding.scores import (
     exponentials,
     fill_class_proba,
     inverse_temperature,
+    is_number,
     leaf_scores,
     row_blocks,
     row_maxima,
@@ -87,7 +88,6 @@ def decode(
     codes = np.empty((n_rows, k, depth), dtype=np.int32)
     probabilities = np.empty((n_rows, k), dtype=np.float32)
     stops = np.empty((n_rows, k), dtype=np.int32)
-    real_levels = _real_levels(taxonomy)
     for rows in row_blocks(n_rows, taxonomy.n_leaves, block_rows):
         scores = leaf_scores(arrays, rows, taxonomy, beta)
         largest = row_maxima(scores, rows.start)
@@ -100,7 +100,7 @@ def decode(
         leaves = top_leaves(scores, k)
         codes[rows] = taxonomy.leaf_codes[leaves]
         probabilities[rows] = _leaf_proba(scores, log_sum, leaves)
-        stops[rows] = real_levels[leaves]
+        stops[rows] = _last_real_levels(codes[rows], taxonomy)
         if min_confidence > 0.0:
             powers /= powers.sum(axis=1)[:, None]
             _stop_early(
@@ -139,11 +139,11 @@ def _check_options(
 ) -> None:
     if isinstance(top_k, bool) or not isinstance(top_k, (int, np.integer)) or top_k < 1:
         raise InvalidArgumentError(f"top_k is a whole number of at least 1, not {top_k!r}")
-    if not 0.0 <= min_confidence <= 1.0:
+    if not (is_number(min_confidence) and 0.0 <= min_confidence <= 1.0):
         raise InvalidArgumentError(
             f"min_confidence is a number from 0 to 1, not {min_confidence!r}"
         )
-    if block_rows is not None and block_rows < 1:
+    if block_rows is not None and not (is_number(block_rows) and block_rows >= 1):
         raise InvalidArgumentError(f"block_rows is at least 1, not {block_rows!r}")
     if decoding not in ("path", "independent"):
         raise InvalidArgumentError(f'decoding is "path" or "independent", not {decoding!r}')
@@ -154,11 +154,11 @@ def _check_options(
         )
 
 
-def _real_levels(taxonomy: Taxonomy) -> IntArray:
-    """Return the level of every leaf's deepest real class, shape (n_leaves,)."""
-    real = ~taxonomy.hidden[taxonomy.level_offsets[:-1] + taxonomy.leaf_codes]
+def _last_real_levels(codes: IntArray, taxonomy: Taxonomy) -> IntArray:
+    """Return the level of the deepest real class of paths, shape (..., depth) -> (...)."""
+    real = ~taxonomy.hidden[taxonomy.level_offsets[:-1] + codes]
     # Hidden classes stand below real ones only.
-    return (real.sum(axis=1) - 1).astype(np.int32)
+    return (real.sum(axis=-1) - 1).astype(np.int32)
 
 
 def _leaf_proba(scores: FloatArray, log_sum: FloatArray, leaves: IntArray) -> FloatArray:

@@ -77,12 +77,7 @@ class DecodedPaths:
 
     def iter_predictions(self) -> Iterator[list[Prediction]]:
         """Yield what `predictions` lists, row by row."""
-        names = [
-            self.taxonomy.classes[start:end]
-            for start, end in zip(
-                self.taxonomy.level_offsets[:-1], self.taxonomy.level_offsets[1:], strict=True
-            )
-        ]
+        classes, offsets = self.taxonomy.classes, self.taxonomy.level_offsets.tolist()
         known: dict[tuple[int, ...], tuple[Path, tuple[int, ...]]] = {}
         for codes, probabilities, stops in zip(
             self.codes, self.probabilities, self.stop_levels, strict=True
@@ -93,12 +88,14 @@ class DecodedPaths:
             ):
                 kept = tuple(path_codes[: stop + 1])
                 if kept not in known:
-                    real = [
-                        level for level, code in enumerate(kept) if names[level][code] != HIDDEN
+                    named = [
+                        (name, code)
+                        for level, code in enumerate(kept)
+                        if (name := classes[offsets[level] + code]) != HIDDEN
                     ]
                     known[kept] = (
-                        tuple(names[level][kept[level]] for level in real),
-                        tuple(kept[level] for level in real),
+                        tuple(name for name, _ in named),
+                        tuple(code for _, code in named),
                     )
                 path, shown = known[kept]
                 found.setdefault(kept, Prediction(path, probability, shown))

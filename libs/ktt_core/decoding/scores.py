@@ -12,7 +12,6 @@ rows that fit a core's second-level cache.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -31,6 +30,9 @@ LevelScores = Sequence[NDArray[np.floating]]
 # Leaf scores per block: 1 MiB of float32.
 _BLOCK_CELLS = 2**18
 _MAX_BLOCK_ROWS = 4096
+
+# Temperatures beyond this, or below its inverse, overflow float32 scores or drown them.
+_LARGEST = 1e6
 
 # exp of scores in this range neither overflows nor loses what a float32 sum could show.
 _SAFE_EXPONENT = 40.0
@@ -116,7 +118,10 @@ def check_levels(levels: LevelScores, taxonomy: Taxonomy) -> list[NDArray[np.flo
         raise InvalidArgumentError(
             "level scores are a sequence of arrays, one per level: wrap leaf scores in a list"
         )
-    arrays = [np.asarray(level) for level in levels]
+    try:
+        arrays = [np.asarray(level) for level in levels]
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(f"level scores are no arrays: {error}") from error
     widths = [taxonomy.n_leaves] if len(arrays) == 1 else taxonomy.level_sizes.tolist()
     if len(arrays) != len(widths):
         raise InvalidArgumentError(
@@ -137,10 +142,18 @@ def check_levels(levels: LevelScores, taxonomy: Taxonomy) -> list[NDArray[np.flo
 
 
 def inverse_temperature(temperature: float) -> float:
-    """Return 1 / T, or raise InvalidArgumentError if T is not a positive finite number."""
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise InvalidArgumentError(f"a temperature is a positive number, not {temperature!r}")
+    """Return 1 / T, or raise InvalidArgumentError if T is not a number of a sane size."""
+    if not (is_number(temperature) and 1.0 / _LARGEST <= temperature <= _LARGEST):
+        raise InvalidArgumentError(
+            f"a temperature is a number from {1 / _LARGEST:g} to {_LARGEST:g}, "
+            f"not {temperature!r:.80}"
+        )
     return 1.0 / float(temperature)
+
+
+def is_number(value: object) -> bool:
+    """Say whether a value is a real number; a bool is none."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def row_blocks(n_rows: int, width: int, block_rows: int | None = None) -> Iterator[slice]:

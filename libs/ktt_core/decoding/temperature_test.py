@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -91,12 +93,13 @@ def test_impossible_leaves_are_no_obstacle():
 
 def test_codes_that_do_not_fit_are_refused():
     levels, codes = draw_rows(10, 1.0)
-    for blocks, wrong in [
+    cases: list[tuple[Any, Any]] = [
         ([levels], codes[:9]),
         ([levels], np.concatenate([codes, codes])),
         ([levels], codes[:, :1]),
         ([levels], codes + 100),
         (iter([levels]), codes),
-    ]:
+    ]
+    for blocks, wrong in cases:
         with pytest.raises(InvalidArgumentError):
             fit_temperature(blocks, wrong, FOREST)

@@ -118,6 +118,7 @@ def test_every_metric_agrees_with_its_definition(case):
         assert metrics[name] == pytest.approx(value, abs=1e-6), name
 
 
+@settings(deadline=None)
 @given(scored_rows(), st.integers(1, 7))
 def test_blocks_add_up(case, size):
     taxonomy, levels, log_proba, codes = case

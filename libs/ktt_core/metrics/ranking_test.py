@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
@@ -19,6 +19,7 @@ def fed(ranking: PairRanking, truth: np.ndarray, scores: np.ndarray) -> PairRank
     return ranking
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1, width=32)), min_size=1, max_size=60))
 def test_ties_and_extremes_count_as_in_scikit_learn(pairs):
     truth = np.array([true for true, _ in pairs])

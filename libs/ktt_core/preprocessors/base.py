@@ -122,7 +122,12 @@ def check_texts(texts: Sequence[str]) -> list[str]:
         raise InvalidArgumentError(
             "a preprocessor takes a sequence of texts, not one text: wrap it in a list"
         )
-    batch = list(texts)
+    try:
+        batch = list(texts)
+    except TypeError as error:
+        raise InvalidArgumentError(
+            f"a preprocessor takes a sequence of texts, not {type(texts).__name__}"
+        ) from error
     for position, text in enumerate(batch):
         if not isinstance(text, str):
             raise InvalidArgumentError(

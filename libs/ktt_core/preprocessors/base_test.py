@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +20,13 @@ from ktt_core.preprocessors import (
 def test_texts_pass_unchanged():
     assert BasePreprocessor()(["A  b", ""]) == {"text": ["A  b", ""]}
     assert BasePreprocessor()([]) == {"text": []}
-    assert BasePreprocessor()(np.array(["x", "y"])) == {"text": ["x", "y"]}
+    column: Any = np.array(["x", "y"])
+    assert BasePreprocessor()(column) == {"text": ["x", "y"]}
 
 
-@pytest.mark.parametrize("texts", ["one text", b"bytes", [None], [1.5], ["a", float("nan")]])
+@pytest.mark.parametrize(
+    "texts", ["one text", b"bytes", None, 7, [None], [1.5], ["a", float("nan")]]
+)
 @pytest.mark.parametrize("preprocessor", [BasePreprocessor(), SnowballStemmerPreprocessor()])
 def test_what_is_not_a_batch_of_texts_is_refused(preprocessor, texts):
     with pytest.raises(InvalidArgumentError):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import Stemmer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt_core.errors import InvalidArgumentError
@@ -85,6 +85,7 @@ def test_every_listed_language_has_a_stemmer_and_a_lower_case_list(language):
     assert stemmed(text, language, remove_stop_words=True) == ""
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=40), max_size=8))
 def test_a_text_stems_the_same_in_any_batch(texts):
     together = SnowballStemmerPreprocessor()(texts)["text"]
