@@ -18,6 +18,9 @@ __all__ = ["open_arrow", "open_parquet"]
 # Text decoded at once. A Parquet batch is counted in rows, so long texts need smaller batches.
 _BATCH_BYTES = 16 * 1024**2
 
+# Even a column's name can be damaged.
+_READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
+
 
 def open_parquet(path: Path, wanted: Wanted) -> Source:
     """Open a Parquet file.
@@ -30,7 +33,7 @@ def open_parquet(path: Path, wanted: Wanted) -> Source:
     try:
         # The file's own buffering off: a column chunk can be as large as the file.
         file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1024**2)
-    except (pa.ArrowException, OSError) as error:
+    except _READ_ERRORS as error:
         raise _unreadable(path, "Parquet", error) from error
     missing_columns(wanted, file.schema_arrow.names, path.name)
     return Source(_parquet_chunks(path, file, wanted), file.metadata.num_rows, "rows")
@@ -46,7 +49,7 @@ def _parquet_chunks(path: Path, file: pq.ParquetFile, wanted: Wanted) -> Iterato
             try:
                 batch = next(batches, None)
                 columns = normalise(wanted, batch, path.name) if batch is not None else {}
-            except (pa.ArrowException, OSError) as error:
+            except _READ_ERRORS as error:
                 raise _unreadable(path, "Parquet", error) from error
             if batch is None:
                 return
@@ -80,7 +83,7 @@ def open_arrow(path: Path, wanted: Wanted) -> Source:
         )
     try:
         names = _arrow_schema(path, magic).names
-    except (pa.ArrowException, OSError) as error:
+    except _READ_ERRORS as error:
         raise _unreadable(path, "Arrow", error) from error
     missing_columns(wanted, names, path.name)
     return Source(_arrow_chunks(path, magic, wanted, names), path.stat().st_size, "bytes")
@@ -105,7 +108,7 @@ def _arrow_chunks(path: Path, magic: bytes, wanted: Wanted, names: list[str]) ->
                     rows = np.arange(read + 1, read + part.num_rows + 1)
                     read += part.num_rows
                     yield Chunk(columns, rows, done=file.tell())
-        except (pa.ArrowException, OSError) as error:
+        except _READ_ERRORS as error:
             raise _unreadable(path, "Arrow", error) from error
 
 

@@ -24,6 +24,8 @@ IntArray = NDArray[np.int32]
 #: Of the three Parquet files; `codes` has one level-local index per level.
 SCHEMA = pa.schema([("text", pa.string()), ("codes", pa.list_(pa.int32()))])
 
+_READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
+
 #: Rows and codes as models take them.
 Rows = tuple[list[str], IntArray]
 
@@ -51,15 +53,18 @@ class Split:
         self.n_rows = n_rows
         self.taxonomy = taxonomy
         with self._open() as file:
-            if file.schema_arrow.names != SCHEMA.names or not _same_types(file.schema_arrow):
-                raise _damaged(
-                    path, f"its columns are {file.schema_arrow.to_string(truncate_metadata=True)!r}"
-                )
-            if file.metadata.num_rows != n_rows:
-                raise _damaged(
-                    path, f"it has {file.metadata.num_rows:,} rows instead of {n_rows:,}"
-                )
-            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+            try:
+                schema = file.schema_arrow
+                groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+                shown = schema.to_string(truncate_metadata=True)
+                fits = schema.names == SCHEMA.names and _same_types(schema)
+            except _READ_ERRORS as error:
+                raise _damaged(path, _first_line(error)) from error
+        if not fits:
+            raise _damaged(path, f"its columns are {shown!r}")
+        found = sum(group.num_rows for group in groups)
+        if found != n_rows:
+            raise _damaged(path, f"it has {found:,} rows instead of {n_rows:,}")
         #: Rows and uncompressed bytes of each row group, for loaders that read in another order.
         self.group_rows: IntArray = np.array([group.num_rows for group in groups], dtype=np.int32)
         self.group_bytes: NDArray[np.int64] = np.array(
@@ -74,7 +79,7 @@ class Split:
             return pq.ParquetFile(self.path, page_checksum_verification=True)
         except FileNotFoundError:
             raise _damaged(self.path, "the file is missing") from None
-        except (pa.ArrowException, OSError) as error:
+        except _READ_ERRORS as error:
             raise _damaged(self.path, _first_line(error)) from error
 
     def iter_batches(self, batch_rows: int) -> Iterator[Rows]:
@@ -92,7 +97,7 @@ class Split:
             try:
                 for batch in file.iter_batches(batch_rows, use_threads=False):
                     yield self._rows(batch)
-            except (pa.ArrowException, OSError) as error:
+            except _READ_ERRORS as error:
                 raise _damaged(self.path, _first_line(error)) from error
 
     def read_groups(self, groups: Sequence[int]) -> Rows:
@@ -106,7 +111,7 @@ class Split:
         with self._open() as file:
             try:
                 table = file.read_row_groups(list(groups), use_threads=False).combine_chunks()
-            except (pa.ArrowException, OSError) as error:
+            except _READ_ERRORS as error:
                 raise _damaged(self.path, _first_line(error)) from error
         return self._rows(table)
 
@@ -121,7 +126,7 @@ class Split:
             try:
                 for batch in file.iter_batches(65_536, columns=["codes"], use_threads=False):
                     parts.append(self._codes(batch.column(0)))
-            except (pa.ArrowException, OSError) as error:
+            except _READ_ERRORS as error:
                 raise _damaged(self.path, _first_line(error)) from error
         return np.concatenate(parts)
 

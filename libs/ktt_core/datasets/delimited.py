@@ -23,8 +23,8 @@ from ktt_core.datasets.textfiles import READ_ERRORS, TextFile, open_text, unread
 
 __all__ = ["open_csv", "open_tsv"]
 
-#: Bytes parsed at once; also the longest row there can be.
-BLOCK_BYTES = 8 * 1024**2
+#: Bytes parsed at once; also the longest row there can be. Arrow reads up to 32 blocks ahead.
+BLOCK_BYTES = 4 * 1024**2
 
 
 def open_csv(path: Path, wanted: Wanted) -> Source:

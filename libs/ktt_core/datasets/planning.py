@@ -57,7 +57,8 @@ def plan_dataset(collected: Collected, options: ImportOptions) -> Plan:
     DataError
         If no row, no train row or only one leaf is left.
     """
-    leaves = collected.leaves
+    # The larger arrays are let go as soon as they are used up.
+    leaves, collected.leaves = collected.leaves, np.empty(0, np.int32)
     keep = np.ones(len(leaves), dtype=bool)
     duplicates = conflicting = 0
     if collected.hashes is not None:

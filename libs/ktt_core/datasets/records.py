@@ -8,25 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from ktt_core.datasets.chunks import (
-    BROKEN_ROW,
-    LIST,
-    TEXT,
-    Chunk,
-    Source,
-    Wanted,
-    lists_not_text,
-    missing_columns,
-    text_not_lists,
-)
+from ktt_core.datasets.chunks import BROKEN_ROW, Chunk, Source, Wanted
+from ktt_core.datasets.objects import check_objects, chunk_of_objects
 from ktt_core.datasets.textfiles import READ_ERRORS, TextFile, open_text, unreadable
 
-__all__ = ["NOT_TEXT", "open_json", "open_json_lines"]
-
-NOT_TEXT = "not text"
+__all__ = ["open_json", "open_json_lines"]
 
 #: The longest row there can be, in characters or bytes.
 MAX_RECORD = 64 * 1024**2
@@ -35,11 +21,15 @@ _CHUNK_ROWS = 8_192
 _CHUNK_BYTES = 16 * 1024**2
 _READ = 1024**2
 
-# What stands for a row that is not JSON; no JSON value is equal to it.
+_DECODER = json.JSONDecoder()
+
+# What stands for a row that is not JSON, and for the end; no JSON value is either.
 _BROKEN = object()
 
 #: A row's value and its size in bytes or characters.
 Record = tuple[Any, int]
+
+_END = object()
 
 
 def open_json(path: Path, wanted: Wanted) -> Source:
@@ -83,10 +73,12 @@ def _open(path: Path, wanted: Wanted, records: Callable[[TextFile], Iterator[Rec
 def _parse(line: bytes) -> Any:
     # Bytes that are not UTF-8 become lone surrogates, which no valid text holds: they mark one row,
     # not the file.
+    text = line.decode("utf-8", "surrogateescape").strip(" \t\r\n")
     try:
-        return json.loads(line.decode("utf-8", "surrogateescape"))
+        value, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):
         return _BROKEN
+    return value if end == len(text) else _BROKEN
 
 
 def _lines(file: TextFile) -> Iterator[Record]:
@@ -103,7 +95,6 @@ def _lines(file: TextFile) -> Iterator[Record]:
 def _array(file: TextFile) -> Iterator[Record]:
     """Yield an array's elements, holding no more of the file than one read and one element."""
     decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
-    scanner = json.JSONDecoder()
     buffer, at, row, ended, size = "", 0, 0, False, _READ
     while True:
         at = _after_spaces(buffer, at)
@@ -118,7 +109,7 @@ def _array(file: TextFile) -> Iterator[Record]:
             _check_end(file, buffer[begin + 1 :] + decode(file.stream.read(_READ)))
             return
         try:
-            value, end = scanner.raw_decode(buffer, begin)
+            value, end = _DECODER.raw_decode(buffer, begin)
         except RecursionError as error:
             raise unreadable(
                 file.path, f"row {row + 1:,} of the array is nested too deeply"
@@ -157,85 +148,31 @@ def _chunks(
     path: Path, wanted: Wanted, records: Callable[[TextFile], Iterator[Record]]
 ) -> Iterator[Chunk]:
     row = 0
+    first = True
     with open_text(path) as file:
-        builder = _Builder(wanted, path.name)
-        try:
-            for value, size in records(file):
+        stream = records(file)
+        ended = False
+        while not ended:
+            objects: list[dict[str, Any]] = []
+            rows: list[int] = []
+            broken: list[tuple[int, str]] = []
+            size = 0
+            while len(rows) + len(broken) < _CHUNK_ROWS and size < _CHUNK_BYTES:
+                try:
+                    value, length = next(stream, (_END, 0))
+                except READ_ERRORS as error:
+                    raise unreadable(path, f"{error} (after row {row:,})") from error
+                if value is _END:
+                    ended = True
+                    break
                 row += 1
-                builder.add(row, value, size)
-                if builder.full:
-                    yield builder.chunk(file.raw.tell())
-                    builder = _Builder(wanted, path.name, first=False)
-        except READ_ERRORS as error:
-            raise unreadable(path, f"{error} (after row {row:,})") from error
-        yield builder.chunk(file.raw.tell())
-
-
-class _Builder:
-    """Collects objects into one chunk."""
-
-    def __init__(self, wanted: Wanted, where: str, first: bool = True) -> None:
-        self._wanted = wanted
-        self._where = where
-        self._first = first
-        self._seen: dict[str, None] = {}
-        self._rows: list[int] = []
-        self._broken: list[tuple[int, str]] = []
-        self._values: dict[str, list[Any]] = {name: [] for name in wanted.names}
-        self._size = 0
-
-    @property
-    def full(self) -> bool:
-        return len(self._rows) + len(self._broken) >= _CHUNK_ROWS or self._size >= _CHUNK_BYTES
-
-    def add(self, row: int, value: Any, size: int) -> None:
-        self._size += size
-        if not isinstance(value, dict):
-            self._broken.append((row, BROKEN_ROW))
-            return
-        if self._first and len(self._seen) < 1000:
-            self._seen.update(dict.fromkeys(value))
-        if not self._rows:
-            self._check_shapes(value)
-        try:
-            cells: list[Any] = [_text(value.get(name)) for name in self._wanted.texts]
-            cells += [_list(value.get(name)) for name in self._wanted.lists]
-        except TypeError:
-            self._broken.append((row, NOT_TEXT))
-            return
-        self._rows.append(row)
-        for values, cell in zip(self._values.values(), cells, strict=True):
-            values.append(cell)
-
-    def _check_shapes(self, value: dict[str, Any]) -> None:
-        for name in self._wanted.texts:
-            if isinstance(value.get(name), list):
-                raise lists_not_text(name, self._where)
-        for name in self._wanted.lists:
-            if isinstance(value.get(name), str):
-                raise text_not_lists(name, self._where)
-
-    def chunk(self, done: int) -> Chunk:
-        if self._first and self._rows:
-            missing_columns(self._wanted, list(self._seen), self._where)
-        columns = {name: pa.array(self._values[name], TEXT) for name in self._wanted.texts}
-        columns.update({name: pa.array(self._values[name], LIST) for name in self._wanted.lists})
-        return Chunk(columns, np.array(self._rows, dtype=np.int64), self._broken, done)
-
-
-def _text(value: Any) -> bytes | None:
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")
-    if value is None or value != value:  # NaN
-        return None
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value).encode()
-    raise TypeError
-
-
-def _list(value: Any) -> list[bytes | None] | None:
-    if isinstance(value, list):
-        return [_text(item) for item in value]
-    if value is None or value != value:
-        return None
-    raise TypeError
+                size += length
+                if isinstance(value, dict):
+                    objects.append(value)
+                    rows.append(row)
+                else:
+                    broken.append((row, BROKEN_ROW))
+            if first and objects:
+                check_objects(wanted, objects, path.name)
+                first = False
+            yield chunk_of_objects(wanted, objects, rows, broken, file.raw.tell())

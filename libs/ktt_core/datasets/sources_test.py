@@ -16,7 +16,7 @@ import pytest
 
 from ktt_core.datasets import chunks, columnar, delimited, records
 from ktt_core.datasets.chunks import BROKEN_ROW, Wanted
-from ktt_core.datasets.records import NOT_TEXT
+from ktt_core.datasets.objects import NOT_TEXT
 from ktt_core.datasets.sources import open_source
 from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
 

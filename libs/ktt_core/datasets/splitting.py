@@ -103,7 +103,10 @@ def split_rows(
     # Rows by leaf, in random order within each: the leaf in a key's high bits, below it the draw.
     keys = np.random.PCG64(seed).random_raw(len(leaves))
     keys >>= np.uint64(_LEAF_BITS)
-    keys |= leaves.astype(np.uint64) << np.uint64(64 - _LEAF_BITS)
+    high = leaves.astype(np.uint64)
+    high <<= np.uint64(64 - _LEAF_BITS)
+    keys |= high
+    del high
     order = np.argsort(keys, kind="stable")
     parts = np.stack([val, test, counts - val - test], axis=1)
     split = np.empty(len(leaves), dtype=np.int8)

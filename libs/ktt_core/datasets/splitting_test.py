@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,23 +102,3 @@ def test_no_rows_are_no_problem() -> None:
     assert _split([], (0.8, 0.1), 0).tolist() == []
     repeated, conflicting = find_repeats(np.empty(0, np.int64), np.empty(0, np.int32))
     assert len(repeated) == len(conflicting) == 0
-
-
-def test_planning_stays_within_its_bytes_per_row() -> None:
-    n_rows = 200_000
-    leaves = np.random.default_rng(0).integers(0, 100, n_rows).astype(np.int32)
-    hashes = np.random.default_rng(1).integers(0, n_rows, n_rows)
-    # What an import holds beside: a hash, a leaf and a split a row.
-    held = 8 + 4 + 1
-    tracemalloc.start()
-    try:
-        find_repeats(hashes, leaves)
-        repeats = tracemalloc.get_traced_memory()[1] / n_rows
-        tracemalloc.reset_peak()
-        split_rows(leaves, 100, 0.8, 0.1, 0)
-        splits = tracemalloc.get_traced_memory()[1] / n_rows
-    finally:
-        tracemalloc.stop()
-    assert held + repeats <= 32
-    # The hashes are gone by then.
-    assert held - 8 + splits <= 32
