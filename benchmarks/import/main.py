@@ -82,7 +82,7 @@ def run_floor(path: Path, folder: Path) -> dict[str, Any]:
 
     if path.suffix == ".csv":
         batches: Any = csv.open_csv(
-            path, csv.ReadOptions(use_threads=False, block_size=8 * 1024**2)
+            path, csv.ReadOptions(use_threads=False, block_size=4 * 1024**2)
         )
         schema = batches.schema
     else:

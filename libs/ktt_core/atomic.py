@@ -133,7 +133,11 @@ def _swap(new: Path, old: Path) -> None:
             raise OSError(code, os.strerror(code), str(old))
     aside = new.with_name(f"{new.name}-old")
     old.rename(aside)
-    new.rename(old)
+    try:
+        new.rename(old)
+    except OSError:
+        aside.rename(old)
+        raise
     aside.rename(new)
 
 
