@@ -1,0 +1,51 @@
+"""Working through texts in chunks, and finding a chunk's terms in a vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.tfidf.counting import TermTable
+from ktt_core.tfidf.ngrams import Grams, gram_keys
+
+__all__ = ["chunks", "count_known"]
+
+# Code points a batch is cut into: about 50 MB of working memory. Cut by the texts alone, not by how
+# the caller batches them, so that the vocabulary is the same for any batching.
+_CHUNK = 1 << 18
+
+
+def chunks(texts: Iterator[str]) -> Iterator[list[str]]:
+    """Cut texts into lists of about `_CHUNK` characters, at places the texts alone decide."""
+    chunk: list[str] = []
+    size = 0
+    for text in texts:
+        chunk.append(text)
+        size += len(text) + 1
+        if size >= _CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def count_known(
+    grams: Grams, table: TermTable, n_rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows, columns and counts of the n-grams in the vocabulary, by row and then by column."""
+    n_terms = len(table.keys)
+    if n_terms == 0 or len(grams.starts) == 0:
+        empty = np.zeros(0, dtype=np.int64)
+        return empty, empty, empty
+    unique, inverse = np.unique(gram_keys(grams), return_inverse=True)
+    place = np.minimum(np.searchsorted(table.keys, unique), n_terms - 1)
+    column = np.where(table.keys[place] == unique, place, -1)[inverse.ravel()]
+    known = column >= 0
+    pairs = np.sort(grams.rows[known] * np.int64(n_terms) + column[known])
+    first = np.ones(len(pairs), dtype=bool)
+    first[1:] = pairs[1:] != pairs[:-1]
+    begin = np.flatnonzero(first)
+    row, column = np.divmod(pairs[begin], n_terms)
+    return row, column, np.diff(np.append(begin, len(pairs)))

@@ -1,0 +1,316 @@
+"""What the two solvers share: parameters, checks, the loop over epochs, averaging, state."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from ktt_core.errors import CheckpointError, DataError, InvalidArgumentError, TrainingError
+from ktt_core.taxonomy import Taxonomy
+from ktt_core.tfidf.rows import CsrRows
+from ktt_core.tfidf.scorer import LOSSES, FlatScorer, HierarchicalScorer
+from ktt_core.tfidf.weights import BlockWeights, NodeLayout
+from ktt_models.sklearn.solvers.kernels import add_class_scores
+from ktt_models.sklearn.solvers.pairs import find_pairs
+from ktt_models.sklearn.solvers.state import TrainingState, as_rows
+
+__all__ = ["BlockSGDClassifier", "EpochCallback"]
+
+EpochCallback = Callable[[int, int, dict[str, float]], None]
+SolverT = TypeVar("SolverT", bound="BlockSGDClassifier")
+
+# Scores computed at a time, over all threads.
+_SCORED = 1 << 23
+
+
+class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A linear classifier over a taxonomy, trained jointly by AdaGrad SGD on block-sparse weights.
+
+    All classes are trained in one pass per epoch. A feature has weights at a node only if it occurs
+    in training rows below that node, and then one per child. The weights returned are the mean of
+    those at the end of each epoch but the first (Polyak & Juditsky, 1992).
+
+    Parameters
+    ----------
+    taxonomy : Taxonomy
+    loss : {"softmax", "modified_huber"}
+        The cross-entropy of the softmax, or the squared-hinge-like loss of one class against the
+        others.
+    alpha : float
+        L2 penalty ``alpha / 2 * |weights|^2`` on the sum of the rows' losses. 0: averaging and the
+        step sizes alone regularise, which measured best.
+    epochs : int
+        Passes over the rows.
+    learning_rate : float or None
+        AdaGrad's step size; None: the solver's own default.
+    class_weight : {"balanced"} or None
+        "balanced": a row weighs N / (n_classes * N_c), c its class.
+    seed : int
+        Of the order of the rows. The same seed gives the same weights.
+    n_jobs : int or None
+        Threads; None: all cores that the process may use. Does not change the result.
+    max_weights : int
+        At most this many weights (4 bytes each, twice while training); the rarest features of the
+        widest nodes go first.
+    """
+
+    kind: ClassVar[str]
+    default_learning_rate: ClassVar[float]
+
+    def __init__(
+        self,
+        taxonomy: Taxonomy,
+        *,
+        loss: str = "softmax",
+        alpha: float = 0.0,
+        epochs: int = 8,
+        learning_rate: float | None = None,
+        class_weight: str | None = None,
+        seed: int = 0,
+        n_jobs: int | None = None,
+        max_weights: int = 120_000_000,
+    ) -> None:
+        self.taxonomy = taxonomy
+        self.loss = loss
+        self.alpha = alpha
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.class_weight = class_weight
+        self.seed = seed
+        self.n_jobs = n_jobs
+        self.max_weights = max_weights
+
+    # -- training
+
+    def fit(
+        self: SolverT,
+        rows: Any,
+        codes: NDArray[np.int32],
+        sample_weight: NDArray[np.float32] | None = None,
+        on_epoch: EpochCallback | None = None,
+    ) -> SolverT:
+        """Train.
+
+        Parameters
+        ----------
+        rows : CsrRows or scipy sparse matrix, shape (n, n_features)
+        codes : ndarray of int32, shape (n, depth)
+            The rows' paths in level-local classes.
+        sample_weight : ndarray of float32, shape (n,), optional
+        on_epoch : callable, optional
+            Called after each epoch with its number from 1, the number of epochs and
+            ``{"train_loss": ...}``, the mean loss per row while training.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If a parameter is outside its range.
+        DataError
+            If there are no rows, or the codes are not paths of the taxonomy.
+        TrainingError
+            If the weights do not stay finite.
+        """
+        self._check_parameters()
+        matrix = as_rows(rows)
+        codes = self._checked_codes(codes, matrix.n_rows)
+        layout = NodeLayout(self.taxonomy)
+        starts, pair_node, pair_rows = find_pairs(
+            matrix, layout.nodes_of(codes), layout, self.max_weights
+        )
+        n_weights = int(layout.child_count[pair_node].sum())
+        bias = np.zeros(self.taxonomy.n_classes, dtype=np.float32)
+        block = BlockWeights(layout, starts, pair_node, np.zeros(n_weights, np.float32), bias)
+        state = TrainingState(block, pair_rows)
+        row_weights = np.ones(matrix.n_rows, dtype=np.float32)
+        if sample_weight is not None:
+            row_weights = np.ascontiguousarray(sample_weight, dtype=np.float32)
+            if row_weights.shape != (matrix.n_rows,) or not np.all(row_weights >= 0):
+                raise DataError("sample_weight must hold one number from 0 per row")
+        run_epoch = self._prepare(matrix, codes, row_weights, state)
+        generator = np.random.default_rng(self.seed)
+        for epoch in range(1, self.epochs + 1):
+            order = generator.permutation(matrix.n_rows).astype(np.int32)
+            loss = run_epoch(order) / matrix.n_rows
+            if not np.isfinite(loss):
+                raise TrainingError(
+                    f"training diverged in epoch {epoch}: lower learning_rate ({self._step_size()})"
+                )
+            if epoch > 1 or self.epochs == 1:
+                state.average()
+            if on_epoch is not None:
+                on_epoch(epoch, self.epochs, {"train_loss": float(loss)})
+        self._use(state.finish())
+        return self
+
+    def _step_size(self) -> float:
+        return self.default_learning_rate if self.learning_rate is None else self.learning_rate
+
+    def _check_parameters(self) -> None:
+        if self.loss not in LOSSES:
+            raise InvalidArgumentError(
+                f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}"
+            )
+        if self.class_weight not in (None, "balanced"):
+            raise InvalidArgumentError(
+                f'class_weight must be "balanced" or None, not {self.class_weight!r}'
+            )
+        for name, value, fits in (
+            ("alpha", self.alpha, 0 <= self.alpha < np.inf),
+            ("epochs", self.epochs, self.epochs >= 1),
+            ("learning_rate", self.learning_rate, 0 < self._step_size() < np.inf),
+            ("n_jobs", self.n_jobs, self.n_jobs is None or self.n_jobs >= 1),
+            ("max_weights", self.max_weights, self.max_weights >= 1),
+        ):
+            if not fits:
+                raise InvalidArgumentError(f"{name} = {value!r} is outside its range")
+
+    def _checked_codes(self, codes: NDArray[np.int32], n_rows: int) -> NDArray[np.int32]:
+        found = np.asarray(codes, dtype=np.int32)
+        if n_rows == 0:
+            raise DataError("there are no rows to train on")
+        if found.shape != (n_rows, self.taxonomy.depth):
+            raise DataError(
+                f"{n_rows} rows of a taxonomy with {self.taxonomy.depth} levels need codes of "
+                f"that shape, not {found.shape}"
+            )
+        leaves = found[:, -1]
+        if leaves.min() < 0 or leaves.max() >= self.taxonomy.n_leaves:
+            raise DataError("a row's leaf is not in the taxonomy")
+        if not np.array_equal(self.taxonomy.leaf_codes[leaves], found):
+            raise DataError("a row's codes are not one path of the taxonomy")
+        return found
+
+    @abstractmethod
+    def _prepare(
+        self,
+        rows: CsrRows,
+        codes: NDArray[np.int32],
+        row_weights: NDArray[np.float32],
+        state: TrainingState,
+    ) -> Callable[[NDArray[np.int32]], float]:
+        """Return what runs an epoch in a given order of rows and returns their summed loss."""
+
+    # -- answers
+
+    @abstractmethod
+    def _make_scorer(self, weights: BlockWeights) -> HierarchicalScorer | FlatScorer:
+        """Return the scorer that answers for this solver."""
+
+    def _use(self, weights: BlockWeights) -> None:
+        #: The fitted weights.
+        self.weights_ = weights
+        self.classes_ = np.arange(self.taxonomy.n_leaves)
+        self.scorer_ = self._make_scorer(weights)
+
+    def level_scores(self, rows: Any) -> list[NDArray[np.float32]]:
+        """See `ktt_core.tfidf.scorer.LinearScorer.level_scores`."""
+        return self._scorer().level_scores(as_rows(rows))
+
+    def leaf_log_proba(self, rows: Any) -> NDArray[np.float32]:
+        """Log-probability of every leaf's path, shape (n, n_leaves)."""
+        levels = self.level_scores(rows)
+        total = levels[0]
+        for level in range(1, len(levels)):
+            total = total[:, self.taxonomy.parent_of[level]] + levels[level]
+        return total
+
+    def predict_proba(self, rows: Any) -> NDArray[np.float32]:
+        """Probability of every leaf, shape (n, n_leaves)."""
+        return np.exp(self.leaf_log_proba(rows))
+
+    def predict(self, rows: Any) -> NDArray[np.int32]:
+        """Most probable path of each row in level-local classes, shape (n, depth)."""
+        matrix = as_rows(rows)
+        step = max(1, _SCORED // self.taxonomy.n_classes)
+        best = [np.zeros(0, dtype=np.int64)]
+        for start in range(0, matrix.n_rows, step):
+            block = matrix.take(start, min(matrix.n_rows, start + step))
+            best.append(self.leaf_log_proba(block).argmax(axis=1))
+        return self.taxonomy.leaf_codes[np.concatenate(best)]
+
+    def score(
+        self, rows: Any, codes: NDArray[np.int32], sample_weight: NDArray[np.float32] | None = None
+    ) -> float:
+        """Share of rows whose whole path is right."""
+        right = (self.predict(rows) == np.asarray(codes)).all(axis=1)
+        return float(np.average(right, weights=sample_weight))
+
+    def _scorer(self) -> HierarchicalScorer | FlatScorer:
+        scorer: HierarchicalScorer | FlatScorer | None = getattr(self, "scorer_", None)
+        if scorer is None:
+            raise InvalidArgumentError("the classifier is not trained yet: call fit first")
+        return scorer
+
+    def _class_scores(self, rows: CsrRows) -> NDArray[np.float32]:
+        """`BlockWeights.class_scores`, compiled, in threads over the rows."""
+        weights = self.weights_
+        scores = np.repeat(weights.bias[None, :], rows.n_rows, axis=0)
+        n_threads = max(1, min(self._n_threads(), rows.n_rows // 16))
+        edges = np.linspace(0, rows.n_rows, n_threads + 1).astype(int).tolist()
+
+        def run(part: int) -> None:
+            block = rows.take(edges[part], edges[part + 1])
+            add_class_scores(
+                block.indptr, block.indices, block.data,
+                weights.feature_start, weights.pair_node, weights.pair_offset,
+                weights.layout.child_start, weights.layout.child_count, weights.weights,
+                scores[edges[part] : edges[part + 1]],
+            )  # fmt: skip
+
+        self._in_threads(run, n_threads)
+        return scores
+
+    def _n_threads(self) -> int:
+        return self.n_jobs if self.n_jobs is not None else len(os.sched_getaffinity(0))
+
+    @staticmethod
+    def _in_threads(
+        run: Callable[[int], Any], n_parts: int, n_threads: int | None = None
+    ) -> list[Any]:
+        """Call ``run(0) .. run(n_parts - 1)``; the compiled loops hold no interpreter lock."""
+        if n_parts == 1 or n_threads == 1:
+            return [run(part) for part in range(n_parts)]
+        with ThreadPoolExecutor(n_threads or n_parts) as pool:
+            return list(pool.map(run, range(n_parts)))
+
+    # -- state
+
+    def state_dict(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return the arrays and JSON-able values that `from_state` and `load_scorer` need."""
+        self._scorer()
+        params = {
+            name: value for name, value in self.get_params(deep=False).items() if name != "taxonomy"
+        }
+        return self.weights_.state_dict(), {"kind": self.kind, **params}
+
+    @classmethod
+    def from_state(
+        cls: type[SolverT],
+        taxonomy: Taxonomy,
+        arrays: Mapping[str, NDArray[Any]],
+        params: Mapping[str, Any],
+    ) -> SolverT:
+        """Rebuild a trained solver.
+
+        Raises
+        ------
+        CheckpointError
+            If the arrays are damaged or of another taxonomy, or the solver is of another kind.
+        """
+        values = dict(params)
+        if values.pop("kind", None) != cls.kind:
+            raise CheckpointError(f"the checkpoint holds no {cls.kind} classifier")
+        try:
+            solver = cls(taxonomy, **values)
+            solver._check_parameters()
+        except (TypeError, InvalidArgumentError) as error:
+            raise CheckpointError(f"the classifier's parameters are damaged: {error}") from error
+        solver._use(BlockWeights.from_state(NodeLayout(taxonomy), arrays))
+        return solver

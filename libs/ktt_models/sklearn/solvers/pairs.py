@@ -1,0 +1,108 @@
+"""Which (feature, node) pairs get weights: those that occur in training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.tfidf.rows import CsrRows
+from ktt_core.tfidf.weights import NodeLayout
+
+__all__ = ["find_pairs"]
+
+
+@numba.njit(nogil=True)
+def _transpose(indptr: Any, indices: Any, n_columns: int) -> Any:
+    """For each column the rows it occurs in, ascending."""
+    starts = np.zeros(n_columns + 1, np.int64)
+    for entry in range(len(indices)):
+        starts[indices[entry] + 1] += 1
+    for column in range(n_columns):
+        starts[column + 1] += starts[column]
+    fill = starts[:-1].copy()
+    rows = np.empty(len(indices), np.int32)
+    for row in range(len(indptr) - 1):
+        for entry in range(indptr[row], indptr[row + 1]):
+            column = indices[entry]
+            rows[fill[column]] = row
+            fill[column] += 1
+    return starts, rows
+
+
+@numba.njit(nogil=True)
+def _scan(starts: Any, rows: Any, nodes: Any, n_nodes: int, pair_node: Any, pair_rows: Any) -> Any:
+    """Write each feature's nodes and their rows with the feature; empty arrays: count only."""
+    n_features = len(starts) - 1
+    depth = nodes.shape[0]
+    write = len(pair_node) > 0
+    counts = np.zeros(n_nodes, np.int32)
+    touched = np.empty(n_nodes, np.int32)
+    ends = np.zeros(n_features + 1, np.int64)
+    total = 0
+    for feature in range(n_features):
+        n_touched = 0
+        for entry in range(starts[feature], starts[feature + 1]):
+            for level in range(depth):
+                node = nodes[level, rows[entry]]
+                if node < 0:
+                    continue
+                if counts[node] == 0:
+                    touched[n_touched] = node
+                    n_touched += 1
+                counts[node] += 1
+        found = touched[:n_touched]
+        if write:
+            found.sort()
+        for i in range(n_touched):
+            if write:
+                pair_node[total + i] = found[i]
+                pair_rows[total + i] = counts[found[i]]
+            counts[found[i]] = 0
+        total += n_touched
+        ends[feature + 1] = total
+    return ends
+
+
+def find_pairs(
+    rows: CsrRows, nodes: NDArray[np.int32], layout: NodeLayout, max_weights: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+    """Find the pairs of a feature and a node with the feature in the node's training rows.
+
+    Parameters
+    ----------
+    rows : CsrRows, shape (n, n_features)
+    nodes : ndarray of int32, shape (depth, n)
+        `NodeLayout.nodes_of` the rows.
+    layout : NodeLayout
+    max_weights : int
+        If the pairs need more weights than this, the pairs with the fewest rows go, all of one
+        number of rows together.
+
+    Returns
+    -------
+    feature_start : ndarray of int64, shape (n_features + 1,)
+    pair_node : ndarray of int32, shape (pairs,)
+        Ascending within a feature.
+    pair_rows : ndarray of int32, shape (pairs,)
+        How many rows each pair was seen in.
+    """
+    starts, row_of = _transpose(rows.indptr, rows.indices, rows.n_columns)
+    nothing = np.zeros(0, dtype=np.int32)
+    ends = _scan(starts, row_of, nodes, layout.n_nodes, nothing, nothing)
+    pair_node = np.empty(int(ends[-1]), dtype=np.int32)
+    pair_rows = np.empty(int(ends[-1]), dtype=np.int32)
+    if len(pair_node):
+        _scan(starts, row_of, nodes, layout.n_nodes, pair_node, pair_rows)
+    widths = layout.child_count[pair_node]
+    if int(widths.sum()) > max_weights:
+        needed = np.bincount(pair_rows, weights=widths)
+        with_at_least = np.cumsum(needed[::-1])[::-1]
+        fitting = np.flatnonzero(with_at_least <= max_weights)
+        least = int(fitting[0]) if len(fitting) else len(needed)
+        kept = pair_rows >= least
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[ends]
+        pair_node, pair_rows = pair_node[kept], pair_rows[kept]
+    return ends, pair_node, pair_rows

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import scipy.sparse
+from sklearn.base import clone
+
+from ktt_core.errors import CheckpointError, DataError, InvalidArgumentError
+from ktt_core.taxonomy import Taxonomy
+from ktt_core.tfidf.rows import CsrRows
+from ktt_core.tfidf.scorer import load_scorer
+from ktt_models.sklearn.solvers import FlatSGDClassifier, HierarchicalSGDClassifier
+from ktt_models.sklearn.solvers.pairs import find_pairs
+from ktt_models.sklearn.solvers.state import as_rows
+
+SOLVERS = [HierarchicalSGDClassifier, FlatSGDClassifier]
+N_FEATURES = 60
+
+
+def make_problem(n: int = 300, seed: int = 0) -> tuple[Taxonomy, CsrRows, np.ndarray]:
+    """Each class of any level has words of its own, among noise."""
+    paths = [(a, f"{a}{b}", f"{a}{b}{c}") for a in "xyz" for b in "12" for c in "pq"]
+    paths += [("w", "single", "only")]
+    taxonomy = Taxonomy.from_paths(paths)
+    generator = np.random.default_rng(seed)
+    leaves = np.concatenate(
+        [
+            np.arange(taxonomy.n_leaves),
+            generator.integers(taxonomy.n_leaves, size=n - taxonomy.n_leaves),
+        ]
+    )
+    codes = taxonomy.leaf_codes[leaves]
+    dense = (generator.random((n, N_FEATURES)) < 0.1).astype(float)
+    dense[:, : taxonomy.n_classes] = 0
+    for level in range(3):
+        dense[np.arange(n), taxonomy.level_offsets[level] + codes[:, level]] = 1
+    dense /= np.linalg.norm(dense, axis=1, keepdims=True)
+    return taxonomy, as_rows(scipy.sparse.csr_matrix(dense)), codes
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("loss", ["softmax", "modified_huber"])
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_it_learns(solver, loss, class_weight):
+    taxonomy, rows, codes = make_problem()
+    _, test_rows, test_codes = make_problem(seed=1)
+    model = solver(taxonomy, loss=loss, class_weight=class_weight, n_jobs=1).fit(rows, codes)
+    assert model.score(test_rows, test_codes) > 0.95
+    np.testing.assert_allclose(model.predict_proba(test_rows).sum(axis=1), 1, atol=1e-4)
+    assert model.predict(test_rows).shape == test_codes.shape
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_seed_decides_everything_and_the_threads_nothing(solver):
+    taxonomy, rows, codes = make_problem()
+    first = solver(taxonomy, seed=5, n_jobs=1).fit(rows, codes).weights_
+    second = solver(taxonomy, seed=5, n_jobs=3).fit(rows, codes).weights_
+    other = solver(taxonomy, seed=6, n_jobs=1).fit(rows, codes).weights_
+    np.testing.assert_array_equal(first.weights, second.weights)
+    np.testing.assert_array_equal(first.bias, second.bias)
+    assert not np.array_equal(first.weights, other.weights)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_compiled_scores_are_numpys_after_a_round_trip(solver):
+    taxonomy, rows, codes = make_problem()
+    model = solver(taxonomy).fit(rows, codes)
+    arrays, params = model.state_dict()
+    params = json.loads(json.dumps(params))
+    scorer = load_scorer(taxonomy, arrays, params)
+    again = solver.from_state(taxonomy, arrays, params)
+    for compiled, plain, restored in zip(
+        model.level_scores(rows), scorer.level_scores(rows), again.level_scores(rows), strict=True
+    ):
+        np.testing.assert_allclose(compiled, plain, atol=1e-4)
+        np.testing.assert_array_equal(compiled, restored)
+
+
+def test_a_lone_decision_is_scikit_learns_logistic_regression():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    taxonomy = Taxonomy.from_paths([("a",), ("b",), ("c",)])
+    generator = np.random.default_rng(0)
+    dense = generator.normal(size=(400, 8))
+    leaves = (dense[:, :3] + generator.normal(size=(400, 3))).argmax(axis=1).astype(np.int32)
+    reference = linear_model.LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(dense, leaves)
+    model = HierarchicalSGDClassifier(taxonomy, alpha=2.0, epochs=200, learning_rate=0.2)
+    model.fit(scipy.sparse.csr_matrix(dense), leaves[:, None])
+    found = model.predict_proba(scipy.sparse.csr_matrix(dense))
+    np.testing.assert_allclose(found, reference.predict_proba(dense), atol=0.03)
+
+
+def test_flat_and_hierarchical_are_one_model_on_one_level():
+    taxonomy = Taxonomy.from_paths([(str(i),) for i in range(13)])
+    _, rows, codes = make_problem()
+    leaves = codes[:, -1:]
+    flat = FlatSGDClassifier(taxonomy, learning_rate=0.5).fit(rows, leaves)
+    hierarchical = HierarchicalSGDClassifier(taxonomy, learning_rate=0.5).fit(rows, leaves)
+    np.testing.assert_allclose(
+        flat.leaf_log_proba(rows), hierarchical.leaf_log_proba(rows), atol=0.05
+    )
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_weights_exist_only_where_a_feature_was_seen(solver):
+    taxonomy, rows, codes = make_problem()
+    weights = solver(taxonomy, epochs=1).fit(rows, codes).weights_
+    nodes = weights.layout.nodes_of(codes)
+    dense = rows.to_dense() > 0
+    for feature in range(N_FEATURES):
+        seen = np.unique(nodes[:, dense[:, feature]])
+        stored = weights.pair_node[
+            weights.feature_start[feature] : weights.feature_start[feature + 1]
+        ]
+        assert stored.tolist() == seen[seen >= 0].tolist()
+
+
+def test_the_rarest_pairs_go_when_there_are_too_many():
+    taxonomy, rows, codes = make_problem()
+    layout = HierarchicalSGDClassifier(taxonomy, epochs=1).fit(rows, codes).weights_.layout
+    nodes = layout.nodes_of(codes)
+    _, every_node, every_rows = find_pairs(rows, nodes, layout, 1 << 40)
+    limit = int(layout.child_count[every_node].sum()) // 2
+    starts, pair_node, pair_rows = find_pairs(rows, nodes, layout, limit)
+    assert int(layout.child_count[pair_node].sum()) <= limit
+    assert starts[-1] == len(pair_node) > 0
+    assert pair_rows.min() > every_rows.min()
+    capped = FlatSGDClassifier(taxonomy, max_weights=limit).fit(rows, codes)
+    assert capped.score(rows, codes) > 0.8
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_progress_tells_every_epoch(solver):
+    taxonomy, rows, codes = make_problem()
+    seen: list[tuple[int, int, dict[str, float]]] = []
+    solver(taxonomy, epochs=4).fit(rows, codes, on_epoch=lambda *event: seen.append(event))
+    assert [(epoch, epochs) for epoch, epochs, _ in seen] == [(i, 4) for i in range(1, 5)]
+    losses = [metrics["train_loss"] for _, _, metrics in seen]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_row_of_weight_zero_teaches_nothing(solver):
+    taxonomy, rows, codes = make_problem()
+    wrong = np.roll(codes, 1, axis=0)
+    doubled = CsrRows.concatenate([rows, rows], rows.n_columns)
+    weights = np.repeat([1.0, 0.0], rows.n_rows)
+    model = solver(taxonomy).fit(doubled, np.concatenate([codes, wrong]), sample_weight=weights)
+    assert model.score(rows, codes) > 0.95
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_rows_without_features_and_a_class_without_rows_are_fine(solver):
+    taxonomy, rows, codes = make_problem()
+    kept = codes[:, -1] != 0
+    matrix = scipy.sparse.csr_matrix(rows.to_dense()[kept])
+    empty = scipy.sparse.csr_matrix((3, N_FEATURES))
+    model = solver(taxonomy, class_weight="balanced").fit(matrix, codes[kept])
+    assert np.isfinite(model.leaf_log_proba(empty)).all()
+    assert model.fit(empty, codes[:3]).predict(matrix).shape == (int(kept.sum()), 3)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_it_is_a_scikit_learn_estimator(solver):
+    taxonomy = make_problem()[0]
+    model = solver(taxonomy, epochs=3, alpha=0.5)
+    copy = clone(model)
+    assert copy.get_params()["epochs"] == 3
+    assert copy.set_params(alpha=0.25).alpha == 0.25
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"loss": "hinge"},
+        {"class_weight": "heavy"},
+        {"alpha": -1.0},
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"n_jobs": 0},
+    ],
+)
+def test_bad_parameters_are_refused(params):
+    taxonomy, rows, codes = make_problem(20)
+    with pytest.raises(InvalidArgumentError):
+        HierarchicalSGDClassifier(taxonomy, **params).fit(rows, codes)
+
+
+def test_codes_that_are_no_path_are_refused():
+    taxonomy, rows, codes = make_problem()
+    model = HierarchicalSGDClassifier(taxonomy)
+    with pytest.raises(DataError, match="path"):
+        model.fit(rows, np.concatenate([np.roll(codes[:, :1], 1), codes[:, 1:]], axis=1))
+    with pytest.raises(DataError, match="levels"):
+        model.fit(rows, codes[:, :2])
+    with pytest.raises(DataError, match="leaf"):
+        model.fit(rows, codes + 100)
+    with pytest.raises(DataError, match="no rows"):
+        model.fit(rows.take(0, 0), codes[:0])
+
+
+def test_a_state_of_the_other_kind_or_taxonomy_is_refused():
+    taxonomy, rows, codes = make_problem()
+    arrays, params = FlatSGDClassifier(taxonomy, epochs=1).fit(rows, codes).state_dict()
+    with pytest.raises(CheckpointError, match="hierarchical"):
+        HierarchicalSGDClassifier.from_state(taxonomy, arrays, params)
+    with pytest.raises(CheckpointError):
+        FlatSGDClassifier.from_state(Taxonomy.from_paths([("a",), ("b",)]), arrays, params)
+    with pytest.raises(CheckpointError):
+        FlatSGDClassifier.from_state(taxonomy, arrays, {**params, "surprise": 1})
+
+
+def test_an_untrained_solver_says_so():
+    taxonomy, rows, _ = make_problem()
+    with pytest.raises(InvalidArgumentError, match="fit first"):
+        FlatSGDClassifier(taxonomy).predict(rows)
