@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import platform
 import shlex
 import shutil
@@ -28,8 +29,12 @@ def say(message: str) -> None:
 
 def run(command: list[str], log: Path, what: str) -> None:
     """Run a command with its output in ``log``; exit with the end of that output if it fails."""
+    # Pex keeps what it builds from in a folder of its own, by default in the user's home.
+    environment = {**os.environ, "PEX_ROOT": str(log.parent / "pex-root")}
     with log.open("ab") as output:
-        code = subprocess.call(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        code = subprocess.call(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+        )
     if code:
         last = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
         sys.exit(
@@ -70,6 +75,7 @@ def install(folder: Path, pants_version: str, pex_version: str) -> None:
     pex = folder / "pex"
     build = [str(programs / "pex"), requirements[1], "-c", "pex", "-o", str(pex), "--sh-boot"]
     run(build, log, "building the Pex program")
+    shutil.rmtree(folder / "pex-root", ignore_errors=True)
     # Pants would download this program from its release page; this one has the same content and comes from the index.
     known_versions = str([known_pex_version(pex, pex_version)])
     (folder / "pex.sh").write_text(
