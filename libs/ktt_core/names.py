@@ -10,7 +10,8 @@ __all__ = ["NAME_PATTERN", "check_name"]
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
-# Device names that Windows resolves in every folder: a workspace on a network share must not meet one.
+# Device names that Windows resolves in every folder: a workspace on a network share must not meet
+# one.
 _RESERVED = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
 )
@@ -39,6 +40,6 @@ def check_name(name: str, what: str) -> str:
         )
     if name.lower() in _RESERVED:
         raise InvalidArgumentError(
-            f"{name!r} is not a valid {what} name: some systems reserve it for a device; choose another"
+            f"{name!r} is not a valid {what} name: some systems reserve it for a device"
         )
     return name

@@ -1,9 +1,9 @@
 """The class tree: a forest of classes on `depth` levels, in one canonical order.
 
-Classes are numbered level by level, and within a level the children of one parent stand side by side, in the
-order of their parents. So the children of a class, and the leaves below it, are always a *range* of indices:
-summing leaf probabilities up the tree, or taking a maximum over a subtree, is one segmented reduction
-(``np.add.reduceat``) and needs no class-by-class matrix.
+Classes are numbered level by level, and within a level the children of one parent stand side by
+side, in the order of their parents. So the children of a class, and the leaves below it, are always
+a *range* of indices: summing leaf probabilities up the tree, or taking a maximum over a subtree, is
+one segmented reduction (``np.add.reduceat``) and needs no class-by-class matrix.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_NAME_LENGTH = 512
 
 FORMAT_VERSION = 1
 
-# Controls, line and paragraph separators (predictions are newline-separated), lone surrogates (not UTF-8).
+# Controls, line and paragraph separators (predictions are newline-separated), lone surrogates.
 _FORBIDDEN = frozenset(["Cc", "Zl", "Zp", "Cs"])
 
 
@@ -57,9 +57,9 @@ def check_class_name(name: object) -> str | None:
 class Taxonomy:
     """A padded forest of classes.
 
-    A class is identified by its path, never by its bare name. A class that ends before the last level gets one
-    *hidden* child per missing level, so every leaf lies on the last level; hidden classes never show in
-    predictions, scores, reference columns or metrics.
+    A class is identified by its path, never by its bare name. A class that ends before the last
+    level gets one *hidden* child per missing level, so every leaf lies on the last level; hidden
+    classes never show in predictions, scores, reference columns or metrics.
 
     Parameters
     ----------
@@ -88,7 +88,9 @@ class Taxonomy:
         if not names or not names[0]:
             raise DataError("a taxonomy needs at least one class")
         if len(names) != len(parents):
-            raise DataError(f"a taxonomy has {len(names)} levels of names but {len(parents)} of parents")
+            raise DataError(
+                f"a taxonomy has {len(names)} levels of names but {len(parents)} of parents"
+            )
         self._names = tuple(tuple(level) for level in names)
         self.parent_of: tuple[IntArray, ...] = tuple(
             np.asarray(level, dtype=np.int32).reshape(-1) for level in parents
@@ -118,7 +120,9 @@ class Taxonomy:
             above = self._names[level - 1]
             covered = np.unique(parents)
             if not np.array_equal(covered, np.arange(len(above))):
-                raise DataError(f"{where}: every class above needs a child, and every parent must exist")
+                raise DataError(
+                    f"{where}: every class above needs a child, and every parent must exist"
+                )
             if np.any(np.diff(parents) < 0):
                 raise DataError(f"{where}: children must stand in the order of their parents")
             for name, parent in zip(names, parents.tolist(), strict=True):
@@ -128,7 +132,7 @@ class Taxonomy:
         if len(set(siblings)) != len(siblings):
             raise DataError(f"{where}: two classes of one parent have the same name")
 
-    # -- construction ------------------------------------------------------------------------------------------
+    # -- construction ---
 
     @classmethod
     def from_paths(cls, paths: Iterable[Sequence[str]], depth: int | None = None) -> Taxonomy:
@@ -182,18 +186,22 @@ class Taxonomy:
         known = isinstance(value, Mapping) and type(value.get("format")) is int
         if not known or value.get("format") != FORMAT_VERSION:
             found = value.get("format") if isinstance(value, Mapping) else type(value).__name__
-            raise DataError(f"not a taxonomy of format {FORMAT_VERSION} (found {str(found)[:40]!r})")
+            raise DataError(
+                f"not a taxonomy of format {FORMAT_VERSION} (found {str(found)[:40]!r})"
+            )
         names, parents = value.get("names"), value.get("parents")
         if not isinstance(names, list) or not isinstance(parents, list):
             raise DataError("a taxonomy needs the lists 'names' and 'parents'")
         if not all(isinstance(level, list) for level in (*names, *parents)):
             raise DataError("a taxonomy's 'names' and 'parents' must hold one list per level")
-        # NumPy would take "0", 0.5, true and nested lists for indices.
-        if not all(type(parent) is int for level in parents for parent in level):
-            raise DataError("a taxonomy's 'parents' must be whole numbers")
+        # NumPy would take "0", 0.5, true and nested lists for indices; older ones wrap 2**32 to 0.
+        if not all(
+            type(index) is int and 0 <= index < 2**31 for level in parents for index in level
+        ):
+            raise DataError("a taxonomy's 'parents' must be whole numbers below 2**31")
         try:
             return cls(names, parents)
-        except (TypeError, OverflowError) as error:
+        except TypeError as error:
             raise DataError(f"a taxonomy's 'names' and 'parents' are malformed: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
@@ -204,7 +212,7 @@ class Taxonomy:
             "parents": [level.tolist() for level in self.parent_of],
         }
 
-    # -- sizes -------------------------------------------------------------------------------------------------
+    # -- sizes ---
 
     @property
     def depth(self) -> int:
@@ -221,7 +229,7 @@ class Taxonomy:
         """Number of classes on the last level."""
         return len(self._names[-1])
 
-    # -- structure ---------------------------------------------------------------------------------------------
+    # -- structure ---
 
     @cached_property
     def hidden(self) -> NDArray[np.bool_]:
@@ -230,17 +238,15 @@ class Taxonomy:
 
     @cached_property
     def child_ranges(self) -> tuple[IntArray, ...]:
-        """Per level but the last, shape (n_h + 1,): class i's children are ``[ranges[i], ranges[i + 1])``."""
+        """Per level but the last, shape (n_h + 1,): class i has the children ``[r[i], r[i + 1])``."""
         return tuple(
-            np.searchsorted(self.parent_of[level + 1], np.arange(int(self.level_sizes[level]) + 1)).astype(
-                np.int32
-            )
-            for level in range(self.depth - 1)
+            np.searchsorted(self.parent_of[level + 1], np.arange(size + 1)).astype(np.int32)
+            for level, size in enumerate(self.level_sizes[:-1].tolist())
         )
 
     @cached_property
     def leaf_ranges(self) -> tuple[IntArray, ...]:
-        """Per level, shape (n_h + 1,): the leaves below class i are ``[ranges[i], ranges[i + 1])``."""
+        """Per level, shape (n_h + 1,): the leaves below class i are ``[r[i], r[i + 1])``."""
         ranges = [np.arange(self.n_leaves + 1, dtype=np.int32)]
         for level in range(self.depth - 2, -1, -1):
             ranges.append(ranges[-1][self.child_ranges[level]])
@@ -267,7 +273,7 @@ class Taxonomy:
             for level in range(self.depth)
         )
 
-    # -- names -------------------------------------------------------------------------------------------------
+    # -- names ---
 
     def encode(self, path: Sequence[str]) -> tuple[int, ...]:
         """Return the level-local codes of a path (padded to `depth`), length depth.
@@ -309,7 +315,7 @@ class Taxonomy:
             code = int(self.parent_of[above][code])
         return tuple(reversed(names))
 
-    # -- derived matrices of the literature; quadratic, so never stored ----------------------------------------------
+    # -- derived matrices of the literature; quadratic, so never stored ---
 
     def ancestor_matrix(self) -> NDArray[np.bool_]:
         """M, shape (C, C): ``M[i, j]`` says that class j is i or an ancestor of i."""

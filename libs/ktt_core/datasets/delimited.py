@@ -102,7 +102,7 @@ def _parse_options(delimiter: str, broken: list[int]) -> csv.ParseOptions:
 
 
 def _row_numbers(before: int, count: int, broken: list[int]) -> tuple[np.ndarray, list[int]]:
-    """Number `count` parsed rows after row `before`, leaving out the broken rows among them."""
+    """Return the numbers of `count` parsed rows after row `before`, and the broken ones between."""
     end = before + count
     if not broken or broken[0] > end:
         return np.arange(before + 1, end + 1), []
