@@ -37,7 +37,7 @@ _RESERVATION = ".run-"
 _MAX_LISTED = 20
 # Only reservations older than this, in seconds, are looked at when sweeping: nobody asks for their
 # second any more, so removing one cannot take a second from under a run that has just begun.
-_SWEEP_AGE = 60.0
+_SWEEP_AGE = 10.0
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktt_core.checkpoint_names import checkpoint_path, reference_path, reserve_run_time
+from ktt_core.errors import InvalidArgumentError
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.registry import get_model, list_models
 from trainer.requests import Run, TrainRequest
@@ -176,9 +178,15 @@ class Trainer:
             return _run(run, job, on_event)
         workspace = self.workspace
         folder = workspace.weights_folder(run.model, run.dataset)
-        workspace.sweep()
         try:
-            with reserve_run_time(folder) as run_time:
+            with ExitStack() as stack:
+                try:
+                    workspace.sweep()
+                    run_time = stack.enter_context(reserve_run_time(folder))
+                except OSError as error:
+                    raise InvalidArgumentError(
+                        f"the workspace cannot be written: {error.strerror}: {error.filename}"
+                    ) from error
                 suffix = planned.checkpoint_suffix
                 job = TrainingJob(
                     str(self.root),

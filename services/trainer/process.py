@@ -68,7 +68,7 @@ def run_in_process(
         If the run raised an error or died.
     """
     reader, writer = os.pipe()
-    request = {"path": sys.path, "job": job.to_json(), "events": writer}
+    request = {"path": [str(entry) for entry in sys.path], "job": job.to_json(), "events": writer}
     try:
         process = _start(json.dumps(request), writer)
     except BaseException:

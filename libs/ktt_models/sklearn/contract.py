@@ -1,4 +1,4 @@
-"""What a solver is to a model."""
+"""What a solver is to a model, before and after training."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ from numpy.typing import NDArray
 
 from ktt_core.tfidf.rows import CsrRows
 
-__all__ = ["Arrays", "Levels", "Solver"]
+__all__ = ["Arrays", "Levels", "Scorer", "Solver"]
 
 Levels = Sequence[NDArray[np.float32]]
 Arrays = dict[str, NDArray[Any]]
 
 
-class Solver(Protocol):
+class Scorer(Protocol):
+    """A trained linear classifier over sparse rows."""
+
+    def level_scores(self, rows: CsrRows) -> Levels:
+        """Return the scores that `ktt_core.model.Model.level_scores` returns."""
+
+    def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
+        """Return the trained weights, and what is JSON."""
+
+
+class Solver(Scorer, Protocol):
     """A linear classifier over sparse rows, as `ktt_models.sklearn.solvers` has them."""
 
     def fit(
@@ -27,9 +37,3 @@ class Solver(Protocol):
         on_epoch: Callable[[int, int, dict[str, float]], None] | None = None,
     ) -> Any:
         """Train on rows and their level-local codes, shape (rows, depth)."""
-
-    def level_scores(self, rows: CsrRows) -> Levels:
-        """Return the scores that `ktt_core.model.Model.level_scores` returns."""
-
-    def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
-        """Return the trained weights, and what is JSON."""

@@ -23,8 +23,9 @@ from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.reference_features import reference_features
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_models.sklearn.config import TfidfConfig
-from ktt_models.sklearn.contract import Arrays, Levels, Solver
+from ktt_models.sklearn.contract import Arrays, Levels, Scorer, Solver
 from ktt_models.sklearn.features import RowCounter, block_rows, gather_rows
+from ktt_models.sklearn.stored import StoredSolver
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,7 +62,7 @@ class SklearnModel(Model):
         #: The run that made the weights; goes into the checkpoint.
         self.record = RunRecord()
         self._vectorizer: TfidfVectorizer | None = None
-        self._solver: Solver | None = None
+        self._solver: Scorer | None = None
 
     # -- what a subclass says ----------------------------------------------------------------------
 
@@ -70,7 +71,7 @@ class SklearnModel(Model):
         """Return a new solver with this model's hyperparameters."""
 
     @abstractmethod
-    def restore_solver(self, arrays: Arrays, params: dict[str, Any]) -> Solver:
+    def restore_solver(self, arrays: Arrays, params: dict[str, Any]) -> Scorer:
         """Return the solver whose `state_dict` was ``(arrays, params)``."""
 
     def make_vectorizer(self) -> TfidfVectorizer:
@@ -92,7 +93,7 @@ class SklearnModel(Model):
 
     @classmethod
     def get_preprocessor(cls, config: ModelConfig) -> BasePreprocessor:
-        """Return the preprocessor that leaves texts as they are: the vectorizer stems words itself."""
+        """Return one that leaves texts as they are: the vectorizer stems words itself."""
         return BasePreprocessor()
 
     @classmethod
@@ -160,9 +161,9 @@ class SklearnModel(Model):
             progress(Progress("fit", epoch, epochs, "epochs", metrics))
 
         progress(Progress("fit", 0, self.config.epochs, "epochs"))
-        self._solver = self.make_solver()
-        self._solver.fit(rows, codes, on_epoch=on_epoch)
-        self._vectorizer = vectorizer
+        solver = self.make_solver()
+        solver.fit(rows, codes, on_epoch=on_epoch)
+        self._vectorizer, self._solver = vectorizer, solver
         del rows, codes
         metrics = self._validate(val, progress) if val.n_rows else {}
         self.record.metrics = {"val": metrics} if metrics else {}
@@ -225,7 +226,7 @@ class SklearnModel(Model):
         return self._vectorizer
 
     @property
-    def solver(self) -> Solver:
+    def solver(self) -> Scorer:
         """The trained solver; raises UnsupportedError before training."""
         if self._solver is None:
             raise UnsupportedError(
@@ -287,7 +288,7 @@ class SklearnModel(Model):
         try:
             taxonomy = Taxonomy.from_json(metadata["taxonomy"])
             model = cls(taxonomy, build_config(cls.config_class, cls.model_id, metadata["config"]))
-        except (KttError, KeyError, TypeError, ValueError) as error:
+        except (KttError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path} holds no usable {cls.model_id}: {error}") from error
         model._restore(path, metadata, arrays)
         return model
@@ -297,7 +298,7 @@ class SklearnModel(Model):
         metadata, arrays = read_arrays(path, self.model_id)
         try:
             same = Taxonomy.from_json(metadata["taxonomy"]) == self.taxonomy
-        except (KttError, KeyError, TypeError, ValueError) as error:
+        except (KttError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path} holds no usable taxonomy: {error}") from error
         if not same:
             raise CheckpointError(f"{path} was trained on another taxonomy than this model's")
@@ -308,10 +309,13 @@ class SklearnModel(Model):
             vectorizer = TfidfVectorizer.from_state(
                 _with_prefix("vectorizer", arrays), metadata["vectorizer"]
             )
-            solver = self.restore_solver(_with_prefix("solver", arrays), metadata["solver"])
+            stored = _with_prefix("solver", arrays)
+            solver = StoredSolver(self.taxonomy, stored, metadata["solver"], self.restore_solver)
+            # An answer to the empty text shows that terms and weights fit.
+            solver.level_scores(vectorizer.transform([""]))
             temperature = float(metadata["temperature"])
             record = RunRecord.from_json(metadata)
-        except (KttError, KeyError, TypeError, ValueError, IndexError) as error:
+        except (KttError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path} holds no usable {self.model_id}: {error!r}") from error
         if not (np.isfinite(temperature) and temperature > 0):
             raise CheckpointError(f"{path} has the temperature {temperature}, not above 0")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ktt_core.config import ModelConfig
 from pydantic import Field
+
+from ktt_core.config import ModelConfig
 from ktt_models.sklearn.config import TfidfConfig
-from ktt_models.sklearn.contract import Arrays, Solver
+from ktt_models.sklearn.contract import Arrays, Scorer, Solver
 from ktt_models.sklearn.model import SklearnModel
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class TfidfHSGD(SklearnModel):
             max_weights=config.max_weights,
         )
 
-    def restore_solver(self, arrays: Arrays, params: dict[str, Any]) -> Solver:
+    def restore_solver(self, arrays: Arrays, params: dict[str, Any]) -> Scorer:
         """Return the trained solver of a checkpoint."""
         return _solver_class().from_state(self.taxonomy, arrays, params)
 
