@@ -238,7 +238,7 @@ class Taxonomy:
 
     @cached_property
     def child_ranges(self) -> tuple[IntArray, ...]:
-        """Per level but the last, shape (n_h + 1,): class i has the children ``[r[i], r[i + 1])``."""
+        """Per level but the last, shape (n_h + 1,): class i has children ``[r[i], r[i + 1])``."""
         return tuple(
             np.searchsorted(self.parent_of[level + 1], np.arange(size + 1)).astype(np.int32)
             for level, size in enumerate(self.level_sizes[:-1].tolist())
