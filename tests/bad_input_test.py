@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from conftest import Ktt, Outcome, rows
 
 COLUMNS = ("--text", "title", "--classes", "category", "--sep", " > ")
@@ -45,7 +46,7 @@ def trained(ktt: Ktt, shop: str, workspace: Path) -> Path:
     return next((workspace / "weights/tfidf_hsgd/shop").glob("best_*"))
 
 
-# -- flags and names -------------------------------------------------------------------------------------------------
+# -- flags and names -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,20 @@ def trained(ktt: Ktt, shop: str, workspace: Path) -> Path:
         ["data", "import", "x.csv", "x", "--text", "a"],
         ["data", "import", "x.csv", "x", "--text", "a", "--classes", "b", "--level-columns", "c,d"],
         ["data", "import", "x.csv", "x", "--text", "a", "--classes", "b", "--depth", "0"],
-        ["data", "import", "x.csv", "x", "--text", "a", "--classes", "b", "--train-ratio", "0.9", "--val-ratio", "0.5"],
+        [
+            "data",
+            "import",
+            "x.csv",
+            "x",
+            "--text",
+            "a",
+            "--classes",
+            "b",
+            "--train-ratio",
+            "0.9",
+            "--val-ratio",
+            "0.5",
+        ],
     ],
 )
 def test_a_wrong_flag(ktt: Ktt, shop: str, workspace: Path, arguments: list[str]) -> None:
@@ -80,7 +94,8 @@ def test_a_wrong_flag(ktt: Ktt, shop: str, workspace: Path, arguments: list[str]
 
 
 @pytest.mark.parametrize(
-    "name", ["../../etc/passwd", "a/b", "CON", "con", "", ".", "-x y", "a" * 64, "naïve", "a\nb", "a\x00b"]
+    "name",
+    ["../../etc/passwd", "a/b", "CON", "con", "", ".", "-x y", "a" * 64, "naïve", "a\nb", "a\x00b"],
 )
 @pytest.mark.parametrize(
     "command",
@@ -96,7 +111,12 @@ def test_a_wrong_flag(ktt: Ktt, shop: str, workspace: Path, arguments: list[str]
     ids=["import", "show", "train", "models of train", "evaluate", "model of predict", "models"],
 )
 def test_a_hostile_name(
-    ktt: Ktt, shop: str, source: Path, workspace: Path, name: str, command: Callable[..., list[object]]
+    ktt: Ktt,
+    shop: str,
+    source: Path,
+    workspace: Path,
+    name: str,
+    command: Callable[..., list[object]],
 ) -> None:
     before = snapshot(workspace)
     arguments = command(name, source)
@@ -105,10 +125,16 @@ def test_a_hostile_name(
     assert snapshot(workspace) == before
 
 
-def test_an_unknown_dataset_model_or_checkpoint_names_what_there_is(ktt: Ktt, trained: Path) -> None:
+def test_an_unknown_dataset_model_or_checkpoint_names_what_there_is(
+    ktt: Ktt, trained: Path
+) -> None:
     assert_clear(ktt("train", "shpo", "-m", "tfidf_hsgd"), 3, "shpo", "shop")
     assert_clear(ktt("train", "shop", "-m", "tfidf_hgsd"), 3, "tfidf_hgsd", "tfidf_hsgd")
-    assert_clear(ktt("predict", "shop", "-m", "tfidf_hsgd", "-t", "2001-01-01T00:00:00", "x"), 3, "2001-01-01")
+    assert_clear(
+        ktt("predict", "shop", "-m", "tfidf_hsgd", "-t", "2001-01-01T00:00:00", "x"),
+        3,
+        "2001-01-01",
+    )
     assert_clear(ktt("predict", "shop", "-m", "tfidf_hsgd", "--last", "x"), 3, "best")
 
 
@@ -119,14 +145,16 @@ def test_errors_are_json_when_asked(ktt: Ktt, shop: str) -> None:
     assert json.loads(ktt("train", "--json").err)["error"]["type"] == "UsageError"
 
 
-def test_a_second_import_of_a_name_needs_replace(ktt: Ktt, shop: str, source: Path, workspace: Path) -> None:
+def test_a_second_import_of_a_name_needs_replace(
+    ktt: Ktt, shop: str, source: Path, workspace: Path
+) -> None:
     before = snapshot(workspace)
     assert_clear(ktt("data", "import", source, "shop", *COLUMNS), 5, "shop", "--replace")
     assert snapshot(workspace) == before
     assert ktt("data", "import", source, "shop", *COLUMNS, "--replace").code == 0
 
 
-# -- sources ---------------------------------------------------------------------------------------------------------
+# -- sources ---------------------------------------------------------------------------------------
 
 
 def csv(*lines: str) -> Callable[[Path], Path]:
@@ -141,7 +169,9 @@ def csv(*lines: str) -> Callable[[Path], Path]:
 def truncated_parquet(folder: Path) -> Path:
     file = folder / "bad.parquet"
     texts, paths = zip(*rows(200), strict=True)
-    pq.write_table(pa.table({"title": texts, "category": [" > ".join(path) for path in paths]}), file)
+    pq.write_table(
+        pa.table({"title": texts, "category": [" > ".join(path) for path in paths]}), file
+    )
     data = file.read_bytes()
     file.write_bytes(data[: len(data) // 2])
     return file
@@ -161,7 +191,9 @@ def nan_text(folder: Path) -> Path:
 
 def null_text(folder: Path) -> Path:
     file = folder / "bad.parquet"
-    pq.write_table(pa.table({"title": ["x", None, "y"], "category": ["a > b", "a > b", "a > c"]}), file)
+    pq.write_table(
+        pa.table({"title": ["x", None, "y"], "category": ["a > b", "a > b", "a > c"]}), file
+    )
     return file
 
 
@@ -227,7 +259,10 @@ def test_emoji_and_mixed_scripts_are_data_like_any_other(ktt: Ktt, tmp_path: Pat
     lines = [
         line
         for number in range(20)
-        for line in (f"ボール ⚽️ {number},スポーツ ⚽️ > Мячи", f"гитара 🎸 {number},[red]Música > 👩‍🎤 गिटार")
+        for line in (
+            f"ボール ⚽️ {number},スポーツ ⚽️ > Мячи",
+            f"гитара 🎸 {number},[red]Música > 👩‍🎤 गिटार",
+        )
     ]
     assert ktt("data", "import", csv(*lines)(tmp_path), "world", *COLUMNS).code == 0
     assert ktt("train", "world", "-m", "tfidf_hsgd", "-r").code == 0
@@ -236,7 +271,7 @@ def test_emoji_and_mixed_scripts_are_data_like_any_other(ktt: Ktt, tmp_path: Pat
     assert ktt("evaluate", "world", "-m", "tfidf_hsgd", "--json").json[0]["leaf_accuracy"] == 1.0
 
 
-# -- checkpoints -----------------------------------------------------------------------------------------------------
+# -- checkpoints -----------------------------------------------------------------------------------
 
 
 class Bomb:

@@ -62,7 +62,10 @@ def rows(count: int = 160) -> list[tuple[str, tuple[str, ...]]]:
     generator = random.Random(0)
     leaves = list(TREE)
     return [
-        (f"{generator.choice(TREE[leaf])} {generator.choice(['red', 'blue', 'new'])} {number}", leaf)
+        (
+            f"{generator.choice(TREE[leaf])} {generator.choice(['red', 'blue', 'new'])} {number}",
+            leaf,
+        )
         for number in range(count)
         for leaf in [leaves[number % len(leaves)]]
     ]
@@ -80,6 +83,8 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def shop(ktt: Ktt, source: Path) -> str:
     """Import the dataset "shop" and return its name."""
-    done = ktt("data", "import", source, "shop", "--text", "title", "--classes", "category", "--sep", " > ")
+    done = ktt(
+        "data", "import", source, "shop", "--text", "title", "--classes", "category", "--sep", " > "
+    )
     assert done.code == 0, done.err
     return "shop"

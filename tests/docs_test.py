@@ -1,4 +1,4 @@
-"""The commands of the docs work: every ``console`` block is run, page by page, as a reader would."""
+"""The commands of the docs work: every ``console`` block is run, page by page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ PAGES = ["README.md", *sorted(str(page) for page in Path("docs").rglob("*.md")),
 
 def commands(page: str) -> list[str]:
     """Return the ``$ `` lines of a page's console blocks."""
-    blocks = re.findall(r"^```console\n(.*?)^```", Path(page).read_text(encoding="utf-8"), re.S | re.M)
+    blocks = re.findall(
+        r"^```console\n(.*?)^```", Path(page).read_text(encoding="utf-8"), re.S | re.M
+    )
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
@@ -28,15 +30,21 @@ def links(page: str) -> list[str]:
     return [link for link in found if "://" not in link]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(c.startswith("./pants") for c in commands(page))])
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any(c.startswith("./pants") for c in commands(page))]
+)
 def test_pants_commands_are_run_by_ci(page: str) -> None:
     """Pants cannot run inside its own sandbox; CI runs these commands letter for letter."""
     ci = Path(".ci/run").read_text(encoding="utf-8")
-    missing = [command for command in commands(page) if command.startswith("./pants") and command not in ci]
+    missing = [
+        command for command in commands(page) if command.startswith("./pants") and command not in ci
+    ]
     assert missing == []
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any("ktt " in c for c in commands(page))])
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any("ktt " in c for c in commands(page))]
+)
 def test_ktt_commands_succeed_in_order(page: str, tmp_path: Path) -> None:
     """Each page starts in a fresh folder that holds what the repository's root would."""
     (tmp_path / "examples").mkdir()

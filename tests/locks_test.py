@@ -156,7 +156,10 @@ def test_the_test_runner_and_the_tests_agree_on_its_version(resolve: str, lock: 
 
 
 class TestTheCheckItself:
-    LOCK = "Some_Name==2.1.0 \\\n    --hash=sha256:00\nold==1.0 ; python_version < '3.11' \\\n    --hash=sha256:11\n"
+    LOCK = (
+        "Some_Name==2.1.0 \\\n    --hash=sha256:00\n"
+        "old==1.0 ; python_version < '3.11' \\\n    --hash=sha256:11\n"
+    )
 
     def check(self, wanted: str, python: str = "3.11") -> list[str]:
         return unmet(list(requirements(wanted)), pins(self.LOCK), python)

@@ -1,4 +1,4 @@
-"""A model from outside ``libs/`` registers by its entry point alone, then trains, evaluates and predicts."""
+"""A model from outside ``libs/`` registers by its entry point alone and goes the whole road."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), *sys.path])}
 
 
-def ktt(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def ktt(
+    environment: dict[str, str], folder: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "cli.main", *arguments],
         cwd=folder,
@@ -41,18 +43,42 @@ def test_an_outside_model_goes_the_whole_road(environment: dict[str, str], tmp_p
         model for model in json.loads(listed.stdout) if model["id"] == "centroid"
     ).items()
     steps = [
-        ["data", "import", str(PRODUCTS), "products", "--text", "title", "--classes", "category", "--sep", " > "],
+        [
+            "data",
+            "import",
+            str(PRODUCTS),
+            "products",
+            "--text",
+            "title",
+            "--classes",
+            "category",
+            "--sep",
+            " > ",
+        ],
         ["train", "products", "-m", "centroid", "-r", "--set", "sharpness=30", "--json"],
     ]
     for step in steps:
         done = ktt(environment, tmp_path, *step)
         assert done.returncode == 0, done.stdout + done.stderr
-    evaluated = json.loads(ktt(environment, tmp_path, "evaluate", "products", "-m", "centroid", "--json").stdout)
+    evaluated = json.loads(
+        ktt(environment, tmp_path, "evaluate", "products", "-m", "centroid", "--json").stdout
+    )
     assert evaluated[0]["hierarchical_f1"] > 0.8
     answer = ktt(
-        environment, tmp_path, "predict", "products", "-m", "centroid", "--json", "noise cancelling headphones"
+        environment,
+        tmp_path,
+        "predict",
+        "products",
+        "-m",
+        "centroid",
+        "--json",
+        "noise cancelling headphones",
     )
-    assert json.loads(answer.stdout)[0]["predictions"][0]["path"] == ["Electronics", "Audio", "Headphones"]
+    assert json.loads(answer.stdout)[0]["predictions"][0]["path"] == [
+        "Electronics",
+        "Audio",
+        "Headphones",
+    ]
 
 
 def test_an_outside_model_says_that_it_exports_nothing(environment: dict[str, str]) -> None:
@@ -62,5 +88,7 @@ def test_an_outside_model_says_that_it_exports_nothing(environment: dict[str, st
         "model = get_model('centroid')\n"
         "model(Taxonomy.from_paths([('a',), ('b',)]), model.config_class()).export('products')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
     assert "UnsupportedError: centroid does not export onnx" in done.stderr

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 SHELL = shutil.which("bash") or "/bin/bash"
-# Answers the version check as its own name says, and "installs" a Pants that prints what it was given.
+# Answers the version check as its own name says, and "installs" a Pants that prints what it was
+# given.
 PYTHON = """#!{shell}
 PATH=/usr/bin:/bin
 case "$1" in
@@ -20,14 +21,14 @@ case "$1" in
     printf 'set up\\n' >>"$HOME/calls"
     mkdir -p "$2/venv/bin"
     ln -s {python} "$2/venv/bin/python"
-    printf '#!{shell}\\nprintf "argument %%s\\\\n" "$@"\\n/usr/bin/env | /usr/bin/sort\\n' >"$2/venv/bin/pants"
-    chmod +x "$2/venv/bin/pants"
-    printf 'ktt_set PANTS_PEX_CLI_URL_TEMPLATE file:///made/here\\n' >"$2/pex.sh"
-    : >"$2/ready" ;;
+    printf '#!{shell}\\nprintf "argument %%s\\\\n" "$@"\\n/usr/bin/env | /usr/bin/sort\\n'
+    >"$2/venv/bin/pants" chmod +x "$2/venv/bin/pants" printf 'ktt_set PANTS_PEX_CLI_URL_TEMPLATE
+    file:///made/here\\n' >"$2/pex.sh" : >"$2/ready" ;;
   *) exec {python} "$@" ;;
 esac
 """
-# Stands before the real pip on Python's path, notes that it was asked, and answers what the test wants.
+# Stands before the real pip on Python's path, notes that it was asked, and answers what the test
+# wants.
 PIP = """
 import pathlib, sys
 home = pathlib.Path.home()

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import click
 
@@ -98,8 +98,8 @@ def evaluate_command(
     type=click.Choice(["path", "independent"]),
     default="path",
     show_default=True,
-    help="path: the most probable path of the tree. independent: the best class of each level by itself, "
-    "which need not be a path.",
+    help="path: the most probable path of the tree. independent: the best class of each level "
+    "by itself, which need not be a path.",
 )
 @checkpoint_options
 @json_option
@@ -112,7 +112,7 @@ def predict_command(
     file: BinaryIO | None,
     top_k: int,
     min_confidence: float,
-    decoding: str,
+    decoding: Literal["path", "independent"],
     label: str,
     time: str | None,
     as_json: bool,
@@ -124,9 +124,9 @@ def predict_command(
       ktt predict shop -m tfidf_hsgd --top-k 3 --min-confidence 0.5 -f titles.txt
       cut -f2 titles.tsv | ktt predict shop -m tfidf_hsgd --json
 
-    Without TEXT and without --file the texts are read from standard input, one a line, and answered as they
-    arrive in blocks, so a pipe of any length works. With --json: a list with one object per text, each on a line
-    of its own.
+    Without TEXT and without --file the texts are read from standard input, one a line, and answered
+    as they arrive in blocks, so a pipe of any length works. With --json: a list with one object per
+    text, each on a line of its own.
     """
     from exporter import Exporter
 
@@ -162,12 +162,15 @@ def predict_command(
 
 
 def _lines(stream: BinaryIO, skip_blank: bool) -> Iterator[str]:
-    # In a pipe a blank line keeps its answer, so that line n of the output belongs to line n of the input.
+    # In a pipe a blank line keeps its answer, so that line n of the output belongs to line n of the
+    # input.
     for number, line in enumerate(stream, start=1):
         try:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise click.UsageError(f"line {number} of the texts is not UTF-8: {error.reason}") from None
+            raise click.UsageError(
+                f"line {number} of the texts is not UTF-8: {error.reason}"
+            ) from None
         if text.strip() or not skip_blank:
             yield text
 

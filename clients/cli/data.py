@@ -28,7 +28,9 @@ class Depth(click.ParamType):
         if value == "max" or isinstance(value, int):
             return value
         if not str(value).isdecimal() or not 1 <= int(value) <= 64:
-            self.fail(f"{value!r} is neither 'max' nor a number of levels from 1 to 64", param, context)
+            self.fail(
+                f"{value!r} is neither 'max' nor a number of levels from 1 to 64", param, context
+            )
         return int(value)
 
 
@@ -42,10 +44,14 @@ def data_group() -> None:
 @click.argument("name", type=DATASET)
 @click.option("--text", required=True, metavar="COL", help="The column of the texts.")
 @click.option(
-    "--classes", metavar="COL", help="The column of the class paths: a list of names, or one string with --sep."
+    "--classes",
+    metavar="COL",
+    help="The column of the class paths: a list of names, or one string with --sep.",
 )
 @click.option(
-    "--sep", metavar="TEXT", help="What separates the classes in --classes, root first: ' > ' or '/'."
+    "--sep",
+    metavar="TEXT",
+    help="What separates the classes in --classes, root first: ' > ' or '/'.",
 )
 @click.option(
     "--level-columns",
@@ -62,7 +68,7 @@ def data_group() -> None:
 @click.option(
     "--split-column",
     metavar="COL",
-    help="A column that says train, val or test; else rows are split by --train-ratio and --val-ratio.",
+    help="A column that says train, val or test, instead of --train-ratio and --val-ratio.",
 )
 @click.option(
     "--train-ratio",
@@ -79,7 +85,11 @@ def data_group() -> None:
     help="Share of the rows to choose and calibrate on; the remainder is the test split.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the split."
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the split.",
 )
 @click.option(
     "--min-rows-per-leaf",
@@ -91,21 +101,22 @@ def data_group() -> None:
 @click.option(
     "--dedupe",
     is_flag=True,
-    help="Keep the first of rows with the same text and path; drop texts found under different paths.",
+    help="Keep the first of rows with the same text and path; drop texts under different paths.",
 )
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
     default="stop",
     show_default=True,
-    help="A bad row (no text, a missing level, a class name too long ...): stop with nothing written, "
-    "or drop it and report it.",
+    help="A bad row (no text, a missing level, a class name too long ...): stop with nothing "
+    "written, or drop it and report it.",
 )
 @click.option("--replace", is_flag=True, help="Replace the dataset if there is one of this name.")
 @json_option
 @click.pass_obj
 def import_command(
     workspace: Path,
+    /,
     file: Path,
     name: str,
     text: str,
@@ -123,15 +134,17 @@ def import_command(
       ktt data import jobs.parquet jobs --text title --level-columns major,minor,detailed
       ktt data import tickets.jsonl tickets --text body --classes labels --split-column split
 
-    FILE is CSV, TSV, JSON, JSON lines, Parquet, or Feather/Arrow, told by its suffix. It is read as a stream, so
-    its size does not matter. A class is its path: "Accessories" under "Bikes" and under "Phones" are two
-    classes. Paths may end early. The dataset appears whole or not at all.
+    FILE is CSV, TSV, JSON, JSON lines, Parquet, or Feather/Arrow, told by its suffix. It is read as
+    a stream, so its size does not matter. A class is its path: "Accessories" under "Bikes" and
+    under "Phones" are two classes. Paths may end early. The dataset appears whole or not at all.
     """
     from ktt_core.datasets.options import ImportOptions
     from trainer import Trainer
 
     columns = tuple(column.strip() for column in level_columns.split(",")) if level_columns else ()
-    import_options = ImportOptions(text=text, classes=classes, sep=sep, level_columns=columns, **options)
+    import_options = ImportOptions(
+        text=text, classes=classes, sep=sep, level_columns=columns, **options
+    )
     with ProgressDisplay(f"import {name}", quiet=as_json) as display:
         report = Trainer(workspace).import_dataset(
             file, name, import_options, replace=replace, progress=display.show
@@ -175,7 +188,10 @@ def list_command(workspace: Path, as_json: bool) -> None:
         print_json([dataset.to_json() for dataset in datasets])
         return
     if not datasets:
-        click.echo(f"no datasets in {workspace} yet; make one with: ktt data import FILE NAME ...", err=True)
+        click.echo(
+            f"no datasets in {workspace} yet; make one with: ktt data import FILE NAME ...",
+            err=True,
+        )
         return
     print_table(
         ["dataset", "train>", "val>", "test>", "classes per level"],
@@ -211,6 +227,10 @@ def show_command(workspace: Path, name: str, as_json: bool) -> None:
             ("classes per level", " / ".join(f"{size:,}" for size in dataset.level_sizes)),
             ("leaf classes", f"{dataset.n_leaves:,}"),
             ("source fingerprint", dataset.fingerprint),
-            *((f"option {key}", str(value)) for key, value in dataset.options.items() if value is not None),
+            *(
+                (f"option {key}", str(value))
+                for key, value in dataset.options.items()
+                if value is not None
+            ),
         ],
     )

@@ -37,7 +37,10 @@ def models_command(workspace: Path, model: str | None, as_json: bool) -> None:
         else:
             print_table(
                 ["model", "framework", "what it is"],
-                [(entry.id, entry.framework, entry.summary or entry.display_name) for entry in models],
+                [
+                    (entry.id, entry.framework, entry.summary or entry.display_name)
+                    for entry in models
+                ],
             )
         return
     info = trainer.get_model(model)
@@ -78,7 +81,9 @@ def _describe_limits(limits: dict[str, Any]) -> str:
 @click.option("-d", "--dataset", type=DATASET, help="Only this dataset's.")
 @json_option
 @click.pass_obj
-def checkpoints_command(workspace: Path, model: str | None, dataset: str | None, as_json: bool) -> None:
+def checkpoints_command(
+    workspace: Path, model: str | None, dataset: str | None, as_json: bool
+) -> None:
     """List the checkpoints of trained models, newest first."""
     from trainer import Trainer
 

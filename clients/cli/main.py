@@ -1,4 +1,4 @@
-"""The entry point of `ktt`: global options, the command tree and what an error looks like to a user."""
+"""The entry point of `ktt`: global options, the command tree, and what errors look like."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ cli.add_command(completion_command)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; whatever goes wrong is told on standard error."""
+    """Run one command line and return its exit code; errors go to standard error."""
     as_json = "--json" in arguments
     try:
         result: Any = cli.main(list(arguments), prog_name="ktt", standalone_mode=False)
@@ -98,7 +98,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _show_json_error(kind: str, message: str) -> None:
-    click.echo(json.dumps({"error": {"type": kind, "message": message}}, ensure_ascii=False), err=True)
+    click.echo(
+        json.dumps({"error": {"type": kind, "message": message}}, ensure_ascii=False), err=True
+    )
 
 
 def _show_bug(error: Exception) -> None:
@@ -107,7 +109,7 @@ def _show_bug(error: Exception) -> None:
         return
     click.echo(
         f"Internal error: {type(error).__name__}: {error}\n"
-        "This is a bug in KTT. Run the command again with KTT_DEBUG=1 set and report what it prints.",
+        "This is a bug in KTT. Run it again with KTT_DEBUG=1 set and report what it prints.",
         err=True,
     )
 

@@ -76,23 +76,30 @@ MODEL = NameList("model", many=False)
 MODELS = NameList("model", many=True)
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON on standard output, and errors as JSON on standard error."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON on standard output, and errors as JSON on standard error.",
 )
 
 
 def checkpoint_options(command: Command) -> Command:
     """Add --best, --last and -t; `choose_checkpoint` reads them."""
     command = click.option(
-        "--best", "label", flag_value="best", default="best", help="The best state by validation (default)."
+        "--best",
+        "label",
+        flag_value="best",
+        default="best",
+        help="The best state by validation (default).",
     )(command)
-    command = click.option("--last", "label", flag_value="last", help="The state after the last epoch.")(
-        command
-    )
+    command = click.option(
+        "--last", "label", flag_value="last", help="The state after the last epoch."
+    )(command)
     return click.option(
         "-t",
         "--time",
         metavar="TIME",
-        help="The run that started at TIME (UTC, as `ktt checkpoints` shows it: 2026-01-31T12:34:56) "
+        help="The run that started at TIME (UTC, as in `ktt checkpoints`: 2026-01-31T12:34:56) "
         "instead of the newest.",
         callback=_check_time,
     )(command)
@@ -100,7 +107,9 @@ def checkpoint_options(command: Command) -> Command:
 
 def _check_time(context: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value is not None and _TIME.fullmatch(value) is None:
-        raise click.BadParameter(f"{value!r} is not a time like 2026-01-31T12:34:56", context, param)
+        raise click.BadParameter(
+            f"{value!r} is not a time like 2026-01-31T12:34:56", context, param
+        )
     return value
 
 

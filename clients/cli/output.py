@@ -1,4 +1,7 @@
-"""What people and scripts see: tables, JSON, progress. Results go to standard output, all else to standard error."""
+"""What people and scripts see: tables, JSON, progress.
+
+Results go to standard output, all else to standard error.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +44,17 @@ def format_figure(value: float) -> str:
     return f"{value:.4f}"
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None
+) -> None:
     """Print a table; a column whose name ends in ``>`` is aligned to the right."""
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
         # Class names are data: "[red]" in one must not become a colour.
         table.add_column(
-            column.removesuffix(">"), justify="right" if column.endswith(">") else "left", overflow="fold"
+            column.removesuffix(">"),
+            justify="right" if column.endswith(">") else "left",
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*map(Text, row))
@@ -61,7 +68,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
 
 class ProgressDisplay:
-    """Shows `ktt_core.progress.Progress` events: bars with an ETA on a terminal, a line per phase elsewhere.
+    """Shows progress events: bars with an ETA on a terminal, a line per phase elsewhere.
 
     Parameters
     ----------
@@ -121,9 +128,15 @@ class ProgressDisplay:
             elif self._lines:
                 self._console.print(f"{label} ...", markup=False, highlight=False)
         if self._task is not None:
-            figures = "  ".join(f"{name} {format_figure(value)}" for name, value in event.metrics.items())
+            figures = "  ".join(
+                f"{name} {format_figure(value)}" for name, value in event.metrics.items()
+            )
             self._progress.update(
-                self._task, completed=event.step, total=event.total, unit=event.unit, figures=figures
+                self._task,
+                completed=event.step,
+                total=event.total,
+                unit=event.unit,
+                figures=figures,
             )
 
     def _finish_phase(self) -> None:

@@ -24,7 +24,11 @@ _SHOWN = ("hierarchical_f1", "leaf_accuracy", "leaf_macro_f1", "calibration_erro
 @click.command("train")
 @click.argument("datasets", type=DATASETS)
 @click.option(
-    "-m", "--models", type=MODELS, required=True, help="One model, or several: tfidf_hsgd,tfidf_lsgd."
+    "-m",
+    "--models",
+    type=MODELS,
+    required=True,
+    help="One model, or several: tfidf_hsgd,tfidf_lsgd.",
 )
 @click.option(
     "-r",
@@ -33,7 +37,10 @@ _SHOWN = ("hierarchical_f1", "leaf_accuracy", "leaf_macro_f1", "calibration_erro
     help="Also write the reference set that monitoring compares with, beside the checkpoint.",
 )
 @click.option(
-    "-e", "--epochs", type=click.IntRange(1, 100_000), help="Passes over the training rows, for every model."
+    "-e",
+    "--epochs",
+    type=click.IntRange(1, 100_000),
+    help="Passes over the training rows, for every model.",
 )
 @click.option(
     "--set",
@@ -45,10 +52,14 @@ _SHOWN = ("hierarchical_f1", "leaf_accuracy", "leaf_macro_f1", "calibration_erro
 @click.option(
     "--hyperparameters",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A JSON file of overrides, one object per model. [default: hyperparameters.json, if there is one]",
+    help="A JSON file of overrides, one object per model. "
+    "[default: hyperparameters.json, if there is one]",
 )
 @click.option(
-    "-n", "--dry-run", is_flag=True, help="Train and print the metrics, but write nothing to the workspace."
+    "-n",
+    "--dry-run",
+    is_flag=True,
+    help="Train and print the metrics, but write nothing to the workspace.",
 )
 @json_option
 @click.pass_obj
@@ -70,9 +81,9 @@ def train_command(
       ktt train shop,tickets -m tfidf_hsgd,tfidf_lsgd -r
       ktt train shop -m tfidf_hsgd -e 20 --set alpha=1e-6 --dry-run
 
-    DATASETS and MODELS are comma-separated lists. All names and hyperparameters are checked before the first run
-    starts. Each run has its own process: when it is interrupted or fails, the workspace stays as it was and the
-    other runs go on; the exit code is then 1.
+    DATASETS and MODELS are comma-separated lists. All names and hyperparameters are checked before
+    the first run starts. Each run has its own process: when it is interrupted or fails, the
+    workspace stays as it was and the other runs go on; the exit code is then 1.
     """
     from trainer import Trainer, TrainRequest
 
@@ -121,7 +132,9 @@ def _print_results(results: list[RunResult], dry_run: bool) -> None:
                     f"{result.seconds:.1f}",
                 )
             )
-        print_table(["dataset", "model", "split", *(f"{name}>" for name in _SHOWN), "seconds>"], rows)
+        print_table(
+            ["dataset", "model", "split", *(f"{name}>" for name in _SHOWN), "seconds>"], rows
+        )
         for result in done:
             if result.checkpoint:
                 click.echo(f"wrote {result.checkpoint}")

@@ -1,7 +1,7 @@
 """A model from outside: neither PyTorch nor scikit-learn, and not in ``libs/``.
 
-The entry point ``centroid = "centroid:load"`` of the group ``ktt.models`` is all that makes it known to every
-service and to ``ktt``.
+The entry point ``centroid = "centroid:load"`` of the group ``ktt.models`` is all that makes it
+known to every service and to ``ktt``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     "centroid",
     display_name="Nearest centroid",
     framework="numpy",
-    summary="cosine similarity to the mean of each leaf's texts; an example of a model from outside",
+    summary="Cosine similarity to the mean of each leaf's texts; an example from outside.",
 )
 def load() -> type[Model]:
     """Import and return the model's class."""

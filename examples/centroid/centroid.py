@@ -33,7 +33,7 @@ class CentroidConfig(ModelConfig):
 
 
 class Centroid(Model):
-    """A text's score for a leaf is its cosine similarity to the mean of the leaf's training texts."""
+    """A text's score for a leaf is its cosine similarity to the mean of the leaf's texts."""
 
     config_class = CentroidConfig
     config: CentroidConfig
@@ -59,13 +59,17 @@ class Centroid(Model):
     @classmethod
     def get_dataloader_func(cls) -> Callable[..., Loader]:
         """Read a split in blocks, in file order."""
-        return lambda split, preprocessor, config, shuffle=False: SplitLoader(split, preprocessor, 1024)
+        return lambda split, preprocessor, config, shuffle=False: SplitLoader(
+            split, preprocessor, 1024
+        )
 
     @classmethod
     def get_metrics_func(cls) -> Callable[..., Metrics]:
         """Measure leaf log-probabilities against the true paths."""
 
-        def measure(log_proba: NDArray[np.float32], codes: NDArray[np.int32], taxonomy: Taxonomy) -> Metrics:
+        def measure(
+            log_proba: NDArray[np.float32], codes: NDArray[np.int32], taxonomy: Taxonomy
+        ) -> Metrics:
             accumulator = MetricsAccumulator(taxonomy)
             accumulator.update(log_proba, codes)
             return accumulator.compute()
@@ -115,7 +119,9 @@ class Centroid(Model):
         """Take over the centroids of a file."""
         other = self.from_checkpoint(path)
         if other.taxonomy != self.taxonomy or other.config != self.config:
-            raise CheckpointError(f"{path} was trained on another taxonomy or with other hyperparameters")
+            raise CheckpointError(
+                f"{path} was trained on another taxonomy or with other hyperparameters"
+            )
         self.centroids = other.centroids
 
     def level_scores(self, inputs: Mapping[str, Any]) -> Sequence[NDArray[np.float32]]:
@@ -127,7 +133,9 @@ class Centroid(Model):
         """Collect what monitoring compares with: here the text's length is the only feature."""
         lengths, codes, scores = [], [], []
         for batch in loader:
-            lengths.append(np.array([[len(text)] for text in batch.inputs["text"]], dtype=np.float32))
+            lengths.append(
+                np.array([[len(text)] for text in batch.inputs["text"]], dtype=np.float32)
+            )
             codes.append(batch.codes)
             scores.append(np.exp(leaf_log_proba(self.level_scores(batch.inputs), self.taxonomy)))
         return reference_table(

@@ -1,4 +1,4 @@
-"""A dataset from the ICD-10-CM tabular list: the texts of its codes under chapter / block / category."""
+"""The ICD-10-CM tabular list as a dataset: texts under chapter / block / category."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ PATH = "path"
 def labelled_texts() -> Iterator[tuple[str, list[str]]]:
     """Yield ``(text, [chapter, block, category])`` for every leaf code of the list.
 
-    A code's texts are its description and its inclusion terms, which are the synonyms clinicians use. The list
-    gives some codes twice (a block of one category has that category's code); the import drops the repeats.
+    A code's texts are its description and its inclusion terms, which are the synonyms clinicians
+    use. The list gives some codes twice (a block of one category has that category's code); the
+    import drops the repeats.
     """
     for code in icd.get_all_codes():
         lineage = [code, *icd.get_ancestors(code)]
-        if not icd.is_leaf(code) or len(lineage) < 3:  # shorter: a heading over blocks, without codes of its own
+        if (
+            not icd.is_leaf(code) or len(lineage) < 3
+        ):  # shorter: a heading over blocks, without codes of its own
             continue
         category, block, chapter = lineage[-3:]
         path = [

@@ -26,14 +26,21 @@ def main() -> int:
     """Run the quickstart and return its exit code."""
     parser = argparse.ArgumentParser(prog="quickstart", description=__doc__)
     parser.add_argument(
-        "--workspace", default="workspace", help="where the dataset and the model go (default: ./workspace)"
+        "--workspace",
+        default="workspace",
+        help="where the dataset and the model go (default: ./workspace)",
     )
     parser.add_argument(
-        "--rows", type=int, help="use about this many of the 83,000 texts, for a quick try (default: all)"
+        "--rows",
+        type=int,
+        help="use about this many of the 83,000 texts, for a quick try (default: all)",
     )
     arguments = parser.parse_args()
     started = time.monotonic()
-    print("ICD-10-CM: 83,000 descriptions of diagnoses under chapter / block / category.\n", flush=True)
+    print(
+        "ICD-10-CM: 83,000 descriptions of diagnoses under chapter / block / category.\n",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "icd10cm.parquet")
         write_source(source, arguments.rows)
@@ -50,16 +57,15 @@ def main() -> int:
             if code:
                 print(f"the quickstart stopped: `ktt {step[0]}` ended with {code}", file=sys.stderr)
                 return code
-    print(
-        f"""
-Done in {time.monotonic() - started:.0f} s. What to try next, with `ktt` = ./pants run clients/cli:ktt --
+    print(f"""
+Done in {time.monotonic() - started:.0f} s. What to try next, with `ktt` = ./pants run
+clients/cli:ktt --
 
   ktt predict icd10cm -m tfidf_hsgd --min-confidence 0.8 "pain in the chest"
   ktt train icd10cm -m tfidf_hsgd,tfidf_lsgd        compare the two models
   ktt models tfidf_hsgd                             what can be tuned
   ktt data import --help                            your own texts: docs/user-guide.md
-"""
-    )
+""")
     return 0
 
 

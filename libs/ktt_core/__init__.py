@@ -1,1 +1,1 @@
-"""The shared core: taxonomy, datasets, preprocessors, decoding, metrics, checkpoints and the Model ABC."""
+"""The shared core: taxonomy, datasets, decoding, metrics, checkpoints and the Model ABC."""

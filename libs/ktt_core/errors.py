@@ -29,7 +29,7 @@ __all__ = [
 
 
 class KttError(Exception):
-    """Base of every error a user can act on. The message says what was wrong, where and what to do."""
+    """Base of what a user can act on: the message says what was wrong, where and what to do."""
 
 
 class InvalidArgumentError(KttError):

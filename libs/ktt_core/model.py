@@ -70,6 +70,10 @@ class Model(ABC):
     #: Set by the registry.
     model_id: ClassVar[str] = ""
     config_class: ClassVar[type[ModelConfig]] = ModelConfig
+    #: Whether a level's scores can be compared by themselves. Not where they are conditional on the
+    #: parent: an only child's is always log 1. The best class of such a level is that of the
+    #: highest probability.
+    levels_stand_alone: ClassVar[bool] = True
     #: The formats `export` can write ("onnx", "bento"), each implemented by a method
     #: ``export_<format>``.
     export_formats: ClassVar[frozenset[str]] = frozenset()

@@ -119,12 +119,15 @@ def _check(model: Model, options: dict[str, Any]) -> None:
 def _answers(
     model: Model, texts: Iterator[str], options: dict[str, Any], block_rows: int
 ) -> Iterator[list[Prediction]]:
-    from ktt_core.decoding import decode
+    from ktt_core.decoding import decode, leaf_log_proba
 
+    by_probability = options["decoding"] == "independent" and not model.levels_stand_alone
     preprocess = model.get_preprocessor(model.config)
     read = 0
     while block := list(islice(texts, block_rows)):
         levels = model.level_scores(preprocess(_clean(block, read)))
+        if by_probability:
+            levels = [leaf_log_proba(levels, model.taxonomy)]
         decoded = decode(levels, model.taxonomy, temperature=model.temperature, **options)
         yield from decoded.iter_predictions()
         read += len(block)

@@ -54,6 +54,12 @@ def paths(answers: Any) -> list[tuple[str, ...]]:
     return [answer[0].path for answer in answers]
 
 
+def test_levels_read_alone_are_not_misled_by_only_children(workspace: Path) -> None:
+    # "Guitars" is the only child of "Music": conditional on its parent it is certain in every row.
+    answers = Exporter(workspace).predict("shop", "tfidf_hsgd", TEXTS, decoding="independent")
+    assert paths(answers) == PATHS
+
+
 def test_every_text_gets_its_paths(workspace: Path) -> None:
     answers = list(Exporter(workspace).predict("shop", "tfidf_hsgd", TEXTS, top_k=2))
     assert paths(answers) == PATHS

@@ -210,7 +210,7 @@ class SklearnModel(Model):
         accumulator = MetricsAccumulator(self.taxonomy)
         for levels, codes in pairs:
             log_proba = leaf_log_proba(levels, self.taxonomy, self.temperature)
-            accumulator.update(log_proba, codes, levels)
+            accumulator.update(log_proba, codes, levels if self.levels_stand_alone else None)
             seen.count(codes)
         return accumulator.compute()
 

@@ -31,6 +31,7 @@ class TfidfHSGD(SklearnModel):
 
     model_id: ClassVar[str] = "tfidf_hsgd"
     config_class: ClassVar[type[ModelConfig]] = TfidfHSGDConfig
+    levels_stand_alone: ClassVar[bool] = False
 
     def make_solver(self) -> Solver:
         """Return a new solver with this model's hyperparameters."""
