@@ -124,5 +124,5 @@ def test_a_dataset_imported_anew_asks_for_training_anew(
     trainer.import_dataset(
         tmp_path / "other.parquet", "shop", ImportOptions("text", level_columns=("label",))
     )
-    with pytest.raises(CheckpointError, match="other classes than 'shop' has now"):
+    with pytest.raises(CheckpointError, match="another taxonomy than 'shop' has now"):
         trainer.evaluate("shop", ["tfidf_hsgd"])

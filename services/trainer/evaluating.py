@@ -60,6 +60,6 @@ def evaluate_models(
 def _check_taxonomy(path: Path, same: bool, dataset: Dataset) -> None:
     if not same:
         raise CheckpointError(
-            f"{path} was trained on other classes than {dataset.name!r} has now: "
-            "the dataset was imported anew since; train again"
+            f"{path} was trained on another taxonomy than {dataset.name!r} has now: "
+            "an import has changed its classes since; train again"
         )

@@ -97,5 +97,5 @@ def test_a_checkpoint_of_other_classes_is_not_evaluated(trainer: Trainer, tmp_pa
     folder.mkdir(parents=True)
     file = trainer.list_checkpoints("tfidf_lsgd", "toy")[0].path
     (folder / file.name).write_bytes(file.read_bytes())
-    with pytest.raises(CheckpointError, match="other classes than 'toy' has now"):
+    with pytest.raises(CheckpointError, match="another taxonomy than 'toy' has now"):
         other.evaluate("toy", ["tfidf_lsgd"])
