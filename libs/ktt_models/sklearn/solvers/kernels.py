@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
+
+from ktt_models.sklearn.solvers.compiling import compiled
 
 __all__ = ["add_class_scores", "flat_epoch", "level_epoch"]
 
@@ -24,7 +25,7 @@ _BIAS_STEP = 0.3
 _INACTIVE = 1e-6
 
 
-@numba.njit(nogil=True, fastmath=True, inline="always")
+@compiled(nogil=True, fastmath=True, inline="always")
 def _gradient(scores: Any, n: int, target: int, huber: bool, weight: float) -> Any:
     """Overwrite scores with the loss's gradient; return its squared length and the loss."""
     squared = np.float32(0.0)
@@ -62,7 +63,7 @@ def _gradient(scores: Any, n: int, target: int, huber: bool, weight: float) -> A
     return squared, loss + math.log(total)
 
 
-@numba.njit(nogil=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def level_epoch(
     indptr: Any, indices: Any, data: Any, order: Any, nodes: Any, targets: Any, row_weights: Any,
     feature_start: Any, pair_node: Any, pair_offset: Any, pair_rows: Any, child_start: Any,
@@ -76,7 +77,7 @@ def level_epoch(
     pairs = np.empty(longest, np.int64)
     scores = np.empty(child_count.max(), np.float32)
     total_loss = 0.0
-    step_size, alpha = np.float32(learning_rate), np.float32(alpha)
+    step_size, penalty = np.float32(learning_rate), np.float32(alpha)
     for row in order:
         node = nodes[row]
         if node < 0:
@@ -118,14 +119,14 @@ def level_epoch(
             squares[pair] += value * value * squared
             step = step_size / np.sqrt(squares[pair])
             # The penalty's own step, taken implicitly, so that no step size makes it overshoot.
-            shrink = np.float32(1.0) / (np.float32(1.0) + step * alpha / pair_rows[pair])
+            shrink = np.float32(1.0) / (np.float32(1.0) + step * penalty / pair_rows[pair])
             step *= value
             for c in range(n_children):
                 weights[offset + c] = (weights[offset + c] - step * scores[c]) * shrink
     return total_loss
 
 
-@numba.njit(nogil=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def flat_epoch(
     indptr: Any, indices: Any, data: Any, order: Any, leaves: Any, row_weights: Any, feature_start:
     Any, pair_node: Any, pair_offset: Any, pair_rows: Any, child_start: Any, child_count: Any,
@@ -137,7 +138,7 @@ def flat_epoch(
     scores = np.empty(n_classes, np.float32)
     squared = np.zeros(n_nodes, np.float32)
     total_loss = 0.0
-    step_size, alpha = np.float32(learning_rate), np.float32(alpha)
+    step_size, penalty = np.float32(learning_rate), np.float32(alpha)
     n_top = child_count[0]
     for row in order:
         scores[:] = bias
@@ -183,7 +184,7 @@ def flat_epoch(
                 offset, first_child = pair_offset[pair], child_start[node]
                 squares[pair] += value * value * squared[node]
                 step = step_size / np.sqrt(squares[pair])
-                shrink = np.float32(1.0) / (np.float32(1.0) + step * alpha / pair_rows[pair])
+                shrink = np.float32(1.0) / (np.float32(1.0) + step * penalty / pair_rows[pair])
                 step *= value
                 for c in range(child_count[node]):
                     weights[offset + c] = (
@@ -192,7 +193,7 @@ def flat_epoch(
     return total_loss
 
 
-@numba.njit(nogil=True, fastmath=True)
+@compiled(nogil=True, fastmath=True)
 def add_class_scores(
     indptr: Any, indices: Any, data: Any, feature_start: Any, pair_node: Any, pair_offset: Any,
     child_start: Any, child_count: Any, weights: Any, scores: Any,

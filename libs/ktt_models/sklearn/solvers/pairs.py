@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.weights import NodeLayout
+from ktt_models.sklearn.solvers.compiling import compiled
 
 __all__ = ["find_pairs"]
 
 
-@numba.njit(nogil=True)
+@compiled(nogil=True)
 def _transpose(indptr: Any, indices: Any, n_columns: int) -> Any:
     """For each column the rows it occurs in, ascending."""
     starts = np.zeros(n_columns + 1, np.int64)
@@ -32,7 +32,7 @@ def _transpose(indptr: Any, indices: Any, n_columns: int) -> Any:
     return starts, rows
 
 
-@numba.njit(nogil=True)
+@compiled(nogil=True)
 def _scan(starts: Any, rows: Any, nodes: Any, n_nodes: int, pair_node: Any, pair_rows: Any) -> Any:
     """Write each feature's nodes and their rows with the feature; empty arrays: count only."""
     n_features = len(starts) - 1
