@@ -34,8 +34,12 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A linear classifier over a taxonomy, trained jointly by AdaGrad SGD on block-sparse weights.
 
     All classes are trained in one pass per epoch. A feature has weights at a node only if it occurs
-    in training rows below that node, and then one per child. The weights returned are the mean of
-    those at the end of each epoch but the first (Polyak & Juditsky, 1992).
+    in training rows below that node, and then one per child.
+
+    Where the rows can be told apart perfectly, where SGD ends depends on the order of the rows. So
+    it starts from zero again every `restart_every` epochs, and the weights returned are the mean
+    over all starts, of those at the end of each epoch but a start's first (Zinkevich et al., NIPS
+    2010, average independent runs so; the model is linear, so this averages the scores).
 
     Parameters
     ----------
@@ -47,7 +51,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         L2 penalty ``alpha / 2 * |weights|^2`` on the sum of the rows' losses. 0: averaging and the
         step sizes alone regularise, which measured best.
     epochs : int
-        Passes over the rows.
+        Passes over the rows, over all starts.
     learning_rate : float or None
         AdaGrad's step size; None: the solver's own default.
     class_weight : {"balanced"} or None
@@ -56,6 +60,9 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Of the order of the rows. The same seed gives the same weights.
     n_jobs : int or None
         Threads; None: all cores that the process may use. Does not change the result.
+    restart_every : int or None
+        Epochs per start; None: one start, as a penalty (`alpha`) that must be minimised exactly
+        needs.
     max_weights : int
         At most this many weights (4 bytes each, twice while training); the rarest features of the
         widest nodes go first.
@@ -75,6 +82,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         class_weight: str | None = None,
         seed: int = 0,
         n_jobs: int | None = None,
+        restart_every: int | None = 2,
         max_weights: int = 120_000_000,
     ) -> None:
         self.taxonomy = taxonomy
@@ -85,6 +93,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.class_weight = class_weight
         self.seed = seed
         self.n_jobs = n_jobs
+        self.restart_every = restart_every
         self.max_weights = max_weights
 
     # -- training
@@ -134,15 +143,20 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if row_weights.shape != (matrix.n_rows,) or not np.all(row_weights >= 0):
                 raise DataError("sample_weight must hold one number from 0 per row")
         run_epoch = self._prepare(matrix, codes, row_weights, state)
+        every = min(self.epochs, self.restart_every or self.epochs)
         generator = np.random.default_rng(self.seed)
         for epoch in range(1, self.epochs + 1):
+            if epoch > 1 and (epoch - 1) % every == 0:
+                state.restart()
             order = generator.permutation(matrix.n_rows).astype(np.int32)
             loss = run_epoch(order) / matrix.n_rows
             if not np.isfinite(loss):
                 raise TrainingError(
                     f"training diverged in epoch {epoch}: lower learning_rate ({self._step_size()})"
                 )
-            if epoch > 1 or self.epochs == 1:
+            since_start = (epoch - 1) % every
+            # The first pass from zero is too far from the rest to be averaged with it.
+            if since_start > 0 or every == 1:
                 state.average()
             if on_epoch is not None:
                 on_epoch(epoch, self.epochs, {"train_loss": float(loss)})
@@ -166,6 +180,11 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ("epochs", self.epochs, self.epochs >= 1),
             ("learning_rate", self.learning_rate, 0 < self._step_size() < np.inf),
             ("n_jobs", self.n_jobs, self.n_jobs is None or self.n_jobs >= 1),
+            (
+                "restart_every",
+                self.restart_every,
+                self.restart_every is None or self.restart_every >= 1,
+            ),
             ("max_weights", self.max_weights, self.max_weights >= 1),
         ):
             if not fits:

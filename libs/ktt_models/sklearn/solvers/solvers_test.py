@@ -85,7 +85,9 @@ def test_a_lone_decision_is_scikit_learns_logistic_regression():
     dense = generator.normal(size=(400, 8))
     leaves = (dense[:, :3] + generator.normal(size=(400, 3))).argmax(axis=1).astype(np.int32)
     reference = linear_model.LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(dense, leaves)
-    model = HierarchicalSGDClassifier(taxonomy, alpha=2.0, epochs=200, learning_rate=0.2)
+    model = HierarchicalSGDClassifier(
+        taxonomy, alpha=2.0, epochs=200, learning_rate=0.2, restart_every=None
+    )
     model.fit(scipy.sparse.csr_matrix(dense), leaves[:, None])
     found = model.predict_proba(scipy.sparse.csr_matrix(dense))
     np.testing.assert_allclose(found, reference.predict_proba(dense), atol=0.03)
@@ -131,10 +133,29 @@ def test_the_rarest_pairs_go_when_there_are_too_many():
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
+def test_restarts_make_the_answer_depend_less_on_the_order_of_the_rows(solver):
+    taxonomy, rows, codes = make_problem(120)
+    test_rows = make_problem(300, seed=1)[1]
+
+    def spread(epochs: int) -> float:
+        answers = [
+            solver(taxonomy, epochs=epochs, restart_every=2, seed=seed)
+            .fit(rows, codes)
+            .leaf_log_proba(test_rows)
+            for seed in range(4)
+        ]
+        return float(np.std(answers, axis=0).mean())
+
+    assert spread(16) < 0.6 * spread(2)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_progress_tells_every_epoch(solver):
     taxonomy, rows, codes = make_problem()
     seen: list[tuple[int, int, dict[str, float]]] = []
-    solver(taxonomy, epochs=4).fit(rows, codes, on_epoch=lambda *event: seen.append(event))
+    solver(taxonomy, epochs=4, restart_every=None).fit(
+        rows, codes, on_epoch=lambda *event: seen.append(event)
+    )
     assert [(epoch, epochs) for epoch, epochs, _ in seen] == [(i, 4) for i in range(1, 5)]
     losses = [metrics["train_loss"] for _, _, metrics in seen]
     assert losses[-1] < losses[0]
@@ -179,6 +200,7 @@ def test_it_is_a_scikit_learn_estimator(solver):
         {"epochs": 0},
         {"learning_rate": 0.0},
         {"n_jobs": 0},
+        {"restart_every": 0},
     ],
 )
 def test_bad_parameters_are_refused(params):

@@ -41,6 +41,13 @@ class TrainingState:
         self._mean: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
         self._n_averaged = 0
 
+    def restart(self) -> None:
+        """Forget the current weights, but not the mean."""
+        for array in (self.block.weights, self.block.bias):
+            array.fill(0)
+        self.squares.fill(_FIRST_SQUARE)
+        self.bias_squares.fill(_FIRST_BIAS_SQUARE)
+
     def average(self) -> None:
         """Take the current weights into the mean."""
         self._n_averaged += 1
