@@ -16,10 +16,18 @@ from cli.main import run
 from quickstart.icd10cm import PATH, TEXT, write_source
 
 QUESTIONS = (
-    "Patient with a sprained left ankle after a fall on the stairs",
+    "Sprain of the left ankle, first visit",
     "Type 2 diabetes with poorly controlled blood sugar and diabetic retinopathy",
     "Persistent cough and wheezing, known asthma with acute exacerbation",
 )
+
+_NEXT = """ What to try next, with `ktt` = ./pants run clients/cli:ktt --
+
+  ktt predict icd10cm -m tfidf_hsgd --min-confidence 0.8 "pain in the chest"
+  ktt train icd10cm -m tfidf_hsgd,tfidf_lsgd      compare the two models
+  ktt models tfidf_hsgd                           what can be tuned
+  ktt data import --help                          your own texts: docs/user-guide.md
+"""
 
 
 def main() -> int:
@@ -47,7 +55,7 @@ def main() -> int:
         columns = ["--text", TEXT, "--classes", PATH]
         steps = [
             ["data", "import", str(source), "icd10cm", *columns, "--dedupe", "--replace"],
-            ["train", "icd10cm", "-m", "tfidf_hsgd"],
+            ["train", "icd10cm", "-m", "tfidf_hsgd", "-e", "4"],
             ["evaluate", "icd10cm", "-m", "tfidf_hsgd"],
             ["predict", "icd10cm", "-m", "tfidf_hsgd", "--top-k", "2", *QUESTIONS],
         ]
@@ -57,15 +65,7 @@ def main() -> int:
             if code:
                 print(f"the quickstart stopped: `ktt {step[0]}` ended with {code}", file=sys.stderr)
                 return code
-    print(f"""
-Done in {time.monotonic() - started:.0f} s. What to try next, with `ktt` = ./pants run
-clients/cli:ktt --
-
-  ktt predict icd10cm -m tfidf_hsgd --min-confidence 0.8 "pain in the chest"
-  ktt train icd10cm -m tfidf_hsgd,tfidf_lsgd        compare the two models
-  ktt models tfidf_hsgd                             what can be tuned
-  ktt data import --help                            your own texts: docs/user-guide.md
-""")
+    print(f"\nDone in {time.monotonic() - started:.0f} s.{_NEXT}")
     return 0
 
 
