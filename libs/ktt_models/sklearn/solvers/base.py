@@ -18,7 +18,7 @@ from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import LOSSES, FlatScorer, HierarchicalScorer
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 from ktt_models.sklearn.solvers.kernels import add_class_scores
-from ktt_models.sklearn.solvers.pairs import find_pairs
+from ktt_models.sklearn.solvers.pairs import find_pairs, find_runs
 from ktt_models.sklearn.solvers.state import TrainingState, as_rows
 
 __all__ = ["BlockSGDClassifier", "EpochCallback"]
@@ -26,6 +26,8 @@ __all__ = ["BlockSGDClassifier", "EpochCallback"]
 EpochCallback = Callable[[int, int, dict[str, float]], None]
 SolverT = TypeVar("SolverT", bound="BlockSGDClassifier")
 
+# Row visits that are enough for a mean over starts to settle.
+_VISITS = 320_000
 # Scores computed at a time, over all threads.
 _SCORED = 1 << 23
 
@@ -50,8 +52,9 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     alpha : float
         L2 penalty ``alpha / 2 * |weights|^2`` on the sum of the rows' losses. 0: averaging and the
         step sizes alone regularise, which measured best.
-    epochs : int
-        Passes over the rows, over all starts.
+    epochs : int or None
+        Passes over the rows, over all starts. None: 8 for up to 40,000 rows, fewer for more, at
+        least 4: many rows leave less to the order in which they come.
     learning_rate : float or None
         AdaGrad's step size; None: the solver's own default.
     class_weight : {"balanced"} or None
@@ -77,7 +80,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         loss: str = "softmax",
         alpha: float = 0.0,
-        epochs: int = 8,
+        epochs: int | None = None,
         learning_rate: float | None = None,
         class_weight: str | None = None,
         seed: int = 0,
@@ -143,9 +146,10 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if row_weights.shape != (matrix.n_rows,) or not np.all(row_weights >= 0):
                 raise DataError("sample_weight must hold one number from 0 per row")
         run_epoch = self._prepare(matrix, codes, row_weights, state)
-        every = min(self.epochs, self.restart_every or self.epochs)
+        epochs = self._n_epochs(matrix.n_rows)
+        every = min(epochs, self.restart_every or epochs)
         generator = np.random.default_rng(self.seed)
-        for epoch in range(1, self.epochs + 1):
+        for epoch in range(1, epochs + 1):
             if epoch > 1 and (epoch - 1) % every == 0:
                 state.restart()
             order = generator.permutation(matrix.n_rows).astype(np.int32)
@@ -159,9 +163,14 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if since_start > 0 or every == 1:
                 state.average()
             if on_epoch is not None:
-                on_epoch(epoch, self.epochs, {"train_loss": float(loss)})
+                on_epoch(epoch, epochs, {"train_loss": float(loss)})
         self._use(state.finish())
         return self
+
+    def _n_epochs(self, n_rows: int) -> int:
+        if self.epochs is not None:
+            return self.epochs
+        return max(4, min(8, 2 * round(_VISITS / (2 * n_rows))))
 
     def _step_size(self) -> float:
         return self.default_learning_rate if self.learning_rate is None else self.learning_rate
@@ -177,7 +186,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         for name, value, fits in (
             ("alpha", self.alpha, 0 <= self.alpha < np.inf),
-            ("epochs", self.epochs, self.epochs >= 1),
+            ("epochs", self.epochs, self.epochs is None or self.epochs >= 1),
             ("learning_rate", self.learning_rate, 0 < self._step_size() < np.inf),
             ("n_jobs", self.n_jobs, self.n_jobs is None or self.n_jobs >= 1),
             (
@@ -225,6 +234,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _use(self, weights: BlockWeights) -> None:
         #: The fitted weights.
         self.weights_ = weights
+        self._runs = find_runs(weights)
         self.classes_ = np.arange(self.taxonomy.n_leaves)
         self.scorer_ = self._make_scorer(weights)
 
@@ -278,9 +288,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             block = rows.take(edges[part], edges[part + 1])
             add_class_scores(
                 block.indptr, block.indices, block.data,
-                weights.feature_start, weights.pair_node, weights.pair_offset,
-                weights.layout.child_start, weights.layout.child_count, weights.weights,
-                scores[edges[part] : edges[part + 1]],
+                *self._runs, weights.weights, scores[edges[part] : edges[part + 1]],
             )  # fmt: skip
 
         self._in_threads(run, n_threads)

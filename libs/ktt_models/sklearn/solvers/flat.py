@@ -12,6 +12,7 @@ from ktt_core.tfidf.scorer import FlatScorer
 from ktt_core.tfidf.weights import BlockWeights
 from ktt_models.sklearn.solvers.base import BlockSGDClassifier
 from ktt_models.sklearn.solvers.kernels import flat_epoch
+from ktt_models.sklearn.solvers.pairs import find_runs
 from ktt_models.sklearn.solvers.state import TrainingState
 
 __all__ = ["FlatSGDClassifier"]
@@ -54,6 +55,7 @@ class FlatSGDClassifier(BlockSGDClassifier):
                 for level, parents in enumerate(taxonomy.parent_of)
             ]
         ).astype(np.int64)
+        run_start, runs = find_runs(block)
         huber = self.loss == "modified_huber"
 
         def run_epoch(order: NDArray[np.int32]) -> float:
@@ -71,6 +73,8 @@ class FlatSGDClassifier(BlockSGDClassifier):
                     state.pair_rows,
                     layout.child_start,
                     layout.child_count,
+                    run_start,
+                    runs,
                     parent_of,
                     int(offsets[-2]),
                     block.weights,

@@ -63,6 +63,24 @@ def _gradient(scores: Any, n: int, target: int, huber: bool, weight: float) -> A
     return squared, loss + math.log(total)
 
 
+@compiled(nogil=True)
+def _first_from(pair_node: Any, low: int, high: int, node: int) -> Any:
+    """Return the first of a feature's pairs whose node is not below `node`."""
+    # Double the step until it is passed: from one active node to the next it is near.
+    step = 1
+    while low + step < high and pair_node[low + step] < node:
+        low += step
+        step *= 2
+    high = min(high, low + step + 1)
+    while low < high:
+        middle = (low + high) // 2
+        if pair_node[middle] < node:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
 @compiled(nogil=True, fastmath=True)
 def level_epoch(
     indptr: Any, indices: Any, data: Any, order: Any, nodes: Any, targets: Any, row_weights: Any,
@@ -88,14 +106,8 @@ def level_epoch(
             scores[c] = bias[first_child + c]
         begin, end = indptr[row], indptr[row + 1]
         for entry in range(begin, end):
-            low, high = feature_start[indices[entry]], feature_start[indices[entry] + 1]
-            last = high
-            while low < high:
-                middle = (low + high) // 2
-                if pair_node[middle] < node:
-                    low = middle + 1
-                else:
-                    high = middle
+            last = feature_start[indices[entry] + 1]
+            low = _first_from(pair_node, feature_start[indices[entry]], last, node)
             if low == last or pair_node[low] != node:
                 pairs[entry - begin] = -1
                 continue
@@ -127,28 +139,36 @@ def level_epoch(
 
 
 @compiled(nogil=True, fastmath=True)
+def _add_feature(
+    feature: int, value: float, run_start: Any, runs: Any, weights: Any, scores: Any
+) -> None:
+    for run in range(run_start[feature], run_start[feature + 1]):
+        first, offset, width = runs[run, 0], runs[run, 1], runs[run, 2]
+        into, added = scores[first : first + width], weights[offset : offset + width]
+        for c in range(width):
+            into[c] += value * added[c]
+
+
+@compiled(nogil=True, fastmath=True)
 def flat_epoch(
-    indptr: Any, indices: Any, data: Any, order: Any, leaves: Any, row_weights: Any, feature_start:
-    Any, pair_node: Any, pair_offset: Any, pair_rows: Any, child_start: Any, child_count: Any,
-    parent_of: Any, first_leaf: int, weights: Any, squares: Any, bias: Any, bias_squares: Any,
+    indptr: Any, indices: Any, data: Any, order: Any, leaves: Any, row_weights: Any,
+    feature_start: Any, pair_node: Any, pair_offset: Any, pair_rows: Any,
+    child_start: Any, child_count: Any, run_start: Any, runs: Any, parent_of: Any, first_leaf: int,
+    weights: Any, squares: Any, bias: Any, bias_squares: Any,
     learning_rate: float, alpha: float, huber: bool,
 ) -> float:  # fmt: skip
     """One pass of the softmax over all leaves, whose weights are sums over their ancestors'."""
     n_classes, n_nodes = len(bias), len(child_start)
     scores = np.empty(n_classes, np.float32)
     squared = np.zeros(n_nodes, np.float32)
+    active = np.empty(n_nodes, np.int64)
     total_loss = 0.0
     step_size, penalty = np.float32(learning_rate), np.float32(alpha)
     n_top = child_count[0]
     for row in order:
         scores[:] = bias
         for entry in range(indptr[row], indptr[row + 1]):
-            value = data[entry]
-            for pair in range(feature_start[indices[entry]], feature_start[indices[entry] + 1]):
-                node, offset = pair_node[pair], pair_offset[pair]
-                first_child = child_start[node]
-                for c in range(child_count[node]):
-                    scores[first_child + c] += value * weights[offset + c]
+            _add_feature(indices[entry], data[entry], run_start, runs, weights, scores)
         for c in range(n_top, n_classes):
             scores[c] += scores[parent_of[c]]
         length, loss = _gradient(
@@ -161,6 +181,7 @@ def flat_epoch(
         scores[:first_leaf] = 0
         for c in range(n_classes - 1, n_top - 1, -1):
             scores[parent_of[c]] += scores[c]
+        n_active = 0
         for node in range(n_nodes):
             squared[node] = 0
             if child_count[node] < 2:
@@ -172,14 +193,21 @@ def flat_epoch(
             if total < _INACTIVE:
                 continue
             squared[node] = total
+            active[n_active] = node
+            n_active += 1
             for c in range(first_child, first_child + child_count[node]):
                 bias_squares[c] += scores[c] * scores[c]
                 bias[c] -= np.float32(_BIAS_STEP) * step_size / np.sqrt(bias_squares[c]) * scores[c]
         for entry in range(indptr[row], indptr[row + 1]):
             value = data[entry]
-            for pair in range(feature_start[indices[entry]], feature_start[indices[entry] + 1]):
-                node = pair_node[pair]
-                if squared[node] == 0:
+            # Both lists ascend; usually few nodes are active, and a frequent feature has hundreds.
+            pair, last = feature_start[indices[entry]], feature_start[indices[entry] + 1]
+            for position in range(n_active):
+                node = active[position]
+                pair = _first_from(pair_node, pair, last, node)
+                if pair == last:
+                    break
+                if pair_node[pair] != node:
                     continue
                 offset, first_child = pair_offset[pair], child_start[node]
                 squares[pair] += value * value * squared[node]
@@ -195,15 +223,9 @@ def flat_epoch(
 
 @compiled(nogil=True, fastmath=True)
 def add_class_scores(
-    indptr: Any, indices: Any, data: Any, feature_start: Any, pair_node: Any, pair_offset: Any,
-    child_start: Any, child_count: Any, weights: Any, scores: Any,
-) -> None:  # fmt: skip
+    indptr: Any, indices: Any, data: Any, run_start: Any, runs: Any, weights: Any, scores: Any
+) -> None:
     """Add rows' linear scores for the classes of all levels to `scores`, shape (rows, C)."""
     for row in range(len(indptr) - 1):
         for entry in range(indptr[row], indptr[row + 1]):
-            value = data[entry]
-            for pair in range(feature_start[indices[entry]], feature_start[indices[entry] + 1]):
-                offset, node = pair_offset[pair], pair_node[pair]
-                first_child = child_start[node]
-                for c in range(child_count[node]):
-                    scores[row, first_child + c] += value * weights[offset + c]
+            _add_feature(indices[entry], data[entry], run_start, runs, weights, scores[row])

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.tfidf.rows import CsrRows
-from ktt_core.tfidf.weights import NodeLayout
+from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 from ktt_models.sklearn.solvers.compiling import compiled
 
-__all__ = ["find_pairs"]
+__all__ = ["find_pairs", "find_runs"]
 
 
 @compiled(nogil=True)
@@ -106,3 +106,51 @@ def find_pairs(
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[ends]
         pair_node, pair_rows = pair_node[kept], pair_rows[kept]
     return ends, pair_node, pair_rows
+
+
+@compiled(nogil=True)
+def _merge(
+    feature_start: Any, pair_node: Any, pair_offset: Any, child_start: Any, runs: Any, count: Any
+) -> None:
+    total = 0
+    count[0] = 0
+    for feature in range(len(feature_start) - 1):
+        behind = -1
+        for pair in range(feature_start[feature], feature_start[feature + 1]):
+            first_class = child_start[pair_node[pair]]
+            width = pair_offset[pair + 1] - pair_offset[pair]
+            if first_class == behind:
+                runs[total - 1, 2] += width
+            else:
+                runs[total, 0] = first_class
+                runs[total, 1] = pair_offset[pair]
+                runs[total, 2] = width
+                total += 1
+            behind = first_class + width
+        count[feature + 1] = total
+
+
+def find_runs(weights: BlockWeights) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Merge neighbouring pairs of a feature whose children stand side by side.
+
+    A frequent feature has weights at nearly every node, and so for long runs of classes: adding a
+    run is one vector operation.
+
+    Returns
+    -------
+    run_start : ndarray of int64, shape (n_features + 1,)
+        A feature's runs are ``[run_start[f], run_start[f + 1])``.
+    runs : ndarray of int64, shape (runs, 3)
+        First class, offset of its weight, number of classes.
+    """
+    runs = np.empty((len(weights.pair_node), 3), dtype=np.int64)
+    run_start = np.zeros(weights.n_features + 1, dtype=np.int64)
+    _merge(
+        weights.feature_start,
+        weights.pair_node,
+        weights.pair_offset,
+        weights.layout.child_start,
+        runs,
+        run_start,
+    )
+    return run_start, runs[: run_start[-1]].copy()
