@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,17 +12,22 @@ from pathlib import Path
 import pytest
 
 PRODUCTS = Path.cwd() / "examples/products.csv"
+GUIDE = Path.cwd() / "docs/add-a-model.md"
+
+
+def install(folder: Path, model: str) -> dict[str, str]:
+    """Leave what an installed package leaves beside its code: its entry point."""
+    metadata = folder / f"{model}-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {model}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[ktt.models]\n{model} = {model}:load\n")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])}
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Install the example's entry point: what an installed package leaves beside its code."""
-    installed = tmp_path / "installed"
-    metadata = installed / "centroid-1.0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: centroid\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[ktt.models]\ncentroid = centroid:load\n")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), *sys.path])}
+    """Install the example."""
+    return install(tmp_path / "installed", "centroid")
 
 
 def ktt(
@@ -92,3 +98,21 @@ def test_an_outside_model_says_that_it_exports_nothing(environment: dict[str, st
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
     assert "UnsupportedError: centroid does not export onnx" in done.stderr
+
+
+def test_the_guides_scikit_learn_model_works_as_printed(tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    page = GUIDE.read_text(encoding="utf-8")
+    for name, code in re.findall(r"^```python\n# (tfidf_nb/\S+)\n(.*?)^```", page, re.S | re.M):
+        (installed / name).parent.mkdir(parents=True, exist_ok=True)
+        (installed / name).write_text(code, encoding="utf-8")
+    environment = install(installed, "tfidf_nb")
+    columns = ["--text", "title", "--classes", "category", "--sep", " > "]
+    for step in (
+        ["data", "import", str(PRODUCTS), "products", *columns],
+        ["train", "products", "-m", "tfidf_nb", "-r", "--set", "smoothing=0.05"],
+    ):
+        done = ktt(environment, tmp_path, *step)
+        assert done.returncode == 0, done.stdout + done.stderr
+    answer = ktt(environment, tmp_path, "predict", "products", "-m", "tfidf_nb", "--json", "kettle")
+    assert json.loads(answer.stdout)[0]["predictions"][0]["path"] == ["Kitchen", "Appliances"]

@@ -25,7 +25,6 @@ from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_models.sklearn.config import TfidfConfig
 from ktt_models.sklearn.contract import Arrays, Levels, Scorer, Solver
 from ktt_models.sklearn.features import RowCounter, block_rows, gather_rows
-from ktt_models.sklearn.stored import StoredSolver
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,7 +71,13 @@ class SklearnModel(Model):
 
     @abstractmethod
     def restore_solver(self, arrays: Arrays, params: dict[str, Any]) -> Scorer:
-        """Return the solver whose `state_dict` was ``(arrays, params)``."""
+        """Return the trained solver whose `state_dict` was ``(arrays, params)``.
+
+        Raises
+        ------
+        KttError, KeyError, ValueError
+            If they are damaged; the caller names the checkpoint.
+        """
 
     def make_vectorizer(self) -> TfidfVectorizer:
         """Return a new vectorizer with this model's hyperparameters."""
@@ -309,8 +314,7 @@ class SklearnModel(Model):
             vectorizer = TfidfVectorizer.from_state(
                 _with_prefix("vectorizer", arrays), metadata["vectorizer"]
             )
-            stored = _with_prefix("solver", arrays)
-            solver = StoredSolver(self.taxonomy, stored, metadata["solver"], self.restore_solver)
+            solver = self.restore_solver(_with_prefix("solver", arrays), metadata["solver"])
             # An answer to the empty text shows that terms and weights fit.
             solver.level_scores(vectorizer.transform([""]))
             temperature = float(metadata["temperature"])

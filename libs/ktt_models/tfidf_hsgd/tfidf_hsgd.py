@@ -10,6 +10,7 @@ from ktt_core.config import ModelConfig
 from ktt_models.sklearn.config import TfidfConfig
 from ktt_models.sklearn.contract import Arrays, Scorer, Solver
 from ktt_models.sklearn.model import SklearnModel
+from ktt_models.sklearn.stored import StoredSolver
 
 if TYPE_CHECKING:
     from ktt_models.sklearn.solvers import HierarchicalSGDClassifier
@@ -50,6 +51,9 @@ class TfidfHSGD(SklearnModel):
 
     def restore_solver(self, arrays: Arrays, params: dict[str, Any]) -> Scorer:
         """Return the trained solver of a checkpoint."""
+        return StoredSolver(self.taxonomy, arrays, params, self._compile_solver)
+
+    def _compile_solver(self, arrays: Arrays, params: dict[str, Any]) -> Scorer:
         return _solver_class().from_state(self.taxonomy, arrays, params)
 
 
