@@ -2,10 +2,11 @@
 
 Usage: pip_settings.py FILE KEY
 
-Pants starts its subprocesses without the user's environment and reads no pip configuration, so indexes, find-links
-places and the certificate bundle are passed on as Pants options. FILE becomes a piece of bash: the KEY the settings
-were worked out for, and a function with one ``ktt_set NAME VALUE`` per option. It may hold an index's password, so only its owner may
-read it. Runs on Python 3.9 and with the standard library alone.
+Pants starts its subprocesses without the user's environment and reads no pip configuration, so
+indexes, find-links places and the certificate bundle are passed on as Pants options. FILE becomes
+a piece of bash: the KEY the settings were worked out for, and a function with one
+``ktt_set NAME VALUE`` per option. It may hold an index's password, so only its owner may read it.
+Runs on Python 3.9 and with the standard library alone.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ def parse_config_list(output: str) -> dict[str, str]:
     Parameters
     ----------
     output
-        Lines like ``global.cert='/etc/ssl/cert.pem'``. A key of ``[install]`` beats one of ``[global]``, and an
-        environment variable (``:env:``) beats both.
+        Lines like ``global.cert='/etc/ssl/cert.pem'``. A key of ``[install]`` beats
+        one of ``[global]``, and an environment variable (``:env:``) beats both.
 
     Returns
     -------
@@ -63,7 +64,7 @@ def pants_options(pip: Mapping[str, str], environ: Mapping[str, str]) -> dict[st
     pip
         Settings as :func:`parse_config_list` returns them.
     environ
-        The environment: requests' ``REQUESTS_CA_BUNDLE`` is pip's certificate bundle when pip names none.
+        The environment: ``REQUESTS_CA_BUNDLE`` is the certificate bundle when pip names none.
 
     Returns
     -------
@@ -90,7 +91,7 @@ def pants_options(pip: Mapping[str, str], environ: Mapping[str, str]) -> dict[st
 
 
 def torch_requirement(lock: str) -> str:
-    """Return the exact torch that the text of the ``cpu`` lock asks for, e.g. ``torch==2.13.0+cpu``."""
+    """Return the exact torch in the text of the ``cpu`` lock, e.g. ``torch==2.13.0+cpu``."""
     found = re.search(r"^torch==\S+", lock, flags=re.MULTILINE)
     if found is None:
         sys.exit(f"ktt: error: {CPU_LOCK} names no torch; refresh it with 3rdparty/python/lock cpu")
@@ -131,16 +132,18 @@ def main() -> None:
     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if answer.returncode:
         sys.exit(
-            "ktt: error: `pip config list` failed, see above: is one of pip's configuration files broken?"
+            "ktt: error: `pip config list` failed, see above: "
+            "is one of pip's configuration files broken?"
         )
     pip = parse_config_list(answer.stdout)
     requirement = torch_requirement(CPU_LOCK.read_text())
     if not torch_is_found(requirement, pip):
         sys.stderr.write(
-            f"ktt: warning: {requirement} (PyTorch's build without CUDA) is in none of the places pip looks in.\n"
-            "  Whatever needs torch will fail until it is. Download that wheel for CPython 3.11 from PyTorch and let\n"
-            "  PIP_FIND_LINKS (or find-links in pip's configuration) name its folder, or let PIP_EXTRA_INDEX_URL name\n"
-            f"  an index that has it, such as {PYTORCH_CPU_INDEX}.\n"
+            f"ktt: warning: {requirement} (PyTorch without CUDA) is in none of pip's places.\n"
+            "  Whatever needs torch will fail until it is. Download that wheel for CPython 3.11\n"
+            "  from PyTorch and let PIP_FIND_LINKS (or find-links in pip's configuration) name\n"
+            "  its folder, or let PIP_EXTRA_INDEX_URL name an index that has it, such as\n"
+            f"  {PYTORCH_CPU_INDEX}.\n"
         )
     write_settings(Path(sys.argv[1]), sys.argv[2], pants_options(pip, os.environ))
 

@@ -1,8 +1,9 @@
-"""Install Pants and build the Pex program it drives into a private folder; run by `./pants` with Python 3.9.
+"""Install Pants, and build the Pex program it drives, in a private folder.
 
 Usage: setup_pants.py FOLDER PANTS_VERSION PEX_VERSION
 
-The folder counts only once its file `ready` is there, which is written last: a set-up that was stopped is done again.
+Run by `./pants` with Python 3.9. The folder counts only once its file `ready` is there, which is
+written last: a set-up that was stopped is done again.
 Two first runs at the same time take turns, and the second finds everything in place.
 """
 
@@ -40,17 +41,18 @@ def run(command: list[str], log: Path, what: str) -> None:
         sys.exit(
             "\n  ".join(
                 [
-                    f"ktt: error: {what} failed with code {code}. The whole output is in {log}; its end:",
+                    f"ktt: error: {what} failed with code {code}.",
+                    f"The whole output is in {log}; its end:",
                     *last,
-                    "Pip's own settings were used (`pip config list`, PIP_INDEX_URL, PIP_CERT ...): is the package "
-                    "index reachable with them? The next run starts the set-up again.",
+                    "Pip's own settings were used (`pip config list`, PIP_INDEX_URL ...): "
+                    "is the index reachable with them? The next run starts the set-up again.",
                 ]
             )
         )
 
 
 def known_pex_version(pex: Path, version: str) -> str:
-    """Describe the Pex program the way Pants checks it: version, platform, SHA-256 and size in bytes."""
+    """Describe the Pex program as Pants checks it: version, platform, SHA-256, bytes."""
     content = pex.read_bytes()
     system = {"Linux": "linux", "Darwin": "macos"}[platform.system()]
     machine = {"aarch64": "arm64", "amd64": "x86_64"}.get(platform.machine(), platform.machine())
@@ -76,16 +78,14 @@ def install(folder: Path, pants_version: str, pex_version: str) -> None:
     build = [str(programs / "pex"), requirements[1], "-c", "pex", "-o", str(pex), "--sh-boot"]
     run(build, log, "building the Pex program")
     shutil.rmtree(folder / "pex-root", ignore_errors=True)
-    # Pants would download this program from its release page; this one has the same content and comes from the index.
+    # Pants would download this program from its release page; built from the index it is the same.
     known_versions = str([known_pex_version(pex, pex_version)])
     (folder / "pex.sh").write_text(
         f"ktt_set PANTS_PEX_CLI_URL_TEMPLATE {shlex.quote(pex.as_uri())}\n"
         f"ktt_set PANTS_PEX_CLI_KNOWN_VERSIONS {shlex.quote(known_versions)}\n"
     )
     (folder / "ready").touch()
-    say(
-        "  done. What a command needs besides is fetched when it first runs; later runs start at once."
-    )
+    say("  done. A command fetches what else it needs when it first runs.")
 
 
 def main() -> None:

@@ -21,9 +21,13 @@ case "$1" in
     printf 'set up\\n' >>"$HOME/calls"
     mkdir -p "$2/venv/bin"
     ln -s {python} "$2/venv/bin/python"
-    printf '#!{shell}\\nprintf "argument %%s\\\\n" "$@"\\n/usr/bin/env | /usr/bin/sort\\n'
-    >"$2/venv/bin/pants" chmod +x "$2/venv/bin/pants" printf 'ktt_set PANTS_PEX_CLI_URL_TEMPLATE
-    file:///made/here\\n' >"$2/pex.sh" : >"$2/ready" ;;
+    {{
+      printf '#!{shell}\\nprintf "argument %%s\\\\n" "$@"\\n'
+      printf '/usr/bin/env | /usr/bin/sort\\n'
+    }} >"$2/venv/bin/pants"
+    chmod +x "$2/venv/bin/pants"
+    printf 'ktt_set PANTS_PEX_CLI_URL_TEMPLATE file:///made/here\\n' >"$2/pex.sh"
+    : >"$2/ready" ;;
   *) exec {python} "$@" ;;
 esac
 """
