@@ -6,7 +6,10 @@ import hashlib
 import json
 import os
 import pickle
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -329,3 +332,54 @@ def test_a_damaged_dataset(ktt: Ktt, shop: str, workspace: Path) -> None:
     file = workspace / "datasets/shop/train.parquet"
     file.write_bytes(file.read_bytes()[:100])
     assert_clear(ktt("train", "shop", "-m", "tfidf_hsgd"), 4, "shop")
+
+
+def test_a_damaged_dataset_hides_no_other(
+    ktt: Ktt, shop: str, source: Path, workspace: Path
+) -> None:
+    assert ktt("data", "import", source, "other", *COLUMNS).code == 0
+    (workspace / "datasets/shop/val.parquet").unlink()
+    listed = ktt("data", "list")
+    assert listed.code == 0
+    assert "other" in listed.out
+    assert "shop" in listed.err
+
+
+# -- streams ---------------------------------------------------------------------------------------
+
+
+def test_what_was_answered_before_a_bad_line_is_still_json(
+    ktt: Ktt, trained: Path, tmp_path: Path
+) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_bytes(b"red guitar\n" * 1500 + b"\xff\xfe\n")
+    outcome = ktt("predict", "shop", "-m", "tfidf_hsgd", "--json", "-f", texts)
+    assert outcome.code == 2
+    assert len(outcome.json) == 1024
+    assert "line 1501" in json.loads(outcome.err)["error"]["message"]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(ktt: Ktt, trained: Path, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_bytes(b"\xef\xbb\xbfred guitar\r\n")
+    answers = ktt("predict", "shop", "-m", "tfidf_hsgd", "--json", "-f", texts).json
+    assert [answer["text"] for answer in answers] == ["red guitar"]
+
+
+def test_a_missing_file_of_texts(ktt: Ktt, trained: Path, tmp_path: Path) -> None:
+    outcome = ktt("predict", "shop", "-m", "tfidf_hsgd", "-f", tmp_path / "none.txt")
+    assert_clear(outcome, 3, "none.txt")
+
+
+def test_a_reader_that_goes_away_is_no_error(trained: Path, workspace: Path) -> None:
+    program = shlex.quote(sys.executable)
+    script = (
+        f"yes 'red guitar' | head -20000 | {program} -m cli.main --workspace {workspace} "
+        "predict shop -m tfidf_hsgd | head -1; echo ${PIPESTATUS[2]}"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""

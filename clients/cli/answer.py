@@ -12,6 +12,7 @@ import click
 
 from cli.options import DATASET, MODEL, MODELS, checkpoint_options, choose_checkpoint, json_option
 from cli.output import ProgressDisplay, format_figure, print_json, print_table
+from ktt_core.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from ktt_core.decoding import Prediction
@@ -58,6 +59,9 @@ def evaluate_command(
     if as_json:
         print_json([result.to_json() for result in results])
         return
+    for result in results:
+        for warning in result.warnings:
+            click.echo(f"Warning: {result.model}: {warning}", err=True)
     metrics = list(dict.fromkeys(name for result in results for name in result.metrics))
     print_table(
         ["metric", *(f"{result.model}>" for result in results)],
@@ -76,7 +80,7 @@ def evaluate_command(
 @click.option(
     "-f",
     "--file",
-    type=click.File("rb"),
+    type=click.Path(allow_dash=True, path_type=Path),
     help="Read the texts from a file, one a line ('-': standard input).",
 )
 @click.option(
@@ -84,7 +88,8 @@ def evaluate_command(
     type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
-    help="How many paths to show per text, best first.",
+    help="How many paths to show per text, best first. With --min-confidence, paths that stop at "
+    "the same class are shown once.",
 )
 @click.option(
     "--min-confidence",
@@ -109,7 +114,7 @@ def predict_command(
     dataset: str,
     texts: tuple[str, ...],
     model: str,
-    file: BinaryIO | None,
+    file: Path | None,
     top_k: int,
     min_confidence: float,
     decoding: Literal["path", "independent"],
@@ -136,7 +141,7 @@ def predict_command(
     if texts:
         source: Iterator[str] = iter(texts)
     else:
-        stream = file or sys.stdin.buffer
+        stream = sys.stdin.buffer if file is None or str(file) == "-" else _open(file)
         interactive = stream.isatty()
         if interactive:
             click.echo("type a text and press Enter; end with Ctrl-D", err=True)
@@ -161,12 +166,22 @@ def predict_command(
     _print_json_answers(answers, seen) if as_json else _print_answers(answers, seen)
 
 
+def _open(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {file}") from None
+    except OSError as error:
+        raise InvalidArgumentError(f"{file} cannot be read: {error.strerror}") from None
+
+
 def _lines(stream: BinaryIO, skip_blank: bool) -> Iterator[str]:
     # In a pipe a blank line keeps its answer, so that line n of the output belongs to line n of the
     # input.
     for number, line in enumerate(stream, start=1):
         try:
-            text = line.decode("utf-8").rstrip("\r\n")
+            # Some editors begin a file with a byte-order mark; it is no part of the text.
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise click.UsageError(
                 f"line {number} of the texts is not UTF-8: {error.reason}"
@@ -177,11 +192,15 @@ def _lines(stream: BinaryIO, skip_blank: bool) -> Iterator[str]:
 
 def _print_json_answers(answers: Iterator[list[Prediction]], texts: list[str]) -> None:
     separator = "[\n"
-    for predictions in answers:
-        value = {"text": texts.pop(0), "predictions": [_to_json(entry) for entry in predictions]}
-        click.echo(separator + json.dumps(value, ensure_ascii=False), nl=False)
-        separator = ",\n"
-    click.echo("[]" if separator == "[\n" else "\n]")
+    try:
+        for predictions in answers:
+            entries = [_to_json(entry) for entry in predictions]
+            value = {"text": texts.pop(0), "predictions": entries}
+            click.echo(separator + json.dumps(value, ensure_ascii=False), nl=False)
+            separator = ",\n"
+    finally:
+        # What was answered before an error is a whole list too.
+        click.echo("[]" if separator == "[\n" else "\n]")
 
 
 def _to_json(prediction: Prediction) -> dict[str, Any]:

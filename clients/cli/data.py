@@ -19,14 +19,20 @@ __all__ = ["data_group"]
 class Depth(click.ParamType):
     """A number of levels, or "max"."""
 
-    name = "N|max"
+    name = "depth"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show what may be given, as it is given."""
+        return "N|max"
 
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> int | str:
         """Return the number, or "max"."""
-        if value == "max" or isinstance(value, int):
+        if isinstance(value, int):
             return value
+        if str(value).lower() == "max":
+            return "max"
         if not str(value).isdecimal() or not 1 <= int(value) <= 64:
             self.fail(
                 f"{value!r} is neither 'max' nor a number of levels from 1 to 64", param, context
@@ -198,12 +204,16 @@ def list_command(workspace: Path, as_json: bool) -> None:
         [
             (
                 dataset.name,
-                *(f"{dataset.sizes[split]:,}" for split in ("train", "val", "test")),
+                *(f"{dataset.sizes.get(split, 0):,}" for split in ("train", "val", "test")),
                 " / ".join(f"{size:,}" for size in dataset.level_sizes),
             )
             for dataset in datasets
+            if not dataset.problem
         ],
     )
+    for dataset in datasets:
+        if dataset.problem:
+            click.echo(f"Warning: {dataset.problem}", err=True)
 
 
 @data_group.command("show")

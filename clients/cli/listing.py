@@ -84,7 +84,7 @@ def _describe_limits(limits: dict[str, Any]) -> str:
 def checkpoints_command(
     workspace: Path, model: str | None, dataset: str | None, as_json: bool
 ) -> None:
-    """List the checkpoints of trained models, newest first."""
+    """List the checkpoints of trained models, of each model and dataset the newest first."""
     from trainer import Trainer
 
     checkpoints = Trainer(workspace).list_checkpoints(model, dataset)
@@ -110,8 +110,12 @@ def checkpoints_command(
                 "yes" if checkpoint.reference else "no",
             )
             for checkpoint in checkpoints
+            if not checkpoint.problem
         ],
     )
+    for checkpoint in checkpoints:
+        if checkpoint.problem:
+            click.echo(f"Warning: {checkpoint.problem}", err=True)
 
 
 def _figure(value: float | None) -> str:

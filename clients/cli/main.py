@@ -50,7 +50,7 @@ def cli(context: click.Context, workspace: Path) -> None:
       ktt evaluate shop -m tfidf_hsgd
       ktt predict shop -m tfidf_hsgd "blue running shoes, size 42"
 
-    Every command has its own --help, and --json for scripts.
+    Every command has its own --help; those that answer have --json for scripts.
     """
     context.obj = workspace
 
@@ -66,52 +66,57 @@ cli.add_command(completion_command)
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors go to standard error."""
-    as_json = "--json" in arguments
+    as_json = _wants_json(arguments)
     try:
-        result: Any = cli.main(list(arguments), prog_name="ktt", standalone_mode=False)
+        # Not cli.main(): it has ideas of its own about a reader that has gone.
+        with cli.make_context("ktt", list(arguments)) as context:
+            result: Any = cli.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
     except click.ClickException as error:
-        if as_json:
-            _show_json_error("UsageError", error.format_message())
-        else:
+        if not as_json:
             error.show()
+        else:
+            _show_error("UsageError", error.format_message(), as_json)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing was left half-written", err=True)
+        _show_error("Interrupted", "interrupted; nothing was left half-written", as_json)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`ktt ... | head`). Nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KttError as error:
-        if as_json:
-            _show_json_error(type(error).__name__, str(error))
-        else:
-            click.echo(f"Error: {error}", err=True)
+        _show_error(type(error).__name__, str(error), as_json)
         return exit_code_of(error)
     except Exception as error:
-        _show_bug(error)
+        if os.environ.get("KTT_DEBUG"):
+            traceback.print_exception(error)
+        else:
+            _show_error("InternalError", f"{type(error).__name__}: {error}\n{_BUG}", as_json)
         return INTERNAL
     return result if isinstance(result, int) else 0
 
 
-def _show_json_error(kind: str, message: str) -> None:
-    click.echo(
-        json.dumps({"error": {"type": kind, "message": message}}, ensure_ascii=False), err=True
-    )
+_BUG = "This is a bug in KTT. Run it again with KTT_DEBUG=1 set and report what it prints."
 
 
-def _show_bug(error: Exception) -> None:
-    if os.environ.get("KTT_DEBUG"):
-        traceback.print_exception(error)
-        return
-    click.echo(
-        f"Internal error: {type(error).__name__}: {error}\n"
-        "This is a bug in KTT. Run it again with KTT_DEBUG=1 set and report what it prints.",
-        err=True,
-    )
+def _wants_json(arguments: Sequence[str]) -> bool:
+    # What stands behind "--" is a text, not an option.
+    options = list(arguments)
+    return "--json" in options[: options.index("--") if "--" in options else None]
+
+
+def _show_error(kind: str, message: str, as_json: bool) -> None:
+    if as_json:
+        value = {"error": {"type": kind, "message": message}}
+        click.echo(json.dumps(value, ensure_ascii=False), err=True)
+    else:
+        click.echo(f"Error: {message}" if kind != "Interrupted" else message, err=True)
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:
@@ -121,6 +126,8 @@ def _stop(signum: int, frame: FrameType | None) -> NoReturn:
 def main() -> NoReturn:
     """Run `ktt` as a program. A termination signal stops it as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _stop)
+    if "_KTT_COMPLETE" in os.environ:
+        cli.main(prog_name="ktt", complete_var="_KTT_COMPLETE")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -93,7 +93,10 @@ def checkpoint_options(command: Command) -> Command:
         help="The best state by validation (default).",
     )(command)
     command = click.option(
-        "--last", "label", flag_value="last", help="The state after the last epoch."
+        "--last",
+        "label",
+        flag_value="last",
+        help="The state after the last epoch. The tf-idf models keep only the best.",
     )(command)
     return click.option(
         "-t",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,8 @@ def train_command(
 
     if hyperparameters is None and _HYPERPARAMETERS.is_file():
         hyperparameters = _HYPERPARAMETERS
+        if not as_json:
+            click.echo(f"overrides from ./{_HYPERPARAMETERS}", err=True)
     request = TrainRequest(
         datasets=datasets,
         models=models,
@@ -145,3 +148,5 @@ def _print_results(results: list[RunResult], dry_run: bool) -> None:
     for result in results:
         if result.error is not None:
             click.echo(f"Error: {result.model} on {result.dataset}: {result.error}", err=True)
+            if result.details and os.environ.get("KTT_DEBUG"):
+                click.echo(result.details, err=True)
