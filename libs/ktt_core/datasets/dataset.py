@@ -1,10 +1,13 @@
-"""Reading a dataset: the taxonomy, and each split as a stream of texts and codes."""
+"""Reading a dataset: the taxonomy, and each split as a stream of texts and codes.
+
+An opened dataset keeps its files open: what is read of it stays of one import, also while another
+takes its place.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ktt_core.datasets.hierarchy import FILE_NAME, SPLITS, Hierarchy, read_hierarchy
+from ktt_core.datasets.hierarchy import FILE_NAME, SPLITS, Hierarchy, damaged, parse_hierarchy
+from ktt_core.datasets.pinned import PinnedFile, pin_files
 from ktt_core.errors import DataError, NotFoundError
 from ktt_core.taxonomy import Taxonomy
 
@@ -35,7 +39,7 @@ class Split:
 
     Parameters
     ----------
-    path : Path
+    file : PinnedFile
         The Parquet file.
     n_rows : int
         Rows that ``hierarchy.json`` promises.
@@ -45,26 +49,29 @@ class Split:
     Raises
     ------
     DataError
-        If the file is missing, unreadable or holds something else.
+        If the file is unreadable or holds something else.
     """
 
-    def __init__(self, path: Path, n_rows: int, taxonomy: Taxonomy) -> None:
-        self.path = path
+    def __init__(self, file: PinnedFile, n_rows: int, taxonomy: Taxonomy) -> None:
+        self._file = file
+        self.path = path = file.path
         self.n_rows = n_rows
         self.taxonomy = taxonomy
-        with self._open() as file:
+        with self._open() as parquet:
             try:
-                schema = file.schema_arrow
-                groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+                schema = parquet.schema_arrow
+                groups = [
+                    parquet.metadata.row_group(i) for i in range(parquet.metadata.num_row_groups)
+                ]
                 shown = schema.to_string(truncate_metadata=True)
                 fits = schema.names == SCHEMA.names and _same_types(schema)
             except _READ_ERRORS as error:
-                raise _damaged(path, _first_line(error)) from error
+                raise damaged(path, _first_line(error)) from error
         if not fits:
-            raise _damaged(path, f"its columns are {shown!r}")
+            raise damaged(path, f"its columns are {shown!r}")
         found = sum(group.num_rows for group in groups)
         if found != n_rows:
-            raise _damaged(path, f"it has {found:,} rows instead of {n_rows:,}")
+            raise damaged(path, f"it has {found:,} rows instead of {n_rows:,}")
         #: Rows and uncompressed bytes of each row group, for loaders that read in another order.
         self.group_rows: IntArray = np.array([group.num_rows for group in groups], dtype=np.int32)
         self.group_bytes: NDArray[np.int64] = np.array(
@@ -76,11 +83,12 @@ class Split:
 
     def _open(self) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(self.path, page_checksum_verification=True)
-        except FileNotFoundError:
-            raise _damaged(self.path, "the file is missing") from None
+            # Arrow takes a view for a file, and closes it with the reader; the file stays open.
+            return pq.ParquetFile(
+                pa.PythonFile(self._file.view(), mode="r"), page_checksum_verification=True
+            )
         except _READ_ERRORS as error:
-            raise _damaged(self.path, _first_line(error)) from error
+            raise damaged(self.path, _first_line(error)) from error
 
     def iter_batches(self, batch_rows: int) -> Iterator[Rows]:
         """Yield ``(texts, codes)`` in file order; codes are int32, shape (rows, depth).
@@ -98,7 +106,7 @@ class Split:
                 for batch in file.iter_batches(batch_rows, use_threads=False):
                     yield self._rows(batch)
             except _READ_ERRORS as error:
-                raise _damaged(self.path, _first_line(error)) from error
+                raise damaged(self.path, _first_line(error)) from error
 
     def read_groups(self, groups: Sequence[int]) -> Rows:
         """Return the rows of the given row groups, in that order.
@@ -112,7 +120,7 @@ class Split:
             try:
                 table = file.read_row_groups(list(groups), use_threads=False).combine_chunks()
             except _READ_ERRORS as error:
-                raise _damaged(self.path, _first_line(error)) from error
+                raise damaged(self.path, _first_line(error)) from error
         return self._rows(table)
 
     def texts(self) -> list[str]:
@@ -127,17 +135,17 @@ class Split:
                 for batch in file.iter_batches(65_536, columns=["codes"], use_threads=False):
                     parts.append(self._codes(batch.column(0)))
             except _READ_ERRORS as error:
-                raise _damaged(self.path, _first_line(error)) from error
+                raise damaged(self.path, _first_line(error)) from error
         return np.concatenate(parts)
 
     def _rows(self, batch: pa.RecordBatch | pa.Table) -> Rows:
         text = batch.column(0)
         if text.null_count:
-            raise _damaged(self.path, "a text is null")
+            raise damaged(self.path, "a text is null")
         try:
             texts = text.to_pylist()
         except UnicodeDecodeError as error:
-            raise _damaged(self.path, f"a text is not UTF-8 ({error.reason})") from None
+            raise damaged(self.path, f"a text is not UTF-8 ({error.reason})") from None
         return texts, self._codes(batch.column(1))
 
     def _codes(self, column: pa.ListArray | pa.ChunkedArray) -> IntArray:
@@ -147,13 +155,13 @@ class Split:
         flat = column.flatten()
         lengths = np.diff(np.asarray(column.offsets))
         if column.null_count or flat.null_count or not np.all(lengths == depth):
-            raise _damaged(self.path, f"a row's codes are not {depth} numbers")
+            raise damaged(self.path, f"a row's codes are not {depth} numbers")
         codes = np.asarray(flat, dtype=np.int32).reshape(n_rows, depth)
         leaves = codes[:, -1]
         if n_rows and (leaves.min() < 0 or leaves.max() >= self.taxonomy.n_leaves):
-            raise _damaged(self.path, "a code is outside the taxonomy")
+            raise damaged(self.path, "a code is outside the taxonomy")
         if not np.array_equal(self.taxonomy.leaf_codes[leaves], codes):
-            raise _damaged(self.path, "a row's codes are not a path of the taxonomy")
+            raise damaged(self.path, "a row's codes are not a path of the taxonomy")
         return codes
 
 
@@ -171,6 +179,7 @@ class Dataset:
 
     folder: Path
     hierarchy: Hierarchy
+    _splits: Mapping[str, Split] = field(repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: Path) -> Dataset:
@@ -183,12 +192,31 @@ class Dataset:
         DataError
             If a file is missing, damaged or does not fit the others.
         """
-        if not folder.is_dir():
-            raise NotFoundError(f"there is no dataset in {folder}")
-        dataset = cls(folder, read_hierarchy(folder / FILE_NAME))
-        for name in SPLITS:
-            dataset.split(name)
-        return dataset
+        try:
+            files = pin_files(folder, [FILE_NAME, *(f"{name}.parquet" for name in SPLITS)])
+        except (FileNotFoundError, NotADirectoryError):
+            raise NotFoundError(f"there is no dataset in {folder}") from None
+        except OSError as error:
+            raise DataError(
+                f"the dataset in {folder} cannot be read: {error.strerror or error}"
+            ) from error
+        opened: dict[str, PinnedFile] = {}
+        for name, file in files.items():
+            if isinstance(file, FileNotFoundError):
+                raise damaged(folder / name, "the file is missing")
+            if isinstance(file, OSError):
+                raise damaged(folder / name, file.strerror or str(file))
+            opened[name] = file
+        try:
+            content = opened[FILE_NAME].view().readall()
+        except OSError as error:
+            raise damaged(folder / FILE_NAME, error.strerror or str(error)) from error
+        hierarchy = parse_hierarchy(folder / FILE_NAME, content)
+        splits = {
+            name: Split(opened[f"{name}.parquet"], hierarchy.sizes[name], hierarchy.taxonomy)
+            for name in SPLITS
+        }
+        return cls(folder, hierarchy, splits)
 
     @property
     def name(self) -> str:
@@ -212,8 +240,13 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """The source's digest, "sha256:..."."""
+        """The digest of what decides the rows and their splits, "sha256:..."."""
         return self.hierarchy.fingerprint
+
+    @property
+    def source_fingerprint(self) -> str:
+        """The digest of the source's bytes, "sha256:..."."""
+        return self.hierarchy.source_fingerprint
 
     def split(self, name: str) -> Split:
         """Return "train", "val" or "test".
@@ -222,19 +255,10 @@ class Dataset:
         ------
         NotFoundError
             If it is none of these.
-        DataError
-            If its file is damaged.
         """
         if name not in SPLITS:
             raise NotFoundError(f"there is no split {name!r}; there are: {', '.join(SPLITS)}")
         return self._splits[name]
-
-    @cached_property
-    def _splits(self) -> dict[str, Split]:
-        return {
-            name: Split(self.folder / f"{name}.parquet", self.sizes[name], self.taxonomy)
-            for name in SPLITS
-        }
 
 
 def _same_types(schema: pa.Schema) -> bool:
@@ -248,9 +272,3 @@ def _same_types(schema: pa.Schema) -> bool:
 
 def _first_line(error: BaseException) -> str:
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-
-
-def _damaged(path: Path, problem: str) -> DataError:
-    return DataError(
-        f"the dataset in {path.parent} is damaged: {path.name}: {problem}; import it again"
-    )

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ktt_core.datasets import pinned
 from ktt_core.datasets.dataset import SCHEMA, Dataset
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions
@@ -82,6 +83,67 @@ def test_what_does_not_exist(folder: Path) -> None:
         Dataset.open(folder).split("holdout")
 
 
+def _replace(folder: Path, n_rows: int) -> None:
+    """Import another dataset of as many rows and leaves in the place of `folder`."""
+    source = folder.parent / "other.parquet"
+    paths = [["A", str(i % 7)] if i % 5 else ["B"] for i in range(n_rows)]
+    pq.write_table(pa.table({"text": [f"other {i}" for i in range(n_rows)], "path": paths}), source)
+    import_dataset(source, folder, ImportOptions("text", "path"), replace=True)
+
+
+def test_an_opened_dataset_stays_what_it_was_while_another_takes_its_place(folder: Path) -> None:
+    dataset = Dataset.open(folder)
+    split = dataset.split("train")
+    expected, codes = split.texts(), split.codes()
+    batches = split.iter_batches(64)
+    read = next(batches)[0]
+    _replace(folder, N_ROWS)
+    assert read + [text for texts, _ in batches for text in texts] == expected
+    assert split.texts() == split.read_groups([0])[0] == expected
+    assert np.array_equal(split.codes(), codes)
+    assert dataset.split("test").texts()[0].startswith("text")
+    assert Dataset.open(folder).split("train").texts()[0].startswith("other")
+
+
+def test_a_dataset_replaced_while_it_is_opened_is_opened_whole(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pin = pinned._pin
+
+    def pin_late(path: Path, within: int) -> Any:
+        if path.name == "val.parquet":
+            monkeypatch.undo()
+            _replace(folder, N_ROWS + 200)
+        return pin(path, within)
+
+    monkeypatch.setattr(pinned, "_pin", pin_late)
+    dataset = Dataset.open(folder)
+    texts = [text for name in ("train", "val", "test") for text in dataset.split(name).texts()]
+    assert len(texts) == sum(dataset.sizes.values()) == N_ROWS + 200
+    assert all(text.startswith("other") for text in texts)
+
+
+def test_readers_of_one_split_do_not_disturb_each_other(folder: Path) -> None:
+    split = Dataset.open(folder).split("train")
+    pairs = list(zip(split.iter_batches(50), split.iter_batches(50), strict=True))
+    assert all(first[0] == second[0] for first, second in pairs)
+
+
+def test_a_dataset_nobody_holds_leaves_no_file_open(folder: Path) -> None:
+    def opened() -> int:
+        return sum(
+            str(folder) in str(entry.readlink())
+            for entry in Path("/proc/self/fd").iterdir()
+            if entry.is_symlink()
+        )
+
+    dataset = Dataset.open(folder)
+    dataset.split("train").texts()
+    assert opened() == 3
+    del dataset
+    assert opened() == 0
+
+
 def _delete(path: Path) -> None:
     path.unlink()
 
@@ -100,7 +162,9 @@ def test_a_damaged_file_is_noticed_at_once(
     folder: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
     damage(folder / name)
-    with pytest.raises(DataError, match=rf"toys is damaged: {name}: .*; import it again"):
+    with pytest.raises(
+        DataError, match=rf"toys is damaged: {name}: .*; import it again with --replace"
+    ):
         Dataset.open(folder)
 
 
@@ -124,13 +188,14 @@ def _edited(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         lambda value: value["sizes"].pop("val"),
         lambda value: value.update(options=[]),
         lambda value: value.update(fingerprint=None),
+        lambda value: value.pop("source_fingerprint"),
     ],
 )
 def test_a_hierarchy_that_does_not_fit_is_noticed_at_once(
     folder: Path, change: Callable[[dict[str, Any]], Any]
 ) -> None:
     _edited(folder, change)
-    with pytest.raises(DataError, match=r"import (it|the dataset) again"):
+    with pytest.raises(DataError, match=r"import (it|the dataset) again with --replace"):
         Dataset.open(folder)
 
 

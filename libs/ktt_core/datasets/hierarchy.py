@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,12 +17,14 @@ __all__ = [
     "FORMAT_VERSION",
     "SPLITS",
     "Hierarchy",
-    "read_hierarchy",
+    "contents_fingerprint",
+    "damaged",
+    "parse_hierarchy",
     "write_hierarchy",
 ]
 
 FILE_NAME = "hierarchy.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 #: In the order of the codes that an import keeps per row.
 SPLITS = ("train", "val", "test")
@@ -35,6 +38,8 @@ class Hierarchy:
     ----------
     taxonomy : Taxonomy
     fingerprint : str
+        `contents_fingerprint`: another one where the rows or their splits may differ.
+    source_fingerprint : str
         "sha256:" and the hex digest of the source's bytes.
     source : mapping
         "file" (its name without folders) and "bytes".
@@ -54,6 +59,7 @@ class Hierarchy:
 
     taxonomy: Taxonomy
     fingerprint: str
+    source_fingerprint: str
     source: Mapping[str, Any]
     options: Mapping[str, Any]
     sizes: Mapping[str, int]
@@ -70,6 +76,7 @@ def write_hierarchy(path: Path, hierarchy: Hierarchy) -> None:
         "created": hierarchy.created,
         "source": dict(hierarchy.source),
         "fingerprint": hierarchy.fingerprint,
+        "source_fingerprint": hierarchy.source_fingerprint,
         "options": dict(hierarchy.options),
         "sizes": dict(hierarchy.sizes),
         "text": dict(hierarchy.text),
@@ -83,39 +90,60 @@ def write_hierarchy(path: Path, hierarchy: Hierarchy) -> None:
         file.write("\n")
 
 
-def read_hierarchy(path: Path) -> Hierarchy:
-    """Read and check the file.
+def contents_fingerprint(
+    source_fingerprint: str, options: Mapping[str, Any], sizes: Mapping[str, int]
+) -> str:
+    """Return "sha256:" and a digest of what decides the rows and their splits.
+
+    Parameters
+    ----------
+    source_fingerprint : str
+        Of the source's bytes.
+    options : mapping
+        `ImportOptions.to_json`. Those that leave the rows as they are do not count: how bad rows
+        are met (`sizes` tell what was left out) and, with a split column, the seed and the ratios.
+    sizes : mapping of str to int
+        Rows per split.
+    """
+    idle = {"on_error"}
+    if options.get("split_column"):
+        idle |= {"seed", "train_ratio", "val_ratio"}
+    decisive = {key: value for key, value in options.items() if key not in idle}
+    content = json.dumps(
+        [FORMAT_VERSION, source_fingerprint, decisive, dict(sizes)], sort_keys=True
+    )
+    return "sha256:" + hashlib.sha256(content.encode()).hexdigest()
+
+
+def parse_hierarchy(path: Path, content: bytes) -> Hierarchy:
+    """Parse and check the content of the file at `path`.
 
     Raises
     ------
     DataError
-        If it is missing, unreadable, of another format version or inconsistent.
+        If it is damaged, of another format version or inconsistent.
     """
     try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise _damaged(path, "the file is missing") from None
-    except OSError as error:
-        raise _damaged(path, error.strerror or str(error)) from error
+        value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"not JSON ({error})") from None
+        raise damaged(path, f"not JSON ({error})") from None
     if not isinstance(value, dict):
-        raise _damaged(path, "not a JSON object")
+        raise damaged(path, "not a JSON object")
     if value.get("format") != FORMAT_VERSION:
         raise DataError(
             f"{path} has the format version {str(value.get('format'))[:40]!r}, this program reads "
-            f"{FORMAT_VERSION}: import the dataset again"
+            f"{FORMAT_VERSION}: import the dataset again with --replace"
         )
     for key, kind in _KEYS.items():
         if not isinstance(value.get(key), kind):
-            raise _damaged(path, f"{key!r} is missing or not a {kind.__name__}")
+            raise damaged(path, f"{key!r} is missing or not a {kind.__name__}")
     sizes = value["sizes"]
     if set(sizes) != set(SPLITS) or not all(type(n) is int and n >= 0 for n in sizes.values()):
-        raise _damaged(path, "'sizes' must hold the rows of train, val and test")
+        raise damaged(path, "'sizes' must hold the rows of train, val and test")
     try:
         taxonomy = Taxonomy.from_json(value["taxonomy"])
     except DataError as error:
-        raise _damaged(path, str(error)) from None
+        raise damaged(path, str(error)) from None
     known = {key: value[key] for key in _KEYS if key != "taxonomy"}
     return Hierarchy(taxonomy=taxonomy, **known)
 
@@ -123,6 +151,7 @@ def read_hierarchy(path: Path) -> Hierarchy:
 _KEYS: dict[str, type] = {
     "taxonomy": dict,
     "fingerprint": str,
+    "source_fingerprint": str,
     "source": dict,
     "options": dict,
     "sizes": dict,
@@ -133,7 +162,9 @@ _KEYS: dict[str, type] = {
 }
 
 
-def _damaged(path: Path, problem: str) -> DataError:
+def damaged(path: Path, problem: str) -> DataError:
+    """Return the error for a dataset's file that cannot be used."""
     return DataError(
-        f"the dataset in {path.parent} is damaged: {path.name}: {problem}; import it again"
+        f"the dataset in {path.parent} is damaged: {path.name}: {problem}; "
+        "import it again with --replace"
     )

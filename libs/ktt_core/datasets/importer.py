@@ -22,7 +22,13 @@ import pyarrow as pa
 from ktt_core.atomic import atomic_directory, sweep_leftovers
 from ktt_core.datasets.chunks import Wanted
 from ktt_core.datasets.collecting import Collected, collect
-from ktt_core.datasets.hierarchy import FILE_NAME, SPLITS, Hierarchy, write_hierarchy
+from ktt_core.datasets.hierarchy import (
+    FILE_NAME,
+    SPLITS,
+    Hierarchy,
+    contents_fingerprint,
+    write_hierarchy,
+)
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.planning import Plan, plan_dataset
 from ktt_core.datasets.report import ImportReport
@@ -88,10 +94,7 @@ def import_dataset(
     source, folder = Path(source), Path(folder)
     check_name(folder.name, "dataset")
     if not replace and os.path.lexists(folder):
-        raise ConflictError(
-            f"there is a dataset {folder.name!r} already: choose another name, "
-            "or replace it with --replace"
-        )
+        raise _taken(folder)
     opened = open_source(source, Wanted.of(options))
     state = _state(source)
     try:
@@ -113,7 +116,10 @@ def import_dataset(
                 temporary / FILE_NAME,
                 Hierarchy(
                     taxonomy=plan.taxonomy,
-                    fingerprint=fingerprint,
+                    fingerprint=contents_fingerprint(
+                        fingerprint, options.to_json(), report.rows_written
+                    ),
+                    source_fingerprint=fingerprint,
                     source={"file": source.name, "bytes": now.size},
                     options=options.to_json(),
                     sizes=report.rows_written,
@@ -127,6 +133,9 @@ def import_dataset(
                     },
                 ),
             )
+    except ConflictError as error:
+        # Another import of this name was faster.
+        raise _taken(folder) from error
     except OSError as error:
         # The text of what pyarrow raises speaks of its own calls.
         reason = os.strerror(error.errno) if error.errno else str(error)
@@ -206,6 +215,13 @@ def _state(source: Path) -> _State:
     except OSError as error:
         raise _gone(source, error) from error
     return _State(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _taken(folder: Path) -> ConflictError:
+    return ConflictError(
+        f"there is a dataset {folder.name!r} already: choose another name, "
+        "or replace it with --replace"
+    )
 
 
 def _gone(source: Path, error: OSError) -> DataError:

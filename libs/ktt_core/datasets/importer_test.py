@@ -134,12 +134,56 @@ def test_the_split_does_not_depend_on_the_chunks_of_the_source(
 def test_hierarchy_json_tells_where_the_dataset_comes_from(tmp_path: Path) -> None:
     report, dataset = _import(tmp_path, GOOD, seed=5)
     source = (tmp_path / "rows.jsonl").read_bytes()
-    assert dataset.fingerprint == "sha256:" + hashlib.sha256(source).hexdigest()
+    assert dataset.source_fingerprint == "sha256:" + hashlib.sha256(source).hexdigest()
     assert dataset.hierarchy.source == {"file": "rows.jsonl", "bytes": len(source)}
     assert ImportOptions.from_json(dataset.options) == ImportOptions("text", "path", seed=5)
     assert dataset.hierarchy.report == report.to_json()
     assert dataset.hierarchy.text["train"]["max_characters"] == len("text 10")
     assert dataset.name == "toys"
+
+
+def test_the_fingerprint_tells_other_rows_and_other_splits_apart(tmp_path: Path) -> None:
+    _, dataset = _import(tmp_path, GOOD)
+    _, again = _import(tmp_path, GOOD, on_error="skip")
+    assert again.fingerprint == dataset.fingerprint
+    assert again.fingerprint.startswith("sha256:")
+    others = [
+        _import(tmp_path, GOOD, seed=1)[1],
+        _import(tmp_path, GOOD, val_ratio=0.2)[1],
+        _import(tmp_path, GOOD, depth=3)[1],
+        _import(tmp_path, GOOD, split_column="split")[1],
+    ]
+    assert {other.source_fingerprint for other in others} == {dataset.source_fingerprint}
+    others.append(_import(tmp_path, [*GOOD[1:], ("else", ["A", "B"], "train")])[1])
+    assert len({other.fingerprint for other in [dataset, *others]}) == 6
+
+
+def test_with_a_split_column_the_seed_does_not_count(tmp_path: Path) -> None:
+    _, dataset = _import(tmp_path, GOOD, split_column="split")
+    assert _import(tmp_path, GOOD, split_column="split", seed=9)[1].fingerprint == (
+        dataset.fingerprint
+    )
+
+
+def test_of_two_imports_at_once_the_slower_is_told_what_a_later_one_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, folder = _write(tmp_path / "rows.jsonl", GOOD), tmp_path / "toys"
+    options = ImportOptions("text", "path")
+
+    def faster(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        import_dataset(source, folder, options)
+        return plan_dataset(*arguments)
+
+    monkeypatch.setattr(importer, "plan_dataset", faster)
+    told = []
+    for _ in range(2):
+        with pytest.raises(ConflictError) as error:
+            import_dataset(source, folder, options)
+        told.append(str(error.value))
+    assert told[0] == told[1]
+    assert "or replace it with --replace" in told[0]
 
 
 def test_progress_ends_at_its_total(tmp_path: Path) -> None:
@@ -222,7 +266,7 @@ def test_emoji_and_mixed_scripts_are_ordinary_names(tmp_path: Path) -> None:
 def test_a_split_column_wins_whatever_its_spelling(tmp_path: Path) -> None:
     names = ["train", "Training", " TEST ", "val", "valid", "Validation", "dev", "testing"]
     rows = [(f"text {i}", ["A", str(i % 2)], name) for i, name in enumerate(names)]
-    _, dataset = _import(tmp_path, rows, split_column="split", train_ratio=0.1)
+    _, dataset = _import(tmp_path, rows, split_column="split")
     assert dataset.sizes == {"train": 2, "val": 4, "test": 2}
     assert [text for text, _ in _rows(dataset, "test")] == ["text 2", "text 7"]
 

@@ -35,7 +35,8 @@ class ImportOptions:
         Number of levels: deeper paths are cut, shorter ones padded. "max": the depth of the deepest
         path.
     split_column : str, optional
-        The column that says train, val (validation, valid, dev) or test. It wins over the ratios.
+        The column that says train, val (validation, valid, dev) or test. Ratios other than
+        the usual ones contradict it.
     train_ratio, val_ratio : float
         Shares of the rows; the rest is test.
     seed : int
@@ -75,6 +76,12 @@ class ImportOptions:
                 f"depth must be 1 to {MAX_DEPTH} or 'max', not {self.depth!r}"
             )
         _check_ratios(self.train_ratio, self.val_ratio)
+        ratios = self.train_ratio, self.val_ratio
+        if self.split_column and ratios != (ImportOptions.train_ratio, ImportOptions.val_ratio):
+            raise InvalidArgumentError(
+                f"--split-column {self.split_column} decides; leave out --train-ratio and "
+                "--val-ratio"
+            )
         if not _is_whole(self.seed) or not 0 <= self.seed < 2**32:
             raise InvalidArgumentError(
                 f"the seed must be a whole number from 0 to 2**32 - 1, not {self.seed!r}"

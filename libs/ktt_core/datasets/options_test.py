@@ -28,6 +28,8 @@ def test_json_round_trip() -> None:
         ({"classes": None, "level_columns": tuple(map(str, range(65)))}, "more than 64"),
         ({"classes": "text"}, "two different things"),
         ({"split_column": "path"}, "two different things"),
+        ({"split_column": "fold", "train_ratio": 0.7}, "fold decides; leave out --train-ratio"),
+        ({"split_column": "fold", "val_ratio": 0.2}, "fold decides; leave out --train-ratio"),
         ({"sep": ""}, "must not be empty"),
         ({"depth": 0}, "depth must be"),
         ({"depth": -1}, "depth must be"),
