@@ -1,9 +1,17 @@
-"""CSV and TSV sources: a header line, then rows; quoted fields may hold line breaks."""
+"""CSV and TSV sources: a header line, then rows; quoted fields may hold line breaks.
+
+A quote that is forgotten swallows rows up to the next quote. Where that leaves a broken row, or the
+file ends first, the import stops. Where by chance it leaves as many values as there are columns,
+nothing tells it from a text of several lines.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +28,17 @@ from ktt_core.datasets.chunks import (
     text_not_lists,
 )
 from ktt_core.datasets.textfiles import READ_ERRORS, TextFile, open_text, unreadable
+from ktt_core.errors import DataError
 
 __all__ = ["open_csv", "open_tsv"]
 
 #: Bytes parsed at once; also the longest row there can be. Arrow reads up to 32 blocks ahead.
 BLOCK_BYTES = 4 * 1024**2
+
+# Bytes at a file's end in which its last quote is looked for.
+_LAST = 64
+
+_QUOTED = re.compile(r'"[^"]*"(?:"[^"]*")*')
 
 
 def open_csv(path: Path, wanted: Wanted) -> Source:
@@ -55,67 +69,154 @@ def _open(path: Path, wanted: Wanted, delimiter: str) -> Source:
             names = csv.open_csv(
                 pa.BufferReader(_whole_lines(file.head)),
                 csv.ReadOptions(use_threads=False, block_size=len(file.head) + 1),
-                _parse_options(delimiter, []),
+                _parse_options(delimiter, _Broken()),
             ).schema.names
         except (pa.ArrowException, UnicodeDecodeError) as error:
             raise unreadable(path, _advice(error)) from error
     missing_columns(wanted, names, path.name)
-    return Source(_chunks(path, wanted, delimiter), path.stat().st_size, "bytes")
+    return Source(_chunks(path, wanted, delimiter, names[-1]), path.stat().st_size, "bytes")
 
 
-def _chunks(path: Path, wanted: Wanted, delimiter: str) -> Iterator[Chunk]:
-    broken: list[int] = []
+@dataclass
+class _Broken:
+    """Rows that the parser could not read: those still to be told, and a quote gone astray."""
+
+    rows: list[int] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    stray: tuple[int, int] | None = None
+
+    def take(self, count: int) -> list[tuple[int, str]]:
+        """Return and forget the first rows with their reasons."""
+        taken = list(zip(self.rows[:count], self.reasons[:count], strict=True))
+        del self.rows[:count], self.reasons[:count]
+        return taken
+
+
+class _Tail:
+    """Passes a stream on and keeps its last bytes."""
+
+    closed = False
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.last = b""
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.last = (self.last + data[-_LAST:])[-_LAST:]
+        return data
+
+    def close(self) -> None:
+        # Whoever opened the stream closes it.
+        self.closed = True
+
+
+def _chunks(path: Path, wanted: Wanted, delimiter: str, last: str) -> Iterator[Chunk]:
+    broken = _Broken()
     parsed = 0
+    final = b""
+    # The last column tells whether the last row's quote was ever closed.
+    included = list(dict.fromkeys([*wanted.texts, last]))
     with open_text(path) as file:
         try:
+            tail = _Tail(file.stream)
             reader = csv.open_csv(
-                file.stream,
+                tail,
                 csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
                 _parse_options(delimiter, broken),
                 # As bytes: invalid UTF-8 is then a matter of single rows.
                 csv.ConvertOptions(
-                    column_types=dict.fromkeys(wanted.texts, TEXT), include_columns=wanted.texts
+                    column_types=dict.fromkeys(included, TEXT), include_columns=included
                 ),
             )
+            _refuse_stray(path, broken)
             for batch in reader:
+                _refuse_stray(path, broken)
                 for start in range(0, batch.num_rows, CHUNK_ROWS):
                     part = batch.slice(start, CHUNK_ROWS)
-                    rows, passed = _row_numbers(parsed, part.num_rows, broken)
+                    rows, passed = _row_numbers(parsed, part.num_rows, broken.rows)
                     parsed = int(rows[-1])
-                    del broken[: len(passed)]
+                    final = part.column(last)[-1].as_py() or b""
                     columns = {name: part.column(name) for name in wanted.texts}
-                    yield Chunk(columns, rows, _reasons(passed), file.raw.tell())
+                    yield Chunk(columns, rows, broken.take(passed), file.raw.tell())
         except (pa.ArrowException, UnicodeDecodeError, *READ_ERRORS) as error:
             raise unreadable(path, _advice(error)) from error
-        if broken:
+        _refuse_stray(path, broken)
+        if b"\n" in final and not broken.rows and not tail.last.rstrip(b"\r\n").endswith(b'"'):
+            # A value with line breaks is quoted, but the file does not end with its quote.
+            broken.stray = parsed, final.rstrip(b"\r\n").count(b"\n")
+            _refuse_stray(path, broken)
+        if broken.rows:
             columns = {name: pa.array([], TEXT) for name in wanted.texts}
-            yield Chunk(columns, np.empty(0, np.int64), _reasons(broken), file.raw.tell())
+            rest = broken.take(len(broken.rows))
+            yield Chunk(columns, np.empty(0, np.int64), rest, file.raw.tell())
 
 
-def _parse_options(delimiter: str, broken: list[int]) -> csv.ParseOptions:
+def _refuse_stray(path: Path, broken: _Broken) -> None:
+    if broken.stray is not None:
+        row, lines = broken.stray
+        raise DataError(
+            f"row {row:,} of {path.name} is a broken row: a quote opens there that is not closed, "
+            f"and swallows the next {lines:,} line{'s' * (lines != 1)}. Close the quote, or double "
+            'it ("") where it belongs to the text'
+        )
+
+
+def _parse_options(delimiter: str, broken: _Broken) -> csv.ParseOptions:
     def note(row: csv.InvalidRow) -> str:
         # The parser counts the header as row 1.
-        broken.append(row.number - 1)
+        number = row.number - 1
+        broken.rows.append(number)
+        broken.reasons.append(_reason(row.actual_columns, row.expected_columns))
+        if broken.stray is None and _is_stray(row.text, delimiter):
+            broken.stray = number, row.text.rstrip("\r\n").count("\n")
         return "skip"
 
     return csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note)
 
 
-def _row_numbers(before: int, count: int, broken: list[int]) -> tuple[np.ndarray, list[int]]:
-    """Return the numbers of `count` parsed rows after row `before`, and the broken ones between."""
+def _reason(found: int, expected: int) -> str:
+    # Commas of a text without quotes come in any number: one reason for them all but one.
+    shown = str(found) if found <= expected + 1 else f"more than {expected + 1}"
+    values = f"{shown} value{'s' * (shown != '1')}"
+    return f"{BROKEN_ROW}: {values} for {expected} column{'s' * (expected != 1)}"
+
+
+def _is_stray(text: str, delimiter: str) -> bool:
+    """Say whether a quote in a broken row of several lines is never closed, or amid a value.
+
+    Only that tells a forgotten quote, which ends at the next row's quote, from a text of several
+    lines in a row with a value too few or too many.
+    """
+    if "\n" not in text:
+        return False
+    place = 0
+    while place < len(text):
+        if text[place] == '"':
+            closed = _QUOTED.match(text, place)
+            if closed is None:
+                return True
+            place = closed.end()
+            if place < len(text) and text[place] not in (delimiter, "\r", "\n"):
+                return True
+        following = text.find(delimiter, place)
+        if following < 0:
+            return False
+        place = following + 1
+    return False
+
+
+def _row_numbers(before: int, count: int, broken: list[int]) -> tuple[np.ndarray, int]:
+    """Return the numbers of `count` parsed rows after row `before`, and how many broken precede."""
     end = before + count
     if not broken or broken[0] > end:
-        return np.arange(before + 1, end + 1), []
+        return np.arange(before + 1, end + 1), 0
     passed = 0
     while passed < len(broken) and broken[passed] <= end:
         passed += 1
         end += 1
     rows = np.setdiff1d(np.arange(before + 1, end + 1), broken[:passed], assume_unique=True)
-    return rows, broken[:passed]
-
-
-def _reasons(rows: list[int]) -> list[tuple[int, str]]:
-    return [(row, BROKEN_ROW) for row in rows]
+    return rows, passed
 
 
 def _whole_lines(head: bytes) -> bytes:

@@ -311,9 +311,43 @@ def test_broken_rows_are_numbered_as_data_rows(
     bad = {1: "x", 30: "a,b,c", 31: "x", 100: "a,b,c,d"}
     lines = [bad.get(row, f'"row\n{row}",L') for row in range(1, 101)]
     rows, numbers, broken = _read(_csv_file(tmp_path, "text,label\n" + "\n".join(lines)), PLAIN)
-    assert broken == [(row, BROKEN_ROW) for row in bad]
+    assert broken == [
+        (1, f"{BROKEN_ROW}: 1 value for 2 columns"),
+        (30, f"{BROKEN_ROW}: 3 values for 2 columns"),
+        (31, f"{BROKEN_ROW}: 1 value for 2 columns"),
+        (100, f"{BROKEN_ROW}: more than 3 values for 2 columns"),
+    ]
     assert numbers == [row for row in range(1, 101) if row not in bad]
     assert [row["text"] for row in rows] == [f"row\n{n}".encode() for n in numbers]
+
+
+@pytest.mark.parametrize(
+    ("stray", "rest"),
+    [
+        # Nothing closes it.
+        ('"x,A', ""),
+        ('x,"A', ""),
+        ('"""x,A', "\n\n"),
+        # The next quote closes it amid a value.
+        ('"x,A', 'y,"B"\n'),
+        ('x,"A', '"y",B\n'),
+        ('x,"A', 'say "y",B\n'),
+    ],
+)
+def test_a_quote_that_is_not_closed_stops_the_import(tmp_path: Path, stray: str, rest: str) -> None:
+    good = [f"text {i},A" for i in range(50)]
+    path = _csv_file(tmp_path, "\n".join(["text,label", *good[:3], stray, *good, rest]))
+    with pytest.raises(DataError, match=r"row 4 of a\.csv .* a quote opens there .* 5\d lines"):
+        list(open_source(path, PLAIN).chunks)
+
+
+def test_a_quoted_text_of_many_lines_is_no_stray_quote(tmp_path: Path) -> None:
+    text = "\n".join(f'line {i}, ""quoted""' for i in range(30))
+    lines = ["text,label", f'"{text}",A', f'"{text}",A,more', f'B,"{text}"', f'"{text}"']
+    rows, numbers, broken = _read(_csv_file(tmp_path, "\n".join(lines)), PLAIN)
+    assert numbers == [1, 3]
+    assert rows[0]["text"] == rows[1]["label"] == text.replace('""', '"').encode()
+    assert [row for row, _ in broken] == [2, 4]
 
 
 def test_a_file_of_broken_rows_alone(tmp_path: Path) -> None:
