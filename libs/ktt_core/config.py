@@ -55,29 +55,56 @@ def build_config(config_class: type[ConfigT], model: str, *overrides: Mapping[st
         f"{model}: {key} = {value}: true and false are no numbers"
         for key, value in values.items()
         # Pydantic would take them for 1 and 0.
-        if isinstance(value, bool) and not _takes_bool(config_class, key)
+        if _holds_bool(value) and not _takes_bool(config_class, key, isinstance(value, bool))
     ]
     if problems:
         raise InvalidConfigError("\n".join(problems))
     try:
         return config_class.model_validate(values)
     except pydantic.ValidationError as error:
+        # The options of a union fail one by one; together they are one problem of one value.
+        reasons: dict[str, list[str]] = {}
+        inputs: dict[str, Any] = {}
         for detail in error.errors():
-            key = ".".join(str(part) for part in detail["loc"]) or "(config)"
+            key = _place(detail["loc"])
             if detail["type"] == "extra_forbidden":
                 known = ", ".join(sorted(config_class.model_fields))
                 problems.append(f"{model} has no hyperparameter {_shorten(key)!r}; it has: {known}")
             else:
-                problems.append(
-                    f"{model}: {_shorten(key)} = {_shorten(detail['input'])!r}: {detail['msg']}"
-                )
+                inputs.setdefault(key, detail["input"])
+                reasons.setdefault(key, []).append(detail["msg"])
+        problems += [
+            f"{model}: {_shorten(key)} = {_shorten(inputs[key])!r}: "
+            + "; or: ".join(dict.fromkeys(messages))
+            for key, messages in reasons.items()
+        ]
         raise InvalidConfigError("\n".join(problems)) from None
 
 
-def _takes_bool(config_class: type[ModelConfig], key: str) -> bool:
-    """Say whether a bool may stand at a key; only where a number is meant may it not."""
+def _place(loc: tuple[int | str, ...]) -> str:
+    """Return the key and the positions in its value, without the names pydantic gives to types."""
+    return ".".join(str(part) for part in loc if part in loc[:1] or isinstance(part, int)) or (
+        "(config)"
+    )
+
+
+def _holds_bool(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_bool, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_bool, value))
+    return isinstance(value, bool)
+
+
+def _takes_bool(config_class: type[ModelConfig], key: str, plain: bool) -> bool:
+    """Say whether a bool may stand at a key, or inside its value if not `plain`.
+
+    Only where a number is meant may it not.
+    """
     field = config_class.model_fields.get(key)
-    kinds = _plain_types(field.annotation) if field is not None else []
+    if field is None:
+        return True
+    kinds = _plain_types(field.annotation) if plain else _all_types(field.annotation)
     return bool in kinds or not (int in kinds or float in kinds)
 
 
@@ -89,6 +116,12 @@ def _plain_types(annotation: Any) -> list[Any]:
     if origin in (Union, types.UnionType):
         return [kind for option in options for kind in _plain_types(option)]
     return [annotation]
+
+
+def _all_types(annotation: Any) -> list[Any]:
+    """Return what a value may be, by itself and at any depth of lists and tuples."""
+    nested = [kind for option in get_args(annotation) for kind in _all_types(option)]
+    return [annotation, *nested]
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:

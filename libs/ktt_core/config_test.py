@@ -21,10 +21,13 @@ class Config(ModelConfig):
     epochs: int = pydantic.Field(5, ge=1, le=100, description="Passes over the training split.")
     alpha: float = pydantic.Field(0.1, gt=0, description="Weight of the penalty.")
     min_df: int | float = pydantic.Field(1, gt=0, description="Rows a term needs, or their share.")
+    bounded: Annotated[int, pydantic.Field(ge=1)] | Annotated[float, pydantic.Field(gt=0, lt=1)] = 1
     max_features: int | None = pydantic.Field(None, ge=1, description="Most terms kept.")
     loss: Literal["softmax", "hinge"] = pydantic.Field("softmax", description="Loss function.")
     stem: bool = pydantic.Field(True, description="Whether words are stemmed.")
     sizes: tuple[int, ...] = pydantic.Field((4, 2), min_length=1, description="Hidden sizes.")
+    pairs: list[tuple[int, int]] = []
+    flags: list[bool] = []
     rate: Annotated[float, pydantic.Field(ge=0)] | None = None
 
 
@@ -56,6 +59,8 @@ def test_later_overrides_win():
         ("loss", "squared"),
         ("sizes", []),
         ("sizes", ["a"]),
+        ("sizes", [True, 2]),
+        ("pairs", [[1, True]]),
         ("seed", -1),
         ("seed", 2**32),
     ],
@@ -69,6 +74,21 @@ def test_a_bad_value_is_an_error_that_names_model_key_and_value(key, value):
 
 def test_a_switch_takes_true_and_false():
     assert build({"stem": False}).stem is False
+    assert build({"flags": [True, False]}).flags == [True, False]
+
+
+@pytest.mark.parametrize("value", [0, "some"])
+def test_a_value_of_two_types_is_one_problem_in_words_of_the_key_alone(value):
+    with pytest.raises(InvalidConfigError) as error:
+        build({"bounded": value})
+    assert str(error.value).startswith(f"tfidf_test: bounded = {value!r}: ")
+    assert len(str(error.value).splitlines()) == 1
+    assert "constrained" not in str(error.value)
+
+
+def test_a_wrong_item_is_named_by_its_position():
+    with pytest.raises(InvalidConfigError, match=r"sizes\.1 = 'a'"):
+        build({"sizes": [1, "a"]})
 
 
 def test_an_unknown_key_is_an_error_that_lists_the_known():

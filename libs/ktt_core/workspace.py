@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ktt_core.atomic import sweep_leftovers
@@ -23,13 +26,18 @@ class Workspace:
     Raises
     ------
     InvalidArgumentError
-        If `root` exists and is not a folder.
+        If `root` is not a folder and cannot become one: it or what it stands in is a file, it is
+        too long, or it may not be looked into.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        if self.root.exists() and not self.root.is_dir():
-            raise InvalidArgumentError(f"the workspace {self.root} is a file; name a folder")
+        with self._reachable():
+            if self.root.exists() and not self.root.is_dir():
+                raise InvalidArgumentError(f"the workspace {self.root} is a file; name a folder")
+            # A parent that is a file says so only here.
+            with contextlib.suppress(FileNotFoundError):
+                os.stat(self.root / "datasets")
 
     def dataset_folder(self, name: str) -> Path:
         """Return the folder of a dataset, which need not exist.
@@ -52,12 +60,19 @@ class Workspace:
         return self.root / "weights" / check_name(model, "model") / check_name(dataset, "dataset")
 
     def datasets(self) -> list[str]:
-        """Return the names of the datasets, sorted."""
-        return sorted(
-            entry.parent.name
-            for entry in self.root.glob(f"datasets/*/{FILE_NAME}")
-            if _is_name(entry.parent.name)
-        )
+        """Return the names of the datasets, sorted.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the workspace cannot be read.
+        """
+        with self._reachable():
+            return sorted(
+                entry.parent.name
+                for entry in self.root.glob(f"datasets/*/{FILE_NAME}")
+                if _is_name(entry.parent.name)
+            )
 
     def open_dataset(self, name: str) -> Dataset:
         """Open a dataset by name.
@@ -65,22 +80,39 @@ class Workspace:
         Raises
         ------
         InvalidArgumentError
-            If the name cannot be a dataset's.
+            If the name cannot be a dataset's, or the workspace cannot be read.
         NotFoundError
             If there is none of that name; the message lists those there are.
         DataError
             If it is damaged.
         """
         folder = self.dataset_folder(name)
-        if not folder.is_dir():
+        with self._reachable():
+            found = folder.is_dir()
+        if not found:
             known = ", ".join(self.datasets()) or "none yet (make one with: ktt data import)"
             raise NotFoundError(f"there is no dataset {name!r} in {self.root}; there are: {known}")
         return Dataset.open(folder)
 
     def sweep(self) -> list[Path]:
         """Remove what killed writers left; return what was removed."""
-        folders = [self.root / "datasets", *self.root.glob("weights/*/*")]
-        return [path for folder in folders if folder.is_dir() for path in sweep_leftovers(folder)]
+        with self._reachable():
+            folders = [self.root / "datasets", *self.root.glob("weights/*/*")]
+            return [
+                path for folder in folders if folder.is_dir() for path in sweep_leftovers(folder)
+            ]
+
+    @contextlib.contextmanager
+    def _reachable(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            shown = str(self.root)
+            shown = f"{shown[:80]}..." if len(shown) > 200 else shown
+            raise InvalidArgumentError(
+                f"the workspace {shown!r} cannot be used: {reason}; name another folder"
+            ) from error
 
 
 def _is_name(name: str) -> bool:

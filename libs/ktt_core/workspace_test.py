@@ -79,3 +79,28 @@ def test_a_workspace_is_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InvalidArgumentError, match="is a file"):
         Workspace(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("file/below", "Not a directory"),
+        ("file/far/below", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("x/" * 2_100, "File name too long"),
+        ("a\x00b", "null byte"),
+    ],
+)
+def test_a_workspace_that_can_never_be_is_refused_in_words(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InvalidArgumentError, match=f"cannot be used: .*{problem}") as error:
+        Workspace(tmp_path / name)
+    assert len(str(error.value)) < 500
+
+
+def test_a_workspace_whose_datasets_would_have_too_long_paths_is_refused(tmp_path: Path) -> None:
+    room = 4_090 - len(str(tmp_path)) - 1
+    with pytest.raises(InvalidArgumentError, match="File name too long"):
+        Workspace(tmp_path / ("y/" * (room // 2)))
