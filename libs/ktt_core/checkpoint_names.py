@@ -144,9 +144,10 @@ def reserve_run_time(
     str
         The run's start time, UTC.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     _sweep_reservations(folder)
     while True:
+        # Each time: a run that failed may have removed the folder while it was empty.
+        folder.mkdir(parents=True, exist_ok=True)
         moment = now()
         run_time = datetime.fromtimestamp(moment, timezone.utc).strftime(_TIME_FORMAT)
         reservation = folder / f"{_RESERVATION}{run_time}"
@@ -164,8 +165,8 @@ def reserve_run_time(
 def _reserve(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except FileExistsError:
-        return False
+    except (FileExistsError, FileNotFoundError):
+        return False  # taken, or the folder has just gone
     try:
         os.write(descriptor, str(os.getpid()).encode())
     finally:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktt_core.checkpoint_names import checkpoint_path, reference_path, reserve_run_time
-from ktt_core.errors import InvalidArgumentError
+from ktt_core.checkpoint_names import checkpoint_path, reference_path
+from ktt_core.checkpoint_staging import stage_run
+from ktt_core.errors import KttError, TrainingError
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.registry import get_model, list_models
 from trainer.requests import Run, TrainRequest
@@ -138,7 +140,7 @@ class Trainer:
 
         Everything is checked before the first run starts. A run that fails then is a result with
         its `error`, and the others go on. If this process is interrupted, or `on_event` raises, the
-        run is stopped, nothing of it is left half-written, and the exception goes on.
+        run is stopped and the exception goes on. A run that does not end well leaves no file.
 
         Parameters
         ----------
@@ -182,24 +184,43 @@ class Trainer:
             with ExitStack() as stack:
                 try:
                     workspace.sweep()
-                    run_time = stack.enter_context(reserve_run_time(folder))
+                    staged = stack.enter_context(stage_run(folder))
                 except OSError as error:
-                    raise InvalidArgumentError(
+                    raise KttError(
                         f"the workspace cannot be written: {error.strerror}: {error.filename}"
                     ) from error
-                suffix = planned.checkpoint_suffix
+                suffix, hidden = planned.checkpoint_suffix, staged.staging
+                best, last, reference = (
+                    checkpoint_path(hidden, "best", staged.time, suffix),
+                    checkpoint_path(hidden, "last", staged.time, suffix),
+                    reference_path(hidden, staged.time),
+                )
                 job = TrainingJob(
                     str(self.root),
                     run.dataset,
                     run.model,
                     config,
-                    str(checkpoint_path(folder, "best", run_time, suffix)),
-                    str(checkpoint_path(folder, "last", run_time, suffix)),
-                    str(reference_path(folder, run_time)) if request.reference else None,
+                    str(best),
+                    str(last),
+                    str(reference) if request.reference else None,
                 )
-                return _run(run, job, on_event)
+                result = _run(run, job, on_event)
+                if result.error is not None:
+                    return result
+                try:
+                    staged.publish()
+                except OSError as error:
+                    reason = f"{error.strerror}: {error.filename}"
+                    return replace(
+                        result, error=TrainingError(f"the checkpoint cannot be written: {reason}")
+                    )
+                return replace(
+                    result,
+                    checkpoint=_first_file(folder / best.name, folder / last.name),
+                    reference=_first_file(folder / reference.name),
+                )
         finally:
-            # What a killed process had begun to write; whole files stay.
+            # What processes that were killed outright had begun to write.
             workspace.sweep()
 
     def evaluate(
@@ -252,16 +273,11 @@ def _run(run: Run, job: TrainingJob, on_event: EventCallback) -> RunResult:
         dataset=run.dataset,
         model=run.model,
         seconds=time.monotonic() - started,
-        checkpoint=_first_file(job.best_path, job.last_path),
-        reference=_first_file(job.reference_path),
         metrics=metrics,
         error=error,
         details=details,
     )
 
 
-def _first_file(*paths: str | None) -> Path | None:
-    for path in paths:
-        if path is not None and Path(path).is_file():
-            return Path(path)
-    return None
+def _first_file(*paths: Path) -> Path | None:
+    return next((path for path in paths if path.is_file()), None)

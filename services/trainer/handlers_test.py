@@ -14,10 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from ktt_core import registry
+from ktt_core.checkpoint_staging import StagedRun
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.errors import (
     DataError,
     InvalidArgumentError,
+    KttError,
     NotFoundError,
     TrainingError,
 )
@@ -118,7 +120,14 @@ class Scripted(Model):
         Path(self.config.sign).write_text(str(os.getpid()))
         time.sleep(60)
 
-    def test(self, loader, progress=lambda event: None):
+    def test(self, loader, progress=None):
+        # The trainer's own test, after `fit`, comes with a callback.
+        if progress is not None:
+            progress(Progress("test"))
+            if self.config.behaviour == "late test":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.config.behaviour == "hang in test":
+                self.hang()
         codes = np.concatenate([batch.codes for batch in loader])
         levels = self.level_scores({"text": codes})
         return compute_metrics(levels[0], codes, self.taxonomy)
@@ -138,6 +147,8 @@ class Scripted(Model):
     def gen_reference_set(self, loader):
         import pyarrow as pa
 
+        if self.config.behaviour == "late reference":
+            raise ZeroDivisionError("oh")
         return pa.table({"targets": ["x"]})
 
 
@@ -257,11 +268,51 @@ def test_a_run_that_fails_is_a_result_and_the_next_one_runs(
     assert trainer.list_checkpoints() == []
 
 
-def test_a_checkpoint_that_was_whole_when_the_run_died_stays(trainer: Trainer) -> None:
-    (result,) = trainer.train(request("late"))
+@pytest.mark.parametrize("behaviour", ["late", "late test", "late reference"])
+def test_a_run_that_dies_after_its_checkpoint_was_written_leaves_the_workspace_as_it_was(
+    trainer: Trainer, behaviour: str
+) -> None:
+    before = sorted(trainer.root.rglob("*"))
+    (result,) = trainer.train(request(behaviour, reference=True))
     assert isinstance(result.error, TrainingError)
-    assert result.checkpoint is not None
-    assert [info.path for info in trainer.list_checkpoints()] == [result.checkpoint]
+    assert result.checkpoint is None and result.reference is None
+    assert sorted(trainer.root.rglob("*")) == before
+
+
+def test_a_run_that_fails_leaves_the_runs_before_it(trainer: Trainer) -> None:
+    trainer.train(request(reference=True))
+    before = sorted(trainer.root.rglob("*"))
+    trainer.train(request("late test", reference=True))
+    assert sorted(trainer.root.rglob("*")) == before
+    assert len(trainer.list_checkpoints()) == 1
+
+
+def test_a_run_that_is_interrupted_while_it_tests_leaves_the_workspace_as_it_was(
+    trainer: Trainer, tmp_path: Path
+) -> None:
+    before, sign = sorted(trainer.root.rglob("*")), tmp_path / "sign"
+
+    def watch(event: RunEvent) -> None:
+        if event.progress and event.progress.phase == "test":
+            wait_for(sign)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(request("hang in test", overrides={"sign": str(sign)}), watch)
+    assert is_gone(int(sign.read_text()))
+    assert sorted(trainer.root.rglob("*")) == before
+
+
+def test_a_checkpoint_that_cannot_be_published_is_a_failed_run(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(run: StagedRun) -> None:
+        raise OSError(28, "No space left on device", "best.json")
+
+    monkeypatch.setattr(StagedRun, "publish", refuse)
+    (result,) = trainer.train(request())
+    assert isinstance(result.error, TrainingError) and "No space left" in str(result.error)
+    assert result.checkpoint is None and weights(trainer) == []
 
 
 def test_everything_is_checked_before_anything_runs(trainer: Trainer) -> None:
@@ -335,8 +386,10 @@ def test_a_workspace_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_workspace_that_cannot_be_written_is_refused(trainer: Trainer) -> None:
     (trainer.root / "weights").write_text("a file where a folder should be")
-    with pytest.raises(InvalidArgumentError, match="cannot be written: .*weights"):
+    with pytest.raises(KttError, match="cannot be written: .*weights") as caught:
         trainer.train(request())
+    # As at an import: nothing is wrong with what was asked.
+    assert type(caught.value) is KttError
 
 
 def test_importing_the_trainer_is_light() -> None:

@@ -1,0 +1,118 @@
+"""A run's files, kept out of sight until the run has ended well.
+
+Checkpoints are written while a run goes on. They are written into a hidden folder, so that nobody
+takes the best state of a run that then fails, or is stopped, for the newest checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ktt_core.atomic import TEMPORARY_PREFIX, fsync_directory
+from ktt_core.checkpoint_names import reserve_run_time
+
+__all__ = ["StagedRun", "stage_run"]
+
+
+@dataclass(frozen=True)
+class StagedRun:
+    """One run and where it writes.
+
+    Attributes
+    ----------
+    time : str
+        The run's start, UTC; reserved for it.
+    folder : Path
+        Where its files go at the end.
+    staging : Path
+        Where it writes them.
+    """
+
+    time: str
+    folder: Path
+    staging: Path
+
+    def publish(self) -> None:
+        """Move the finished files into `folder`, all or none.
+
+        Raises
+        ------
+        OSError
+            If the system refuses.
+        """
+        # Backwards: a reference set before its checkpoint, and "best", which is looked for, last.
+        names = sorted((path.name for path in self.staging.iterdir()), reverse=True)
+        moved: list[Path] = []
+        try:
+            for name in names:
+                if name.startswith(TEMPORARY_PREFIX):
+                    continue  # begun and never finished
+                moved.append(self.folder / name)
+                (self.staging / name).rename(self.folder / name)
+            fsync_directory(self.folder)
+        except BaseException:
+            for path in moved:
+                path.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def stage_run(folder: Path) -> Iterator[StagedRun]:
+    """Reserve a time for a run in `folder`, and give it a hidden folder to write into.
+
+    What is not published by the end is removed, and so are the folders that were made and stay
+    empty. If this process is killed outright, the next `ktt_core.atomic.sweep_leftovers` removes
+    the hidden folder.
+
+    Parameters
+    ----------
+    folder : Path
+        ``weights/<model>/<dataset>``; made if missing.
+
+    Yields
+    ------
+    StagedRun
+
+    Raises
+    ------
+    OSError
+        If `folder` cannot be made or written to.
+    """
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    try:
+        with reserve_run_time(folder) as run_time, _hidden_folder(folder) as staging:
+            yield StagedRun(run_time, folder, staging)
+    finally:
+        for made in missing:
+            # Not empty after a run that ended well, or if another run has begun there.
+            with contextlib.suppress(OSError):
+                made.rmdir()
+
+
+@contextlib.contextmanager
+def _hidden_folder(folder: Path) -> Iterator[Path]:
+    """Make a folder that sweeping leaves alone for as long as this process lives."""
+    while True:
+        hidden = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{os.getpid()}-", dir=folder))
+        descriptor = os.open(hidden, os.O_RDONLY)
+        try:
+            # A file system without locks is no reason to stop: nothing is ever swept there.
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # A sweeper may have come between the making and the lock.
+            if not hidden.exists():
+                continue
+            try:
+                yield hidden
+            finally:
+                shutil.rmtree(hidden, ignore_errors=True)
+            return
+        finally:
+            os.close(descriptor)
