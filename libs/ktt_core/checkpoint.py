@@ -30,6 +30,8 @@ FORMAT_VERSION = 1
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
+#: Shape, first byte, byte after the last (from where the arrays begin), type.
+Place = tuple[list[int], int, int, np.dtype[Any]]
 
 _FORMAT = "ktt-checkpoint"
 # The limit of the safetensors library itself.
@@ -150,15 +152,20 @@ def read_arrays(path: Path, model_id: str) -> tuple[dict[str, Any], Arrays]:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Read a checkpoint's metadata alone, quickly: the arrays are neither read nor verified.
+    """Read a checkpoint's metadata alone, quickly: of the arrays only their places are checked.
+
+    So a file that was cut short is noticed, a flipped bit is not.
 
     Raises
     ------
     NotFoundError, CheckpointError
         As `read_arrays`.
     """
-    header, _ = _read_header(path, _map(path))
-    return _parse_metadata(path, _described(path, header))
+    view = _map(path)
+    header, start = _read_header(path, view)
+    metadata = _parse_metadata(path, _described(path, header))
+    _places(path, view, header, start)
+    return metadata
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -272,28 +279,36 @@ def _parse_metadata(path: Path, described: dict[str, str]) -> dict[str, Any]:
 
 def _arrays(path: Path, view: mmap.mmap, header: dict[str, Any], start: int) -> Arrays:
     arrays: Arrays = {}
-    expected = 0
-    for name, place in header.items():
-        if name == "__metadata__":
-            continue
-        shape, begin, end, dtype = _place(path, name, place)
-        if begin != expected:
-            raise _damaged(path, f"the array {name!r} does not begin where the one before it ends")
-        expected = end
-        if start + end > len(view):
-            raise _damaged(path, f"it ends inside the array {name!r}")
+    for name, (shape, begin, end, dtype) in _places(path, view, header, start).items():
         count = (end - begin) // dtype.itemsize
         flat = np.frombuffer(view, dtype, count, start + begin) if count else np.empty(0, dtype)
         try:
             arrays[name] = flat.reshape(shape)
         except ValueError as error:
             raise _damaged(path, f"the array {name!r} has an impossible shape ({error})") from None
-    if start + expected != len(view):
-        raise _damaged(path, f"{len(view) - start - expected:,} bytes follow its last array")
     return arrays
 
 
-def _place(path: Path, name: str, place: Any) -> tuple[list[int], int, int, np.dtype[Any]]:
+def _places(path: Path, view: mmap.mmap, header: dict[str, Any], start: int) -> dict[str, Place]:
+    """Return where the arrays are, which is one after the other up to the end of the file."""
+    places: dict[str, Place] = {}
+    expected = 0
+    for name, place in header.items():
+        if name == "__metadata__":
+            continue
+        places[name] = _place(path, name, place)
+        _, begin, end, _ = places[name]
+        if begin != expected:
+            raise _damaged(path, f"the array {name!r} does not begin where the one before it ends")
+        expected = end
+        if start + end > len(view):
+            raise _damaged(path, f"it ends inside the array {name!r}")
+    if start + expected != len(view):
+        raise _damaged(path, f"{len(view) - start - expected:,} bytes follow its last array")
+    return places
+
+
+def _place(path: Path, name: str, place: Any) -> Place:
     if not isinstance(place, dict) or str(place.get("dtype")) not in _DTYPES:
         raise _damaged(path, f"the array {name!r} is of no known type")
     shape: Any = place.get("shape")

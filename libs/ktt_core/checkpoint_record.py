@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Protocol, runtime_checkable
+
+from ktt_core.errors import CheckpointError
 
 __all__ = ["KeepsRecord", "RunRecord", "installed_versions"]
 
@@ -51,20 +54,55 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
-        """Undo `to_json`; what is missing stays empty."""
-        dataset = value.get("dataset") or {}
+        """Undo `to_json`; what is missing stays empty.
+
+        Raises
+        ------
+        CheckpointError
+            If something is there, but of another type.
+        """
+        dataset = _object(value, "dataset")
+        metrics = _object(value, "metrics")
+        versions = _object(value, "versions")
         return cls(
-            dataset=str(dataset.get("name", "")),
-            fingerprint=str(dataset.get("fingerprint", "")),
+            dataset=_text(dataset, "name"),
+            fingerprint=_text(dataset, "fingerprint"),
             metrics={
-                str(split): {str(name): float(figure) for name, figure in figures.items()}
-                for split, figures in (value.get("metrics") or {}).items()
+                split: {name: _number(figures, name) for name in figures}
+                for split, figures in ((split, _object(metrics, split)) for split in metrics)
             },
-            created=str(value.get("created", "")),
-            versions={
-                str(name): str(version) for name, version in (value.get("versions") or {}).items()
-            },
+            created=_text(value, "created"),
+            versions={name: _text(versions, name) for name in versions},
         )
+
+
+def _damaged(key: str, wanted: str, found: Any) -> CheckpointError:
+    return CheckpointError(
+        f"the record of the run is damaged: {key!r:.60} is no {wanted}, but {found!r:.60}. "
+        "Use another checkpoint, or train again"
+    )
+
+
+def _object(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = value.get(key, {})
+    if not isinstance(found, dict):
+        raise _damaged(key, "object", found)
+    return found
+
+
+def _text(value: Mapping[str, Any], key: str) -> str:
+    found = value.get(key, "")
+    if not isinstance(found, str):
+        raise _damaged(key, "text", found)
+    return found
+
+
+def _number(value: Mapping[str, Any], key: str) -> float:
+    found = value[key]
+    # A whole number may be too large for a float; JSON as Python reads it may hold NaN.
+    if type(found) is int and abs(found) < 2**53 or type(found) is float and math.isfinite(found):
+        return float(found)
+    raise _damaged(key, "finite number", found)
 
 
 @runtime_checkable

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import pytest
 
 from ktt_core.checkpoint_record import KeepsRecord, RunRecord, installed_versions
+from ktt_core.errors import CheckpointError
 
 
 def test_a_record_survives_json() -> None:
@@ -14,6 +18,29 @@ def test_a_record_survives_json() -> None:
 
 def test_an_older_record_may_lack_fields() -> None:
     assert RunRecord.from_json({}) == RunRecord(created="")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"dataset": "shop"},
+        {"dataset": []},
+        {"dataset": {"name": 1}},
+        {"dataset": {"fingerprint": ["a"]}},
+        {"metrics": []},
+        {"metrics": None},
+        {"metrics": {"val": 0.5}},
+        {"metrics": {"val": {"leaf_accuracy": "high"}}},
+        {"metrics": {"val": {"leaf_accuracy": True}}},
+        {"metrics": {"val": {"leaf_accuracy": float("nan")}}},
+        {"metrics": {"val": {"leaf_accuracy": 10**400}}},
+        {"created": 2026},
+        {"versions": {"numpy": 2}},
+    ],
+)
+def test_a_record_of_another_type_is_damaged(value: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError, match="record of the run is damaged"):
+        RunRecord.from_json(value)
 
 
 def test_versions_are_of_installed_packages_only() -> None:

@@ -96,9 +96,13 @@ def test_a_file_cut_anywhere_is_damaged(tmp_path: Path) -> None:
         cut.write_bytes(whole[:length])
         with pytest.raises(CheckpointError, match=r"cut\.safetensors"):
             read_arrays(cut, "some_model")
+        with pytest.raises(CheckpointError, match=r"cut\.safetensors"):
+            read_metadata(cut)
     cut.write_bytes(whole + b"more")
     with pytest.raises(CheckpointError, match="bytes follow its last array"):
         read_arrays(cut, "some_model")
+    with pytest.raises(CheckpointError, match="bytes follow its last array"):
+        read_metadata(cut)
 
 
 def test_a_flipped_bit_is_seen_wherever_it_is(tmp_path: Path) -> None:

@@ -88,6 +88,10 @@ def find_checkpoints(
 def _describe_folder(folder: Path) -> list[CheckpointInfo]:
     found = []
     for file in list_checkpoint_files(folder):
+        try:
+            size = file.path.stat().st_size
+        except FileNotFoundError:
+            continue  # removed since the folder was read
         reference = reference_path(folder, file.time)
         record, problem = RunRecord(), ""
         if file.path.suffix == _SUFFIX:
@@ -95,6 +99,8 @@ def _describe_folder(folder: Path) -> list[CheckpointInfo]:
                 record = RunRecord.from_json(read_metadata(file.path))
             except KttError as error:
                 problem = str(error)
+                if str(file.path) not in problem:
+                    problem = f"{file.path}: {problem}"
         found.append(
             CheckpointInfo(
                 model=folder.parent.name,
@@ -102,7 +108,7 @@ def _describe_folder(folder: Path) -> list[CheckpointInfo]:
                 label=file.label,
                 time=file.time,
                 path=file.path,
-                bytes=file.path.stat().st_size,
+                bytes=size,
                 reference=reference if reference.is_file() else None,
                 metrics=record.metrics,
                 problem=problem,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -71,6 +73,22 @@ def test_a_damaged_checkpoint_is_listed_with_its_problem(trainer: Trainer) -> No
     path = trainer.list_checkpoints("tfidf_hsgd")[0].path
     path.write_bytes(path.read_bytes()[:30])
     assert "damaged" in trainer.list_checkpoints("tfidf_hsgd")[0].problem
+    write_arrays(path, {"model": "tfidf_hsgd"}, {"weights": np.zeros(100)})
+    assert trainer.list_checkpoints("tfidf_hsgd")[0].problem == ""
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "ends inside the array" in trainer.list_checkpoints("tfidf_hsgd")[0].problem
+
+
+@pytest.mark.parametrize("change", [{"metrics": {"val": 1}}, {"metrics": [1]}, {"dataset": "shop"}])
+def test_a_checkpoint_with_a_record_of_nonsense_is_listed_with_its_problem(
+    trainer: Trainer, change: dict[str, Any]
+) -> None:
+    path = trainer.list_checkpoints("tfidf_hsgd")[0].path
+    write_arrays(path, {"model": "tfidf_hsgd", **change}, {})
+    info = trainer.list_checkpoints("tfidf_hsgd")[0]
+    assert "record of the run is damaged" in info.problem and str(path) in info.problem
+    assert info.metrics == {}
+    json.dumps(info.to_json())
 
 
 def test_checkpoints_of_one_model_or_dataset(trainer: Trainer) -> None:
