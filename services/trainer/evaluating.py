@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ktt_core.checkpoint_names import find_checkpoint
+from ktt_core.checkpoint_record import KeepsRecord
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.errors import CheckpointError, InvalidArgumentError
+from ktt_core.model import Model
 from ktt_core.progress import ProgressCallback
 from ktt_core.registry import get_model
 from ktt_core.workspace import Workspace
@@ -52,9 +54,28 @@ def evaluate_models(
         )
         metrics = {name: float(figure) for name, figure in model.test(loader, progress).items()}
         results.append(
-            EvaluationResult(model_class.model_id, dataset_name, split, file.path, rows, metrics)
+            EvaluationResult(
+                model_class.model_id,
+                dataset_name,
+                split,
+                file.path,
+                rows,
+                metrics,
+                _warnings(model, dataset, split),
+            )
         )
     return results
+
+
+def _warnings(model: Model, dataset: Dataset, split: str) -> list[str]:
+    """Say what speaks against taking the metrics for those of unseen rows."""
+    trained_on = model.record.fingerprint if isinstance(model, KeepsRecord) else ""
+    if trained_on in ("", dataset.fingerprint):
+        return []
+    overlap = (
+        "" if split == "train" else f": its {split} rows may be among the rows it learned from"
+    )
+    return [f"trained on another import of {dataset.name!r}{overlap}"]
 
 
 def _check_taxonomy(path: Path, same: bool, dataset: Dataset) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,13 +28,14 @@ def import_rows(trainer: Trainer, name: str, classes: str, val_ratio: float = 0.
     trainer.import_dataset(source, name, ImportOptions("text", "labels", val_ratio=val_ratio))
 
 
-def train(trainer: Trainer, dataset_name: str, *times: str) -> None:
+def train(trainer: Trainer, dataset_name: str, *times: str, fingerprint: str = "") -> None:
     """Train tfidf_lsgd in this process, one checkpoint per time."""
     dataset = trainer.workspace.open_dataset(dataset_name)
     model_class = get_model("tfidf_lsgd")
     config = build_config(model_class.config_class, "tfidf_lsgd", {"n_jobs": 1})
     load, preprocessor = model_class.get_dataloader_func(), model_class.get_preprocessor(config)
-    model = model_class(dataset.taxonomy, config)
+    model: Any = model_class(dataset.taxonomy, config)
+    model.record.fingerprint = fingerprint or dataset.fingerprint
     rows, val = (load(dataset.split(split), preprocessor, config) for split in ("train", "val"))
     for time in times:
         folder = trainer.workspace.weights_folder("tfidf_lsgd", dataset_name)
@@ -66,6 +68,22 @@ def test_the_newest_checkpoint_is_evaluated_unless_another_is_asked_for(trainer:
         **oldest.metrics,
     }
     assert oldest.metrics["hierarchical_f1"] == 1.0
+
+
+def test_a_checkpoint_of_another_import_comes_with_a_warning(tmp_path: Path) -> None:
+    trainer = Trainer(tmp_path / "workspace")
+    import_rows(trainer, "toy", "xy")
+    train(trainer, "toy", T1)
+    train(trainer, "toy", T2, fingerprint="of an earlier import")
+    (result,) = trainer.evaluate("toy", ["tfidf_lsgd"])
+    warning = (
+        "trained on another import of 'toy': its test rows may be among the rows it learned from"
+    )
+    assert result.warnings == result.to_json()["warnings"] == [warning]
+    (on_train,) = trainer.evaluate("toy", ["tfidf_lsgd"], "train")
+    assert on_train.warnings == ["trained on another import of 'toy'"]
+    (same,) = trainer.evaluate("toy", ["tfidf_lsgd"], time=T1)
+    assert same.warnings == [] and "warnings" not in same.to_json()
 
 
 def test_an_evaluation_says_what_is_missing(trainer: Trainer) -> None:

@@ -129,7 +129,18 @@ class CheckpointInfo:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """The metrics of one checkpoint over one split."""
+    """The metrics of one checkpoint over one split.
+
+    Attributes
+    ----------
+    model, dataset, split : str
+    checkpoint : Path
+    rows : int
+        Of the split.
+    metrics : mapping of str to float
+    warnings : list of str
+        Why the metrics may say something else than they seem to.
+    """
 
     model: str
     dataset: str
@@ -137,9 +148,11 @@ class EvaluationResult:
     checkpoint: Path
     rows: int
     metrics: Mapping[str, float]
+    warnings: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return one flat JSON object."""
+        """Return one JSON object, flat but for "warnings", which is there if there are any."""
+        warnings = {"warnings": list(self.warnings)} if self.warnings else {}
         return {
             "model": self.model,
             "dataset": self.dataset,
@@ -147,6 +160,7 @@ class EvaluationResult:
             "checkpoint": self.checkpoint.name,
             "rows": self.rows,
             **self.metrics,
+            **warnings,
         }
 
 
