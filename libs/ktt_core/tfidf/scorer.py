@@ -202,17 +202,32 @@ class FlatScorer(LinearScorer):
 
 
 def load_scorer(
-    taxonomy: Taxonomy, arrays: Mapping[str, NDArray[Any]], params: Mapping[str, Any]
+    taxonomy: Taxonomy,
+    arrays: Mapping[str, NDArray[Any]],
+    params: Mapping[str, Any],
+    wanted: str | None = None,
 ) -> HierarchicalScorer | FlatScorer:
     """Rebuild a scorer from a solver's ``state_dict``.
+
+    Parameters
+    ----------
+    taxonomy : Taxonomy
+    arrays, params : mapping
+        The state.
+    wanted : {"hierarchical", "flat"}, optional
+        The kind it must be of.
 
     Raises
     ------
     CheckpointError
-        If the arrays are damaged or of another taxonomy.
+        If the arrays are damaged or of another taxonomy, or the scorer is of another kind.
     """
-    weights = BlockWeights.from_state(NodeLayout(taxonomy), arrays)
     kind, loss = params.get("kind"), str(params.get("loss"))
+    if wanted is not None and kind != wanted:
+        raise CheckpointError(
+            f"the checkpoint holds a classifier of the kind {str(kind)[:40]!r}, not {wanted!r}"
+        )
+    weights = BlockWeights.from_state(NodeLayout(taxonomy), arrays)
     if kind == HierarchicalScorer.kind:
         return HierarchicalScorer(weights, loss)
     if kind == FlatScorer.kind:

@@ -171,6 +171,34 @@ def test_a_damaged_state_is_refused():
         load_scorer(taxonomy, state, {**params, "kind": "tree"})
     with pytest.raises(CheckpointError, match="loss"):
         load_scorer(taxonomy, state, {**params, "loss": "hinge"})
+    with pytest.raises(CheckpointError, match="of the kind 'flat', not 'hierarchical'"):
+        load_scorer(taxonomy, state, params, "hierarchical")
+
+
+@pytest.mark.parametrize("name", ["weights", "bias"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_state_with_a_number_that_is_none_is_refused(name, value):
+    taxonomy = make_taxonomy()
+    state = make_weights(taxonomy).state_dict()
+    state[name][-1] = value
+    with pytest.raises(CheckpointError, match="finite"):
+        load_scorer(taxonomy, state, {"kind": "flat", "loss": "softmax"})
+
+
+def test_the_nodes_of_a_feature_ascend():
+    taxonomy = make_taxonomy()
+    layout, bias = NodeLayout(taxonomy), np.zeros(taxonomy.n_classes, dtype=np.float32)
+
+    def load(starts, nodes):
+        weights = np.zeros(int(layout.child_count[nodes].sum()), dtype=np.float32)
+        arrays = {"feature_start": starts, "pair_node": nodes, "weights": weights, "bias": bias}
+        return BlockWeights.from_state(layout, {k: np.array(v) for k, v in arrays.items()})
+
+    for starts, nodes in (([0, 2, 2, 4, 4], [0, 1, 0, 2]), ([0, 0, 0], []), ([0, 1, 2], [1, 0])):
+        load(starts, np.array(nodes, dtype=np.int32))
+    for starts, nodes in (([0, 2], [1, 0]), ([0, 1, 3], [0, 1, 1]), ([0, 0, 2], [2, 1])):
+        with pytest.raises(CheckpointError, match="ascend"):
+            load(starts, np.array(nodes, dtype=np.int32))
 
 
 def test_rows_of_another_width_are_refused():

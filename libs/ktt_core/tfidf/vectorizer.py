@@ -308,6 +308,8 @@ class TfidfVectorizer:
             vectorizer.idf = np.asarray(arrays["idf"], dtype=np.float32)
             if vectorizer.idf.shape != (vectorizer.n_features,):
                 raise ValueError(f"{len(vectorizer.idf)} idf values, {vectorizer.n_features} terms")
+            if not np.isfinite(vectorizer.idf).all():
+                raise ValueError("not all idf values are finite numbers")
         except (KeyError, TypeError, ValueError, InvalidArgumentError) as error:
             raise CheckpointError(f"the tf-idf vocabulary is damaged: {error}") from error
         return vectorizer

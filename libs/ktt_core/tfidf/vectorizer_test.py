@@ -204,6 +204,8 @@ def test_a_damaged_state_is_refused():
     arrays, params = TfidfVectorizer(char_min_df=1).fit([TEXTS]).state_dict()
     for change in (
         {"idf": arrays["idf"][:-1]},
+        {"idf": np.where(np.arange(len(arrays["idf"])) == 3, np.nan, arrays["idf"])},
+        {"idf": arrays["idf"] * np.float32(np.inf)},
         {"w_keys": arrays["w_keys"][::-1]},
         {"c_codes": arrays["c_codes"][:-1]},
     ):

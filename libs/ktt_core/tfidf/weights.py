@@ -191,4 +191,24 @@ class BlockWeights:
             raise CheckpointError(
                 "the classifier's weights do not fit together or are of another taxonomy"
             )
+        if not _ascend_within(starts, nodes):
+            raise CheckpointError(
+                "the classifier's weights are damaged: the nodes of a feature do not ascend"
+            )
+        if not (_all_finite(weights) and _all_finite(bias)):
+            raise CheckpointError(
+                "the classifier's weights are damaged: not all of them are finite numbers"
+            )
         return cls(layout, starts, nodes, weights, bias)
+
+
+def _ascend_within(starts: NDArray[np.int64], nodes: NDArray[np.int32]) -> bool:
+    """Say whether each feature's nodes ascend, and so none occurs twice."""
+    rises = nodes[1:] > nodes[:-1]
+    rises[starts[(starts > 0) & (starts < len(nodes))] - 1] = True
+    return bool(rises.all())
+
+
+def _all_finite(values: NDArray[np.float32]) -> bool:
+    # The extremes are NaN if any value is; there can be too many weights for an array of booleans.
+    return bool(np.isfinite(values.min(initial=0)) and np.isfinite(values.max(initial=0)))

@@ -76,14 +76,20 @@ class TfidfConfig(ModelConfig):
     )
     sublinear_tf: bool = Field(True, description="Weigh a term by 1 + ln(count), not by its count.")
     word_weight: float = Field(
-        1.5, gt=0.0, description="Weight of the word terms against 1 for the character terms."
+        1.5,
+        gt=0.0,
+        le=100.0,
+        description="Weight of the word terms against 1 for the character terms.",
     )
     loss: Literal["softmax", "modified_huber"] = Field("softmax", description="What is minimised.")
     epochs: int = Field(8, ge=1, le=10_000, description="Passes over the training rows.")
     alpha: float = Field(
-        0.0, ge=0.0, description="Strength of the L2 penalty on the weights, whose means are kept."
+        0.0,
+        ge=0.0,
+        le=100.0,
+        description="Strength of the L2 penalty on the weights, whose means are kept.",
     )
-    learning_rate: float = Field(0.5, gt=0.0, description="Step size of AdaGrad.")
+    learning_rate: float = Field(0.5, gt=0.0, le=100.0, description="Step size of AdaGrad.")
     max_weights: int = Field(
         120_000_000,
         ge=1,

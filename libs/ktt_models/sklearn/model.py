@@ -25,6 +25,7 @@ from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_models.sklearn.config import TfidfConfig
 from ktt_models.sklearn.contract import Arrays, Levels, Scorer, Solver
 from ktt_models.sklearn.features import RowCounter, block_rows, gather_rows
+from ktt_models.sklearn.stored import arrays_of, named_for, stored_temperature
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +35,9 @@ __all__ = ["SklearnModel"]
 # Validation scores up to this many cells (256 MiB) are kept while the temperature is fitted; more
 # are computed anew for each of its passes.
 _MAX_KEPT_CELLS = 2**26
+
+# What a whole file with the wrong values in it may raise while a model is made of it.
+_NONSENSE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 
 
 class SklearnModel(Model):
@@ -159,7 +163,16 @@ class SklearnModel(Model):
         self._vectorizer, self._solver, self.temperature = None, None, 1.0
         vectorizer = self.make_vectorizer()
         seen = RowCounter(progress, "features", 2 * train.n_rows)
-        vectorizer.fit(seen.count(batch.inputs["text"]) for batch in train)
+        try:
+            vectorizer.fit(seen.count(batch.inputs["text"]) for batch in train)
+        except DataError as error:
+            # Not if reading the rows failed: a user who set no min_df is told where it is from.
+            if self.config.profile == "original" and seen.rows == train.n_rows:
+                raise DataError(
+                    f"{error}; the profile 'original' sets min_df to "
+                    f"{self.config.original['min_df']} where nothing else is said"
+                ) from error
+            raise
         rows, codes = gather_rows(train, lambda texts: vectorizer.transform(seen.count(texts)))
 
         def on_epoch(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
@@ -248,23 +261,30 @@ class SklearnModel(Model):
 
         The features are 24 seeded random projections of the tf-idf row, the text's length in
         characters and the share of its terms that are unknown.
-        """
-        import pyarrow as pa
 
+        The table is dense, because monitoring reads it so: rows x leaves x 4 bytes, and half as
+        much again while it is checked. 10,000 rows and 5,000 leaves take 200 MB.
+        """
         from ktt_core.reference import reference_table
 
-        tables = []
+        if not loader.n_rows:
+            raise DataError("a reference set needs rows, and this split has none")
+        # By leaf, as a table's columns lie: they become the table without another copy.
+        proba = np.empty((self.taxonomy.n_leaves, loader.n_rows), dtype=np.float32)
+        codes, features, done = [], [], 0
         for batch in loader:
             texts = batch.inputs["text"]
             rows, unknown = self.vectorizer.transform_counted(texts)
             log_proba = leaf_log_proba(
                 self.solver.level_scores(rows), self.taxonomy, self.temperature
             )
-            features = reference_features(rows, texts, unknown)
-            tables.append(reference_table(self.taxonomy, batch.codes, features, np.exp(log_proba)))
-        if not tables:
-            raise DataError("a reference set needs rows, and this split has none")
-        return pa.concat_tables(tables)
+            np.exp(log_proba.T, out=proba[:, done : done + len(texts)])
+            done += len(texts)
+            codes.append(batch.codes)
+            features.append(reference_features(rows, texts, unknown))
+        return reference_table(
+            self.taxonomy, np.concatenate(codes), np.concatenate(features), proba.T
+        )
 
     # -- checkpoints -------------------------------------------------------------------------------
 
@@ -283,7 +303,7 @@ class SklearnModel(Model):
             "solver": solver_params,
             **self.record.to_json(),
         }
-        arrays = _prefixed("vectorizer", vectorizer_arrays) | _prefixed("solver", solver_arrays)
+        arrays = named_for("vectorizer", vectorizer_arrays) | named_for("solver", solver_arrays)
         write_arrays(path, metadata, arrays)
 
     @classmethod
@@ -293,7 +313,7 @@ class SklearnModel(Model):
         try:
             taxonomy = Taxonomy.from_json(metadata["taxonomy"])
             model = cls(taxonomy, build_config(cls.config_class, cls.model_id, metadata["config"]))
-        except (KttError, AttributeError, KeyError, TypeError, ValueError) as error:
+        except (KttError, *_NONSENSE) as error:
             raise CheckpointError(f"{path} holds no usable {cls.model_id}: {error}") from error
         model._restore(path, metadata, arrays)
         return model
@@ -303,7 +323,7 @@ class SklearnModel(Model):
         metadata, arrays = read_arrays(path, self.model_id)
         try:
             same = Taxonomy.from_json(metadata["taxonomy"]) == self.taxonomy
-        except (KttError, AttributeError, KeyError, TypeError, ValueError) as error:
+        except (KttError, *_NONSENSE) as error:
             raise CheckpointError(f"{path} holds no usable taxonomy: {error}") from error
         if not same:
             raise CheckpointError(f"{path} was trained on another taxonomy than this model's")
@@ -312,25 +332,16 @@ class SklearnModel(Model):
     def _restore(self, path: Path, metadata: dict[str, Any], arrays: Arrays) -> None:
         try:
             vectorizer = TfidfVectorizer.from_state(
-                _with_prefix("vectorizer", arrays), metadata["vectorizer"]
+                arrays_of("vectorizer", arrays), metadata["vectorizer"]
             )
-            solver = self.restore_solver(_with_prefix("solver", arrays), metadata["solver"])
+            solver = self.restore_solver(arrays_of("solver", arrays), metadata["solver"])
             # An answer to the empty text shows that terms and weights fit.
             solver.level_scores(vectorizer.transform([""]))
-            temperature = float(metadata["temperature"])
+            temperature = stored_temperature(metadata)
             record = RunRecord.from_json(metadata)
-        except (KttError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except KttError as error:
+            raise CheckpointError(f"{path} holds no usable {self.model_id}: {error}") from error
+        except _NONSENSE as error:
             raise CheckpointError(f"{path} holds no usable {self.model_id}: {error!r}") from error
-        if not (np.isfinite(temperature) and temperature > 0):
-            raise CheckpointError(f"{path} has the temperature {temperature}, not above 0")
         self._vectorizer, self._solver = vectorizer, solver
         self.temperature, self.record = temperature, record
-
-
-def _prefixed(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
-    return {f"{prefix}.{name}": array for name, array in arrays.items()}
-
-
-def _with_prefix(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
-    start = f"{prefix}."
-    return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}

@@ -179,9 +179,24 @@ def test_what_cannot_be_trained_says_why() -> None:
         make("tfidf_lsgd").fit(TRAIN, VAL, resume_from=Path("last.safetensors"))
     with pytest.raises(DataError, match="min_df"):
         make("tfidf_lsgd", min_df=5000, char_ngrams=None).fit(TRAIN, VAL)
+    with pytest.raises(DataError, match=r"min_df \(500\).*profile 'original' sets min_df to 50"):
+        make("tfidf_lsgd", min_df=500, profile="original").fit(TRAIN, VAL)
+    with pytest.raises(DataError, match=r"max_df \(1\.0\)$"):
+        make("tfidf_lsgd", min_df=500, char_ngrams=None).fit(TRAIN, VAL)
     lonely = get_model("tfidf_hsgd")(Taxonomy.from_paths([("a", "b")]), make("tfidf_hsgd").config)
     with pytest.raises(DataError, match="one class path only"):
         lonely.fit(TRAIN, VAL)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "modified_huber"])
+@pytest.mark.parametrize("model_id", ["tfidf_lsgd", "tfidf_hsgd"])
+def test_the_largest_steps_and_penalties_still_give_finite_weights(
+    model_id: str, loss: str, tmp_path: Path
+) -> None:
+    model = make(model_id, loss=loss, learning_rate=100.0, alpha=100.0, word_weight=100.0, epochs=3)
+    model.fit(TRAIN, VAL, best_path=tmp_path / "best.safetensors")
+    loaded = type(model).from_checkpoint(tmp_path / "best.safetensors")
+    assert np.isfinite(probabilities(loaded, TEST.texts)).all()
 
 
 def test_an_untrained_model_says_so(tmp_path: Path) -> None:
@@ -248,6 +263,11 @@ def test_a_load_that_fails_leaves_the_model_as_it_was(fitted: SklearnModel, tmp_
     [
         {"temperature": -1.0},
         {"temperature": "warm"},
+        {"temperature": "1.0"},
+        {"temperature": True},
+        {"temperature": 10**400},
+        {"dataset": "shop"},
+        {"metrics": {"val": 0.5}},
         {"config": {"profil": 1}},
         {"config": None},
         {"taxonomy": {}},
@@ -271,6 +291,30 @@ def test_a_whole_file_of_nonsense_is_refused(
     write_arrays(forged, {**metadata, **change}, arrays)
     with pytest.raises(CheckpointError, match="forged"):
         type(fitted).from_checkpoint(forged)
+
+
+def test_a_solver_of_the_other_kind_is_refused(fitted: SklearnModel, tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    fitted.save(path)
+    metadata, arrays = read_arrays(path, fitted.model_id)
+    kinds = {"tfidf_lsgd": ("flat", "hierarchical"), "tfidf_hsgd": ("hierarchical", "flat")}
+    own, other = kinds[fitted.model_id]
+    assert metadata["solver"]["kind"] == own
+    write_arrays(path, {**metadata, "solver": {**metadata["solver"], "kind": other}}, arrays)
+    with pytest.raises(CheckpointError, match=f"of the kind '{other}', not '{own}'"):
+        type(fitted).from_checkpoint(path)
+
+
+@pytest.mark.parametrize("name", ["vectorizer.idf", "solver.weights", "solver.bias"])
+def test_numbers_that_are_none_are_refused(fitted: SklearnModel, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "best.safetensors"
+    fitted.save(path)
+    metadata, arrays = read_arrays(path, fitted.model_id)
+    damaged = arrays[name].copy()
+    damaged[-1] = np.nan
+    write_arrays(path, metadata, {**arrays, name: damaged})
+    with pytest.raises(CheckpointError, match=r"best\.safetensors.*finite"):
+        type(fitted).from_checkpoint(path)
 
 
 def test_arrays_that_do_not_fit_are_refused(fitted: SklearnModel, tmp_path: Path) -> None:

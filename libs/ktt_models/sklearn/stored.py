@@ -1,16 +1,18 @@
-"""A trained solver as a checkpoint holds it."""
+"""The parts of a trained model as a checkpoint holds them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ktt_core.errors import CheckpointError
 from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import load_scorer
 from ktt_models.sklearn.contract import Arrays, Levels, Scorer
 
-__all__ = ["StoredSolver"]
+__all__ = ["StoredSolver", "arrays_of", "named_for", "stored_temperature"]
 
 # Importing and compiling a solver takes as long as numpy needs for about so many rows, at 1 or 2 ms
 # each.
@@ -27,11 +29,13 @@ class StoredSolver:
         What the solver's `state_dict` returned.
     restore : callable
         Makes the solver of these.
+    kind : {"hierarchical", "flat"}, optional
+        The kind the solver must be of.
 
     Raises
     ------
     CheckpointError
-        If the arrays are damaged or of another taxonomy.
+        If the arrays are damaged or of another taxonomy, or the solver is of another kind.
     """
 
     def __init__(
@@ -40,8 +44,9 @@ class StoredSolver:
         arrays: Arrays,
         params: dict[str, Any],
         restore: Callable[[Arrays, dict[str, Any]], Scorer],
+        kind: str | None = None,
     ) -> None:
-        self._scorer = load_scorer(taxonomy, arrays, params)
+        self._scorer = load_scorer(taxonomy, arrays, params, kind)
         self._state = arrays, params
         self._restore = restore
         self._solver: Scorer | None = None
@@ -57,3 +62,32 @@ class StoredSolver:
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
         """Return the trained weights, and what is JSON."""
         return self._state
+
+
+def named_for(part: str, arrays: Arrays) -> Arrays:
+    """Return a part's arrays under the names that a checkpoint has for them."""
+    return {f"{part}.{name}": array for name, array in arrays.items()}
+
+
+def arrays_of(part: str, arrays: Arrays) -> Arrays:
+    """Undo `named_for`: return the arrays of one part of a checkpoint."""
+    start = f"{part}."
+    return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
+
+
+def stored_temperature(metadata: Mapping[str, Any]) -> float:
+    """Return a checkpoint's temperature.
+
+    Raises
+    ------
+    KeyError
+        If it has none.
+    CheckpointError
+        If that is no finite number above 0.
+    """
+    found = metadata["temperature"]
+    # A whole number may be too large for a float; true and "1" are none.
+    whole = type(found) is int and found < 2**53
+    if not ((whole or type(found) is float) and math.isfinite(found) and found > 0):
+        raise CheckpointError(f"the temperature {found!r:.40} is no finite number above 0")
+    return float(found)

@@ -21,7 +21,7 @@ __all__ = ["TfidfHSGD", "TfidfHSGDConfig"]
 class TfidfHSGDConfig(TfidfConfig):
     """Hyperparameters of `TfidfHSGD`."""
 
-    learning_rate: float = Field(0.8, gt=0.0, description="Step size of AdaGrad.")
+    learning_rate: float = Field(0.8, gt=0.0, le=100.0, description="Step size of AdaGrad.")
 
 
 class TfidfHSGD(SklearnModel):
@@ -51,7 +51,7 @@ class TfidfHSGD(SklearnModel):
 
     def restore_solver(self, arrays: Arrays, params: dict[str, Any]) -> Scorer:
         """Return the trained solver of a checkpoint."""
-        return StoredSolver(self.taxonomy, arrays, params, self._compile_solver)
+        return StoredSolver(self.taxonomy, arrays, params, self._compile_solver, "hierarchical")
 
     def _compile_solver(self, arrays: Arrays, params: dict[str, Any]) -> Scorer:
         return _solver_class().from_state(self.taxonomy, arrays, params)

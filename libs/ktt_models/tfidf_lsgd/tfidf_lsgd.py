@@ -47,7 +47,7 @@ class TfidfLSGD(SklearnModel):
 
     def restore_solver(self, arrays: Arrays, params: dict[str, Any]) -> Scorer:
         """Return the trained solver of a checkpoint."""
-        return StoredSolver(self.taxonomy, arrays, params, self._compile_solver)
+        return StoredSolver(self.taxonomy, arrays, params, self._compile_solver, "flat")
 
     def _compile_solver(self, arrays: Arrays, params: dict[str, Any]) -> Scorer:
         return _solver_class().from_state(self.taxonomy, arrays, params)
