@@ -17,12 +17,17 @@ from ktt_core.decoding.scores import (
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.taxonomy import Taxonomy
 
-__all__ = ["MAX_TEMPERATURE", "MIN_TEMPERATURE", "fit_temperature"]
+__all__ = ["MAX_TEMPERATURE", "MIN_TEMPERATURE", "PRIOR_WEIGHT", "fit_temperature", "penalty"]
 
 #: Bounds of a fitted temperature: scores that separate the validation split would ask for 0, scores
 #: that say nothing for infinity.
 MIN_TEMPERATURE = 0.05
 MAX_TEMPERATURE = 20.0
+
+#: How firmly T = 1 is believed in before any row is seen, as a sum over rows is weighed. So chosen
+#: that 24 rows that are all right keep T above 0.5; 20,000 rows drawn at a T of 0.5 to 8 shift by
+#: less than 1 %, but scores that leave no doubt (T = 0.3) say little a row, and shift by 2 %.
+PRIOR_WEIGHT = 40.0
 
 _MAX_STEPS = 40
 # Relative change of 1 / T below which the search ends.
@@ -38,11 +43,11 @@ def fit_temperature(
     codes: NDArray[np.integer],
     taxonomy: Taxonomy,
 ) -> float:
-    """Return the T that minimises the negative log-likelihood of the true leaves.
+    """Return the most probable T given the true leaves and a prior belief in T = 1.
 
-    With s the path scores and beta = 1 / T, the mean of ``logsumexp(beta s) - beta s_true`` is
-    convex in beta; Newton's method, safeguarded by bisection, finds its minimum in a few passes
-    over the scores.
+    With s the path scores and beta = 1 / T, the sum of ``logsumexp(beta s) - beta s_true`` over the
+    rows, plus `penalty`, is convex in beta; Newton's method, safeguarded by bisection, finds its
+    minimum in a few passes over the scores.
 
     Parameters
     ----------
@@ -69,6 +74,10 @@ def fit_temperature(
     Notes
     -----
     Rows whose true leaf has the score ``-inf`` are left out: no temperature makes them possible.
+
+    Temperature scaling is from Guo et al., "On Calibration of Modern Neural Networks", ICML 2017,
+    which maximises the likelihood alone. A few rows that are all right then ask for a T near 0, and
+    nonsense is answered with certainty; so this is the maximum a posteriori estimate instead.
     """
     codes = np.asarray(codes)
     if codes.ndim != 2 or codes.shape[1] != taxonomy.depth:
@@ -86,7 +95,12 @@ def fit_temperature(
 
     def evaluate(beta: float) -> tuple[float, float, float]:
         blocks = levels_blocks() if callable(levels_blocks) else levels_blocks
-        return _likelihood(blocks, true_leaves, taxonomy, beta)
+        value, slope, curvature = _likelihood(blocks, true_leaves, taxonomy, beta)
+        return (
+            value + penalty(1.0 / beta),
+            slope + PRIOR_WEIGHT * (1.0 - 1.0 / beta),
+            curvature + PRIOR_WEIGHT / beta**2,
+        )
 
     beta, at_one = 1.0, evaluate(1.0)
     best, best_value = 1.0, at_one[0]
@@ -106,6 +120,17 @@ def fit_temperature(
         if value < best_value:
             best, best_value = beta, value
     return float(min(MAX_TEMPERATURE, max(MIN_TEMPERATURE, 1.0 / best)))
+
+
+def penalty(temperature: float) -> float:
+    """Return the prior's negative log density at a T, less that at 1.
+
+    With k = `PRIOR_WEIGHT` and beta = 1 / T this is ``k (beta - 1 - log beta)``: beta has a gamma
+    distribution with its mode at 1. About T = 1 it is ``k / 2 (log T)**2``, that of a log-normal
+    distribution; unlike the latter's it is convex in beta everywhere, as the likelihood's is.
+    """
+    beta = 1.0 / temperature
+    return float(PRIOR_WEIGHT * (beta - 1.0 - np.log(beta)))
 
 
 def _likelihood(

@@ -15,6 +15,7 @@ from ktt_core.decoding import (
     fit_temperature,
     leaf_log_proba,
 )
+from ktt_core.decoding.temperature import penalty
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.taxonomy import Taxonomy
 
@@ -39,31 +40,65 @@ def draw_rows(n_rows, temperature, seed=0, scale=4.0):
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5, 8.0])
 def test_a_known_temperature_is_recovered(temperature):
-    levels, codes = draw_rows(6000, temperature)
+    levels, codes = draw_rows(20_000, temperature)
     assert fit_temperature([levels], codes, FOREST) == pytest.approx(temperature, rel=0.06)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.05, 20.0), st.floats(0.01, 300.0))
-def test_the_fit_is_at_least_as_likely_as_its_neighbours_and_one(seed, temperature, scale):
+def test_the_fit_is_at_least_as_probable_as_its_neighbours_and_as_likely_as_one(
+    seed, temperature, scale
+):
     levels, _ = draw_rows(60, temperature, seed, scale)
     codes = FOREST.leaf_codes[np.random.default_rng(seed).integers(0, FOREST.n_leaves, 60)]
     codes[:30] = FOREST.leaf_codes[leaf_log_proba(levels, FOREST)[:30].argmax(axis=1)]
     fitted = fit_temperature([levels], codes, FOREST)
     assert MIN_TEMPERATURE <= fitted <= MAX_TEMPERATURE
-    reached = likelihood(levels, codes, fitted)
+
+    def objective(temperature):
+        return likelihood(levels, codes, temperature) + penalty(temperature) / len(codes)
+
+    assert likelihood(levels, codes, fitted) <= likelihood(levels, codes, 1.0) * (1 + 1e-5) + 1e-6
+    reached = objective(fitted)
     for other in (1.0, fitted * 0.8, fitted * 1.25):
         if MIN_TEMPERATURE <= other <= MAX_TEMPERATURE:
-            assert reached <= likelihood(levels, codes, other) * (1 + 1e-5) + 1e-6
+            assert reached <= objective(other) * (1 + 1e-5) + 1e-6
 
 
-def test_separated_scores_go_to_the_lower_bound_and_wrong_ones_to_the_upper():
+def test_scores_that_are_always_wrong_go_to_the_upper_bound():
     levels, _ = draw_rows(100, 1.0)
-    log_proba = leaf_log_proba(levels, FOREST)
-    best = FOREST.leaf_codes[log_proba.argmax(axis=1)]
-    worst = FOREST.leaf_codes[log_proba.argmin(axis=1)]
-    assert fit_temperature([levels], best, FOREST) == pytest.approx(MIN_TEMPERATURE, rel=0.3)
+    worst = FOREST.leaf_codes[leaf_log_proba(levels, FOREST).argmin(axis=1)]
     assert fit_temperature([levels], worst, FOREST) == pytest.approx(MAX_TEMPERATURE, rel=0.01)
+
+
+@pytest.mark.parametrize("margin", [0.03, 0.1, 0.3, 0.7, 1.0, 3.0, 10.0])
+def test_a_few_rows_that_are_all_right_do_not_make_certain(margin):
+    codes = FOREST.leaf_codes[np.random.default_rng(0).integers(0, FOREST.n_leaves, 24)]
+    levels = [
+        np.where(np.arange(size) == codes[:, [level]], margin, 0.0).astype(np.float32)
+        for level, size in enumerate(FOREST.level_sizes)
+    ]
+    few = fit_temperature([levels], codes, FOREST)
+    assert 0.5 < few <= 1.0
+    # Evidence adds up: the same rows many times over ask for less and less doubt.
+    many = fit_temperature([levels] * 200, np.concatenate([codes] * 200), FOREST)
+    assert many < few or margin == 10.0
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_twenty_thousand_rows_outweigh_the_prior(temperature, monkeypatch):
+    levels, codes = draw_rows(20_000, temperature)
+    fitted = fit_temperature([levels], codes, FOREST)
+    monkeypatch.setattr("ktt_core.decoding.temperature.PRIOR_WEIGHT", 0.0)
+    assert fit_temperature([levels], codes, FOREST) == pytest.approx(fitted, rel=0.01)
+
+
+@given(st.floats(0.06, 19.0))
+def test_the_penalty_is_none_at_one_and_convex_in_the_inverse(temperature):
+    beta = 1.0 / temperature
+    assert penalty(1.0) == 0.0 <= penalty(temperature)
+    middle = penalty(1.0 / ((beta + 1.0) / 2))
+    assert middle <= (penalty(temperature) + penalty(1.0)) / 2 + 1e-9
 
 
 def test_blocks_and_a_function_that_yields_them_give_the_same():
