@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ def quality(problem: Problem, hiclass: bool) -> dict[str, Any]:
     speed: dict[str, Any] = {}
     for name, solver in SOLVERS.items():
         model = solver(taxonomy, n_jobs=1)
-        _, fit_s = timed(lambda model=model: model.fit(train_rows, problem.train_codes))
-        predicted, predict_s = timed(lambda model=model: model.predict(test_rows))
+        _, fit_s = timed(partial(model.fit, train_rows, problem.train_codes))
+        predicted, predict_s = timed(partial(model.predict, test_rows))
         found[name] = hits(codes, predicted)
         speed[name] = {"fit_s": fit_s, "predict_s": predict_s}
     if hiclass:

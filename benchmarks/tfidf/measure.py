@@ -83,7 +83,7 @@ def icd_problem() -> Problem:
     """Return the leaf codes of ICD-10-CM: chapter, block, category; every row is trained on."""
     import simple_icd_10_cm as icd
 
-    rows = []
+    rows: list[tuple[str, tuple[str, ...]]] = []
     for code in icd.get_all_codes():
         if not icd.is_leaf(code) or icd.is_chapter(code) or icd.is_block(code):
             continue

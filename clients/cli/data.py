@@ -236,7 +236,7 @@ def show_command(workspace: Path, name: str, as_json: bool) -> None:
             ("levels", str(dataset.depth)),
             ("classes per level", " / ".join(f"{size:,}" for size in dataset.level_sizes)),
             ("leaf classes", f"{dataset.n_leaves:,}"),
-            ("source fingerprint", dataset.fingerprint),
+            ("fingerprint", dataset.fingerprint),
             *(
                 (f"option {key}", str(value))
                 for key, value in dataset.options.items()

@@ -60,7 +60,9 @@ def test_scripts_may_mix_in_a_text():
 def test_a_script_with_vowel_marks_is_stemmed_by_whole_words():
     expected = Stemmer.Stemmer("hindi").stemWord("लड़कियों")
     assert expected != "लड़कियों"
-    assert stemmed("लड़कियों ने", "hindi") == f"{expected} {Stemmer.Stemmer('hindi').stemWord('ने')}"
+    assert (
+        stemmed("लड़कियों ने", "hindi") == f"{expected} {Stemmer.Stemmer('hindi').stemWord('ने')}"
+    )
 
 
 def test_a_language_without_a_list_is_stemmed_without_stop_words():

@@ -18,7 +18,7 @@ from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import LOSSES, FlatScorer, HierarchicalScorer
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 from ktt_models.sklearn.solvers.kernels import add_class_scores
-from ktt_models.sklearn.solvers.pairs import find_pairs, find_runs
+from ktt_models.sklearn.solvers.pairs import find_runs
 from ktt_models.sklearn.solvers.state import TrainingState, as_rows
 
 __all__ = ["BlockSGDClassifier", "EpochCallback"]
@@ -132,20 +132,12 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._check_parameters()
         matrix = as_rows(rows)
         codes = self._checked_codes(codes, matrix.n_rows)
-        layout = NodeLayout(self.taxonomy)
-        starts, pair_node, pair_rows = find_pairs(
-            matrix, layout.nodes_of(codes), layout, self.max_weights
-        )
-        n_weights = int(layout.child_count[pair_node].sum())
-        bias = np.zeros(self.taxonomy.n_classes, dtype=np.float32)
-        block = BlockWeights(layout, starts, pair_node, np.zeros(n_weights, np.float32), bias)
-        state = TrainingState(block, pair_rows)
         row_weights = np.ones(matrix.n_rows, dtype=np.float32)
         if sample_weight is not None:
             row_weights = np.ascontiguousarray(sample_weight, dtype=np.float32)
             if row_weights.shape != (matrix.n_rows,) or not np.all(row_weights >= 0):
                 raise DataError("sample_weight must hold one number from 0 per row")
-        run_epoch = self._prepare(matrix, codes, row_weights, state)
+        state = self._start(matrix, codes, row_weights)
         epochs = self._n_epochs(matrix.n_rows)
         every = min(epochs, self.restart_every or epochs)
         generator = np.random.default_rng(self.seed)
@@ -153,10 +145,10 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if epoch > 1 and (epoch - 1) % every == 0:
                 state.restart()
             order = generator.permutation(matrix.n_rows).astype(np.int32)
-            loss = run_epoch(order) / matrix.n_rows
+            loss = state.run_epoch(order) / matrix.n_rows
             if not np.isfinite(loss):
                 raise TrainingError(
-                    f"training diverged in epoch {epoch}: lower learning_rate ({self._step_size()})"
+                    f"training diverged in epoch {epoch}: lower learning_rate ({self.step_size})"
                 )
             since_start = (epoch - 1) % every
             # The first pass from zero is too far from the rest to be averaged with it.
@@ -172,7 +164,9 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return self.epochs
         return max(4, min(8, 2 * round(_VISITS / (2 * n_rows))))
 
-    def _step_size(self) -> float:
+    @property
+    def step_size(self) -> float:
+        """The learning rate that is used."""
         return self.default_learning_rate if self.learning_rate is None else self.learning_rate
 
     def _check_parameters(self) -> None:
@@ -187,7 +181,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for name, value, fits in (
             ("alpha", self.alpha, 0 <= self.alpha < np.inf),
             ("epochs", self.epochs, self.epochs is None or self.epochs >= 1),
-            ("learning_rate", self.learning_rate, 0 < self._step_size() < np.inf),
+            ("learning_rate", self.learning_rate, 0 < self.step_size < np.inf),
             ("n_jobs", self.n_jobs, self.n_jobs is None or self.n_jobs >= 1),
             (
                 "restart_every",
@@ -216,14 +210,10 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return found
 
     @abstractmethod
-    def _prepare(
-        self,
-        rows: CsrRows,
-        codes: NDArray[np.int32],
-        row_weights: NDArray[np.float32],
-        state: TrainingState,
-    ) -> Callable[[NDArray[np.int32]], float]:
-        """Return what runs an epoch in a given order of rows and returns their summed loss."""
+    def _start(
+        self, rows: CsrRows, codes: NDArray[np.int32], row_weights: NDArray[np.float32]
+    ) -> TrainingState:
+        """Return zero weights, ready to be trained."""
 
     # -- answers
 
@@ -291,20 +281,18 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 *self._runs, weights.weights, scores[edges[part] : edges[part + 1]],
             )  # fmt: skip
 
-        self._in_threads(run, n_threads)
+        self.in_threads(run, n_threads)
         return scores
 
     def _n_threads(self) -> int:
         return self.n_jobs if self.n_jobs is not None else len(os.sched_getaffinity(0))
 
-    @staticmethod
-    def _in_threads(
-        run: Callable[[int], Any], n_parts: int, n_threads: int | None = None
-    ) -> list[Any]:
+    def in_threads(self, run: Callable[[int], Any], n_parts: int) -> list[Any]:
         """Call ``run(0) .. run(n_parts - 1)``; the compiled loops hold no interpreter lock."""
-        if n_parts == 1 or n_threads == 1:
+        n_threads = min(n_parts, self._n_threads())
+        if n_threads < 2:
             return [run(part) for part in range(n_parts)]
-        with ThreadPoolExecutor(n_threads or n_parts) as pool:
+        with ThreadPoolExecutor(n_threads) as pool:
             return list(pool.map(run, range(n_parts)))
 
     # -- state

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import FlatScorer
-from ktt_core.tfidf.weights import BlockWeights
+from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 from ktt_models.sklearn.solvers.base import BlockSGDClassifier
 from ktt_models.sklearn.solvers.kernels import flat_epoch
-from ktt_models.sklearn.solvers.pairs import find_runs
-from ktt_models.sklearn.solvers.state import TrainingState
+from ktt_models.sklearn.solvers.pairs import find_pairs, find_runs
+from ktt_models.sklearn.solvers.state import (
+    FIRST_BIAS_SQUARE,
+    FIRST_SQUARE,
+    TrainingState,
+)
 
 __all__ = ["FlatSGDClassifier"]
 
@@ -34,60 +36,75 @@ class FlatSGDClassifier(BlockSGDClassifier):
     kind = "flat"
     default_learning_rate = 0.5
 
-    def _prepare(
-        self,
-        rows: CsrRows,
-        codes: NDArray[np.int32],
-        row_weights: NDArray[np.float32],
-        state: TrainingState,
-    ) -> Callable[[NDArray[np.int32]], float]:
-        block, layout, taxonomy = state.block, state.block.layout, self.taxonomy
-        leaves = np.ascontiguousarray(codes[:, -1])
-        if self.class_weight == "balanced":
-            in_class = np.bincount(leaves, weights=row_weights)[leaves]
-            total = row_weights.sum() / taxonomy.n_leaves
-            balance = np.divide(total, in_class, out=np.zeros(len(leaves)), where=in_class > 0)
-            row_weights = (row_weights * balance).astype(np.float32)
-        offsets = taxonomy.level_offsets
-        parent_of = np.concatenate(
-            [
-                parents + (int(offsets[level - 1]) if level else 0)
-                for level, parents in enumerate(taxonomy.parent_of)
-            ]
-        ).astype(np.int64)
-        run_start, runs = find_runs(block)
-        huber = self.loss == "modified_huber"
-
-        def run_epoch(order: NDArray[np.int32]) -> float:
-            return float(
-                flat_epoch(
-                    rows.indptr,
-                    rows.indices,
-                    rows.data,
-                    order,
-                    leaves,
-                    row_weights,
-                    block.feature_start,
-                    block.pair_node,
-                    block.pair_offset,
-                    state.pair_rows,
-                    layout.child_start,
-                    layout.child_count,
-                    run_start,
-                    runs,
-                    parent_of,
-                    int(offsets[-2]),
-                    block.weights,
-                    state.squares,
-                    block.bias,
-                    state.bias_squares,
-                    self._step_size(),
-                    self.alpha,
-                    huber,
-                )  # fmt: skip
-            )
-
-        return run_epoch
+    def _start(
+        self, rows: CsrRows, codes: NDArray[np.int32], row_weights: NDArray[np.float32]
+    ) -> TrainingState:
+        return _FlatState(self, rows, codes, row_weights)
 
     def _make_scorer(self, weights: BlockWeights) -> FlatScorer:
         return FlatScorer(weights, self.loss, self._class_scores)
+
+
+class _FlatState(TrainingState):
+    """Weights in the order of features, as they are kept."""
+
+    def __init__(
+        self,
+        solver: FlatSGDClassifier,
+        rows: CsrRows,
+        codes: NDArray[np.int32],
+        row_weights: NDArray[np.float32],
+    ) -> None:
+        super().__init__()
+        self.solver, self.rows = solver, rows
+        taxonomy = solver.taxonomy
+        layout = NodeLayout(taxonomy)
+        starts, pair_node, self.pair_rows = find_pairs(
+            rows, layout.nodes_of(codes), layout, solver.max_weights
+        )
+        n_weights = int(layout.child_count[pair_node].sum())
+        bias = np.zeros(taxonomy.n_classes, dtype=np.float32)
+        self.block = BlockWeights(layout, starts, pair_node, np.zeros(n_weights, np.float32), bias)
+        self.runs = find_runs(self.block)
+        self.squares = np.full(len(pair_node), FIRST_SQUARE, dtype=np.float32)
+        self.bias_squares = np.full(len(bias), FIRST_BIAS_SQUARE, dtype=np.float32)
+        self.leaves = np.ascontiguousarray(codes[:, -1])
+        if solver.class_weight == "balanced":
+            in_class = np.bincount(self.leaves, weights=row_weights)[self.leaves]
+            share = row_weights.sum() / taxonomy.n_leaves
+            balance = np.divide(share, in_class, out=np.zeros(len(codes)), where=in_class > 0)
+            row_weights = (row_weights * balance).astype(np.float32)
+        self.row_weights = row_weights
+        offsets = taxonomy.level_offsets.astype(np.int64)
+        self.first_leaf = int(offsets[-2])
+        self.parent_of = np.concatenate(
+            [
+                parents + (offsets[level - 1] if level else 0)
+                for level, parents in enumerate(taxonomy.parent_of)
+            ]
+        ).astype(np.int64)
+
+    def current(self) -> list[NDArray[np.float32]]:
+        return [self.block.weights, self.block.bias]
+
+    def restart(self) -> None:
+        for array in self.current():
+            array.fill(0)
+        self.squares.fill(FIRST_SQUARE)
+        self.bias_squares.fill(FIRST_BIAS_SQUARE)
+
+    def run_epoch(self, order: NDArray[np.int32]) -> float:
+        rows, block, layout, solver = self.rows, self.block, self.block.layout, self.solver
+        return float(
+            flat_epoch(
+                rows.indptr, rows.indices, rows.data, order, self.leaves, self.row_weights,
+                block.feature_start, block.pair_node, block.pair_offset, self.pair_rows,
+                layout.child_start, layout.child_count, *self.runs, self.parent_of, self.first_leaf,
+                block.weights, self.squares, block.bias, self.bias_squares,
+                solver.step_size, solver.alpha, solver.loss == "modified_huber",
+            )
+        )  # fmt: skip
+
+    def weights_of(self, arrays: list[NDArray[np.float32]]) -> BlockWeights:
+        self.block.weights, self.block.bias = arrays
+        return self.block

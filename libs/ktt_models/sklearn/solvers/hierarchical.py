@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import HierarchicalScorer
-from ktt_core.tfidf.weights import BlockWeights
+from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 from ktt_models.sklearn.solvers.base import BlockSGDClassifier
-from ktt_models.sklearn.solvers.kernels import level_epoch
-from ktt_models.sklearn.solvers.state import TrainingState
+from ktt_models.sklearn.solvers.node_kernels import (
+    collect_blocks,
+    count_rows,
+    features_first,
+    index_level,
+    level_epoch,
+)
+from ktt_models.sklearn.solvers.pairs import affordable
+from ktt_models.sklearn.solvers.state import FIRST_BIAS_SQUARE, FIRST_SQUARE, TrainingState
 
 __all__ = ["HierarchicalSGDClassifier"]
 
@@ -22,8 +27,8 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
 
     ``p(child | parent) = softmax(W_parent x + b_parent)``, trained on the rows below the parent
     alone; a path's probability is the product along it. A node with one child has no classifier.
-    One pass over the rows updates the node of each level on the row's path, so an epoch costs the
-    same for any number of nodes. Levels share no weights and run in threads of their own.
+    An epoch visits each row once per level, at the node on its path, so it costs the same for any
+    number of nodes. Levels share no weights and run in threads of their own.
 
     See `BlockSGDClassifier` for parameters and methods.
     """
@@ -31,64 +36,154 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
     kind = "hierarchical"
     default_learning_rate = 0.8
 
-    def _prepare(
-        self,
-        rows: CsrRows,
-        codes: NDArray[np.int32],
-        row_weights: NDArray[np.float32],
-        state: TrainingState,
-    ) -> Callable[[NDArray[np.int32]], float]:
-        block, layout = state.block, state.block.layout
-        nodes = layout.nodes_of(codes)
-        # With one node of one child there is nothing to decide on a level.
-        levels = [level for level in range(self.taxonomy.depth) if np.any(nodes[level] >= 0)]
-        targets = {
-            level: (
-                codes[:, level]
-                + int(self.taxonomy.level_offsets[level])
-                - layout.child_start[nodes[level]]
-            ).astype(np.int32)
-            for level in levels
-        }
-        weights = {
-            level: self._row_weights(codes, level, nodes[level], row_weights, block)
-            for level in levels
-        }
-        huber = self.loss == "modified_huber"
-
-        def run_epoch(order: NDArray[np.int32]) -> float:
-            def run_level(position: int) -> float:
-                level = levels[position]
-                return level_epoch(
-                    rows.indptr, rows.indices, rows.data, order, nodes[level], targets[level],
-                    weights[level], block.feature_start, block.pair_node, block.pair_offset,
-                    state.pair_rows, layout.child_start, layout.child_count, block.weights,
-                    state.squares, block.bias, state.bias_squares, self._step_size(), self.alpha,
-                    huber,
-                )  # fmt: skip
-
-            threads = max(1, min(self._n_threads(), len(levels)))
-            return float(sum(self._in_threads(run_level, len(levels), threads)))
-
-        return run_epoch
-
-    def _row_weights(
-        self,
-        codes: NDArray[np.int32],
-        level: int,
-        nodes: NDArray[np.int32],
-        row_weights: NDArray[np.float32],
-        block: BlockWeights,
-    ) -> NDArray[np.float32]:
-        if self.class_weight is None:
-            return row_weights
-        in_class = np.bincount(codes[:, level], weights=row_weights)[codes[:, level]]
-        in_node = np.bincount(nodes + 1, weights=row_weights)[nodes + 1]
-        children = block.layout.child_count[nodes]
-        balance = np.divide(
-            in_node, children * in_class, out=np.zeros(len(codes)), where=in_class > 0
-        )
-        return (row_weights * balance).astype(np.float32)
+    def _start(
+        self, rows: CsrRows, codes: NDArray[np.int32], row_weights: NDArray[np.float32]
+    ) -> TrainingState:
+        return _NodeState(self, rows, codes, row_weights)
 
     def _make_scorer(self, weights: BlockWeights) -> HierarchicalScorer:
         return HierarchicalScorer(weights, self.loss, self._class_scores)
+
+
+class _Level:
+    """One level's rows, and the pairs of their features and nodes."""
+
+    def __init__(
+        self,
+        rows: CsrRows,
+        nodes: NDArray[np.int32],
+        children: NDArray[np.int64],
+        row_weights: NDArray[np.float32],
+        layout: NodeLayout,
+        balanced: bool,
+    ) -> None:
+        """`children` are the rows' classes of this level, in indices over all levels."""
+        self.nodes = nodes
+        self.targets = (children - layout.child_start[nodes]).astype(np.int32)
+        self.row_weights = row_weights
+        if balanced:
+            in_class = np.bincount(children, weights=row_weights)[children]
+            in_node = np.bincount(nodes + 1, weights=row_weights)[nodes + 1]
+            share = layout.child_count[nodes] * in_class
+            balance = np.divide(in_node, share, out=np.zeros(len(nodes)), where=share > 0)
+            self.row_weights = (row_weights * balance).astype(np.float32)
+        self.first_order = self.ordered(np.arange(rows.n_rows, dtype=np.int32))
+        self.entry_block = np.zeros(len(rows.indices), dtype=np.int32)
+        self.pair_feature, self.pair_node, self.pair_block, self.n_blocks = index_level(
+            rows.indptr, rows.indices, self.first_order, nodes, layout.child_count,
+            rows.n_columns, self.entry_block,
+        )  # fmt: skip
+        self.blocks = np.zeros(0, dtype=np.float32)
+        self.block_rows = np.zeros(0, dtype=np.int32)
+
+    def keep(self, kept: NDArray[np.bool_], sizes: NDArray[np.int64]) -> None:
+        """Drop the other pairs' blocks; `sizes` are the pairs' sizes in fours of numbers."""
+        sizes = np.where(kept, sizes, 0)
+        renumbered = np.full(self.n_blocks, -1, dtype=np.int32)
+        renumbered[self.pair_block[kept]] = (np.cumsum(sizes) - sizes)[kept]
+        self.entry_block = renumbered[self.entry_block]
+        self.pair_block = renumbered[self.pair_block[kept]]
+        self.pair_feature, self.pair_node = self.pair_feature[kept], self.pair_node[kept]
+        self.n_blocks = int(sizes.sum())
+
+    def ordered(self, order: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Sort rows by node, and leave out those with nothing to decide."""
+        taken = order[self.nodes[order] >= 0]
+        return taken[np.argsort(self.nodes[taken], kind="stable")]
+
+
+class _NodeState(TrainingState):
+    """Weights in blocks, node by node: a node's weights fit a cache that all weights do not."""
+
+    def __init__(
+        self,
+        solver: HierarchicalSGDClassifier,
+        rows: CsrRows,
+        codes: NDArray[np.int32],
+        row_weights: NDArray[np.float32],
+    ) -> None:
+        super().__init__()
+        self.solver, self.rows = solver, rows
+        taxonomy = solver.taxonomy
+        self.layout = NodeLayout(taxonomy)
+        nodes = self.layout.nodes_of(codes)
+        children = codes + taxonomy.level_offsets[:-1].astype(np.int64)
+        # With one node of one child there is nothing to decide on a level.
+        used = [level for level in range(taxonomy.depth) if np.any(nodes[level] >= 0)]
+        balanced = solver.class_weight == "balanced"
+        self.levels: list[_Level] = solver.in_threads(
+            lambda i: _Level(
+                rows, nodes[used[i]], children[:, used[i]], row_weights, self.layout, balanced
+            ),
+            len(used),
+        )
+        self._drop_unaffordable()
+        self.blocks = np.zeros(4 * sum(level.n_blocks for level in self.levels), np.float32)
+        done = 0
+        for level in self.levels:
+            level.blocks = self.blocks[done : done + 4 * level.n_blocks]
+            done += 4 * level.n_blocks
+            if solver.alpha > 0:
+                level.block_rows = self._rows_of_blocks(level)
+        self.bias = np.zeros(taxonomy.n_classes, dtype=np.float32)
+        self.bias_squares = np.empty(taxonomy.n_classes, dtype=np.float32)
+        self.restart()
+
+    def _rows_of_blocks(self, level: _Level) -> NDArray[np.int32]:
+        counts: NDArray[np.int32] = count_rows(
+            self.rows.indptr, level.first_order, level.entry_block, level.n_blocks
+        )
+        return counts
+
+    def _drop_unaffordable(self) -> None:
+        widths = [self.layout.child_count[level.pair_node] for level in self.levels]
+        if sum(int(width.sum()) for width in widths) <= self.solver.max_weights:
+            return
+        counts = [self._rows_of_blocks(level)[level.pair_block] for level in self.levels]
+        kept = affordable(np.concatenate(counts), np.concatenate(widths), self.solver.max_weights)
+        done = 0
+        for level, width in zip(self.levels, widths, strict=True):
+            level.keep(kept[done : done + len(width)], (width + 4) // 4)
+            done += len(width)
+
+    def current(self) -> list[NDArray[np.float32]]:
+        return [self.blocks, self.bias]
+
+    def restart(self) -> None:
+        self.blocks.fill(0)
+        for level in self.levels:
+            level.blocks[4 * level.pair_block.astype(np.int64)] = FIRST_SQUARE
+        self.bias.fill(0)
+        self.bias_squares.fill(FIRST_BIAS_SQUARE)
+
+    def run_epoch(self, order: NDArray[np.int32]) -> float:
+        rows, solver = self.rows, self.solver
+
+        def run_level(position: int) -> float:
+            level = self.levels[position]
+            return level_epoch(
+                rows.indptr, rows.data, level.ordered(order), level.nodes, level.targets,
+                level.row_weights, level.entry_block, level.block_rows,
+                self.layout.child_start, self.layout.child_count,
+                level.blocks, self.bias, self.bias_squares,
+                solver.step_size, solver.alpha, solver.loss == "modified_huber",
+            )  # fmt: skip
+
+        return float(sum(solver.in_threads(run_level, len(self.levels))))
+
+    def weights_of(self, arrays: list[NDArray[np.float32]]) -> BlockWeights:
+        blocks, bias = arrays
+        none = np.zeros(0, dtype=np.int32)
+        # Levels' nodes ascend, so sorting by feature alone sorts by feature and node.
+        feature = np.concatenate([none, *(level.pair_feature for level in self.levels)])
+        node = np.concatenate([none, *(level.pair_node for level in self.levels)])
+        starts, done = [np.zeros(0, dtype=np.int64)], 0
+        for level in self.levels:
+            starts.append(4 * (level.pair_block.astype(np.int64) + done))
+            done += level.n_blocks
+        order, feature_start = features_first(feature, self.rows.n_columns)
+        n_weights = int(self.layout.child_count[node].sum())
+        weights = np.empty(n_weights, dtype=np.float32)
+        block = BlockWeights(self.layout, feature_start, node[order], weights, bias)
+        collect_blocks(blocks, np.concatenate(starts)[order], block.pair_offset, weights)
+        return block

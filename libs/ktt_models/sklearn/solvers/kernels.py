@@ -1,66 +1,18 @@
-"""The compiled inner loops: one pass of AdaGrad SGD over the rows, and the linear scores of rows.
-
-Every pair of a feature and a node has one step size for all its children (AdaGrad by block): the
-sum of its squared gradients over children and rows so far. It needs a fraction of the memory and
-time of one per weight, keeps the gradient's direction among siblings, and measured better than one
-per weight on every dataset tried.
-"""
+"""The compiled loops over all classes: an epoch of the flat model, and scores of rows."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from ktt_models.sklearn.solvers.compiling import compiled
+from ktt_models.sklearn.solvers.losses import BIAS_STEP, SMALL, gradient_of
 
-__all__ = ["add_class_scores", "flat_epoch", "level_epoch"]
+__all__ = ["add_class_scores", "flat_epoch"]
 
-# A gradient this small moves nothing.
-_SMALL = 1e-7
-# The biases' steps against the weights': a bias sees every row.
-_BIAS_STEP = 0.3
 # Of one node in the flat model: the squared length of its gradient under which it is left as it is.
 _INACTIVE = 1e-6
-
-
-@compiled(nogil=True, fastmath=True, inline="always")
-def _gradient(scores: Any, n: int, target: int, huber: bool, weight: float) -> Any:
-    """Overwrite scores with the loss's gradient; return its squared length and the loss."""
-    squared = np.float32(0.0)
-    if huber:
-        loss = np.float32(0.0)
-        for c in range(n):
-            sign = np.float32(1.0) if c == target else np.float32(-1.0)
-            margin = sign * scores[c]
-            if margin >= 1:
-                gradient = np.float32(0.0)
-            elif margin >= -1:
-                gradient = np.float32(-2.0) * sign * (1 - margin)
-                loss += (1 - margin) * (1 - margin)
-            else:
-                gradient = np.float32(-4.0) * sign
-                loss -= 4 * margin
-            scores[c] = gradient * weight
-            squared += scores[c] * scores[c]
-        return squared, loss
-    largest = scores[0]
-    for c in range(1, n):
-        largest = max(largest, scores[c])
-    loss = largest - scores[target]
-    total = np.float32(0.0)
-    for c in range(n):
-        scores[c] = math.exp(scores[c] - largest)
-        total += scores[c]
-    scale = np.float32(1.0) / total
-    for c in range(n):
-        gradient = scores[c] * scale
-        if c == target:
-            gradient -= np.float32(1.0)
-        scores[c] = gradient * weight
-        squared += scores[c] * scores[c]
-    return squared, loss + math.log(total)
 
 
 @compiled(nogil=True)
@@ -79,63 +31,6 @@ def _first_from(pair_node: Any, low: int, high: int, node: int) -> Any:
         else:
             high = middle
     return low
-
-
-@compiled(nogil=True, fastmath=True)
-def level_epoch(
-    indptr: Any, indices: Any, data: Any, order: Any, nodes: Any, targets: Any, row_weights: Any,
-    feature_start: Any, pair_node: Any, pair_offset: Any, pair_rows: Any, child_start: Any,
-    child_count: Any, weights: Any, squares: Any, bias: Any, bias_squares: Any, learning_rate:
-    float, alpha: float, huber: bool,
-) -> float:  # fmt: skip
-    """One pass over one level's decisions; levels share no weight, so they may run together."""
-    longest = 0
-    for i in range(len(order)):
-        longest = max(longest, indptr[i + 1] - indptr[i])
-    pairs = np.empty(longest, np.int64)
-    scores = np.empty(child_count.max(), np.float32)
-    total_loss = 0.0
-    step_size, penalty = np.float32(learning_rate), np.float32(alpha)
-    for row in order:
-        node = nodes[row]
-        if node < 0:
-            continue
-        n_children = child_count[node]
-        first_child = child_start[node]
-        for c in range(n_children):
-            scores[c] = bias[first_child + c]
-        begin, end = indptr[row], indptr[row + 1]
-        for entry in range(begin, end):
-            last = feature_start[indices[entry] + 1]
-            low = _first_from(pair_node, feature_start[indices[entry]], last, node)
-            if low == last or pair_node[low] != node:
-                pairs[entry - begin] = -1
-                continue
-            pairs[entry - begin] = low
-            offset, value = pair_offset[low], data[entry]
-            for c in range(n_children):
-                scores[c] += value * weights[offset + c]
-        squared, loss = _gradient(scores, n_children, targets[row], huber, row_weights[row])
-        total_loss += loss * row_weights[row]
-        if squared < _SMALL:
-            continue
-        for c in range(n_children):
-            bias_squares[first_child + c] += scores[c] * scores[c]
-            step = np.float32(_BIAS_STEP) * step_size / np.sqrt(bias_squares[first_child + c])
-            bias[first_child + c] -= step * scores[c]
-        for entry in range(begin, end):
-            pair = pairs[entry - begin]
-            if pair < 0:
-                continue
-            value, offset = data[entry], pair_offset[pair]
-            squares[pair] += value * value * squared
-            step = step_size / np.sqrt(squares[pair])
-            # The penalty's own step, taken implicitly, so that no step size makes it overshoot.
-            shrink = np.float32(1.0) / (np.float32(1.0) + step * penalty / pair_rows[pair])
-            step *= value
-            for c in range(n_children):
-                weights[offset + c] = (weights[offset + c] - step * scores[c]) * shrink
-    return total_loss
 
 
 @compiled(nogil=True, fastmath=True)
@@ -171,11 +66,11 @@ def flat_epoch(
             _add_feature(indices[entry], data[entry], run_start, runs, weights, scores)
         for c in range(n_top, n_classes):
             scores[c] += scores[parent_of[c]]
-        length, loss = _gradient(
+        length, loss = gradient_of(
             scores[first_leaf:], n_classes - first_leaf, leaves[row], huber, row_weights[row]
         )
         total_loss += loss * row_weights[row]
-        if length < _SMALL:
+        if length < SMALL:
             continue
         # The gradient of an upper class is the sum of those of its leaves.
         scores[:first_leaf] = 0
@@ -197,7 +92,7 @@ def flat_epoch(
             n_active += 1
             for c in range(first_child, first_child + child_count[node]):
                 bias_squares[c] += scores[c] * scores[c]
-                bias[c] -= np.float32(_BIAS_STEP) * step_size / np.sqrt(bias_squares[c]) * scores[c]
+                bias[c] -= np.float32(BIAS_STEP) * step_size / np.sqrt(bias_squares[c]) * scores[c]
         for entry in range(indptr[row], indptr[row + 1]):
             value = data[entry]
             # Both lists ascend; usually few nodes are active, and a frequent feature has hundreds.

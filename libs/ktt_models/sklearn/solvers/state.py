@@ -1,7 +1,8 @@
-"""The weights under way, and rows in the form the compiled loops take."""
+"""Weights under way, and rows in the form the compiled loops take."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -10,61 +11,54 @@ from numpy.typing import NDArray
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.weights import BlockWeights
 
-__all__ = ["TrainingState", "as_rows"]
+__all__ = ["FIRST_BIAS_SQUARE", "FIRST_SQUARE", "TrainingState", "as_rows"]
 
-# Where the sums of squared gradients start: a first step as long as the learning rate would
-# overshoot.
-_FIRST_SQUARE = 3e-3
-_FIRST_BIAS_SQUARE = 0.1
+#: Where the sums of squared gradients start: a first step as long as the learning rate would
+#: overshoot.
+FIRST_SQUARE = 3e-3
+FIRST_BIAS_SQUARE = 0.1
 # Weights averaged at a time, so that the average needs no third copy.
 _AVERAGED = 1 << 20
 
 
-class TrainingState:
-    """Weights under way, and what an epoch needs beside them.
+class TrainingState(ABC):
+    """Weights under way, their running mean, and how an epoch changes them."""
 
-    Attributes
-    ----------
-    block : BlockWeights
-        The current weights.
-    pair_rows : ndarray of int32, shape (pairs,)
-        Training rows of each pair.
-    squares, bias_squares : ndarray of float32
-        AdaGrad's sums of squared gradients, per pair and per class.
-    """
-
-    def __init__(self, block: BlockWeights, pair_rows: NDArray[np.int32]) -> None:
-        self.block = block
-        self.pair_rows = pair_rows
-        self.squares = np.full(len(pair_rows), _FIRST_SQUARE, dtype=np.float32)
-        self.bias_squares = np.full(len(block.bias), _FIRST_BIAS_SQUARE, dtype=np.float32)
-        self._mean: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+    def __init__(self) -> None:
+        self._mean: list[NDArray[np.float32]] = []
         self._n_averaged = 0
 
+    @abstractmethod
+    def current(self) -> list[NDArray[np.float32]]:
+        """Return the arrays that are averaged."""
+
+    @abstractmethod
     def restart(self) -> None:
         """Forget the current weights, but not the mean."""
-        for array in (self.block.weights, self.block.bias):
-            array.fill(0)
-        self.squares.fill(_FIRST_SQUARE)
-        self.bias_squares.fill(_FIRST_BIAS_SQUARE)
+
+    @abstractmethod
+    def run_epoch(self, order: NDArray[np.int32]) -> float:
+        """Pass once over the rows in the given order; return the sum of their losses."""
+
+    @abstractmethod
+    def weights_of(self, arrays: list[NDArray[np.float32]]) -> BlockWeights:
+        """Return the weights that arrays like `current`'s hold."""
 
     def average(self) -> None:
         """Take the current weights into the mean."""
         self._n_averaged += 1
-        if self._mean is None:
-            self._mean = (self.block.weights.copy(), self.block.bias.copy())
+        if not self._mean:
+            self._mean = [array.copy() for array in self.current()]
             return
         share = np.float32(1 / self._n_averaged)
-        for mean, current in zip(self._mean, (self.block.weights, self.block.bias), strict=True):
+        for mean, current in zip(self._mean, self.current(), strict=True):
             for start in range(0, len(mean), _AVERAGED):
                 part = slice(start, start + _AVERAGED)
                 mean[part] += (current[part] - mean[part]) * share
 
     def finish(self) -> BlockWeights:
         """Return the mean weights."""
-        if self._mean is not None:
-            self.block.weights, self.block.bias = self._mean
-        return self.block
+        return self.weights_of(self._mean)
 
 
 def as_rows(rows: Any) -> CsrRows:
