@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,13 @@ from ktt_models.sklearn.solvers.node_kernels import (
     level_epoch,
 )
 from ktt_models.sklearn.solvers.pairs import affordable
-from ktt_models.sklearn.solvers.state import FIRST_BIAS_SQUARE, FIRST_SQUARE, TrainingState
+from ktt_models.sklearn.solvers.path_kernel import best_leaves
+from ktt_models.sklearn.solvers.state import (
+    FIRST_BIAS_SQUARE,
+    FIRST_SQUARE,
+    TrainingState,
+    as_rows,
+)
 
 __all__ = ["HierarchicalSGDClassifier"]
 
@@ -43,6 +51,27 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
 
     def _make_scorer(self, weights: BlockWeights) -> HierarchicalScorer:
         return HierarchicalScorer(weights, self.loss, self._class_scores)
+
+    def predict(self, rows: Any) -> NDArray[np.int32]:
+        """Most probable path of each row in level-local classes, shape (n, depth)."""
+        self._scorer()
+        matrix, weights = as_rows(rows), self.weights_
+        leaves = np.empty(matrix.n_rows, dtype=np.int64)
+        n_parts = max(1, min(self._n_threads(), matrix.n_rows // 16))
+        edges = np.linspace(0, matrix.n_rows, n_parts + 1).astype(int).tolist()
+
+        def run(part: int) -> None:
+            block = matrix.take(edges[part], edges[part + 1])
+            best_leaves(
+                block.indptr, block.indices, block.data,
+                weights.feature_start, weights.pair_node, weights.pair_offset,
+                weights.layout.child_start, weights.layout.child_count,
+                weights.weights, weights.bias, self.loss == "modified_huber",
+                leaves[edges[part] : edges[part + 1]],
+            )  # fmt: skip
+
+        self.in_threads(run, n_parts)
+        return self.taxonomy.leaf_codes[leaves - int(self.taxonomy.level_offsets[-2])]
 
 
 class _Level:
@@ -107,7 +136,7 @@ class _NodeState(TrainingState):
         taxonomy = solver.taxonomy
         self.layout = NodeLayout(taxonomy)
         nodes = self.layout.nodes_of(codes)
-        children = codes + taxonomy.level_offsets[:-1].astype(np.int64)
+        children = codes.astype(np.int64) + taxonomy.level_offsets[:-1]
         # With one node of one child there is nothing to decide on a level.
         used = [level for level in range(taxonomy.depth) if np.any(nodes[level] >= 0)]
         balanced = solver.class_weight == "balanced"

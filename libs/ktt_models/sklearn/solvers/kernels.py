@@ -109,10 +109,12 @@ def flat_epoch(
                 step = step_size / np.sqrt(squares[pair])
                 shrink = np.float32(1.0) / (np.float32(1.0) + step * penalty / pair_rows[pair])
                 step *= value
-                for c in range(child_count[node]):
-                    weights[offset + c] = (
-                        weights[offset + c] - step * scores[first_child + c]
-                    ) * shrink
+                # Slices, because indexing with sums keeps the compiler from using vectors.
+                width = child_count[node]
+                gradient = scores[first_child : first_child + width]
+                block = weights[offset : offset + width]
+                for c in range(width):
+                    block[c] = (block[c] - step * gradient[c]) * shrink
     return total_loss
 
 

@@ -164,6 +164,8 @@ def level_epoch(
 def collect_blocks(blocks: Any, block_start: Any, pair_offset: Any, weights: Any) -> None:
     """Copy the weights of blocks, in the order of `block_start`, into one array without gaps."""
     for pair in range(len(block_start)):
-        start = block_start[pair] + 1
-        for c in range(pair_offset[pair + 1] - pair_offset[pair]):
-            weights[pair_offset[pair] + c] = blocks[start + c]
+        first, behind = pair_offset[pair], pair_offset[pair + 1]
+        into = weights[first:behind]
+        block = blocks[block_start[pair] + 1 : block_start[pair] + 1 + behind - first]
+        for c in range(len(into)):
+            into[c] = block[c]

@@ -63,6 +63,18 @@ def test_the_seed_decides_everything_and_the_threads_nothing(solver):
     assert not np.array_equal(first.weights, other.weights)
 
 
+@pytest.mark.parametrize("loss", ["softmax", "modified_huber"])
+def test_the_best_path_is_that_of_all_scores(loss):
+    taxonomy, rows, codes = make_problem()
+    test_rows = make_problem(300, seed=1)[1]
+    model = HierarchicalSGDClassifier(taxonomy, loss=loss, epochs=2).fit(rows, codes)
+    log_proba = model.leaf_log_proba(test_rows)
+    found = model.predict(test_rows)[:, -1]
+    np.testing.assert_allclose(
+        log_proba[np.arange(len(found)), found], log_proba.max(axis=1), atol=1e-4
+    )
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_the_compiled_scores_are_numpys_after_a_round_trip(solver):
     taxonomy, rows, codes = make_problem()
