@@ -4,7 +4,7 @@ Quality: hierarchical F1 (micro over a path's classes) on every *.parquet file o
 text, path, split), for flat LinearSVC on words, LinearSVC on words and characters, tfidf_lsgd and
 tfidf_hsgd with their defaults, with a paired bootstrap of our better model against the better peer.
 Speed: seconds to fit and to predict of HiClass' LocalClassifierPerParentNode over SGDClassifier,
-divided by tfidf_hsgd's, on the same features, one thread each; then the same on synthetic data with
+divided by tfidf_hsgd's, on the same features with --jobs each; then the same on synthetic data with
 100, 1,000 and 10,000 leaves. Memory: the peak of fitting ICD-10-CM's 75,000 leaf codes, features
 included, in a process of its own.
 """
@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_models.sklearn.solvers import HierarchicalSGDClassifier
 from tfidf.measure import (
@@ -44,7 +46,28 @@ def warm_up() -> None:
         solver(taxonomy, epochs=1, n_jobs=1).fit(rows, codes).predict(rows)
 
 
-def quality(problem: Problem, hiclass: bool) -> dict[str, Any]:
+def versus_hiclass(
+    problem: Problem, train: CsrRows, test: CsrRows, jobs: int
+) -> tuple[dict[str, float], NDArray[np.float64]]:
+    """Time tfidf_hsgd and HiClass on the same rows; return the figures, and HiClass' hits."""
+    model = HierarchicalSGDClassifier(problem.taxonomy, n_jobs=jobs)
+    _, fit_s = timed(lambda: model.fit(train, problem.train_codes))
+    predicted, predict_s = timed(lambda: model.predict(test))
+    peer, matrix, test_matrix = HiclassPeer(jobs), as_matrix(train), as_matrix(test)
+    _, peer_fit_s = timed(lambda: peer.fit(matrix, problem.train_codes))
+    peer_predicted, peer_predict_s = timed(lambda: peer.predict(test_matrix))
+    figures = {
+        "fit": peer_fit_s / fit_s,
+        "predict": peer_predict_s / predict_s,
+        "fit_s": fit_s,
+        "hiclass_fit_s": peer_fit_s,
+        "hierarchical_f1": hierarchical_f1(problem.test_codes, predicted),
+        "hiclass_hierarchical_f1": hierarchical_f1(problem.test_codes, peer_predicted),
+    }
+    return figures, hits(problem.test_codes, peer_predicted)
+
+
+def quality(problem: Problem, hiclass: bool, jobs: int) -> dict[str, Any]:
     """Return every model's hierarchical F1 on one dataset, and the ratios against HiClass."""
     codes, taxonomy = problem.test_codes, problem.taxonomy
     found: dict[str, np.ndarray] = {}
@@ -59,23 +82,20 @@ def quality(problem: Problem, hiclass: bool) -> dict[str, Any]:
     test_rows = vectorizer.transform(problem.test_texts)
     speed: dict[str, Any] = {}
     for name, solver in SOLVERS.items():
-        model = solver(taxonomy, n_jobs=1)
+        model = solver(taxonomy, n_jobs=jobs)
         _, fit_s = timed(partial(model.fit, train_rows, problem.train_codes))
         predicted, predict_s = timed(partial(model.predict, test_rows))
         found[name] = hits(codes, predicted)
         speed[name] = {"fit_s": fit_s, "predict_s": predict_s}
     if hiclass:
-        peer = HiclassPeer()
-        matrix, test_matrix = as_matrix(train_rows), as_matrix(test_rows)
-        _, fit_s = timed(lambda: peer.fit(matrix, problem.train_codes))
-        predicted, predict_s = timed(lambda: peer.predict(test_matrix))
-        found["hiclass"] = hits(codes, predicted)
-        ours = speed["tfidf_hsgd"]
-        speed["hiclass"] = {"fit_s": fit_s, "predict_s": predict_s}
-        speed["ratio"] = {
-            "fit": fit_s / ours["fit_s"],
-            "predict": predict_s / ours["predict_s"],
-        }
+        speed["ratio"], found["hiclass"] = versus_hiclass(problem, train_rows, test_rows, jobs)
+        words = TfidfVectorizer(char_ngrams=None, stem=None).fit([problem.train_texts])
+        speed["ratio_words"], _ = versus_hiclass(
+            problem,
+            words.transform(problem.train_texts),
+            words.transform(problem.test_texts),
+            jobs,
+        )
     scores = {name: float(values.mean()) for name, values in found.items()}
     ours_best = max(SOLVERS, key=scores.__getitem__)
     peer_best = max((name for name in scores if name not in SOLVERS), key=scores.__getitem__)
@@ -91,15 +111,15 @@ def quality(problem: Problem, hiclass: bool) -> dict[str, Any]:
     }
 
 
-def scale(leaves: int) -> dict[str, Any]:
+def scale(leaves: int, jobs: int) -> dict[str, Any]:
     """Return the ratios against HiClass on synthetic data of so many leaves."""
     taxonomy, rows, codes = synthetic_rows(leaves, np.random.default_rng(leaves))
     train = np.arange(len(codes)) % 6 != 0
     train_rows, test_rows = rows[train], rows[~train]
-    model = HierarchicalSGDClassifier(taxonomy, n_jobs=1)
+    model = HierarchicalSGDClassifier(taxonomy, n_jobs=jobs)
     _, fit_s = timed(lambda: model.fit(train_rows, codes[train]))
     predicted, predict_s = timed(lambda: model.predict(test_rows))
-    peer = HiclassPeer()
+    peer = HiclassPeer(jobs)
     _, peer_fit_s = timed(lambda: peer.fit(train_rows.astype(np.float64), codes[train]))
     peer_codes, peer_predict_s = timed(lambda: peer.predict(test_rows.astype(np.float64)))
     return {
@@ -134,12 +154,15 @@ def report(result: dict[str, Any]) -> None:
             )
         print(f"mean difference: {result['mean_difference']:+.4f}")
         for row in result["quality"]:
-            if "ratio" in row["speed"]:
-                ratio = row["speed"]["ratio"]
-                print(
-                    f"{row['dataset']}: tfidf_hsgd fits {ratio['fit']:.1f} and predicts "
-                    f"{ratio['predict']:.1f} times as fast as HiClass on the same features"
-                )
+            for key, features in (("ratio", "our features"), ("ratio_words", "words 1-2")):
+                if key in row["speed"]:
+                    ratio = row["speed"][key]
+                    print(
+                        f"{row['dataset']}, {features}: tfidf_hsgd fits {ratio['fit']:.1f} and "
+                        f"predicts {ratio['predict']:.1f} times as fast as HiClass; "
+                        f"{ratio['hierarchical_f1']:.4f} "
+                        f"(HiClass {ratio['hiclass_hierarchical_f1']:.4f})"
+                    )
     for row in result["scale"]:
         print(
             f"{row['leaves']:>6,} leaves, {row['rows']:,} rows: fit {row['ratio']['fit']:.1f}x, "
@@ -176,6 +199,9 @@ def main() -> None:
     )
     parser.add_argument("--no-hiclass", action="store_true", help="leave HiClass out of the table")
     parser.add_argument("--no-icd", action="store_true", help="do not measure memory on ICD-10-CM")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="n_jobs of our solvers and HiClass' (default: 1)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object, no tables")
     arguments = parser.parse_args()
     if arguments.data is not None and not arguments.data.is_dir():
@@ -194,11 +220,12 @@ def main() -> None:
     }
     warm_up()
     result["quality"] = [
-        quality(read_problem(file, arguments.split), not arguments.no_hiclass) for file in files
+        quality(read_problem(file, arguments.split), not arguments.no_hiclass, arguments.jobs)
+        for file in files
     ]
     if files:
         result["mean_difference"] = float(np.mean([r["difference"] for r in result["quality"]]))
-    result["scale"] = [scale(size) for size in sizes]
+    result["scale"] = [scale(size, arguments.jobs) for size in sizes]
     if arguments.json:
         print(json.dumps(result, indent=2))
     else:

@@ -53,8 +53,8 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         L2 penalty ``alpha / 2 * |weights|^2`` on the sum of the rows' losses. 0: averaging and the
         step sizes alone regularise, which measured best.
     epochs : int or None
-        Passes over the rows, over all starts. None: 8 for up to 40,000 rows, fewer for more, at
-        least 4: many rows leave less to the order in which they come.
+        Passes over the rows, over all starts. None: the solver's own default; for more than 40,000
+        rows fewer, but at least 4: many rows leave less to the order in which they come.
     learning_rate : float or None
         AdaGrad's step size; None: the solver's own default.
     class_weight : {"balanced"} or None
@@ -73,6 +73,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     kind: ClassVar[str]
     default_learning_rate: ClassVar[float]
+    default_epochs: ClassVar[int]
 
     def __init__(
         self,
@@ -162,7 +163,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _n_epochs(self, n_rows: int) -> int:
         if self.epochs is not None:
             return self.epochs
-        return max(4, min(8, 2 * round(_VISITS / (2 * n_rows))))
+        return max(4, min(self.default_epochs, 2 * round(_VISITS / (2 * n_rows))))
 
     @property
     def step_size(self) -> float:
@@ -224,7 +225,8 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _use(self, weights: BlockWeights) -> None:
         #: The fitted weights.
         self.weights_ = weights
-        self._runs = find_runs(weights)
+        # Found when first needed: a best path needs none.
+        self._runs: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         self.classes_ = np.arange(self.taxonomy.n_leaves)
         self.scorer_ = self._make_scorer(weights)
 
@@ -270,6 +272,9 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _class_scores(self, rows: CsrRows) -> NDArray[np.float32]:
         """`BlockWeights.class_scores`, compiled, in threads over the rows."""
         weights = self.weights_
+        if self._runs is None:
+            self._runs = find_runs(weights)
+        runs = self._runs
         scores = np.repeat(weights.bias[None, :], rows.n_rows, axis=0)
         n_threads = max(1, min(self._n_threads(), rows.n_rows // 16))
         edges = np.linspace(0, rows.n_rows, n_threads + 1).astype(int).tolist()
@@ -278,7 +283,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             block = rows.take(edges[part], edges[part + 1])
             add_class_scores(
                 block.indptr, block.indices, block.data,
-                *self._runs, weights.weights, scores[edges[part] : edges[part + 1]],
+                *runs, weights.weights, scores[edges[part] : edges[part + 1]],
             )  # fmt: skip
 
         self.in_threads(run, n_threads)

@@ -35,6 +35,7 @@ class FlatSGDClassifier(BlockSGDClassifier):
 
     kind = "flat"
     default_learning_rate = 0.5
+    default_epochs = 8
 
     def _start(
         self, rows: CsrRows, codes: NDArray[np.int32], row_weights: NDArray[np.float32]

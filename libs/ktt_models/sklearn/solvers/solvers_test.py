@@ -109,8 +109,10 @@ def test_flat_and_hierarchical_are_one_model_on_one_level():
     taxonomy = Taxonomy.from_paths([(str(i),) for i in range(13)])
     _, rows, codes = make_problem()
     leaves = codes[:, -1:]
-    flat = FlatSGDClassifier(taxonomy, learning_rate=0.5).fit(rows, leaves)
-    hierarchical = HierarchicalSGDClassifier(taxonomy, learning_rate=0.5).fit(rows, leaves)
+    flat = FlatSGDClassifier(taxonomy, learning_rate=0.5, epochs=4).fit(rows, leaves)
+    hierarchical = HierarchicalSGDClassifier(taxonomy, learning_rate=0.5, epochs=4).fit(
+        rows, leaves
+    )
     np.testing.assert_allclose(
         flat.leaf_log_proba(rows), hierarchical.leaf_log_proba(rows), atol=0.05
     )
