@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from ktt_core import checkpoint
 from ktt_core.checkpoint import read_arrays, read_metadata, write_arrays
@@ -63,8 +64,7 @@ def test_other_byte_orders_and_strides_are_stored_as_their_values(tmp_path: Path
 
 
 def test_the_layout_is_that_of_the_safetensors_library(tmp_path: Path) -> None:
-    numpy = pytest.importorskip("safetensors.numpy")
-    assert_equal(numpy.load_file(make(tmp_path / "best.safetensors")), ARRAYS)
+    assert_equal(load_file(make(tmp_path / "best.safetensors")), ARRAYS)
 
 
 @pytest.mark.parametrize("array", [np.array(["text"]), np.array([object()]), np.array([1j])])
