@@ -46,12 +46,12 @@ def pythons(resolve: str) -> list[str]:
 
 
 def requirements(text: str, folder: Path = FOLDER) -> Iterator[Requirement]:
-    """Read a requirements file, and those it takes in with ``-r``."""
+    """Read a requirements file and those it takes in with ``-r``; a ``-c`` file asks for nothing."""
     for line in text.splitlines():
         line = re.sub(r"(^|\s)#.*", "", line).strip()
         if line.startswith("-r "):
             yield from requirements((folder / line[3:].strip()).read_text(), folder)
-        elif line:
+        elif line and not line.startswith("-c "):
             yield Requirement(line)
 
 
@@ -143,7 +143,7 @@ def test_torch_is_the_build_without_cuda(lock: str) -> None:
     assert [version.local for version in versions] == ["cpu"]
 
 
-@pytest.mark.parametrize("resolve", ["cpu", "benchmarks", "bento", "monitoring"])
+@pytest.mark.parametrize("resolve", ["cpu", "benchmarks", "bento", "monitoring", "protos"])
 def test_the_test_runner_and_the_tests_agree_on_its_version(resolve: str, lock: str) -> None:
     """Both are on one path when a test runs."""
     runner = pins(Path(CONFIGURATION["resolves"]["pytest"]).read_text())
@@ -153,6 +153,16 @@ def test_the_test_runner_and_the_tests_agree_on_its_version(resolve: str, lock: 
             pin.requirement.name: pin.version for pin in runner if holds(pin.requirement, python)
         }
         assert {name: versions.get(name, version) for name, version in expected.items()} == expected
+
+
+def test_the_contracts_are_generated_by_what_runs_them() -> None:
+    """Generated code refuses an older protobuf or grpcio than it was made by."""
+    generating, running = (
+        {pin.requirement.name: pin.version for pin in pins((FOLDER / name).read_text())}
+        for name in ("protos.lock", "cpu.lock")
+    )
+    assert generating["grpcio-tools"] == running["grpcio"]
+    assert generating["protobuf"] == running["protobuf"]
 
 
 class TestTheCheckItself:
