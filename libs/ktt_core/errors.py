@@ -5,25 +5,41 @@
     KttError
      ├── InvalidArgumentError      a flag, name, key or value is wrong
      │    └── InvalidConfigError   a hyperparameter is unknown or out of range
-     ├── NotFoundError             a file, dataset, model or checkpoint does not exist
-     ├── ConflictError             something of that name exists already
+     ├── NotFoundError             a file, dataset, model, checkpoint or job does not exist
+     ├── ConflictError             something of that name exists already, or somebody holds it
+     │    └── AlreadyExistsError   the same request was made before with another content
+     ├── FailedPreconditionError   what was asked is right, but not in the present state
+     ├── ResourceExhaustedError    no room, too many, too big
+     │    └── QueueFullError       as many jobs wait as may
+     ├── AuthenticationError       nobody knows who asks
+     ├── PermissionDeniedError     who asks may not
+     ├── UnavailableError          a service or its store cannot be reached just now
      ├── DataError                 rows or labels of a source cannot be used
      ├── CheckpointError           a checkpoint is damaged, foreign or unsafe
      ├── UnsupportedError          the model cannot do what was asked
-     └── TrainingError             a training run failed
+     ├── TrainingError             a training run failed
+     └── JobFailedError            a job ended without a result
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "AlreadyExistsError",
+    "AuthenticationError",
     "CheckpointError",
     "ConflictError",
     "DataError",
+    "FailedPreconditionError",
     "InvalidArgumentError",
     "InvalidConfigError",
+    "JobFailedError",
     "KttError",
     "NotFoundError",
+    "PermissionDeniedError",
+    "QueueFullError",
+    "ResourceExhaustedError",
     "TrainingError",
+    "UnavailableError",
     "UnsupportedError",
 ]
 
@@ -33,7 +49,19 @@ class KttError(Exception):
 
 
 class InvalidArgumentError(KttError):
-    """A flag, name or value is outside what is allowed."""
+    """A flag, name or value is outside what is allowed.
+
+    Parameters
+    ----------
+    *args : object
+        The message.
+    field : str
+        The field of the request that is wrong ("dataset", "spec.epochs"), or "".
+    """
+
+    def __init__(self, *args: object, field: str = "") -> None:
+        super().__init__(*args)
+        self.field = field
 
 
 class InvalidConfigError(InvalidArgumentError):
@@ -41,11 +69,39 @@ class InvalidConfigError(InvalidArgumentError):
 
 
 class NotFoundError(KttError):
-    """A file, dataset, model or checkpoint does not exist."""
+    """A file, dataset, model, checkpoint or job does not exist."""
 
 
 class ConflictError(KttError):
-    """Something of that name exists already."""
+    """Something of that name exists already, or another process holds it."""
+
+
+class AlreadyExistsError(ConflictError):
+    """A request with the same id was made before, and asked for something else."""
+
+
+class FailedPreconditionError(KttError):
+    """What was asked is right in itself, but the state of things does not allow it."""
+
+
+class ResourceExhaustedError(KttError):
+    """There is no room for it: a disk, a limit or a quota is used up."""
+
+
+class QueueFullError(ResourceExhaustedError):
+    """As many jobs are waiting as may wait."""
+
+
+class AuthenticationError(KttError):
+    """The caller showed no token or certificate, or one that is not valid."""
+
+
+class PermissionDeniedError(KttError):
+    """The caller is known and may not do this."""
+
+
+class UnavailableError(KttError):
+    """A service, or what it needs, cannot be reached just now; trying again may help."""
 
 
 class DataError(KttError):
@@ -62,3 +118,7 @@ class UnsupportedError(KttError):
 
 class TrainingError(KttError):
     """A training run stopped without a result."""
+
+
+class JobFailedError(KttError):
+    """A job ended without a result."""

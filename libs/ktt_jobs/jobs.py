@@ -1,0 +1,133 @@
+"""What a job is, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from ktt_core.progress import Progress
+
+__all__ = ["Job", "JobError", "JobEvent", "JobState"]
+
+
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen to the job any more."""
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True)
+class JobError:
+    """Why a job failed.
+
+    Attributes
+    ----------
+    type : str
+        The name of a class of `ktt_core.errors`, or "WorkerDied" (the process was killed or ended
+        before it was done), "ServerRestarted" (it was begun too often and the server died each
+        time), "RunnerGone" (the command that ran it is gone) or "InternalError" (a bug).
+    message : str
+        What was wrong, where, and what to do.
+    exit_code : int or None
+        Of a worker that ended by itself without a result.
+    signal : str
+        The name of the signal that killed the worker ("SIGKILL"), or "".
+    log_tail : tuple of str
+        The last lines that the worker wrote to its standard output and error.
+    """
+
+    type: str
+    message: str
+    exit_code: int | None = None
+    signal: str = ""
+    log_tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it is now.
+
+    Attributes
+    ----------
+    id : str
+    kind : str
+        What is done: a key of the service's tasks.
+    spec : mapping
+        The task's input, in JSON values.
+    labels : mapping of str to str
+        What the job can be found by: "dataset", "model".
+    state : JobState
+    create_time, start_time, end_time : datetime or None
+        UTC. `start_time` is that of the newest attempt.
+    progress : Progress or None
+        The newest.
+    eta : float or None
+        Seconds until the present phase ends; None while unknown.
+    error : JobError or None
+        Only in state FAILED.
+    result : mapping or None
+        The task's output, in JSON values; only in state SUCCEEDED.
+    attempt : int
+        How many times a worker has begun with it.
+    last_event : int
+        The number of its newest event.
+    jobs_ahead : int
+        Jobs that will be begun before it; 0 unless QUEUED.
+    request_id : str
+        The id it was created with, or "".
+    cancel_requested : bool
+        Whether somebody has asked for its end, and it has not come yet.
+    """
+
+    id: str
+    kind: str
+    spec: Mapping[str, Any]
+    labels: Mapping[str, str]
+    state: JobState
+    create_time: datetime
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    progress: Progress | None = None
+    eta: float | None = None
+    error: JobError | None = None
+    result: Mapping[str, Any] | None = None
+    attempt: int = 0
+    last_event: int = 0
+    jobs_ahead: int = 0
+    request_id: str = ""
+    cancel_requested: bool = False
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """Something that happened to a job: it came into a state, or got on.
+
+    Attributes
+    ----------
+    sequence : int
+        From 1, without gaps.
+    time : datetime
+        UTC.
+    state : JobState or None
+    progress : Progress or None
+    eta : float or None
+        Seconds until the phase of `progress` ends; None while unknown.
+    """
+
+    sequence: int
+    time: datetime
+    state: JobState | None = None
+    progress: Progress | None = None
+    eta: float | None = None
