@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ktt_core.atomic import atomic_directory
 from ktt_core.config import ModelConfig
 from ktt_core.errors import UnsupportedError
+from ktt_core.names import check_name
+from ktt_core.parity import ParityFigures
 from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import ProgressCallback, ignore_progress
 from ktt_core.taxonomy import Taxonomy
@@ -77,6 +80,8 @@ class Model(ABC):
     #: The formats `export` can write ("onnx", "bento"), each implemented by a method
     #: ``export_<format>``.
     export_formats: ClassVar[frozenset[str]] = frozenset()
+    #: The ONNX operator set of the graph that `export_onnx` writes; 0 if it writes none.
+    onnx_opset: ClassVar[int] = 0
 
     def __init__(self, taxonomy: Taxonomy, config: ModelConfig) -> None:
         self.taxonomy = taxonomy
@@ -182,16 +187,86 @@ class Model(ABC):
     ) -> Path:
         """Write the model in a format that serves without training code, and return the folder.
 
+        That is ``outputs/<model>_<dataset>`` for ONNX and ``build/<model>_<dataset>`` for a bundle,
+        in the working directory, written whole or not at all. The exporter service writes the same
+        through `export_onnx`, and compares the result with the checkpoint before it publishes it.
+
+        Parameters
+        ----------
+        dataset_name : str
+            What the model was trained on.
+        bento : bool
+            A bundle that serves, instead of an ONNX graph.
+        reference_set_path : Path, optional
+            What a bundle's monitoring compares with.
+
         Raises
         ------
         UnsupportedError
             If the model does not declare that format.
+        ConflictError
+            If the folder exists.
         """
         wanted = "bento" if bento else "onnx"
+        self._check_format(wanted)
+        parent = Path("build" if bento else "outputs")
+        folder = parent / f"{self.model_id}_{check_name(dataset_name, 'dataset')}"
+        with atomic_directory(folder) as staging:
+            if bento:
+                self.export_bento(staging, reference_set_path)
+            else:
+                self.export_onnx(staging)
+        return folder
+
+    def export_onnx(self, folder: Path) -> None:
+        """Write ``model.onnx``, ``hierarchy.json`` and what turns a text into the graph's inputs.
+
+        A model that declares "onnx" implements this and `onnx_parity`.
+
+        Parameters
+        ----------
+        folder : Path
+            Exists, and is empty.
+
+        Raises
+        ------
+        UnsupportedError
+            If the model is not trained, or cannot be written as a graph.
+        """
+        self._check_format("onnx")
+        raise NotImplementedError(f"{type(self).__name__} declares onnx but has no export_onnx")
+
+    def onnx_parity(self, folder: Path, texts: Iterable[str]) -> ParityFigures:
+        """Compare what `export_onnx` wrote with this model, through the folder's own files.
+
+        Parameters
+        ----------
+        folder : Path
+            What `export_onnx` of this model has written.
+        texts : iterable of str
+            Rows of the dataset; read in blocks.
+
+        Returns
+        -------
+        ParityFigures
+            Its `passed` says whether the export may be published.
+
+        Raises
+        ------
+        DataError
+            If there are no texts, or the folder is of another model.
+        """
+        self._check_format("onnx")
+        raise NotImplementedError(f"{type(self).__name__} declares onnx but has no onnx_parity")
+
+    def export_bento(self, folder: Path, reference_set_path: Path | None) -> None:
+        """Write a bundle that serves this model; one that declares "bento" implements this."""
+        self._check_format("bento")
+        raise NotImplementedError(f"{type(self).__name__} declares bento but has no export_bento")
+
+    def _check_format(self, wanted: str) -> None:
         if wanted not in self.export_formats:
             formats = ", ".join(sorted(self.export_formats)) or "no format yet"
             raise UnsupportedError(
                 f"{self.model_id} does not export {wanted}; it exports: {formats}"
             )
-        export: Callable[..., Path] = getattr(self, f"export_{wanted}")
-        return export(dataset_name, reference_set_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ktt_core.config import ModelConfig, build_config
-from ktt_core.errors import UnsupportedError
+from ktt_core.errors import ConflictError, InvalidArgumentError, UnsupportedError
 from ktt_core.model import Model
 from ktt_core.taxonomy import Taxonomy
 
@@ -32,16 +32,34 @@ def test_a_new_model_leaves_probabilities_as_they_are():
     assert concrete().temperature == 1.0
 
 
-def test_export_calls_the_format_that_is_asked_for():
+def test_export_publishes_what_the_format_writes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     calls = []
 
-    def export_bento(self, dataset_name, reference_set_path):
-        calls.append((dataset_name, reference_set_path))
-        return Path("build")
+    def export_bento(self, folder, reference_set_path):
+        calls.append(reference_set_path)
+        (folder / "served").write_text("yes")
 
-    model = concrete(export_formats=frozenset(["bento"]), export_bento=export_bento)
-    assert model.export("shop", bento=True, reference_set_path=Path("r.parquet")) == Path("build")
-    assert calls == [("shop", Path("r.parquet"))]
+    def export_onnx(self, folder):
+        (folder / "half").write_text("done")
+        raise OSError("the disk is full")
+
+    model = concrete(
+        export_formats=frozenset(["bento", "onnx"]),
+        export_bento=export_bento,
+        export_onnx=export_onnx,
+    )
+    folder = model.export("shop", bento=True, reference_set_path=Path("r.parquet"))
+    assert folder == Path("build/concrete_shop")
+    assert (folder / "served").read_text() == "yes"
+    assert calls == [Path("r.parquet")]
+    with pytest.raises(ConflictError):
+        model.export("shop", bento=True)
+    with pytest.raises(InvalidArgumentError):
+        model.export("../shop", bento=True)
+    with pytest.raises(OSError, match="full"):
+        model.export("shop")
+    assert [path.name for path in tmp_path.iterdir()] == ["build"]
 
 
 def test_a_format_that_is_not_declared_is_an_error_that_lists_what_is():
