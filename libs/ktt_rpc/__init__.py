@@ -1,0 +1,17 @@
+"""What the gRPC services and their clients share: the shell of a server, and the way to one.
+
+Nothing is imported here; take what you need from its module:
+
+======================== =============================================================
+`ktt_rpc.settings`       a server's settings and its command line options
+`ktt_rpc.server`         `serve` and, for tests, `running_server`
+`ktt_rpc.call`           what a running call knows of itself; `in_thread`
+`ktt_rpc.watching`       the events of a job as an asynchronous stream
+`ktt_rpc.paging`         page tokens
+`ktt_rpc.job_messages`   jobs to protobuf messages and back
+`ktt_rpc.structs`        JSON values to ``google.protobuf.Struct`` and back
+`ktt_rpc.errors`         errors to ``google.rpc.Status`` and back
+`ktt_rpc.channel`        a client's settings and its channel
+`ktt_rpc.calls`          calls that are repeated, and watching that reconnects
+======================== =============================================================
+"""

@@ -1,0 +1,42 @@
+"""Addresses of servers, and which of them nobody else can reach."""
+
+from __future__ import annotations
+
+import ipaddress
+
+__all__ = ["is_loopback", "join_address", "split_host"]
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only programs on this machine reach a host.
+
+    True for 127.0.0.0/8, ``::1``, ``localhost`` and unix sockets. Other names are not looked up:
+    what they stand for may change.
+    """
+    if host.startswith(("unix:", "unix-abstract:")) or host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def join_address(host: str, port: int) -> str:
+    """Give what gRPC calls an address: ``127.0.0.1:50051``, ``[::1]:50051``, ``unix:/run/ktt``."""
+    if host.startswith(("unix:", "unix-abstract:")):
+        return host
+    bare = host.strip("[]")
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+
+
+def split_host(address: str) -> str:
+    """Give the host of an address that a client was given."""
+    if address.startswith(("unix:", "unix-abstract:")):
+        return address
+    for scheme in ("dns:///", "dns:", "ipv4:", "ipv6:"):
+        address = address.removeprefix(scheme)
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.rpartition(":")[0] if address.count(":") == 1 else address

@@ -1,0 +1,228 @@
+"""Errors to ``google.rpc.Status`` and back: the one place that knows both.
+
+What a caller can mend, a `KttError`, goes out with its message, its code, and details: `ErrorInfo`
+with the class as the reason (domain ``ktt``), `BadRequest` with the field, `RetryInfo` if waiting
+helps. Anything else is a bug: it goes out as INTERNAL with an id, and only the log has the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+import grpc
+import ktt_core.errors
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+from ktt_core.errors import (
+    AlreadyExistsError,
+    AuthenticationError,
+    CheckpointError,
+    ConflictError,
+    DataError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    JobFailedError,
+    KttError,
+    NotFoundError,
+    PermissionDeniedError,
+    ResourceExhaustedError,
+    TrainingError,
+    UnavailableError,
+    UnsupportedError,
+)
+
+__all__ = ["DOMAIN", "from_rpc_error", "internal_status", "retry_delay", "to_status"]
+
+DOMAIN = "ktt"
+
+# The nearest base that is named here decides.
+_CODES: dict[type[BaseException], Code.ValueType] = {
+    InvalidArgumentError: Code.INVALID_ARGUMENT,
+    NotFoundError: Code.NOT_FOUND,
+    ConflictError: Code.ALREADY_EXISTS,
+    FailedPreconditionError: Code.FAILED_PRECONDITION,
+    ResourceExhaustedError: Code.RESOURCE_EXHAUSTED,
+    AuthenticationError: Code.UNAUTHENTICATED,
+    PermissionDeniedError: Code.PERMISSION_DENIED,
+    UnavailableError: Code.UNAVAILABLE,
+    DataError: Code.INVALID_ARGUMENT,
+    CheckpointError: Code.FAILED_PRECONDITION,
+    UnsupportedError: Code.UNIMPLEMENTED,
+    TrainingError: Code.ABORTED,
+    JobFailedError: Code.FAILED_PRECONDITION,
+    KttError: Code.FAILED_PRECONDITION,
+}
+
+# For a status that some other server, a proxy or gRPC itself made.
+_CLASSES: dict[grpc.StatusCode, type[KttError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidArgumentError,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidArgumentError,
+    grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExistsError,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPreconditionError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhaustedError,
+    grpc.StatusCode.UNAUTHENTICATED: AuthenticationError,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDeniedError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: UnavailableError,
+    grpc.StatusCode.CANCELLED: UnavailableError,
+    grpc.StatusCode.UNIMPLEMENTED: UnsupportedError,
+}
+
+# A status travels as metadata, of which clients take 8 KiB by default; a message is in it twice,
+# each time longer than it is.
+_LONGEST_MESSAGE = 2400
+_LONGEST_VIOLATION = 400
+
+
+def to_status(
+    error: KttError, *, request_id: str = "", retry_after: float | None = None
+) -> Status:
+    """Give the status of an error that a caller can mend.
+
+    Parameters
+    ----------
+    error : KttError
+    request_id : str
+        The call's id, for `RequestInfo`.
+    retry_after : float, optional
+        Seconds to wait before another try. By default 1 for `ResourceExhaustedError` and
+        `UnavailableError`, and no `RetryInfo` for others.
+    """
+    message = _cropped(str(error) or type(error).__name__, _LONGEST_MESSAGE)
+    details: list[Message] = [ErrorInfo(reason=_reason(error), domain=DOMAIN)]
+    if isinstance(error, InvalidArgumentError) and error.field:
+        violation = BadRequest.FieldViolation(
+            field=error.field[:200], description=_cropped(message, _LONGEST_VIOLATION)
+        )
+        details.append(BadRequest(field_violations=[violation]))
+    if retry_after is None and isinstance(error, (ResourceExhaustedError, UnavailableError)):
+        retry_after = 1.0
+    if retry_after is not None:
+        delay = Duration()
+        delay.FromNanoseconds(int(retry_after * 1e9))
+        details.append(RetryInfo(retry_delay=delay))
+    return _status(_code(error), message, details, request_id)
+
+
+def internal_status(error_id: str, *, request_id: str = "") -> Status:
+    """Give the status of a bug: nothing but the id under which the log has it."""
+    details = [ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"error_id": error_id})]
+    message = (
+        f"internal error {error_id}: the server failed in a way it was not made for; its log has "
+        "the details under this id"
+    )
+    return _status(Code.INTERNAL, message, details, request_id)
+
+
+def from_rpc_error(error: grpc.RpcError) -> KttError:
+    """Give the error that a call's status stands for: of the same class as it was at the server.
+
+    A status without our `ErrorInfo` (of a proxy, or of gRPC itself) gives the class that its code
+    comes nearest to.
+    """
+    code, message = _code_of(error), _message_of(error)
+    details = _details_of(error)
+    info = next((part for part in details if isinstance(part, ErrorInfo)), None)
+    if info is None or info.domain != DOMAIN:
+        return _foreign(code, message)
+    kind = _class_of(info.reason)
+    if issubclass(kind, InvalidArgumentError):
+        violations = [
+            violation.field
+            for part in details
+            if isinstance(part, BadRequest)
+            for violation in part.field_violations
+        ]
+        return kind(message, field=violations[0] if violations else "")
+    return kind(message)
+
+
+def retry_delay(error: grpc.RpcError) -> float | None:
+    """Give the seconds that the server asks to wait before another try; None if it says nothing."""
+    for part in _details_of(error):
+        if isinstance(part, RetryInfo):
+            return part.retry_delay.ToTimedelta().total_seconds()
+    return None
+
+
+def _status(
+    code: Code.ValueType, message: str, details: list[Message] | list[ErrorInfo], request_id: str
+) -> Status:
+    status = Status(code=code, message=message)
+    for detail in [*details, *([RequestInfo(request_id=request_id)] if request_id else [])]:
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def _code(error: KttError) -> Code.ValueType:
+    return next(_CODES[base] for base in type(error).__mro__ if base in _CODES)
+
+
+def _reason(error: KttError) -> str:
+    public = next(
+        base.__name__
+        for base in type(error).__mro__
+        if getattr(ktt_core.errors, base.__name__, None) is base
+    )
+    words = re.findall(r"[A-Z][a-z]+", public.removesuffix("Error"))
+    return "_".join(words).upper()
+
+
+def _class_of(reason: str) -> type[KttError]:
+    name = "".join(word.capitalize() for word in reason.split("_")) + "Error"
+    found = getattr(ktt_core.errors, name, KttError)
+    return found if isinstance(found, type) and issubclass(found, KttError) else KttError
+
+
+def _cropped(text: str, longest: int) -> str:
+    if len(quote(text)) <= longest:
+        return text
+    kept = text[:longest]
+    while len(quote(kept)) > longest - 4:
+        kept = kept[: len(kept) * 9 // 10]
+    return kept + " ..."
+
+
+def _code_of(error: grpc.RpcError) -> grpc.StatusCode:
+    code = error.code() if hasattr(error, "code") else None
+    return code if isinstance(code, grpc.StatusCode) else grpc.StatusCode.UNKNOWN
+
+
+def _message_of(error: grpc.RpcError) -> str:
+    return str((error.details() if hasattr(error, "details") else "") or "")
+
+
+def _details_of(error: grpc.RpcError) -> list[Message]:
+    if not hasattr(error, "trailing_metadata"):
+        return []
+    try:
+        status = rpc_status.from_call(error)
+    except (ValueError, DecodeError):
+        # The details say something else than the code: what a proxy put in is worth nothing.
+        return []
+    known: list[Message] = []
+    for packed in status.details if status is not None else ():
+        for kind in (ErrorInfo, BadRequest, RetryInfo):
+            part = kind()
+            if packed.Is(kind.DESCRIPTOR) and packed.Unpack(part):
+                known.append(part)
+    return known
+
+
+def _foreign(code: grpc.StatusCode, message: str) -> KttError:
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        message = f"the server did not answer in time ({message})"
+    elif code is grpc.StatusCode.UNIMPLEMENTED:
+        message = f"the server does not know this call; is it of another version? ({message})"
+    elif not message:
+        message = f"the call ended with {code.name}"
+    return _CLASSES.get(code, KttError)(message)
