@@ -1,0 +1,1 @@
+"""What turns the contracts in ``proto/`` into code and documentation, and checks them."""
