@@ -46,7 +46,7 @@ def pythons(resolve: str) -> list[str]:
 
 
 def requirements(text: str, folder: Path = FOLDER) -> Iterator[Requirement]:
-    """Read a requirements file and those it takes in with ``-r``; a ``-c`` file asks for nothing."""
+    """Read a requirements file and those it takes in with ``-r``; ``-c`` files ask for nothing."""
     for line in text.splitlines():
         line = re.sub(r"(^|\s)#.*", "", line).strip()
         if line.startswith("-r "):
