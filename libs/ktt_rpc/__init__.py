@@ -3,7 +3,8 @@
 Nothing is imported here; take what you need from its module:
 
 ======================== =============================================================
-`ktt_rpc.settings`       a server's settings and its command line options
+`ktt_rpc.settings`       a server's settings
+`ktt_rpc.server_options` the same as options of a command line
 `ktt_rpc.server`         `serve` and, for tests, `running_server`
 `ktt_rpc.call`           what a running call knows of itself; `in_thread`
 `ktt_rpc.watching`       the events of a job as an asynchronous stream
@@ -14,4 +15,11 @@ Nothing is imported here; take what you need from its module:
 `ktt_rpc.channel`        a client's settings and its channel
 `ktt_rpc.calls`          calls that are repeated, and watching that reconnects
 ======================== =============================================================
+
+Importing the package keeps gRPC's C core from writing lines of its own form to standard error; that
+works only if it comes before the first import of `grpc`. Set ``GRPC_VERBOSITY=INFO`` to see them.
 """
+
+import os
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -2,60 +2,84 @@
 
 from __future__ import annotations
 
+import logging
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from ktt_core.errors import KttError
+import grpc
+
+from ktt_core.errors import KttError, UnavailableError
+from ktt_rpc.errors import from_rpc_error, may_pass, retry_delay
 
 __all__ = ["call", "ktt_errors", "watch_reconnecting"]
 
+_LOG = logging.getLogger(__name__)
+
 R = TypeVar("R")
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 3.0
 
 
 @contextmanager
 def ktt_errors() -> Iterator[None]:
     """Turn a `grpc.RpcError` raised in the block into the `KttError` it stands for."""
-    raise NotImplementedError
-    yield
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise from_rpc_error(error) from error
 
 
 def call(
     method: Callable[..., R],
     request: Any,
     *,
-    timeout: float = 30.0,
+    timeout: float | None = None,
     idempotent: bool = True,
     patience: float = 10.0,
 ) -> R:
-    """Make a unary call; a lost connection or a full server is tried again, with growing pauses.
+    """Make a unary call; a lost connection or a busy server is tried again, with growing pauses.
 
     Parameters
     ----------
     method : callable
         Of a stub: ``stub.GetTrainingJob``.
     request : message
-    timeout : float
-        Seconds for one try.
+    timeout : float, optional
+        Seconds for one try; by default those of the channel's settings.
     idempotent : bool
         Whether doing it twice is the same as once: False for a creation without a request_id.
-        Then only a refusal that came before any work (the rate limit) is tried again.
+        Then only what was refused before any work (the rate limit) is tried again.
     patience : float
-        Seconds in which new tries are made.
+        Seconds in which new tries are begun.
 
     Raises
     ------
     KttError
         What the server answered, or `UnavailableError`.
     """
-    raise NotImplementedError
+    ends = time.monotonic() + patience
+    pauses = _Pauses()
+    while True:
+        try:
+            return method(request, timeout=timeout)
+        except grpc.RpcError as error:
+            asked = retry_delay(error)
+            again = may_pass(error) if idempotent else _refused_early(error)
+            pause = pauses.next(asked)
+            if not again or time.monotonic() + pause > ends:
+                raise from_rpc_error(error) from error
+            time.sleep(pause)
 
 
 def watch_reconnecting(
     start: Callable[[int], Iterable[R]],
     after: int = 0,
     *,
-    sequence: Callable[[R], int] = lambda response: response.event.sequence,  # type: ignore[attr-defined]
+    sequence: Callable[[R], int] | None = None,
     patience: float = 300.0,
     on_lost: Callable[[KttError, float], None] | None = None,
 ) -> Iterator[R]:
@@ -68,8 +92,8 @@ def watch_reconnecting(
         WatchTrainingJobRequest(id=id, after_event=after))``.
     after : int
         The last event that is already known.
-    sequence : callable
-        The event's number in a response.
+    sequence : callable, optional
+        The event's number in a response; by default ``response.event.sequence``.
     patience : float
         Seconds without any contact after which it gives up.
     on_lost : callable, optional
@@ -82,5 +106,69 @@ def watch_reconnecting(
     KttError
         What else the server answered.
     """
-    raise NotImplementedError
-    yield
+    number_of = sequence if sequence is not None else _event_sequence
+    contact = time.monotonic()
+    pauses = _Pauses()
+    while True:
+        stream = None
+        try:
+            stream = start(after)
+            for response in stream:
+                contact = time.monotonic()
+                pauses = _Pauses()
+                number = number_of(response)
+                if number > after + 1:
+                    raise _GapError(after, number)
+                if number == after + 1:
+                    after = number
+                    yield response
+                    contact = time.monotonic()
+            return
+        except grpc.RpcError as error:
+            if not may_pass(error):
+                raise from_rpc_error(error) from error
+            lost, asked = from_rpc_error(error), retry_delay(error)
+        except _GapError as error:
+            lost, asked = error, None
+        finally:
+            _cancel(stream)
+        pause = pauses.next(asked)
+        if time.monotonic() + pause > contact + patience:
+            raise lost
+        if on_lost is not None:
+            on_lost(lost, pause)
+        time.sleep(pause)
+
+
+class _GapError(UnavailableError):
+    """A stream left events out."""
+
+    def __init__(self, after: int, number: int) -> None:
+        super().__init__(f"the stream went from event {after} to event {number}")
+
+
+class _Pauses:
+    """Pauses that grow, each a bit off so that many clients do not come back at one time."""
+
+    def __init__(self) -> None:
+        self._pause = _FIRST_PAUSE
+
+    def next(self, asked: float | None) -> float:
+        """Give the next pause, in seconds: at least what the server asked for."""
+        pause = self._pause * random.uniform(0.75, 1.25)
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        return max(pause, asked or 0.0)
+
+
+def _refused_early(error: grpc.RpcError) -> bool:
+    refused = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    return refused and retry_delay(error) is not None
+
+
+def _event_sequence(response: Any) -> int:
+    return int(response.event.sequence)
+
+
+def _cancel(stream: Any) -> None:
+    if hasattr(stream, "cancel"):
+        stream.cancel()

@@ -11,7 +11,6 @@ import re
 from urllib.parse import quote
 
 import grpc
-import ktt_core.errors
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
@@ -19,6 +18,8 @@ from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
+
+import ktt_core.errors
 from ktt_core.errors import (
     AlreadyExistsError,
     AuthenticationError,
@@ -36,8 +37,16 @@ from ktt_core.errors import (
     UnavailableError,
     UnsupportedError,
 )
+from ktt_rpc.connection_errors import explain, is_lasting
 
-__all__ = ["DOMAIN", "from_rpc_error", "internal_status", "retry_delay", "to_status"]
+__all__ = [
+    "DOMAIN",
+    "from_rpc_error",
+    "internal_status",
+    "may_pass",
+    "retry_delay",
+    "to_status",
+]
 
 DOMAIN = "ktt"
 
@@ -81,19 +90,16 @@ _LONGEST_MESSAGE = 2400
 _LONGEST_VIOLATION = 400
 
 
-def to_status(
-    error: KttError, *, request_id: str = "", retry_after: float | None = None
-) -> Status:
+def to_status(error: KttError, *, request_id: str = "") -> Status:
     """Give the status of an error that a caller can mend.
 
     Parameters
     ----------
     error : KttError
+        With an attribute ``retry_after``, seconds, it gets `RetryInfo`; an `UnavailableError`
+        always does.
     request_id : str
         The call's id, for `RequestInfo`.
-    retry_after : float, optional
-        Seconds to wait before another try. By default 1 for `ResourceExhaustedError` and
-        `UnavailableError`, and no `RetryInfo` for others.
     """
     message = _cropped(str(error) or type(error).__name__, _LONGEST_MESSAGE)
     details: list[Message] = [ErrorInfo(reason=_reason(error), domain=DOMAIN)]
@@ -102,8 +108,8 @@ def to_status(
             field=error.field[:200], description=_cropped(message, _LONGEST_VIOLATION)
         )
         details.append(BadRequest(field_violations=[violation]))
-    if retry_after is None and isinstance(error, (ResourceExhaustedError, UnavailableError)):
-        retry_after = 1.0
+    default = 1.0 if isinstance(error, UnavailableError) else None
+    retry_after = getattr(error, "retry_after", default)
     if retry_after is not None:
         delay = Duration()
         delay.FromNanoseconds(int(retry_after * 1e9))
@@ -142,6 +148,20 @@ def from_rpc_error(error: grpc.RpcError) -> KttError:
         ]
         return kind(message, field=violations[0] if violations else "")
     return kind(message)
+
+
+def may_pass(error: grpc.RpcError) -> bool:
+    """Tell whether the same call may succeed later: the server was away, or had too much to do."""
+    code, message = _code_of(error), _message_of(error)
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return not is_lasting(message)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return retry_delay(error) is not None
+    # What gRPC makes of a connection that ends in the middle of an answer.
+    return code is grpc.StatusCode.CANCELLED or (
+        code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+        and any(sign in message for sign in ("RST_STREAM", "Stream removed", "Connection reset"))
+    )
 
 
 def retry_delay(error: grpc.RpcError) -> float | None:
@@ -223,6 +243,8 @@ def _foreign(code: grpc.StatusCode, message: str) -> KttError:
         message = f"the server did not answer in time ({message})"
     elif code is grpc.StatusCode.UNIMPLEMENTED:
         message = f"the server does not know this call; is it of another version? ({message})"
+    elif code is grpc.StatusCode.UNAVAILABLE:
+        message = explain(message)
     elif not message:
         message = f"the call ended with {code.name}"
     return _CLASSES.get(code, KttError)(message)

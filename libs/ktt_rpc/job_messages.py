@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from collections.abc import Mapping
-from datetime import UTC
-from datetime import datetime
-from datetime import timedelta
-from typing import Any
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from ktt.jobs.v1 import jobs_pb2
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.progress import Progress
-from ktt_jobs import Job
-from ktt_jobs import JobError
-from ktt_jobs import JobEvent
-from ktt_jobs import JobState
+from ktt_jobs import Job, JobError, JobEvent, JobState
 
 __all__ = [
     "event_from_proto",
@@ -39,7 +34,7 @@ _LONGEST_ETA = timedelta(days=3650)
 
 def state_to_proto(state: JobState) -> jobs_pb2.JobState:
     """Give the enum value of a state."""
-    return jobs_pb2.JobState.Value(_PREFIX + state.name)
+    return cast(jobs_pb2.JobState, jobs_pb2.JobState.Value(_PREFIX + state.name))
 
 
 def state_from_proto(state: int) -> JobState:
@@ -130,9 +125,7 @@ def event_to_proto(event: JobEvent) -> jobs_pb2.JobEvent:
 def event_from_proto(message: jobs_pb2.JobEvent) -> JobEvent:
     """Give the event of a message."""
     kind = message.WhichOneof("kind")
-    progress, eta = (
-        progress_from_proto(message.progress) if kind == "progress" else (None, None)
-    )
+    progress, eta = progress_from_proto(message.progress) if kind == "progress" else (None, None)
     return JobEvent(
         sequence=message.sequence,
         time=time_from_proto(message.time),

@@ -1,15 +1,15 @@
 """Page tokens that belong to one call and its filters.
 
-A list call reads its place and its size from the request and makes the next token for the response::
+A list call reads its place and its size from the request, and makes the next token::
 
     cursor = page_cursor(request)
     size = page_size(request)
     jobs, next_cursor = service.list(limit=size, after=cursor, ...)
     response.next_page_token = next_page_token(request, next_cursor)
 
-The token holds the cursor and a digest of the request's type and of all its fields but ``page_size``
-and ``page_token``: given to another call, or after a change of the filters, it is refused instead of
-leading to some other place. It keeps no secret and grants nothing.
+The token holds the cursor and a digest of the request's type and of all its fields but
+``page_size`` and ``page_token``: given to another call, or after a change of the filters, it is
+refused instead of leading to some other place. It keeps no secret and grants nothing.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from typing import Protocol
-from typing import cast
+from typing import Protocol, cast
 
 from google.protobuf.message import Message
+
 from ktt_core.errors import InvalidArgumentError
 
 __all__ = ["DEFAULT_PAGE_SIZE", "MAX_PAGE_SIZE", "next_page_token", "page_cursor", "page_size"]

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+
+from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_jobs import JobService
-
+from ktt_rpc.addresses import is_loopback, join_address
+from ktt_rpc.interceptor import CallInterceptor
+from ktt_rpc.logs import configure_logging
+from ktt_rpc.metrics import ServerMetrics
+from ktt_rpc.reflection import offer_reflection
+from ktt_rpc.server_tls import server_credentials
 from ktt_rpc.settings import ServerSettings
+from ktt_rpc.stopping import Stopping
+from ktt_rpc.tokens import TokenSet
 
-__all__ = ["ServiceSpec", "running_server", "serve"]
+__all__ = ["RunningServer", "ServiceSpec", "running_server", "serve"]
+
+_LOG = logging.getLogger("ktt_rpc.server")
+# From NOT_SERVING to the end of taking calls, for those who ask only now and then.
+_DRAIN = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,8 +63,9 @@ def serve(
     """Serve until SIGTERM or SIGINT; log to standard error.
 
     The address is bound first, then `jobs` started, then `on_start` called, then calls taken. On
-    a signal health goes NOT_SERVING, watching calls end with UNAVAILABLE, other calls have
-    `settings.grace` seconds, then `on_stop` is called and `jobs` stopped.
+    a signal health goes NOT_SERVING, watching calls end with UNAVAILABLE, other calls have half of
+    `settings.grace`, then `on_stop` is called and `jobs` stopped within the rest. A second signal
+    ends the waiting.
 
     Returns
     -------
@@ -53,7 +73,14 @@ def serve(
         The exit code: 0 after a signal; 1, or 2 for settings that are wrong, if it could not start
         (the log says why).
     """
-    raise NotImplementedError
+    configure_logging(settings.log_level)
+    try:
+        asyncio.run(_serve(services, settings, jobs, on_start, on_stop))
+    except KttError as error:
+        _LOG.error("cannot start: %s", error)
+        return 2 if isinstance(error, InvalidArgumentError) else 1
+    _LOG.info("stopped")
+    return 0
 
 
 @asynccontextmanager
@@ -66,5 +93,194 @@ async def running_server(
     on_stop: Callable[[], None] | None = None,
 ) -> AsyncIterator[str]:
     """Serve while the block runs, as `serve` does, and give the address with its real port."""
-    raise NotImplementedError
-    yield
+    server = RunningServer(services, settings, jobs, on_start, on_stop)
+    await server.start()
+    try:
+        yield server.address
+    finally:
+        await server.stop()
+
+
+async def _serve(
+    services: Sequence[ServiceSpec],
+    settings: ServerSettings,
+    jobs: JobService | None,
+    on_start: Callable[[], None] | None,
+    on_stop: Callable[[], None] | None,
+) -> None:
+    signals = asyncio.Queue[signal.Signals]()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    server = RunningServer(services, settings, jobs, on_start, on_stop)
+    await server.start()
+    number = await signals.get()
+    _LOG.info("%s: stopping", number.name)
+    stopping = asyncio.create_task(server.stop())
+    again = asyncio.create_task(signals.get())
+    await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        _LOG.warning("%s again: calls and jobs are given no more time", again.result().name)
+        await server.hurry()
+    again.cancel()
+    await stopping
+
+
+class RunningServer:
+    """A server and what belongs to it, from its start to its end.
+
+    Parameters
+    ----------
+    services, settings, jobs, on_start, on_stop
+        As those of `serve`.
+
+    Attributes
+    ----------
+    address : str
+        With the real port, once it is started.
+    metrics_port : int or None
+    watchers : int
+        Watching calls just now.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[ServiceSpec],
+        settings: ServerSettings,
+        jobs: JobService | None = None,
+        on_start: Callable[[], None] | None = None,
+        on_stop: Callable[[], None] | None = None,
+    ) -> None:
+        self._services = services
+        self._settings = settings
+        self._jobs = jobs
+        self._on_start = on_start
+        self._on_stop = on_stop
+        self._stopping = Stopping()
+        self._health = health_aio.HealthServicer()
+        self._metrics = ServerMetrics((spec.full_name for spec in services), jobs)
+        self._end_metrics: Callable[[], None] | None = None
+        self._grace = settings.grace
+        self.address = ""
+        self.metrics_port: int | None = None
+
+    @property
+    def watchers(self) -> int:
+        """How many watching calls there are."""
+        return self._interceptor.watchers
+
+    async def start(self) -> None:
+        """Listen, start the jobs, take calls.
+
+        Raises
+        ------
+        InvalidArgumentError
+            The settings are wrong, or the address cannot be had.
+        KttError
+            What starting the jobs raises.
+        """
+        settings = self._settings
+        settings.check()
+        credentials = server_credentials(settings)
+        tokens = TokenSet.from_file(settings.tokens_file) if settings.tokens_file else None
+        self._interceptor = CallInterceptor(settings, tokens, self._metrics, self._stopping)
+        self._server = grpc.aio.server(interceptors=[self._interceptor], options=_options(settings))
+        self._add_services()
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        port = self._listen(credentials)
+        self.address = join_address(settings.host, port)
+        try:
+            if settings.metrics_port is not None:
+                self.metrics_port, self._end_metrics = self._metrics.serve(
+                    settings.metrics_host, settings.metrics_port
+                )
+            if self._jobs is not None:
+                await asyncio.to_thread(self._jobs.start)
+            if self._on_start is not None:
+                await asyncio.to_thread(self._on_start)
+        except BaseException:
+            await self._server.stop(0)
+            if self._end_metrics is not None:
+                self._end_metrics()
+            raise
+        await self._server.start()
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self._announce(tokens is not None)
+
+    async def stop(self) -> None:
+        """Come to an end within the settings' grace; see `serve`."""
+        with suppress(TimeoutError):
+            # A watcher of health that takes nothing would hold its lock, and this, for ever.
+            await asyncio.wait_for(self._health.enter_graceful_shutdown(), _DRAIN)
+        self._stopping.begin()
+        await asyncio.sleep(min(_DRAIN, self._grace / 4))
+        await self._server.stop(self._grace / 2)
+        if self._on_stop is not None:
+            await asyncio.to_thread(self._on_stop)
+        if self._jobs is not None:
+            await asyncio.to_thread(self._jobs.stop, grace=self._grace / 2)
+        if self._end_metrics is not None:
+            await asyncio.to_thread(self._end_metrics)
+
+    async def hurry(self) -> None:
+        """Give what a running `stop` waits for no more time."""
+        self._grace = 0.0
+        await self._server.stop(0)
+
+    def _add_services(self) -> None:
+        for spec in self._services:
+            spec.add_to_server(spec.servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = [spec.full_name for spec in self._services]
+        health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+        offer_reflection(self._server, [*names, health_name])
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for name in ("", *(spec.full_name for spec in self._services)):
+            await self._health.set(name, status)
+
+    def _listen(self, credentials: grpc.ServerCredentials | None) -> int:
+        address = self._settings.address
+        try:
+            if credentials is not None:
+                port = self._server.add_secure_port(address, credentials)
+            else:
+                port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise InvalidArgumentError(
+                f"cannot listen on {address}: is another server there, or is it no address of this "
+                "machine? Give another --host or --port"
+            ) from error
+        return int(port)
+
+    def _announce(self, tokens: bool) -> None:
+        settings = self._settings
+        security = "mutual TLS" if settings.client_ca else "TLS" if settings.tls_cert else "plain"
+        _LOG.info(
+            "listening on %s (%s, %s; metrics: %s)",
+            self.address,
+            security if security != "plain" else "plain text",
+            "tokens" if tokens else "no tokens",
+            f"{settings.metrics_host}:{self.metrics_port}" if self.metrics_port else "none",
+            extra={"address": self.address},
+        )
+        if security == "plain" and not is_loopback(settings.host):
+            _LOG.warning(
+                "plain text on %s: everybody on the way reads and changes what is sent%s",
+                self.address,
+                ", the tokens too" if tokens else "",
+            )
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        # Two servers on one port would share its calls by chance.
+        ("grpc.so_reuseport", 0),
+        # A client that is cut off without a word is noticed, and its watching ended.
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ]

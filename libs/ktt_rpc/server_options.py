@@ -1,11 +1,20 @@
-"""The command line options of a server."""
+"""The command line options of a server, each with its environment variable."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+import click
+
+from ktt_rpc.settings import ServerSettings
+
 __all__ = ["server_options"]
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def server_options(
@@ -22,4 +31,165 @@ def server_options(
     callable
         A decorator, to stand below ``@click.command()``.
     """
-    raise NotImplementedError
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def with_settings(**values: Any) -> Any:
+            given = {field.name: values.pop(field.name) for field in fields(ServerSettings)}
+            if not values.pop("metrics"):
+                given["metrics_port"] = None
+            return command(settings=ServerSettings(**given), **values)
+
+        decorated: Callable[..., Any] = with_settings
+        for option in reversed(_options(default_port, default_metrics_port)):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def _option(flag: str, envvar: str, help_text: str, **more: Any) -> Callable[[Any], Any]:
+    more.setdefault("show_default", more.get("default") is not None)
+    return click.option(flag, envvar=envvar, show_envvar=True, help=help_text, **more)
+
+
+def _options(default_port: int, default_metrics_port: int) -> list[Callable[[Any], Any]]:
+    return [*_listening(default_port), *_trust(), *_limits(), *_operation(default_metrics_port)]
+
+
+def _listening(default_port: int) -> list[Callable[[Any], Any]]:
+    # Not KTT_PORT: Kubernetes sets a variable of that form for a Service named "ktt".
+    return [
+        _option(
+            "--host",
+            "KTT_LISTEN_HOST",
+            "Where to listen: an address or name of this machine, or unix:/path/of/a.sock. "
+            "0.0.0.0 and :: stand for all addresses, and need TLS or --insecure.",
+            default="127.0.0.1",
+        ),
+        _option(
+            "--port",
+            "KTT_LISTEN_PORT",
+            "The port; 0 for any that is free (the first log line tells which).",
+            type=click.IntRange(0, 65535),
+            default=default_port,
+        ),
+        _option(
+            "--insecure",
+            "KTT_INSECURE",
+            "Allow plain text on a host that other machines reach. Only where something else "
+            "keeps strangers out: a private container network, a proxy that ends TLS.",
+            is_flag=True,
+            show_default=False,
+        ),
+    ]
+
+
+def _trust() -> list[Callable[[Any], Any]]:
+    return [
+        _option(
+            "--tls-cert",
+            "KTT_TLS_CERT",
+            "The server's certificate (PEM), followed by those between it and the root. "
+            "Goes with --tls-key.",
+            type=_FILE,
+        ),
+        _option(
+            "--tls-key",
+            "KTT_TLS_KEY",
+            "The certificate's private key (PEM, no passphrase). Refused if every user of this "
+            "machine may read it.",
+            type=_FILE,
+        ),
+        _option(
+            "--client-ca",
+            "KTT_CLIENT_CA",
+            "Mutual TLS: certificates (PEM) of who signs the clients' certificates. A client "
+            "without one gets no connection.",
+            type=_FILE,
+        ),
+        _option(
+            "--tokens-file",
+            "KTT_TOKENS_FILE",
+            "Bearer tokens, one per line ('#' begins a comment line); every call but health "
+            "checks must then carry one: 'authorization: Bearer TOKEN'. Read at the start; only "
+            "their hashes are kept. Refused if every user of this machine may read it.",
+            type=_FILE,
+        ),
+    ]
+
+
+def _limits() -> list[Callable[[Any], Any]]:
+    return [
+        _option(
+            "--max-message-mb",
+            "KTT_MAX_MESSAGE_MB",
+            "The largest request or response, in MiB. Larger ones end with RESOURCE_EXHAUSTED. "
+            "Uploads and downloads of any size come in small parts.",
+            type=float,
+            default=16.0,
+        ),
+        _option(
+            "--rate-limit",
+            "KTT_RATE_LIMIT",
+            "Calls per second of one peer (an IP address); bursts may take two seconds' worth. "
+            "What is over ends with RESOURCE_EXHAUSTED and how long to wait. 0: no limit.",
+            type=float,
+            default=200.0,
+        ),
+        _option(
+            "--max-concurrent-calls",
+            "KTT_MAX_CONCURRENT_CALLS",
+            "Calls in work at once, watching not counted. What is over ends with "
+            "RESOURCE_EXHAUSTED.",
+            type=int,
+            default=256,
+        ),
+        _option(
+            "--max-watchers",
+            "KTT_MAX_WATCHERS",
+            "Clients that watch jobs at once.",
+            type=int,
+            default=1000,
+        ),
+    ]
+
+
+def _operation(default_metrics_port: int) -> list[Callable[[Any], Any]]:
+    return [
+        _option(
+            "--metrics/--no-metrics",
+            "KTT_METRICS",
+            "Whether to answer Prometheus over HTTP, at /metrics.",
+            default=True,
+        ),
+        _option(
+            "--metrics-host",
+            "KTT_LISTEN_METRICS_HOST",
+            "Where to listen for Prometheus. Metrics hold no names, texts or tokens, but they "
+            "come in plain text and to everybody who asks.",
+            default="127.0.0.1",
+        ),
+        _option(
+            "--metrics-port",
+            "KTT_LISTEN_METRICS_PORT",
+            "The port for Prometheus; 0 for any that is free.",
+            type=click.IntRange(0, 65535),
+            default=default_metrics_port,
+        ),
+        _option(
+            "--log-level",
+            "KTT_LOG_LEVEL",
+            "How much is logged (JSON lines on standard error). 'info' has one line per call.",
+            type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+            default="info",
+        ),
+        _option(
+            "--grace",
+            "KTT_GRACE",
+            "On SIGTERM or SIGINT: seconds that running calls, and then running jobs, have to "
+            "come to an end. Jobs go on at the next start.",
+            type=float,
+            default=10.0,
+        ),
+    ]

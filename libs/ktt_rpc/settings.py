@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ktt_core.errors import InvalidArgumentError
-
 from ktt_rpc.addresses import is_loopback, join_address
 
 __all__ = ["ServerSettings"]

@@ -10,10 +10,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf.struct_pb2 import NULL_VALUE
-from google.protobuf.struct_pb2 import ListValue
-from google.protobuf.struct_pb2 import Struct
-from google.protobuf.struct_pb2 import Value
+from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
+
 from ktt_core.errors import InvalidArgumentError
 
 __all__ = ["dict_to_struct", "struct_to_dict"]

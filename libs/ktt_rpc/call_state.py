@@ -1,0 +1,63 @@
+"""The state of the call that is running, where `ktt_rpc.call` and the log find it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+
+from ktt_rpc.stopping import Stopping
+
+__all__ = ["CallState", "current", "enter", "leave"]
+
+
+@dataclass
+class CallState:
+    """One call.
+
+    Attributes
+    ----------
+    method : str
+        "/ktt.trainer.v1.TrainerService/GetTrainingJob".
+    request_id : str
+    peer : str
+    deadline : float or None
+        By `time.monotonic`.
+    stopping : Stopping
+        Of the server.
+    job_id : str
+        The job it is about.
+    abandoned : threading.Event
+        Set when nobody waits for the answer any more.
+    """
+
+    method: str
+    request_id: str
+    peer: str
+    deadline: float | None
+    stopping: Stopping
+    job_id: str = ""
+    abandoned: threading.Event = field(default_factory=threading.Event)
+
+    def time_remaining(self) -> float | None:
+        """Give the seconds until the caller gives up; None if it waits for ever."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+
+_CURRENT: ContextVar[CallState | None] = ContextVar("ktt_rpc_call", default=None)
+
+
+def current() -> CallState | None:
+    """Give the running call; None outside of one."""
+    return _CURRENT.get()
+
+
+def enter(state: CallState) -> Token[CallState | None]:
+    """Make a call the running one of this context."""
+    return _CURRENT.set(state)
+
+
+def leave(token: Token[CallState | None]) -> None:
+    """Undo `enter`."""
+    _CURRENT.reset(token)

@@ -1,0 +1,265 @@
+"""What happens around every call: its id, log line and metrics, errors, who may call, and limits.
+
+One interceptor, whose layers are, outermost first: *record* (state, log, metrics), *errors*,
+*access* (token), *limits* (rate, places). Health checks pass the last two, as orchestrators have no
+token and must not be turned away because others call much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
+from ktt_core.errors import KttError, UnavailableError
+from ktt_rpc import call_state
+from ktt_rpc.errors import internal_status, to_status
+from ktt_rpc.limits import Places, RateLimit, peer_host
+from ktt_rpc.metrics import ServerMetrics
+from ktt_rpc.settings import ServerSettings
+from ktt_rpc.stopping import Stopping
+from ktt_rpc.tokens import TokenSet
+
+__all__ = ["CallInterceptor"]
+
+_LOG = logging.getLogger("ktt_rpc.calls")
+_HEALTH = "/grpc.health.v1.Health/"
+_REFLECTION = "/grpc.reflection."
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# Long enough for a health watcher to be sent the last change before its stream is ended.
+_LAST_WORDS = 0.2
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every call of a server.
+
+    Parameters
+    ----------
+    settings : ServerSettings
+    tokens : TokenSet or None
+        None lets everybody call.
+    metrics : ServerMetrics
+    stopping : Stopping
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        tokens: TokenSet | None,
+        metrics: ServerMetrics,
+        stopping: Stopping,
+    ) -> None:
+        self._tokens = tokens
+        self._metrics = metrics
+        self._stopping = stopping
+        self._rate = RateLimit(settings.rate_limit)
+        self._calls = Places(settings.max_concurrent_calls, "calls in work")
+        self._watchers = Places(settings.max_watchers, "watchers")
+
+    @property
+    def watchers(self) -> int:
+        """How many watching calls there are."""
+        return self._watchers.taken
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler:
+        """Give the call's handler, wrapped."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return handler
+        behavior = _behavior(handler)
+        method = handler_call_details.method
+
+        async def unary(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            async with self._around(method, request, context):
+                return await behavior(request, context)
+
+        async def streaming(request: Any, context: grpc.aio.ServicerContext) -> None:
+            async with self._around(method, request, context):
+                if method.startswith((_HEALTH, _REFLECTION)):
+                    await self._until_stopping(_stream(behavior, request, context))
+                else:
+                    await _stream(behavior, request, context)
+
+        return _wrapped(handler, streaming if handler.response_streaming else unary)
+
+    @asynccontextmanager
+    async def _around(
+        self, method: str, request: Any, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[None]:
+        with self._record(method, request, context) as state:
+            async with _errors(state, context):
+                with self._access(state, context), self._limits(state):
+                    yield
+
+    @contextmanager
+    def _record(
+        self, method: str, request: Any, context: grpc.aio.ServicerContext
+    ) -> Iterator[call_state.CallState]:
+        began = time.monotonic()
+        remaining = context.time_remaining()
+        state = call_state.CallState(
+            method=method,
+            request_id=_request_id(context),
+            peer=peer_host(context.peer()),
+            deadline=None if remaining is None else began + remaining,
+            stopping=self._stopping,
+            job_id=_job_id(method, request),
+        )
+        context.set_trailing_metadata((("x-request-id", state.request_id),))
+        token = call_state.enter(state)
+        self._metrics.begin_call(method)
+        code = grpc.StatusCode.OK
+        try:
+            yield state
+        except asyncio.CancelledError:
+            late = state.time_remaining() == 0.0
+            code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+            raise
+        except BaseException:
+            code = _code(context)
+            raise
+        finally:
+            state.abandoned.set()
+            seconds = time.monotonic() - began
+            self._metrics.end_call(method, code.name, None if _watches(method) else seconds)
+            _LOG.log(
+                logging.DEBUG if method.startswith(_HEALTH) else logging.INFO,
+                "call ended",
+                extra={"code": code.name, "ms": round(seconds * 1000, 3), "peer": state.peer},
+            )
+            call_state.leave(token)
+
+    @contextmanager
+    def _access(
+        self, state: call_state.CallState, context: grpc.aio.ServicerContext
+    ) -> Iterator[None]:
+        if self._tokens is not None and not state.method.startswith(_HEALTH):
+            self._tokens.check(_metadata(context, "authorization"))
+        yield
+
+    @contextmanager
+    def _limits(self, state: call_state.CallState) -> Iterator[None]:
+        if not state.method.startswith(_HEALTH):
+            self._rate.take(state.peer)
+        elif not _watches(state.method):
+            yield
+            return
+        with (self._watchers if _watches(state.method) else self._calls).place():
+            yield
+
+    async def _until_stopping(self, stream: Awaitable[None]) -> None:
+        """Wait for a stream that only its client ends, or until the server stops."""
+        task = asyncio.ensure_future(stream)
+        loop = asyncio.get_running_loop()
+
+        def end_soon() -> None:
+            loop.call_later(_LAST_WORDS, task.cancel)
+
+        take_back = self._stopping.on_begin(end_soon)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if self._stopping.begun and task.cancelled():
+                raise UnavailableError("the server is stopping; connect again later") from None
+            raise
+        finally:
+            take_back()
+            task.cancel()
+
+
+@asynccontextmanager
+async def _errors(
+    state: call_state.CallState, context: grpc.aio.ServicerContext
+) -> AsyncIterator[None]:
+    try:
+        yield
+    except (grpc.aio.AbortError, asyncio.CancelledError):
+        raise
+    except KttError as error:
+        await _abort(context, state, to_status(error, request_id=state.request_id))
+    except Exception:
+        error_id = uuid.uuid4().hex[:12]
+        _LOG.exception("unexpected exception", extra={"error_id": error_id})
+        await _abort(context, state, internal_status(error_id, request_id=state.request_id))
+
+
+async def _abort(
+    context: grpc.aio.ServicerContext, state: call_state.CallState, status: Status
+) -> None:
+    sent = rpc_status.to_status(status)
+    metadata = (*sent.trailing_metadata, ("x-request-id", state.request_id))
+    await context.abort(sent.code, sent.details, metadata)
+
+
+async def _stream(
+    behavior: Callable[..., Any], request: Any, context: grpc.aio.ServicerContext
+) -> None:
+    responses = behavior(request, context)
+    if not hasattr(responses, "__aiter__"):
+        await responses
+        return
+    # Closed at once when the caller goes: what a generator holds must not wait for the collector.
+    async with aclosing(responses):
+        async for response in responses:
+            await context.write(response)
+
+
+def _behavior(handler: grpc.RpcMethodHandler) -> Callable[..., Any]:
+    return (
+        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    )
+
+
+def _wrapped(handler: grpc.RpcMethodHandler, behavior: Callable[..., Any]) -> grpc.RpcMethodHandler:
+    make = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[handler.request_streaming, handler.response_streaming]
+    return make(behavior, handler.request_deserializer, handler.response_serializer)
+
+
+def _watches(method: str) -> bool:
+    return method.rpartition("/")[2].startswith("Watch")
+
+
+def _metadata(context: grpc.aio.ServicerContext, key: str) -> str | None:
+    for found, value in context.invocation_metadata() or ():
+        if found == key:
+            return value if isinstance(value, str) else None
+    return None
+
+
+def _request_id(context: grpc.aio.ServicerContext) -> str:
+    given = _metadata(context, "x-request-id") or ""
+    return given if _ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _job_id(method: str, request: Any) -> str:
+    """Give the job that a request names; what a caller sends is logged only if it can be an id."""
+    field = "id" if method.endswith("Job") else "export_job_id"
+    named = getattr(request, field, "")
+    return named if isinstance(named, str) and _ID.fullmatch(named) else ""
+
+
+def _code(context: grpc.aio.ServicerContext) -> grpc.StatusCode:
+    code = context.code()
+    for known in grpc.StatusCode:
+        if code is known or code == known.value[0]:
+            return known
+    return grpc.StatusCode.UNKNOWN

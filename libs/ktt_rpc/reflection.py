@@ -1,0 +1,39 @@
+"""Server reflection, for clients that know no contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import grpc
+import grpc.aio
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+
+__all__ = ["offer_reflection"]
+
+
+def offer_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:
+    """Let clients ask a server for its services' descriptors.
+
+    Both names of the protocol are answered: ``v1``, which newer clients ask first, differs from
+    ``v1alpha``, which the library has, in nothing but its name.
+
+    Parameters
+    ----------
+    server : grpc.aio.Server
+    services : iterable of str
+        Full names.
+    """
+    servicer = reflection.aio.ReflectionServicer([*services, reflection.SERVICE_NAME])
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
+    call = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler(
+                "grpc.reflection.v1.ServerReflection", {"ServerReflectionInfo": call}
+            ),
+        )
+    )

@@ -1,0 +1,72 @@
+"""Files that hold secrets: keys and tokens."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from ktt_core.errors import InvalidArgumentError
+
+__all__ = ["read_file", "read_secret"]
+
+_LARGEST = 1024 * 1024
+
+
+def read_secret(path: Path, what: str) -> bytes:
+    """Read a file that only its owner, or its group, may read.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What it is, for messages: "--tls-key".
+
+    Raises
+    ------
+    InvalidArgumentError
+        It cannot be read, is empty, or every user of the machine may read or change it. As ssh does
+        it, such a file is refused and not only warned of: a warning is read when it is too late.
+    """
+    mode = _mode(path, what)
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise InvalidArgumentError(
+            f"{what} {path}: every user of this machine may read or change this file (mode "
+            f"{mode:04o}), so what is in it is no secret. Keep it to its owner (chmod 600 {path}) "
+            "or its group (chmod 640), and think of replacing what it holds"
+        )
+    return read_file(path, what)
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """Read a small file that was named in the settings.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It cannot be read, is empty, or larger than 1 MiB.
+    """
+    _mode(path, what)
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise _unreadable(path, what, error) from error
+    if not content.strip():
+        raise InvalidArgumentError(f"{what} {path}: the file is empty")
+    if len(content) > _LARGEST:
+        raise InvalidArgumentError(f"{what} {path}: the file is larger than 1 MiB; is it the one?")
+    return content
+
+
+def _mode(path: Path, what: str) -> int:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise _unreadable(path, what, error) from error
+    if stat.S_ISDIR(found.st_mode):
+        raise InvalidArgumentError(f"{what} {path}: this is a folder; give the file")
+    return stat.S_IMODE(found.st_mode)
+
+
+def _unreadable(path: Path, what: str, error: OSError) -> InvalidArgumentError:
+    return InvalidArgumentError(f"{what} {path}: cannot be read: {error.strerror or error}")
