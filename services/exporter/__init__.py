@@ -1,7 +1,8 @@
 """The exporter: trained checkpoints put to use.
 
 `Exporter` holds the handlers. They take and return plain values and raise
-`ktt_core.errors.KttError`.
+`ktt_core.errors.KttError`. `exporter.messages` has those values as messages, `exporter.servicer`
+answers calls with them, and `exporter.main` is the server.
 """
 
 from __future__ import annotations
@@ -11,11 +12,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exporter.handlers import Exporter
+    from exporter.requests import ExportSpec
+    from exporter.results import (
+        ExportedCheckpoint,
+        ExportedFile,
+        ExportResult,
+        Manifest,
+        ParityResult,
+    )
 
-__all__ = ["Exporter"]
+__all__ = [
+    "ExportResult",
+    "ExportSpec",
+    "ExportedCheckpoint",
+    "ExportedFile",
+    "Exporter",
+    "Manifest",
+    "ParityResult",
+]
+
+_MODULES = {"Exporter": "handlers", "ExportSpec": "requests"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("exporter.handlers"), name)
+    return getattr(importlib.import_module(f"exporter.{_MODULES.get(name, 'results')}"), name)

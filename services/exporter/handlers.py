@@ -2,38 +2,195 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from ktt_core.checkpoint_names import find_checkpoint
-from ktt_core.errors import InvalidArgumentError
-from ktt_core.registry import get_model
+from exporter.checkpoints import locate
+from exporter.job_kind import KIND, open_jobs
+from exporter.model_cache import ModelCache
+from exporter.predicting import Decoding, check_options, iter_answers
+from exporter.requests import ExportSpec
+from ktt_core import errors
+from ktt_core.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    JobFailedError,
+    KttError,
+    NotFoundError,
+)
 
 if TYPE_CHECKING:
+    from exporter.artifacts import Artifact, ArtifactStore
+    from exporter.results import ExportResult
     from ktt_core.decoding import Prediction
-    from ktt_core.model import Model
+    from ktt_jobs import Job, JobEvent, JobService, JobState
 
-__all__ = ["Exporter"]
+__all__ = ["DEFAULT_MODEL_CACHE", "Exporter"]
 
-Decoding = Literal["path", "independent"]
+#: Models that are kept loaded.
+DEFAULT_MODEL_CACHE = 4
+
+
+def _ignore(event: JobEvent) -> None:
+    """Drop the event: the default when nobody watches."""
 
 
 class Exporter:
     """Puts checkpoints of one workspace to use.
 
-    Constructing it imports nothing heavy and makes no folder.
+    Constructing it imports nothing heavy and makes no folder. Usable from any thread.
 
     Parameters
     ----------
     workspace : Path
         The folder with ``datasets/`` and ``weights/``.
+    jobs : JobService, optional
+        A server's; by default that of the workspace, as a command uses it.
+    model_cache : int
+        Models that `predict` keeps loaded, those used last.
     """
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        jobs: JobService | None = None,
+        *,
+        model_cache: int = DEFAULT_MODEL_CACHE,
+    ) -> None:
         self.root = Path(workspace)
-        self._models: dict[Path, Model] = {}
+        self._given_jobs = jobs
+        self._models = ModelCache(model_cache)
+
+    @cached_property
+    def jobs(self) -> JobService:
+        """The store of the export jobs."""
+        return open_jobs(self.root) if self._given_jobs is None else self._given_jobs
+
+    @cached_property
+    def _artifacts(self) -> ArtifactStore:
+        from exporter.artifacts import ArtifactStore
+
+        return ArtifactStore()
+
+    # -- exports -----------------------------------------------------------------------------------
+
+    def validate_export(self, spec: ExportSpec) -> None:
+        """Check all that can be known of an export before the work begins.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the spec is not of its form; `field` says where.
+        UnsupportedError
+            If the model, or this version, cannot write that format.
+        NotFoundError
+            If there is no such model or checkpoint.
+        FailedPreconditionError
+            If the dataset has no rows to compare the export on, or is gone, or the folder where the
+            export goes belongs to something else.
+        """
+        from exporter.checking import check_export
+
+        check_export(self.root, spec)
+
+    def submit_export(self, spec: ExportSpec, request_id: str = "") -> Job:
+        """Queue an export for a server.
+
+        Raises
+        ------
+        AlreadyExistsError
+            If a job of this `request_id` has another spec.
+        QueueFullError
+            If as many jobs wait as may.
+        KttError
+            As `validate_export`.
+        """
+        self.validate_export(spec)
+        return self.jobs.submit(KIND, spec.to_json(), labels=spec.labels, request_id=request_id)
+
+    def export(
+        self, spec: ExportSpec, on_event: Callable[[JobEvent], None] = _ignore
+    ) -> ExportResult:
+        """Make an export now, in a process of its own, and wait for it; no server is needed.
+
+        If this process is interrupted, or `on_event` raises, the export is stopped and the
+        exception goes on. What does not end well publishes nothing.
+
+        Parameters
+        ----------
+        spec : ExportSpec
+        on_event : callable
+            Called with every `JobEvent`.
+
+        Raises
+        ------
+        JobFailedError
+            If the export does not answer as its checkpoint does, or its process died.
+        KttError
+            As `validate_export`.
+        """
+        self.validate_export(spec)
+        job = self.jobs.run(KIND, spec.to_json(), labels=spec.labels, on_event=on_event)
+        return _result_of(job)
+
+    def get_export(self, job_id: str) -> Job:
+        """Return an export job; raises NotFoundError if there is none of that id."""
+        return self.jobs.get(job_id, KIND)
+
+    def list_exports(
+        self,
+        dataset: str | None = None,
+        model: str | None = None,
+        states: Sequence[JobState] = (),
+        limit: int = 100,
+        after: str | None = None,
+    ) -> tuple[list[Job], str | None]:
+        """Return a page of export jobs, newest first, and where the next begins (None: nowhere)."""
+        wanted = {"dataset": dataset, "model": model}
+        return self.jobs.list(
+            kinds=[KIND],
+            states=states,
+            labels={label: name for label, name in wanted.items() if name},
+            limit=limit,
+            after=after,
+        )
+
+    def watch_export(
+        self, job_id: str, after: int = 0, timeout: float | None = None
+    ) -> Iterator[JobEvent]:
+        """Yield a job's events as they come, until it has ended; see `JobService.watch`."""
+        self.get_export(job_id)
+        return self.jobs.watch(job_id, after, timeout)
+
+    def cancel_export(self, job_id: str) -> Job:
+        """Cancel a job, which then publishes nothing; one that has ended stays as it is."""
+        self.get_export(job_id)
+        return self.jobs.cancel(job_id)
+
+    def open_artifact(self, job_id: str) -> Artifact:
+        """Open what an export job made, as an archive.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such job.
+        FailedPreconditionError
+            If it has not succeeded, or what it made was replaced, changed or removed since.
+        """
+        from exporter.results import ExportResult
+
+        job = self.get_export(job_id)
+        if job.result is None:
+            raise FailedPreconditionError(
+                f"the job {job_id} has no artifact: it is {job.state.name}"
+                + ("" if job.state.ended else "; wait until it has succeeded")
+            )
+        result = ExportResult.from_json(job.result)
+        return self._artifacts.open(self.root / result.path, result.manifest)
+
+    # -- answers -----------------------------------------------------------------------------------
 
     def predict(
         self,
@@ -78,7 +235,7 @@ class Exporter:
         ------
         InvalidArgumentError
             If an argument is out of range, or (when its block is read) a text is no valid Unicode
-            string.
+            string; `field` says which.
         NotFoundError
             If there is no such model or checkpoint.
         CheckpointError
@@ -86,64 +243,31 @@ class Exporter:
         """
         if isinstance(texts, str):
             raise InvalidArgumentError(
-                "texts is an iterable of texts, not one text: wrap it in a list"
+                "texts is an iterable of texts, not one text: wrap it in a list", field="texts"
             )
         if block_rows < 1:
-            raise InvalidArgumentError(f"a block needs at least one row, not {block_rows}")
-        options = {"top_k": top_k, "min_confidence": min_confidence, "decoding": decoding}
-        loaded = self._load(dataset, model, label, time)
-        _check(loaded, options)
-        return _answers(loaded, iter(texts), options, block_rows)
-
-    def _load(self, dataset: str, model: str, label: str, time: str | None) -> Model:
-        from ktt_core.workspace import Workspace
-
-        folder = Workspace(self.root).weights_folder(model, dataset)
-        model_class = get_model(model)
-        path = find_checkpoint(folder, label, time).path
-        if path not in self._models:
-            self._models[path] = model_class.from_checkpoint(path)
-        return self._models[path]
-
-
-def _check(model: Model, options: dict[str, Any]) -> None:
-    """Let the decoder refuse what it would refuse, before a text is read."""
-    import numpy as np
-
-    from ktt_core.decoding import decode
-
-    none = [np.empty((0, int(size)), dtype=np.float32) for size in model.taxonomy.level_sizes]
-    decode(none, model.taxonomy, **options)
-
-
-def _answers(
-    model: Model, texts: Iterator[str], options: dict[str, Any], block_rows: int
-) -> Iterator[list[Prediction]]:
-    from ktt_core.decoding import decode, leaf_log_proba
-
-    by_probability = options["decoding"] == "independent" and not model.levels_stand_alone
-    preprocess = model.get_preprocessor(model.config)
-    read = 0
-    while block := list(islice(texts, block_rows)):
-        levels = model.level_scores(preprocess(_clean(block, read)))
-        if by_probability:
-            levels = [leaf_log_proba(levels, model.taxonomy)]
-        decoded = decode(levels, model.taxonomy, temperature=model.temperature, **options)
-        yield from decoded.iter_predictions()
-        read += len(block)
-
-
-def _clean(block: list[str], read: int) -> list[str]:
-    """Return texts as an import would have stored them."""
-    from ktt_core.datasets.texts import squash
-
-    for number, text in enumerate(block, read + 1):
-        if not isinstance(text, str):
-            raise InvalidArgumentError(f"text {number} is no string, but {type(text).__name__}")
-        try:
-            text.encode()
-        except UnicodeEncodeError:
             raise InvalidArgumentError(
-                f"text {number} is not valid Unicode; give it as UTF-8: {text[:60]!r}"
-            ) from None
-    return [squash(text) for text in block]
+                f"a block needs at least one row, not {block_rows}", field="block_rows"
+            )
+        options = {"top_k": top_k, "min_confidence": min_confidence, "decoding": decoding}
+        model_class, file = locate(self.root, dataset, model, label, time)
+        try:
+            cached = self._models.get(file.path, model_class.from_checkpoint)
+        except FileNotFoundError:
+            raise NotFoundError(f"the checkpoint {file.path} has just been removed") from None
+        with cached.use() as loaded:
+            check_options(loaded, options)
+        return iter_answers(cached, iter(texts), options, block_rows)
+
+
+def _result_of(job: Job) -> ExportResult:
+    from exporter.results import ExportResult
+
+    if job.result is not None:
+        return ExportResult.from_json(job.result)
+    if job.error is None:
+        raise JobFailedError(f"the export {job.id} was cancelled; nothing was published")
+    kind = getattr(errors, job.error.type, None)
+    if not (isinstance(kind, type) and issubclass(kind, KttError)):
+        kind = JobFailedError
+    raise kind(job.error.message)

@@ -1,0 +1,46 @@
+"""Whether an export can be made, told before a job is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from exporter.checkpoints import locate
+from exporter.fields import naming
+from exporter.folders import check_owner, export_folder
+from exporter.requests import FORMATS, ExportSpec
+from exporter.rows import parity_split
+from ktt_core.errors import InvalidArgumentError, UnsupportedError
+
+__all__ = ["check_export"]
+
+
+def check_export(workspace: Path, spec: ExportSpec) -> None:
+    """Check all that can be known before the work begins.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the spec is not of its form; `field` says where.
+    UnsupportedError
+        If the model, or this version, cannot write that format.
+    NotFoundError
+        If there is no such model or checkpoint.
+    FailedPreconditionError
+        If there are no rows to compare on, or the folder belongs to something else.
+    """
+    with naming("format"):
+        if spec.format not in FORMATS:
+            raise InvalidArgumentError(
+                f"an export is {' or '.join(map(repr, FORMATS))}, not {spec.format!r:.60}"
+            )
+    model_class, _ = locate(workspace, spec.dataset, spec.model, spec.label, spec.time)
+    if spec.format == "bento":
+        raise UnsupportedError(
+            "an export to BentoML needs the packer that builds BentoML services, which this "
+            "version of KTT does not have yet; export to ONNX instead"
+        )
+    if spec.format not in model_class.export_formats:
+        formats = ", ".join(sorted(model_class.export_formats)) or "no format yet"
+        raise UnsupportedError(f"{spec.model} does not export {spec.format}; it exports: {formats}")
+    parity_split(workspace, spec.dataset)
+    check_owner(export_folder(workspace, spec), spec)

@@ -1,0 +1,165 @@
+"""One export: load, write, compare, publish. Runs in the worker process of a job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exporter.checking import check_export
+from exporter.checkpoints import locate
+from exporter.folders import export_folder, make_export
+from exporter.job_kind import workspace_of
+from exporter.manifests import MANIFEST_NAME, describe_files, manifest_to_bytes, sha256_of
+from exporter.requests import ExportSpec
+from exporter.results import ExportedCheckpoint, ExportResult, Manifest, ParityResult
+from exporter.rows import MAX_ROWS, parity_split, spread_texts
+from ktt_core.atomic import atomic_file
+from ktt_core.checkpoint_record import KeepsRecord, installed_versions
+from ktt_core.errors import CheckpointError, JobFailedError, NotFoundError
+from ktt_core.parity import MAX_PROBABILITY_DIFFERENCE, MIN_TOP_PATH_AGREEMENT, ParityFigures
+from ktt_core.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from ktt_core.checkpoint_names import CheckpointFile
+    from ktt_core.datasets.dataset import Split
+    from ktt_core.model import Model
+    from ktt_jobs import TaskContext
+
+__all__ = ["run_export"]
+
+_PACKAGES = ("numpy", "onnx", "onnxruntime", "protobuf")
+
+
+def run_export(value: dict[str, Any], context: TaskContext) -> dict[str, Any]:
+    """Make an export.
+
+    Parameters
+    ----------
+    value : mapping
+        An `ExportSpec`'s JSON.
+    context : TaskContext
+
+    Returns
+    -------
+    dict
+        An `ExportResult`'s JSON.
+
+    Raises
+    ------
+    KttError
+        If it cannot be made, or does not answer as its checkpoint does. Nothing is published then.
+    """
+    spec = ExportSpec.from_json(value)
+    workspace = workspace_of(context.folder)
+    context.progress(Progress("load"))
+    check_export(workspace, spec)
+    folder = export_folder(workspace, spec)
+
+    def write(staging: Path) -> dict[str, Any]:
+        manifest = _write(workspace, spec, staging, context.progress)
+        (staging / MANIFEST_NAME).write_bytes(manifest_to_bytes(manifest))
+        return ExportResult(folder.relative_to(workspace).as_posix(), manifest).to_json()
+
+    return make_export(folder, spec, write, lambda result: _publishing(context, result))
+
+
+@contextmanager
+def _publishing(context: TaskContext, result: dict[str, Any]) -> Iterator[None]:
+    # The proof of a folder that takes another's place. All that could fail for want of room is done
+    # before the step; after it there is only a rename.
+    ready, done = context.folder / "ready", context.folder / "published"
+    with atomic_file(ready) as temporary:
+        temporary.write_bytes(b"")
+    with context.publishing(result, proof=done):
+        yield
+        ready.rename(done)
+
+
+def _write(
+    workspace: Path, spec: ExportSpec, staging: Path, progress: ProgressCallback
+) -> Manifest:
+    """Fill a folder, all but the manifest, which is returned."""
+    model, checkpoint = _load(workspace, spec)
+    progress(Progress("export"))
+    model.export_onnx(staging)
+    parity = _compare(model, staging, *parity_split(workspace, spec.dataset), progress)
+    return Manifest(
+        format=spec.format,
+        model=spec.model,
+        dataset=spec.dataset,
+        checkpoint=checkpoint,
+        versions=installed_versions(*_PACKAGES),
+        opset=model.onnx_opset,
+        parity=parity,
+        temperature=model.temperature,
+        files=describe_files(staging),
+        create_time=datetime.now(timezone.utc),
+    )
+
+
+def _load(workspace: Path, spec: ExportSpec) -> tuple[Model, ExportedCheckpoint]:
+    model_class, file = locate(workspace, spec.dataset, spec.model, spec.label, spec.time)
+    try:
+        before = _stamp(file.path)
+        digest = sha256_of(file.path)
+        model = model_class.from_checkpoint(file.path)
+        after = _stamp(file.path)
+    except FileNotFoundError:
+        raise NotFoundError(f"the checkpoint {file.path} has just been removed") from None
+    if before != after:
+        raise CheckpointError(f"{file.path} was replaced while it was read; export again")
+    return model, _describe(file, digest, model)
+
+
+def _describe(file: CheckpointFile, digest: str, model: Model) -> ExportedCheckpoint:
+    return ExportedCheckpoint(
+        file_name=file.path.name,
+        label=file.label,
+        run_time=file.time,
+        sha256=digest,
+        dataset_fingerprint=model.record.fingerprint if isinstance(model, KeepsRecord) else "",
+    )
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = os.stat(path)
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _compare(
+    model: Model, staging: Path, name: str, split: Split, progress: ProgressCallback
+) -> ParityResult:
+    """Compare the folder's own files with the model on real rows, and refuse what differs."""
+    total = min(MAX_ROWS, split.n_rows)
+
+    def texts() -> Iterator[str]:
+        progress(Progress("parity", 0, total, "rows"))
+        for done, text in enumerate(spread_texts(split), 1):
+            yield text
+            progress(Progress("parity", done, total, "rows"))
+
+    figures = model.onnx_parity(staging, texts())
+    _gate(model, figures, name)
+    return ParityResult(
+        rows=figures.rows,
+        split=name,
+        top_path_agreement=figures.top_path_agreement,
+        max_probability_difference=figures.max_probability_difference,
+        required_agreement=MIN_TOP_PATH_AGREEMENT,
+        tolerated_difference=MAX_PROBABILITY_DIFFERENCE,
+    )
+
+
+def _gate(model: Model, figures: ParityFigures, split: str) -> None:
+    if not figures.passed:
+        raise JobFailedError(
+            f"the exported {model.model_id} does not answer as its checkpoint does: on "
+            f"{figures.rows:,} rows of {split}, {figures.top_path_agreement:.4%} have the same "
+            f"most probable path (at least {MIN_TOP_PATH_AGREEMENT:.1%} must), and a leaf's "
+            f"probability differs by up to {figures.max_probability_difference:.2g} (at most "
+            f"{MAX_PROBABILITY_DIFFERENCE:.0e} may); nothing was published"
+        )

@@ -1,0 +1,20 @@
+"""Which of a request's fields an error is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ktt_core.errors import InvalidArgumentError
+
+__all__ = ["naming"]
+
+
+@contextmanager
+def naming(field: str) -> Iterator[None]:
+    """Name the field in an `InvalidArgumentError` of the body that names none."""
+    try:
+        yield
+    except InvalidArgumentError as error:
+        error.field = error.field or field
+        raise

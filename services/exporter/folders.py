@@ -1,0 +1,130 @@
+"""Where exports stand, ``outputs/<model>_<dataset>``, and whose a folder there is."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from exporter.manifests import MANIFEST_NAME, read_manifest
+from exporter.requests import ExportSpec
+from ktt_core.atomic import atomic_directory, sweep_leftovers
+from ktt_core.errors import DataError, FailedPreconditionError
+from ktt_core.names import check_name
+
+__all__ = ["check_owner", "export_folder", "folder_name", "make_export", "sweep_exports"]
+
+Result = TypeVar("Result")
+
+_PLACES = {"onnx": "outputs", "bento": "build"}
+_LOCK_NAME = ".lock"
+
+
+def folder_name(model: str, dataset: str) -> str:
+    """Return the name of an export's folder.
+
+    Two pairs may have the same, "a_b" on "c" and "a" on "b_c": `check_owner` keeps them apart.
+    """
+    return f"{check_name(model, 'model')}_{check_name(dataset, 'dataset')}"
+
+
+def export_folder(workspace: Path, spec: ExportSpec) -> Path:
+    """Return where an export goes; it need not exist."""
+    return workspace / _PLACES[spec.format] / folder_name(spec.model, spec.dataset)
+
+
+def check_owner(folder: Path, spec: ExportSpec) -> None:
+    """Let a folder be replaced only by a newer export of the same.
+
+    Raises
+    ------
+    FailedPreconditionError
+        If something is there that is not an export of this model on this dataset in this format.
+    """
+    if not os.path.lexists(folder):
+        return
+    if folder.is_symlink() or not folder.is_dir():
+        raise FailedPreconditionError(f"{folder} is in the way: it is no folder; move it")
+    if not os.path.lexists(folder / MANIFEST_NAME):
+        raise FailedPreconditionError(
+            f"{folder} is not replaced: it has no {MANIFEST_NAME}, so it is not from an export; "
+            "move it, or remove it"
+        )
+    try:
+        manifest = read_manifest(folder)
+    except DataError as error:
+        raise FailedPreconditionError(
+            f"{folder} is not replaced: {error}; move it, or remove it"
+        ) from error
+    if (manifest.model, manifest.dataset) != (spec.model, spec.dataset):
+        raise FailedPreconditionError(
+            f"{folder} is not replaced: it is the export of {manifest.model!r} on "
+            f"{manifest.dataset!r}, whose name is the same as that of {spec.model!r} on "
+            f"{spec.dataset!r}; move it, or remove it"
+        )
+    if manifest.format != spec.format:
+        raise FailedPreconditionError(
+            f"{folder} is not replaced: it is an export to {manifest.format!r}, not to "
+            f"{spec.format!r}; move it, or remove it"
+        )
+
+
+def make_export(
+    folder: Path,
+    spec: ExportSpec,
+    write: Callable[[Path], Result],
+    recording: Callable[[Result], AbstractContextManager[object]],
+) -> Result:
+    """Write an export out of sight, and put it in the place of the older one in one step.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it goes.
+    spec : ExportSpec
+    write : callable
+        Fills the folder it is given. If it raises, nothing is published.
+    recording : callable
+        Given what `write` returned; the context that it returns is entered when nothing is left to
+        refuse, and holds around the step itself.
+
+    Raises
+    ------
+    FailedPreconditionError
+        If `folder` belongs to something else, before or after the writing.
+    OSError
+        If the system refuses; the older export stays.
+    """
+    check_owner(folder, spec)
+    sweep_exports(folder.parent.parent)
+    with ExitStack() as staged:
+        hidden = staged.enter_context(atomic_directory(folder, replace=True))
+        result = write(hidden)
+        # Between the look and the step nobody else takes one.
+        with _locked(folder.parent / _LOCK_NAME):
+            check_owner(folder, spec)
+            with recording(result):
+                staged.close()
+    return result
+
+
+def sweep_exports(workspace: Path) -> list[Path]:
+    """Remove what killed exports left; return what was removed."""
+    places = [workspace / place for place in _PLACES.values()]
+    return [path for place in places if place.is_dir() for path in sweep_leftovers(place)]
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        # A file system without locks is no reason to stop: the look is then only nearly exact.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,39 @@
+"""The exporter's kind of job: where its store is, and what it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ktt_jobs import JobService
+
+__all__ = ["KIND", "open_jobs", "workspace_of"]
+
+KIND = "export"
+
+_STORE = Path("jobs", "exporter")
+_TASKS = {KIND: "exporter.exporting:run_export"}
+
+
+def open_jobs(workspace: Path, **settings: Any) -> JobService:
+    """Return the jobs of a workspace's exports; `settings` are those of `JobService`."""
+    from ktt_jobs import JobService
+
+    tasks: Mapping[str, str] = _TASKS
+    return JobService(workspace / _STORE, tasks, **settings)
+
+
+def workspace_of(folder: Path) -> Path:
+    """Return the workspace that a job's folder lies in; it may have moved since the job was made.
+
+    Raises
+    ------
+    ValueError
+        If it lies in none.
+    """
+    for parent in folder.parents:
+        if parent.parts[-2:] == _STORE.parts:
+            return parent.parents[1]
+    raise ValueError(f"{folder} is in no store of exports: {_STORE} is not in it")

@@ -1,0 +1,151 @@
+"""The exporter's values as messages of ``ktt.exporter.v1``, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from exporter.job_kind import KIND
+from exporter.manifests import manifest_from_proto, manifest_to_proto
+from exporter.predicting import Decoding
+from exporter.requests import ExportSpec
+from exporter.results import ExportResult
+from ktt.exporter.v1 import exports_pb2, predict_pb2
+from ktt_core.decoding import Prediction
+from ktt_core.errors import InvalidArgumentError
+from ktt_jobs import Job
+from ktt_rpc.job_messages import job_from_proto, status_to_proto
+
+__all__ = [
+    "FIELDS",
+    "answer_from_proto",
+    "answer_to_proto",
+    "decoding_from_proto",
+    "decoding_to_proto",
+    "export_job_from_proto",
+    "export_job_to_proto",
+    "result_from_proto",
+    "result_to_proto",
+    "spec_from_proto",
+    "spec_to_proto",
+]
+
+#: Fields of messages whose plain values have another name.
+FIELDS = {"time": "run_time", "monitoring": "without_monitoring"}
+
+_FORMATS = {
+    "onnx": exports_pb2.EXPORT_FORMAT_ONNX,
+    "bento": exports_pb2.EXPORT_FORMAT_BENTO,
+}
+_DECODINGS: dict[Decoding, predict_pb2.Decoding] = {
+    "path": predict_pb2.DECODING_PATH,
+    "independent": predict_pb2.DECODING_INDEPENDENT,
+}
+
+
+def spec_to_proto(spec: ExportSpec) -> exports_pb2.ExportSpec:
+    """Return the message of a spec."""
+    return exports_pb2.ExportSpec(
+        dataset=spec.dataset,
+        model=spec.model,
+        format=_FORMATS[spec.format],
+        label=spec.label,
+        run_time=spec.time or "",
+        without_monitoring=not spec.monitoring,
+    )
+
+
+def spec_from_proto(message: exports_pb2.ExportSpec) -> ExportSpec:
+    """Undo `spec_to_proto`; a label that is not set is "best".
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the format is not set, or none that this version knows.
+    """
+    return ExportSpec(
+        dataset=message.dataset,
+        model=message.model,
+        format=_named(_FORMATS, message.format, exports_pb2.ExportFormat, "format"),
+        label=message.label or "best",
+        time=message.run_time or None,
+        monitoring=not message.without_monitoring,
+    )
+
+
+def result_to_proto(result: ExportResult) -> exports_pb2.ExportResult:
+    """Return the message of a result."""
+    return exports_pb2.ExportResult(path=result.path, manifest=manifest_to_proto(result.manifest))
+
+
+def result_from_proto(message: exports_pb2.ExportResult) -> ExportResult:
+    """Undo `result_to_proto`."""
+    return ExportResult(message.path, manifest_from_proto(message.manifest))
+
+
+def export_job_to_proto(job: Job) -> exports_pb2.ExportJob:
+    """Return the message of an export job."""
+    message = exports_pb2.ExportJob(
+        id=job.id,
+        spec=spec_to_proto(ExportSpec.from_json(job.spec)),
+        status=status_to_proto(job),
+    )
+    if job.result is not None:
+        message.result.CopyFrom(result_to_proto(ExportResult.from_json(job.result)))
+    return message
+
+
+def export_job_from_proto(message: exports_pb2.ExportJob) -> Job:
+    """Undo `export_job_to_proto`."""
+    spec = spec_from_proto(message.spec)
+    result = result_from_proto(message.result).to_json() if message.HasField("result") else None
+    return job_from_proto(
+        message.status,
+        job_id=message.id,
+        kind=KIND,
+        spec=spec.to_json(),
+        labels=spec.labels,
+        result=result,
+    )
+
+
+def decoding_to_proto(decoding: Decoding) -> predict_pb2.Decoding:
+    """Return the enum value of a way of decoding."""
+    return _DECODINGS[decoding]
+
+
+def decoding_from_proto(value: int) -> Decoding:
+    """Undo `decoding_to_proto`; one that is not set is "path".
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it is none that this version knows.
+    """
+    if value == predict_pb2.DECODING_UNSPECIFIED:
+        return "path"
+    return _named(_DECODINGS, value, predict_pb2.Decoding, "decoding")
+
+
+def answer_to_proto(predictions: Iterable[Prediction]) -> predict_pb2.Answer:
+    """Return the message of a text's paths."""
+    return predict_pb2.Answer(
+        paths=[
+            predict_pb2.PredictedPath(classes=entry.path, probability=entry.probability)
+            for entry in predictions
+        ]
+    )
+
+
+def answer_from_proto(message: predict_pb2.Answer) -> list[Prediction]:
+    """Undo `answer_to_proto`, but for the codes, which are not sent."""
+    return [Prediction(tuple(path.classes), path.probability, codes=()) for path in message.paths]
+
+
+def _named(known: Mapping[Any, int], value: int, enum: Any, field: str) -> Any:
+    for name, number in known.items():
+        if number == value:
+            return name
+    names = ", ".join(enum.Name(number) for number in known.values())
+    shown = enum.Name(value) if value in enum.values() else value
+    raise InvalidArgumentError(f"{field} {shown}: give one of {names}", field=field)

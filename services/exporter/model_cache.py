@@ -1,0 +1,93 @@
+"""Loaded models, kept for the next question: few of them, each loaded once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ktt_core.model import Model
+
+__all__ = ["CachedModel", "ModelCache"]
+
+# What tells one file from another that took its place: device, inode, size, time of change in ns.
+Stamp = tuple[int, int, int, int]
+
+
+class CachedModel:
+    """A model that is loaded, or being loaded."""
+
+    def __init__(self, stamp: Stamp) -> None:
+        self.stamp = stamp
+        self._model: Model | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def use(self) -> Iterator[Model]:
+        """Have the model for oneself: models need not be safe for two threads at once."""
+        with self._lock:
+            assert self._model is not None, "only loaded models are handed out"
+            yield self._model
+
+    def load(self, load: Callable[[], Model]) -> None:
+        """Load the model if nobody has; wait if somebody does."""
+        with self._lock:
+            if self._model is None:
+                self._model = load()
+
+
+class ModelCache:
+    """Keeps the models that were used last. Usable from any thread.
+
+    A file that was replaced on disk is loaded anew. Threads that want the same model at the same
+    time wait for one of them to load it.
+
+    Parameters
+    ----------
+    limit : int
+        Models to keep, at least 1. One that goes stays in memory until nobody uses it.
+    """
+
+    def __init__(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError(f"a cache keeps at least one model, not {limit}")
+        self._limit = limit
+        self._kept: OrderedDict[Path, CachedModel] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, path: Path, load: Callable[[Path], Model]) -> CachedModel:
+        """Return the model of a file.
+
+        Parameters
+        ----------
+        path : Path
+        load : callable
+            Reads the file. If it raises, so does this, and the next call tries again.
+
+        Raises
+        ------
+        OSError
+            If the file is gone.
+        """
+        status = os.stat(path)
+        stamp = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        with self._lock:
+            cached = self._kept.get(path)
+            if cached is None or cached.stamp != stamp:
+                cached = self._kept[path] = CachedModel(stamp)
+            self._kept.move_to_end(path)
+            while len(self._kept) > self._limit:
+                self._kept.popitem(last=False)
+        try:
+            cached.load(lambda: load(path))
+        except BaseException:
+            with self._lock:
+                if self._kept.get(path) is cached:
+                    del self._kept[path]
+            raise
+        return cached

@@ -1,0 +1,81 @@
+"""Texts in, paths out: a checkpoint put to use without serving it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+from exporter.fields import naming
+from ktt_core.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from exporter.model_cache import CachedModel
+    from ktt_core.decoding import Prediction
+    from ktt_core.model import Model
+
+__all__ = ["Decoding", "check_options", "iter_answers"]
+
+Decoding = Literal["path", "independent"]
+
+
+def check_options(model: Model, options: Mapping[str, Any]) -> None:
+    """Let the decoder refuse what it would refuse, before a text is read.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If an option is out of range; `field` says which.
+    """
+    import numpy as np
+
+    from ktt_core.decoding import decode
+
+    none = [np.empty((0, int(size)), dtype=np.float32) for size in model.taxonomy.level_sizes]
+    for name, value in options.items():
+        with naming(name):
+            decode(none, model.taxonomy, **{name: value})
+    with naming("decoding"):
+        decode(none, model.taxonomy, **options)
+
+
+def iter_answers(
+    cached: CachedModel, texts: Iterator[str], options: Mapping[str, Any], block_rows: int
+) -> Iterator[list[Prediction]]:
+    """Yield the paths of each text, reading a block of texts at a time."""
+    read = 0
+    while block := list(islice(texts, block_rows)):
+        tidy = _clean(block, read)
+        with cached.use() as model:
+            answers = _answer(model, tidy, options)
+        yield from answers
+        read += len(block)
+
+
+def _answer(
+    model: Model, texts: list[str], options: Mapping[str, Any]
+) -> Iterator[list[Prediction]]:
+    from ktt_core.decoding import decode, leaf_log_proba
+
+    levels = model.level_scores(model.get_preprocessor(model.config)(texts))
+    if options["decoding"] == "independent" and not model.levels_stand_alone:
+        levels = [leaf_log_proba(levels, model.taxonomy)]
+    decoded = decode(levels, model.taxonomy, temperature=model.temperature, **options)
+    return decoded.iter_predictions()
+
+
+def _clean(block: list[str], read: int) -> list[str]:
+    """Return texts as an import would have stored them."""
+    from ktt_core.datasets.texts import squash
+
+    for number, text in enumerate(block, read + 1):
+        with naming(f"texts[{number - 1}]"):
+            if not isinstance(text, str):
+                raise InvalidArgumentError(f"text {number} is no string, but {type(text).__name__}")
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise InvalidArgumentError(
+                    f"text {number} is not valid Unicode; give it as UTF-8: {text[:60]!r}"
+                ) from None
+    return [squash(text) for text in block]

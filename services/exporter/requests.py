@@ -1,0 +1,52 @@
+"""What the exporter is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["FORMATS", "ExportSpec"]
+
+#: What an export can make.
+FORMATS = ("onnx", "bento")
+
+
+@dataclass(frozen=True)
+class ExportSpec:
+    """Export one checkpoint.
+
+    Attributes
+    ----------
+    dataset, model : str
+        Whose checkpoint.
+    format : str
+        "onnx" or "bento".
+    label : str
+        "best" or "last".
+    time : str or None
+        The start of the checkpoint's run, UTC; None for the newest.
+    monitoring : bool
+        Whether a BentoML service gets monitoring beside it; says nothing to "onnx".
+    """
+
+    dataset: str
+    model: str
+    format: str = "onnx"
+    label: str = "best"
+    time: str | None = None
+    monitoring: bool = True
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What its job is found by."""
+        return {"dataset": self.dataset, "model": self.model}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON value."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ExportSpec:
+        """Undo `to_json`."""
+        return cls(**value)
