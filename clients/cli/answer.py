@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import click
 
-from cli.options import DATASET, MODEL, MODELS, checkpoint_options, choose_checkpoint, json_option
-from cli.output import ProgressDisplay, format_figure, print_json, print_table
+from cli.attending import Attendant
+from cli.backend.protocol import CheckpointChoice, PredictOptions
+from cli.connection import Session
+from cli.options import DATASET, MODEL, MODELS, checkpoint_options, json_option
+from cli.output import format_figure, in_order, print_json, print_table
 from ktt_core.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ __all__ = ["evaluate_command", "predict_command"]
 @json_option
 @click.pass_obj
 def evaluate_command(
-    workspace: Path,
+    session: Session,
     dataset: str,
     models: tuple[str, ...],
     split: str,
@@ -50,11 +53,9 @@ def evaluate_command(
 
     With --json: a list with one object per model. docs/user-guide.md says what each metric means.
     """
-    from trainer import Trainer
-
-    with ProgressDisplay("evaluate", quiet=as_json) as display:
-        results = Trainer(workspace).evaluate(
-            dataset, models, split, progress=display.show, **choose_checkpoint(label, time)
+    with Attendant("evaluate", quiet=as_json) as attendant:
+        results = session.backend.evaluate(
+            dataset, models, split, CheckpointChoice(label, time), attendant
         )
     if as_json:
         print_json([result.to_json() for result in results])
@@ -62,7 +63,7 @@ def evaluate_command(
     for result in results:
         for warning in result.warnings:
             click.echo(f"Warning: {result.model}: {warning}", err=True)
-    metrics = list(dict.fromkeys(name for result in results for name in result.metrics))
+    metrics = dict(in_order({name: None for result in results for name in result.metrics}))
     print_table(
         ["metric", *(f"{result.model}>" for result in results)],
         [
@@ -110,7 +111,7 @@ def evaluate_command(
 @json_option
 @click.pass_obj
 def predict_command(
-    workspace: Path,
+    session: Session,
     dataset: str,
     texts: tuple[str, ...],
     model: str,
@@ -133,8 +134,6 @@ def predict_command(
     as they arrive in blocks, so a pipe of any length works. With --json: a list with one object per
     text, each on a line of its own.
     """
-    from exporter import Exporter
-
     if file is not None and texts:
         raise click.UsageError("give the texts as arguments or with --file, not both")
     interactive = False
@@ -153,15 +152,12 @@ def predict_command(
             seen.append(text)
             yield text
 
-    answers = Exporter(workspace).predict(
+    answers = session.backend.predict(
         dataset,
         model,
         remember(),
-        top_k=top_k,
-        min_confidence=min_confidence,
-        decoding=decoding,
-        block_rows=1 if interactive else 1024,
-        **choose_checkpoint(label, time),
+        PredictOptions(top_k, min_confidence, decoding, block_rows=1 if interactive else 1024),
+        CheckpointChoice(label, time),
     )
     _print_json_answers(answers, seen) if as_json else _print_answers(answers, seen)
 

@@ -1,201 +1,41 @@
-"""`ktt data`: import, list and show datasets."""
+"""`ktt data`: import, list, show and delete datasets."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import sys
+from dataclasses import fields
 
 import click
 
+from cli.connection import Session
+from cli.importing import import_command
 from cli.options import DATASET, json_option
-from cli.output import ProgressDisplay, print_json, print_table
-
-if TYPE_CHECKING:
-    from ktt_core.datasets.report import ImportReport
+from cli.output import print_json, print_table
 
 __all__ = ["data_group"]
 
 
-class Depth(click.ParamType):
-    """A number of levels, or "max"."""
-
-    name = "depth"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Show what may be given, as it is given."""
-        return "N|max"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, context: click.Context | None
-    ) -> int | str:
-        """Return the number, or "max"."""
-        if isinstance(value, int):
-            return value
-        if str(value).lower() == "max":
-            return "max"
-        if not str(value).isdecimal() or not 1 <= int(value) <= 64:
-            self.fail(
-                f"{value!r} is neither 'max' nor a number of levels from 1 to 64", param, context
-            )
-        return int(value)
-
-
 @click.group("data")
 def data_group() -> None:
-    """Import, list and show datasets."""
+    """Import, list, show and delete datasets."""
 
 
-@data_group.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.argument("name", type=DATASET)
-@click.option("--text", required=True, metavar="COL", help="The column of the texts.")
-@click.option(
-    "--classes",
-    metavar="COL",
-    help="The column of the class paths: a list of names, or one string with --sep.",
-)
-@click.option(
-    "--sep",
-    metavar="TEXT",
-    help="What separates the classes in --classes, root first: ' > ' or '/'.",
-)
-@click.option(
-    "--level-columns",
-    metavar="COL,COL,...",
-    help="One column per level, root first, instead of --classes.",
-)
-@click.option(
-    "--depth",
-    type=Depth(),
-    default="max",
-    show_default=True,
-    help="How many levels to keep. Deeper classes become their ancestor on the last level kept.",
-)
-@click.option(
-    "--split-column",
-    metavar="COL",
-    help="A column that says train, val or test, instead of --train-ratio and --val-ratio.",
-)
-@click.option(
-    "--train-ratio",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=0.8,
-    show_default=True,
-    help="Share of the rows to train on, spread evenly over the leaf classes.",
-)
-@click.option(
-    "--val-ratio",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.1,
-    show_default=True,
-    help="Share of the rows to choose and calibrate on; the remainder is the test split.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="Seed of the split.",
-)
-@click.option(
-    "--min-rows-per-leaf",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Drop leaf classes with fewer rows.",
-)
-@click.option(
-    "--dedupe",
-    is_flag=True,
-    help="Keep the first of rows with the same text and path; drop texts under different paths.",
-)
-@click.option(
-    "--on-error",
-    type=click.Choice(["stop", "skip"]),
-    default="stop",
-    show_default=True,
-    help="A bad row (no text, a missing level, a class name too long ...): stop with nothing "
-    "written, or drop it and report it.",
-)
-@click.option("--replace", is_flag=True, help="Replace the dataset if there is one of this name.")
-@json_option
-@click.pass_obj
-def import_command(
-    workspace: Path,
-    /,
-    file: Path,
-    name: str,
-    text: str,
-    classes: str | None,
-    sep: str | None,
-    level_columns: str | None,
-    replace: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Make dataset NAME from FILE.
-
-    \b
-      ktt data import products.csv shop --text title --classes path --sep " > "
-      ktt data import jobs.parquet jobs --text title --level-columns major,minor,detailed
-      ktt data import tickets.jsonl tickets --text body --classes labels --split-column split
-
-    FILE is CSV, TSV, JSON, JSON lines, Parquet, or Feather/Arrow, told by its suffix. It is read as
-    a stream, so its size does not matter. A class is its path: "Accessories" under "Bikes" and
-    under "Phones" are two classes. Paths may end early. The dataset appears whole or not at all.
-    """
-    from ktt_core.datasets.options import ImportOptions
-    from trainer import Trainer
-
-    columns = tuple(column.strip() for column in level_columns.split(",")) if level_columns else ()
-    import_options = ImportOptions(
-        text=text, classes=classes, sep=sep, level_columns=columns, **options
-    )
-    with ProgressDisplay(f"import {name}", quiet=as_json) as display:
-        report = Trainer(workspace).import_dataset(
-            file, name, import_options, replace=replace, progress=display.show
-        )
-    if as_json:
-        print_json(report.to_json())
-    else:
-        click.echo(_describe(name, report))
-
-
-def _describe(name: str, report: ImportReport) -> str:
-    written = ", ".join(f"{count:,} {split}" for split, count in report.rows_written.items())
-    levels = " / ".join(f"{size:,}" for size in report.classes_per_level)
-    lines = [
-        f"{name}: {written} rows; {levels} classes per level ({report.seconds:.1f} s)",
-        *(
-            f"  dropped {entry['count']:,}: {reason} (row {', '.join(map(str, entry['rows']))}"
-            f"{', ...' if entry['count'] > len(entry['rows']) else ''})"
-            for reason, entry in report.bad_rows.items()
-        ),
-    ]
-    for count, reason in (
-        (report.duplicates, "repeats of an earlier row"),
-        (report.conflicting, "texts that stand under two different paths"),
-        (report.rare_rows, f"rows of {report.rare_leaves:,} rare leaf classes"),
-    ):
-        if count:
-            lines.append(f"  dropped {count:,}: {reason}")
-    return "\n".join([*lines, *(f"  note: {warning}" for warning in report.warnings)])
+data_group.add_command(import_command)
 
 
 @data_group.command("list")
 @json_option
 @click.pass_obj
-def list_command(workspace: Path, as_json: bool) -> None:
+def list_command(session: Session, as_json: bool) -> None:
     """List the datasets of the workspace."""
-    from trainer import Trainer
-
-    datasets = Trainer(workspace).list_datasets()
+    datasets = session.backend.list_datasets()
     if as_json:
         print_json([dataset.to_json() for dataset in datasets])
         return
     if not datasets:
         click.echo(
-            f"no datasets in {workspace} yet; make one with: ktt data import FILE NAME ...",
+            f"no datasets in {session.backend.place} yet; make one with: "
+            "ktt data import FILE NAME ...",
             err=True,
         )
         return
@@ -220,11 +60,11 @@ def list_command(workspace: Path, as_json: bool) -> None:
 @click.argument("name", type=DATASET)
 @json_option
 @click.pass_obj
-def show_command(workspace: Path, name: str, as_json: bool) -> None:
+def show_command(session: Session, name: str, as_json: bool) -> None:
     """Show one dataset: its size, its tree, and how it was imported."""
-    from trainer import Trainer
+    from ktt_core.datasets.options import ImportOptions
 
-    dataset = Trainer(workspace).get_dataset(name)
+    dataset = session.backend.get_dataset(name)
     if as_json:
         print_json(dataset.to_json())
         return
@@ -238,9 +78,36 @@ def show_command(workspace: Path, name: str, as_json: bool) -> None:
             ("leaf classes", f"{dataset.n_leaves:,}"),
             ("fingerprint", dataset.fingerprint),
             *(
-                (f"option {key}", str(value))
-                for key, value in dataset.options.items()
-                if value is not None
+                (f"option {field.name}", str(dataset.options[field.name]))
+                for field in fields(ImportOptions)
+                if dataset.options.get(field.name) is not None
             ),
         ],
     )
+
+
+@data_group.command("delete")
+@click.argument("name", type=DATASET)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@click.pass_obj
+def delete_command(session: Session, name: str, yes: bool, as_json: bool) -> None:
+    """Delete a dataset. Checkpoints that were trained on it stay.
+
+    \b
+      ktt data delete shop
+      ktt data delete shop --yes      in a script
+
+    A dataset that a job waits for or works on is not deleted.
+    """
+    backend = session.backend
+    if not yes:
+        backend.get_dataset(name)
+        if as_json or not sys.stdin.isatty():
+            raise click.UsageError("there is nobody to ask: say --yes to delete the dataset")
+        click.confirm(f"delete the dataset {name} in {backend.place}?", abort=True, err=True)
+    backend.delete_dataset(name)
+    if as_json:
+        print_json({"deleted": name})
+    else:
+        click.echo(f"deleted {name}")

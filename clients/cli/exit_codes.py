@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from ktt_core.errors import (
+    AuthenticationError,
     CheckpointError,
     ConflictError,
     DataError,
+    FailedPreconditionError,
     InvalidArgumentError,
     KttError,
     NotFoundError,
+    PermissionDeniedError,
+    UnavailableError,
     UnsupportedError,
 )
 
@@ -25,6 +29,10 @@ _CODES: dict[type[KttError], int] = {
     DataError: 4,
     CheckpointError: 4,
     ConflictError: 5,
+    FailedPreconditionError: 5,
+    AuthenticationError: 6,
+    PermissionDeniedError: 6,
+    UnavailableError: 7,
 }
 
 EXIT_CODES_HELP = """\b
@@ -34,7 +42,9 @@ Exit codes:
   2    a wrong flag, name or hyperparameter
   3    a file, dataset, model or checkpoint is missing
   4    rows or a checkpoint that cannot be used
-  5    something of that name exists already
+  5    something of that name exists already, or is in use
+  6    the server does not know you, or you may not
+  7    the server cannot be reached
   70   a bug in KTT
   130  interrupted"""
 

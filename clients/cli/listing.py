@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
+from cli.connection import Session
 from cli.options import DATASET, MODEL, json_option
 from cli.output import format_figure, print_json, print_table
 
@@ -18,7 +18,7 @@ __all__ = ["checkpoints_command", "models_command"]
 @click.argument("model", type=MODEL, required=False)
 @json_option
 @click.pass_obj
-def models_command(workspace: Path, model: str | None, as_json: bool) -> None:
+def models_command(session: Session, model: str | None, as_json: bool) -> None:
     """List the models, or one MODEL's hyperparameters.
 
     \b
@@ -27,9 +27,7 @@ def models_command(workspace: Path, model: str | None, as_json: bool) -> None:
 
     A hyperparameter is set with `ktt train --set key=value`, or for good in hyperparameters.json.
     """
-    from trainer import Trainer
-
-    trainer = Trainer(workspace)
+    trainer = session.backend
     if model is None:
         models = trainer.list_models()
         if as_json:
@@ -73,7 +71,7 @@ def _describe_limits(limits: dict[str, Any]) -> str:
         "minItems": "at least {} entries",
         "maxItems": "at most {} entries",
     }
-    return ", ".join(words[key].format(value) for key, value in limits.items())
+    return ", ".join(word.format(limits[key]) for key, word in words.items() if key in limits)
 
 
 @click.command("checkpoints")
@@ -82,12 +80,10 @@ def _describe_limits(limits: dict[str, Any]) -> str:
 @json_option
 @click.pass_obj
 def checkpoints_command(
-    workspace: Path, model: str | None, dataset: str | None, as_json: bool
+    session: Session, model: str | None, dataset: str | None, as_json: bool
 ) -> None:
     """List the checkpoints of trained models, of each model and dataset the newest first."""
-    from trainer import Trainer
-
-    checkpoints = Trainer(workspace).list_checkpoints(model, dataset)
+    checkpoints = session.backend.list_checkpoints(model, dataset)
     if as_json:
         print_json([checkpoint.to_json() for checkpoint in checkpoints])
         return

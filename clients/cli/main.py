@@ -15,10 +15,16 @@ from typing import Any, NoReturn
 import click
 
 from cli.answer import evaluate_command, predict_command
+from cli.backend.protocol import DetachedError
 from cli.completion import completion_command
+from cli.connection import connection_options, session_of
 from cli.data import data_group
 from cli.exit_codes import EXIT_CODES_HELP, INTERNAL, INTERRUPTED, exit_code_of
+from cli.export import export_command
+from cli.job_display import show_detached
+from cli.jobs import jobs_group
 from cli.listing import checkpoints_command, models_command
+from cli.stopping import TerminatedError
 from cli.train import train_command
 from ktt_core.errors import KttError
 
@@ -36,10 +42,12 @@ __all__ = ["cli", "main"]
     show_default="./workspace",
     envvar="KTT_WORKSPACE",
     show_envvar=True,
-    help="The folder that holds datasets and trained models. Made when something is first written.",
+    help="The folder that holds datasets and trained models, where no --address is given. Made "
+    "when something is first written.",
 )
+@connection_options
 @click.pass_context
-def cli(context: click.Context, workspace: Path) -> None:
+def cli(context: click.Context, /, **options: Any) -> None:
     """Put texts on the right path of a class tree.
 
     The road from a file of labelled texts to a model that answers:
@@ -49,16 +57,30 @@ def cli(context: click.Context, workspace: Path) -> None:
       ktt train shop -m tfidf_hsgd
       ktt evaluate shop -m tfidf_hsgd
       ktt predict shop -m tfidf_hsgd "blue running shoes, size 42"
+      ktt export shop -m tfidf_hsgd
+
+    The same commands work on a running trainer and exporter, and print the same:
+
+    \b
+      ktt --address localhost train shop -m tfidf_hsgd
+      export KTT_ADDRESS=gpu1.example.com KTT_CA_CERT=ca.pem KTT_TOKEN_FILE=~/.ktt-token
+      ktt train shop -m tfidf_hsgd --detach
+      ktt jobs watch ID
+
+    To another machine say how: --tls, --ca-cert FILE, or --insecure for plain text.
 
     Every command has its own --help; those that answer have --json for scripts.
     """
-    context.obj = workspace
+    context.obj = session_of(context)
+    context.call_on_close(context.obj.close)
 
 
 cli.add_command(data_group)
 cli.add_command(train_command)
 cli.add_command(evaluate_command)
 cli.add_command(predict_command)
+cli.add_command(export_command)
+cli.add_command(jobs_group)
 cli.add_command(models_command)
 cli.add_command(checkpoints_command)
 cli.add_command(completion_command)
@@ -83,9 +105,13 @@ def run(arguments: Sequence[str]) -> int:
         else:
             _show_error("UsageError", error.format_message(), as_json)
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        _show_error("Interrupted", "interrupted; nothing was left half-written", as_json)
+    except (click.Abort, KeyboardInterrupt) as error:
+        message = str(error) or "interrupted; nothing was left half-written"
+        _show_error("Interrupted", message, as_json)
         return INTERRUPTED
+    except DetachedError as detached:
+        show_detached(detached.jobs, as_json)
+        return 0
     except BrokenPipeError:
         # The reader of our output has gone (`ktt ... | head`). Nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -120,7 +146,7 @@ def _show_error(kind: str, message: str, as_json: bool) -> None:
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+    raise TerminatedError
 
 
 def main() -> NoReturn:

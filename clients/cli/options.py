@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from cli.connection import session_of
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_core.names import check_name
 
@@ -17,7 +18,6 @@ __all__ = [
     "MODEL",
     "MODELS",
     "checkpoint_options",
-    "choose_checkpoint",
     "json_option",
 ]
 
@@ -59,14 +59,13 @@ class NameList(click.ParamType):
         ]
 
     def _known(self, context: click.Context) -> list[str]:
-        from trainer import Trainer
-
         try:
-            trainer = Trainer(context.find_root().params["workspace"])
+            session = session_of(context)
+            backend = session.backend
             if self.what == "model":
-                return [model.id for model in trainer.list_models()]
-            return [dataset.name for dataset in trainer.list_datasets()]
-        except KttError:
+                return [model.id for model in backend.list_models()]
+            return [dataset.name for dataset in backend.list_datasets()]
+        except (KttError, click.UsageError):
             return []  # A completion has no place to show an error; the command itself will.
 
 
@@ -114,8 +113,3 @@ def _check_time(context: click.Context, param: click.Parameter, value: str | Non
             f"{value!r} is not a time like 2026-01-31T12:34:56", context, param
         )
     return value
-
-
-def choose_checkpoint(label: str, time: str | None) -> dict[str, Any]:
-    """Return the keyword arguments by which the services choose a checkpoint."""
-    return {"label": label, "time": time}

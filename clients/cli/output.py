@@ -5,11 +5,12 @@ Results go to standard output, all else to standard error.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -28,7 +29,9 @@ from rich.text import Text
 
 from ktt_core.progress import Progress as ProgressEvent
 
-__all__ = ["ProgressDisplay", "format_figure", "print_json", "print_table"]
+__all__ = ["ProgressDisplay", "format_figure", "in_order", "print_json", "print_table"]
+
+Value = TypeVar("Value")
 
 
 _NO_WRAP = 10_000
@@ -37,6 +40,31 @@ _NO_WRAP = 10_000
 def print_json(value: Any) -> None:
     """Print one JSON value."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+# What comes over a wire as a map has lost its order.
+_ORDER = (
+    "train",
+    "val",
+    "test",
+    "leaf_accuracy",
+    "leaf_precision",
+    "leaf_macro_f1",
+    "path_accuracy",
+    "path_precision",
+    "hierarchical_precision",
+    "hierarchical_recall",
+    "hierarchical_f1",
+    "auprc_micro",
+    "valid_paths",
+    "calibration_error",
+)
+
+
+def in_order(values: Mapping[str, Value]) -> list[tuple[str, Value]]:
+    """Return splits or metrics in the order of the documentation, others after them by name."""
+    known = {name: place for place, name in enumerate(_ORDER)}
+    return sorted(values.items(), key=lambda item: (known.get(item[0], len(known)), item[0]))
 
 
 def format_figure(value: float) -> str:
@@ -138,6 +166,19 @@ class ProgressDisplay:
                 unit=event.unit,
                 figures=figures,
             )
+
+    def say(self, message: str) -> None:
+        """Print a line above the bars."""
+        self._console.print(message, markup=False, highlight=False)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the bars away while something else is on the screen."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
     def _finish_phase(self) -> None:
         if self._task is not None:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.attending import Attendant
+from cli.connection import Session
 from cli.exit_codes import FAILED
+from cli.job_display import show_detached
 from cli.options import DATASETS, MODELS, json_option
-from cli.output import ProgressDisplay, format_figure, print_json, print_table
-from ktt_core.config import parse_assignments, read_hyperparameters
+from cli.output import format_figure, print_json, print_table
 
 if TYPE_CHECKING:
-    from trainer import RunEvent, RunResult
+    from trainer import RunResult
 
 __all__ = ["train_command"]
 
@@ -62,10 +64,15 @@ _SHOWN = ("hierarchical_f1", "leaf_accuracy", "leaf_macro_f1", "calibration_erro
     is_flag=True,
     help="Train and print the metrics, but write nothing to the workspace.",
 )
+@click.option(
+    "--detach",
+    is_flag=True,
+    help="With --address: print the jobs' ids and leave them running. See `ktt jobs`.",
+)
 @json_option
 @click.pass_obj
 def train_command(
-    workspace: Path,
+    session: Session,
     datasets: tuple[str, ...],
     models: tuple[str, ...],
     reference: bool,
@@ -73,6 +80,7 @@ def train_command(
     assignments: tuple[str, ...],
     hyperparameters: Path | None,
     dry_run: bool,
+    detach: bool,
     as_json: bool,
 ) -> int:
     """Train every model of MODELS on every dataset of DATASETS.
@@ -85,8 +93,18 @@ def train_command(
     DATASETS and MODELS are comma-separated lists. All names and hyperparameters are checked before
     the first run starts. Each run has its own process: when it is interrupted or fails, the
     workspace stays as it was and the other runs go on; the exit code is then 1.
+
+    With --address the runs are jobs of a trainer. Ctrl-C on a terminal asks whether to detach from
+    them or to cancel them; Ctrl-C at the question detaches. Without a terminal Ctrl-C, and a
+    termination signal always, cancels them. A trainer that is restarted goes on with its jobs, and
+    this command waits for it (--reconnect).
+
+    \b
+      ktt --address localhost train shop -m tfidf_hsgd --detach
+      ktt --address localhost jobs watch ID
     """
-    from trainer import Trainer, TrainRequest
+    from ktt_core.config import parse_assignments, read_hyperparameters
+    from trainer import TrainRequest
 
     if hyperparameters is None and _HYPERPARAMETERS.is_file():
         hyperparameters = _HYPERPARAMETERS
@@ -101,22 +119,16 @@ def train_command(
         reference=reference,
         dry_run=dry_run,
     )
-    with ProgressDisplay(quiet=as_json) as display:
-        results = Trainer(workspace).train(request, lambda event: _show(event, display))
+    if detach:
+        show_detached(session.backend.submit(request), as_json)
+        return 0
+    with Attendant(quiet=as_json) as attendant:
+        results = session.backend.train(request, attendant)
     if as_json:
         print_json([result.to_json() for result in results])
     else:
         _print_results(results, dry_run)
     return FAILED if any(result.error for result in results) else 0
-
-
-def _show(event: RunEvent, display: ProgressDisplay) -> None:
-    run = event.run
-    if event.kind == "started":
-        count = f"[{run.index + 1}/{run.total}] " if run.total > 1 else ""
-        display.retitle(f"{count}{run.model} on {run.dataset}")
-    elif event.progress is not None:
-        display.show(event.progress)
 
 
 def _print_results(results: list[RunResult], dry_run: bool) -> None:

@@ -1,0 +1,110 @@
+"""Having a running exporter classify texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from cli.backend.job_calls import CONTACT_SECONDS
+from cli.backend.protocol import CheckpointChoice, PredictOptions
+from cli.connection import Connection
+from exporter.messages import answer_from_proto, decoding_to_proto
+from ktt.exporter.v1 import predict_pb2
+from ktt_core.errors import DataError, InvalidArgumentError
+from ktt_rpc.calls import call
+
+if TYPE_CHECKING:
+    from ktt.exporter.v1.exporter_service_pb2_grpc import ExporterServiceStub
+    from ktt_core.decoding import Prediction
+
+__all__ = ["answers"]
+
+#: One call takes at most 1,000 texts, and a message has its limit too.
+_MOST_TEXTS = 512
+_MOST_BYTES = 1024**2
+
+
+def answers(
+    stub: ExporterServiceStub,
+    connection: Connection,
+    dataset: str,
+    model: str,
+    texts: Iterable[str],
+    options: PredictOptions,
+    checkpoint: CheckpointChoice,
+) -> Iterator[list[Prediction]]:
+    """Return one list of predictions per text.
+
+    A first call without texts has the exporter check everything else and load the model.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a text is no valid Unicode string, when its block is read.
+    DataError
+        If the exporter does not answer every text.
+    KttError
+        What the exporter says.
+    """
+
+    def ask(block: list[str]) -> list[list[Prediction]]:
+        response = call(
+            stub.Predict,
+            predict_pb2.PredictRequest(
+                dataset=dataset,
+                model=model,
+                texts=block,
+                top_k=options.top_k,
+                min_confidence=options.min_confidence,
+                decoding=decoding_to_proto(options.decoding),
+                label=checkpoint.label,
+                run_time=checkpoint.time or "",
+            ),
+            timeout=connection.timeout,
+            patience=CONTACT_SECONDS,
+        )
+        if len(response.answers) != len(block):
+            raise DataError(
+                f"{connection.exporter} gave {len(response.answers)} answers to {len(block)} texts"
+            )
+        return [answer_from_proto(answer) for answer in response.answers]
+
+    ask([])
+    return _in_blocks(iter(texts), ask, options.block_rows)
+
+
+def _in_blocks(
+    texts: Iterator[str], ask: Callable[[list[str]], list[list[Prediction]]], rows: int
+) -> Iterator[list[Prediction]]:
+    read = 0
+    # A whole block is read before any of it is answered, as it is where the models run here.
+    while block := list(islice(texts, rows)):
+        _check(block, read)
+        read += len(block)
+        for part in _parts(block):
+            yield from ask(part)
+
+
+def _check(block: list[str], read: int) -> None:
+    for number, text in enumerate(block, read + 1):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgumentError(
+                f"text {number} is not valid Unicode; give it as UTF-8: {text[:60]!r}"
+            ) from None
+
+
+def _parts(block: list[str]) -> Iterator[list[str]]:
+    part: list[str] = []
+    size = 0
+    for text in block:
+        length = len(text.encode())
+        if part and (len(part) == _MOST_TEXTS or size + length > _MOST_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(text)
+        size += length
+    if part:
+        yield part

@@ -1,0 +1,182 @@
+"""The jobs of one command: checked, submitted, followed to their ends, or let go of."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from cli.backend.job_calls import JobCalls
+from cli.backend.protocol import DetachedError, Watcher
+from cli.stopping import TerminatedError
+from ktt_core.errors import KttError
+
+if TYPE_CHECKING:
+    from ktt_jobs import Job
+
+__all__ = ["Batch", "Piece"]
+
+_CANCEL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one job is to do, as the service's message, and the names to show it by."""
+
+    spec: Any
+    model: str
+    dataset: str
+
+
+class Batch:
+    """Jobs of one kind that one command waits for.
+
+    Every job has a request id from the start, so that submitting it again after a lost connection,
+    or an interrupt at a bad moment, makes no second one.
+
+    Parameters
+    ----------
+    calls : JobCalls
+    pieces : sequence of Piece
+        Already checked.
+    """
+
+    def __init__(self, calls: JobCalls, pieces: Sequence[Piece]) -> None:
+        self._calls = calls
+        self._pieces = pieces
+        self._request_ids = [uuid.uuid4().hex for _ in pieces]
+        self._jobs: list[Job | None] = [None] * len(pieces)
+        self._seen = [0] * len(pieces)
+        self._submitting: int | None = None
+
+    def submit(self) -> list[Job]:
+        """Submit the jobs and return them.
+
+        Raises
+        ------
+        KttError
+            If one is refused. Those before it are cancelled then.
+        KeyboardInterrupt
+            If it came meanwhile; all are cancelled then.
+        """
+        try:
+            return self._submit_all()
+        except KeyboardInterrupt:
+            self._cancel_all()
+            raise
+
+    def _submit_all(self) -> list[Job]:
+        try:
+            for index in range(len(self._pieces)):
+                if self._jobs[index] is None:
+                    self._submit_one(index)
+        except KttError as error:
+            raise self._without_rest(error) from error
+        return [job for job in self._jobs if job is not None]
+
+    def run(self, watcher: Watcher) -> list[Job]:
+        """Submit the jobs and follow them to their ends; return them as they ended.
+
+        Raises
+        ------
+        DetachedError
+            If the watcher was interrupted and wants the jobs to go on.
+        KeyboardInterrupt
+            If it was, and wants them cancelled; they are.
+        KttError
+            If one is refused, or the server stays away.
+        """
+        while True:
+            try:
+                self._submit_all()
+                return [self._follow(index, watcher) for index in range(len(self._pieces))]
+            except KeyboardInterrupt as interrupt:
+                self._interrupted(interrupt, watcher)
+
+    def _submit_one(self, index: int) -> None:
+        self._submitting = index
+        self._jobs[index] = self._calls.create(self._pieces[index].spec, self._request_ids[index])
+        self._submitting = None
+
+    def _follow(self, index: int, watcher: Watcher) -> Job:
+        job, piece = self._job(index), self._pieces[index]
+        if job.state.ended:
+            return job
+        watcher.begins(piece.model, piece.dataset, index, len(self._pieces))
+        if job.jobs_ahead:
+            watcher.notice(f"job {job.id} waits: {job.jobs_ahead} before it")
+        with closing(self._calls.watch(job.id, self._seen[index], watcher)) as events:
+            for event in events:
+                self._seen[index] = event.sequence
+                if event.progress is not None:
+                    watcher.progress(event.progress)
+        ended = self._calls.get(job.id, self._calls.connection.reconnect)
+        self._jobs[index] = ended
+        return ended
+
+    def _job(self, index: int) -> Job:
+        job = self._jobs[index]
+        assert job is not None, "followed before it was submitted"
+        return job
+
+    # -- interrupts --------------------------------------------------------------------------------
+
+    def _interrupted(self, interrupt: KeyboardInterrupt, watcher: Watcher) -> None:
+        """Return if the jobs are to be watched on."""
+        choice = (
+            "cancel"
+            if isinstance(interrupt, TerminatedError)
+            else watcher.ask([job.id for job in self._jobs if job and not job.state.ended])
+        )
+        if choice == "watch":
+            return
+        if choice == "detach":
+            # An interrupt among the submissions: all of them were wanted.
+            jobs = [self._calls.get(job.id) for job in self._submit_all()]
+            raise DetachedError([job for job in jobs if not job.state.ended]) from None
+        self._cancel_all()
+
+    def _cancel_all(self) -> NoReturn:
+        if self._submitting is not None:
+            # It may be there or not; asking again tells, and makes no second one.
+            self._submit_one(self._submitting)
+        cancelled = self._cancel()
+        raise KeyboardInterrupt(
+            f"interrupted; cancelled at the server: {', '.join(cancelled) or 'nothing'}"
+        ) from None
+
+    def _cancel(self) -> list[str]:
+        """Cancel what has not ended, wait for that, and return the ids of what ended so."""
+        asked = [self._calls.cancel(job.id) for job in self._jobs if job and not job.state.ended]
+        deadline = time.monotonic() + _CANCEL_SECONDS
+        ended = []
+        for job in asked:
+            while not job.state.ended:
+                if time.monotonic() > deadline:
+                    raise KttError(
+                        f"job {job.id} was told to stop and has not within "
+                        f"{_CANCEL_SECONDS:.0f} s; look at it with: ktt jobs show {job.id}"
+                    )
+                time.sleep(0.1)
+                job = self._calls.get(job.id)
+            if job.state.value == "CANCELLED":
+                ended.append(job.id)
+        return ended
+
+    def _without_rest(self, error: KttError) -> KttError:
+        """Cancel what was submitted before a refusal, and say so in the error."""
+        submitted = [job for job in self._jobs if job is not None and not job.state.ended]
+        left = []
+        for job in submitted:
+            try:
+                self._calls.cancel(job.id)
+            except KttError:
+                left.append(job.id)
+        if left:
+            note = f"; these jobs run on, cancel them by hand: {', '.join(left)}"
+        else:
+            note = f"; the {len(submitted)} jobs submitted before were cancelled"
+        return type(error)(f"{error}{note}") if submitted else error

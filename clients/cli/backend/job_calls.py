@@ -1,0 +1,138 @@
+"""The calls about one kind of job: the services have the same five for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cli.backend.protocol import JobFilter, Watcher
+from cli.connection import Connection
+from ktt_core.errors import KttError
+from ktt_rpc.calls import call, watch_reconnecting
+from ktt_rpc.job_messages import event_from_proto, state_to_proto
+
+if TYPE_CHECKING:
+    from ktt_jobs import Job, JobEvent
+
+__all__ = ["CONTACT_SECONDS", "JobCalls"]
+
+#: How long a server may be away when a command begins: it may just be starting.
+CONTACT_SECONDS = 5.0
+
+_PAGE = 200
+
+
+@dataclass(frozen=True)
+class JobCalls:
+    """The calls about one kind of job.
+
+    The messages and calls of all kinds have the same names but for the kind:
+    ``CreateTrainingJob``, ``CreateTrainingJobRequest``, ``response.training_job`` ...
+
+    Attributes
+    ----------
+    kind : str
+        "training", "evaluation" or "export".
+    stub : object
+        Of the service.
+    messages : module
+        With the requests.
+    to_job : callable
+        From the kind's message to a `Job`.
+    connection : Connection
+    address : str
+        Of the service, for messages.
+    """
+
+    kind: str
+    stub: Any
+    messages: Any
+    to_job: Callable[[Any], Job]
+    connection: Connection
+    address: str
+
+    def check(self, spec: Any) -> None:
+        """Have a spec checked as fully as `create` would, without making a job."""
+        self._call(f"Create{self._name}Job", spec=spec, validate_only=True)
+
+    def create(self, spec: Any, request_id: str) -> Job:
+        """Make a job; the same `request_id` and spec give the same job again."""
+        return self._job(
+            self._call(
+                f"Create{self._name}Job",
+                patience=self.connection.reconnect,
+                spec=spec,
+                request_id=request_id,
+            )
+        )
+
+    def get(self, job_id: str, patience: float = CONTACT_SECONDS) -> Job:
+        """Return a job."""
+        return self._job(self._call(f"Get{self._name}Job", patience=patience, id=job_id))
+
+    def cancel(self, job_id: str) -> Job:
+        """Ask for a job's end."""
+        return self._job(self._call(f"Cancel{self._name}Job", id=job_id))
+
+    def newest(self, wanted: JobFilter) -> Iterator[Job]:
+        """Yield the jobs that a filter allows, the newest first, a page at a time."""
+        token = ""
+        while True:
+            response = self._call(
+                f"List{self._name}Jobs",
+                dataset=wanted.dataset or "",
+                model=wanted.model or "",
+                states=[state_to_proto(state) for state in wanted.states],
+                page_size=_PAGE,
+                page_token=token,
+            )
+            yield from map(self.to_job, getattr(response, f"{self.kind}_jobs"))
+            token = response.next_page_token
+            if not token:
+                return
+
+    def watch(self, job_id: str, after: int, watcher: Watcher) -> Generator[JobEvent, None, None]:
+        """Yield a job's events after a number, each once; the watcher hears of lost connections."""
+        request = getattr(self.messages, f"Watch{self._name}JobRequest")
+        method = getattr(self.stub, f"Watch{self._name}Job")
+
+        away = False
+
+        def on_lost(error: KttError, wait: float) -> None:
+            nonlocal away
+            if not away:
+                watcher.notice(
+                    f"lost the connection to {self.address} ({error}); the job goes on when the "
+                    f"server does; waiting up to {self.connection.reconnect:,.0f} s for it ..."
+                )
+            away = True
+
+        responses = watch_reconnecting(
+            lambda number: method(request(id=job_id, after_event=number)),
+            after,
+            patience=self.connection.reconnect,
+            on_lost=on_lost,
+        )
+        with closing(responses):  # type: ignore[type-var]
+            for response in responses:
+                if away:
+                    away = False
+                    watcher.notice(f"connected to {self.address} again")
+                yield event_from_proto(response.event)
+
+    @property
+    def _name(self) -> str:
+        return self.kind.capitalize()
+
+    def _call(self, name: str, /, *, patience: float = CONTACT_SECONDS, **fields: Any) -> Any:
+        return call(
+            getattr(self.stub, name),
+            getattr(self.messages, f"{name}Request")(**fields),
+            timeout=self.connection.timeout,
+            patience=patience,
+        )
+
+    def _job(self, response: Any) -> Job:
+        return self.to_job(getattr(response, f"{self.kind}_job"))

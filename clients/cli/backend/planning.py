@@ -1,0 +1,84 @@
+"""From a command to the specs of its jobs, all of them checked before the first is submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from cli.backend.batch import Piece
+from cli.backend.job_calls import JobCalls
+from ktt_core.errors import InvalidArgumentError, InvalidConfigError, NotFoundError
+from trainer.specs import TrainingSpec
+
+if TYPE_CHECKING:
+    from trainer import ModelInfo, TrainRequest
+
+__all__ = ["check_all", "training_specs"]
+
+
+def training_specs(
+    request: TrainRequest, list_models: Callable[[], Sequence[ModelInfo]]
+) -> list[TrainingSpec]:
+    """Return the specs of a request's runs, dataset by dataset.
+
+    Overrides for all models win over those of the file, as they do in a run here.
+
+    Parameters
+    ----------
+    request : TrainRequest
+    list_models : callable
+        The models there are; only asked if there is a file.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If epochs are given twice.
+    NotFoundError
+        If the file speaks of models that do not exist.
+    """
+    if request.hyperparameters:
+        known = {model.id for model in list_models()}
+        strangers = sorted(set(request.hyperparameters) - known)
+        if strangers:
+            raise NotFoundError(
+                f"the hyperparameter file speaks of {', '.join(map(repr, strangers))}; "
+                f"the models are: {', '.join(sorted(known)) or 'none'}"
+            )
+    overrides = dict(request.overrides)
+    if request.epochs is not None:
+        if overrides.get("epochs", request.epochs) != request.epochs:
+            raise InvalidArgumentError(
+                f"epochs is given twice: {request.epochs} and {overrides['epochs']}"
+            )
+        overrides["epochs"] = request.epochs
+    return [
+        TrainingSpec(
+            dataset=dataset,
+            model=model,
+            hyperparameters={**request.hyperparameters.get(model, {}), **overrides},
+            reference_set=request.reference,
+            dry_run=request.dry_run,
+        )
+        for dataset in dict.fromkeys(request.datasets)
+        for model in dict.fromkeys(request.models)
+    ]
+
+
+def check_all(calls: JobCalls, pieces: Sequence[Piece]) -> None:
+    """Have every job checked by the server.
+
+    Raises
+    ------
+    InvalidConfigError
+        Naming the wrong hyperparameters of all jobs.
+    KttError
+        What else is wrong with the first job that has something wrong.
+    """
+    problems: list[str] = []
+    for piece in pieces:
+        try:
+            calls.check(piece.spec)
+        except InvalidConfigError as error:
+            problems += [line for line in str(error).splitlines() if line not in problems]
+    if problems:
+        raise InvalidConfigError("\n".join(problems))

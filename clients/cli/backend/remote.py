@@ -1,0 +1,251 @@
+"""A running trainer and exporter, over gRPC."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.backend.asking import answers
+from cli.backend.batch import Batch, Piece
+from cli.backend.downloading import download
+from cli.backend.folders import check_owner, folder_name
+from cli.backend.planning import check_all, training_specs
+from cli.backend.protocol import (
+    CheckpointChoice,
+    ExportOutcome,
+    ImportSource,
+    JobFilter,
+    PredictOptions,
+    Watcher,
+)
+from cli.backend.services import Services
+from cli.backend.trainer_calls import TrainerCalls
+from cli.connection import Connection
+from exporter.messages import spec_to_proto
+from ktt_core.errors import (
+    FailedPreconditionError,
+    KttError,
+    UnavailableError,
+)
+from trainer.job_results import evaluation_result, job_error, run_result
+from trainer.messages.jobs import evaluation_spec_to_proto, training_spec_to_proto
+from trainer.specs import EvaluationSpec
+
+if TYPE_CHECKING:
+    from exporter import ExportSpec
+    from ktt_core.datasets.options import ImportOptions
+    from ktt_core.datasets.report import ImportReport
+    from ktt_core.decoding import Prediction
+    from ktt_jobs import Job, JobEvent
+    from trainer import (
+        CheckpointInfo,
+        DatasetInfo,
+        EvaluationResult,
+        ModelInfo,
+        RunResult,
+        TrainRequest,
+    )
+
+__all__ = ["RemoteBackend"]
+
+#: Where exports go that are fetched, as a workspace has them.
+_OUTPUTS = Path("outputs")
+# Paths in the results are relative to the server's workspace.
+_THERE = Path()
+
+
+class RemoteBackend:
+    """Lets running services do the work.
+
+    Parameters
+    ----------
+    connection : Connection
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._services = Services(connection)
+
+    @property
+    def place(self) -> str:
+        """The trainer's address."""
+        return self._connection.trainer
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._services.close()
+
+    # -- what there is -----------------------------------------------------------------------------
+
+    @cached_property
+    def _data(self) -> TrainerCalls:
+        return TrainerCalls(self._services.trainer, self._connection)
+
+    def import_dataset(
+        self,
+        source: ImportSource,
+        name: str,
+        options: ImportOptions,
+        watcher: Watcher,
+        *,
+        replace: bool = False,
+    ) -> ImportReport:
+        """Make a dataset of a file, which is sent to the trainer if it is here."""
+        return self._data.import_dataset(source, name, options, watcher, replace=replace)
+
+    def list_datasets(self) -> list[DatasetInfo]:
+        """Return the datasets by name."""
+        return self._data.list_datasets()
+
+    def get_dataset(self, name: str) -> DatasetInfo:
+        """Return one dataset."""
+        return self._data.get_dataset(name)
+
+    def delete_dataset(self, name: str) -> None:
+        """Delete a dataset that no job needs."""
+        self._data.delete_dataset(name)
+
+    def list_models(self) -> list[ModelInfo]:
+        """Return the models that can be trained there."""
+        return self._data.list_models()
+
+    def get_model(self, model: str) -> ModelInfo:
+        """Return one model with its hyperparameters."""
+        return self._data.get_model(model)
+
+    def list_checkpoints(self, model: str | None, dataset: str | None) -> list[CheckpointInfo]:
+        """Return the checkpoints, of one model or dataset if asked."""
+        return self._data.list_checkpoints(model, dataset)
+
+    # -- work --------------------------------------------------------------------------------------
+
+    def train(self, request: TrainRequest, watcher: Watcher) -> list[RunResult]:
+        """Submit every run and follow them."""
+        return [run_result(job, _THERE) for job in self._training(request).run(watcher)]
+
+    def submit(self, request: TrainRequest) -> list[Job]:
+        """Submit every run."""
+        return self._training(request).submit()
+
+    def _training(self, request: TrainRequest) -> Batch:
+        calls = self._services.jobs("training")
+        pieces = [
+            Piece(training_spec_to_proto(spec), spec.model, spec.dataset)
+            for spec in training_specs(request, self.list_models)
+        ]
+        check_all(calls, pieces)
+        return Batch(calls, pieces)
+
+    def evaluate(
+        self,
+        dataset: str,
+        models: Sequence[str],
+        split: str,
+        checkpoint: CheckpointChoice,
+        watcher: Watcher,
+    ) -> list[EvaluationResult]:
+        """Submit an evaluation of each model's checkpoint and follow them."""
+        calls = self._services.jobs("evaluation")
+        specs = [
+            EvaluationSpec(dataset, model, split, checkpoint.label, checkpoint.time or "")
+            for model in dict.fromkeys(models)
+        ]
+        pieces = [Piece(evaluation_spec_to_proto(spec), spec.model, spec.dataset) for spec in specs]
+        check_all(calls, pieces)
+        return [evaluation_result(job, _THERE) for job in Batch(calls, pieces).run(watcher)]
+
+    def predict(
+        self,
+        dataset: str,
+        model: str,
+        texts: Iterable[str],
+        options: PredictOptions,
+        checkpoint: CheckpointChoice,
+    ) -> Iterator[list[Prediction]]:
+        """Classify texts, some hundred per call."""
+        return answers(
+            self._services.exporter, self._connection, dataset, model, texts, options, checkpoint
+        )
+
+    def export(
+        self, specs: Sequence[ExportSpec], output: Path | None, watcher: Watcher
+    ) -> list[ExportOutcome]:
+        """Submit every export, follow them, and fetch what they made."""
+        calls = self._services.jobs("export")
+        place = output or _OUTPUTS
+        pieces = [Piece(spec_to_proto(spec), spec.model, spec.dataset) for spec in specs]
+        check_all(calls, pieces)
+        for spec in specs:
+            check_owner(place / folder_name(spec.model, spec.dataset), spec.model, spec.dataset)
+        jobs = Batch(calls, pieces).run(watcher)
+        return [
+            self._fetched(job, spec.format, place, watcher)
+            for job, spec in zip(jobs, specs, strict=True)
+        ]
+
+    def fetch(self, job_id: str, output: Path | None, watcher: Watcher) -> ExportOutcome:
+        """Fetch what an export job made."""
+        job = self._services.find(job_id)[1]
+        if job.kind != "export" or not job.state.ended:
+            raise FailedPreconditionError(
+                f"job {job_id} has nothing to fetch: it is {job.kind}, {job.state.value.lower()}; "
+                "only exports that have succeeded have"
+            )
+        outcome = self._fetched(job, str(job.spec["format"]), output or _OUTPUTS, watcher)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome
+
+    def _fetched(self, job: Job, form: str, place: Path, watcher: Watcher) -> ExportOutcome:
+        model, dataset = job.labels["model"], job.labels["dataset"]
+        error = job_error(job)
+        if error is None:
+            try:
+                folder, manifest = download(
+                    self._services.exporter,
+                    self._connection,
+                    job.id,
+                    model,
+                    dataset,
+                    place,
+                    watcher,
+                )
+                return ExportOutcome(dataset, model, form, folder, manifest)
+            except KttError as failure:
+                error = failure
+        return ExportOutcome(dataset, model, form, error=error)
+
+    # -- jobs --------------------------------------------------------------------------------------
+
+    def list_jobs(self, wanted: JobFilter, limit: int, watcher: Watcher) -> list[Job]:
+        """Return jobs of both services; an exporter that nobody named may be missing."""
+        streams: list[Iterable[Job]] = []
+        for calls in self._services.all_jobs():
+            if not wanted.kinds or calls.kind in wanted.kinds:
+                try:
+                    streams.append(list(itertools.islice(calls.newest(wanted), limit)))
+                except UnavailableError as error:
+                    if calls.kind != "export" or self._connection.exporter_named or wanted.kinds:
+                        raise
+                    watcher.notice(
+                        f"without export jobs, for no exporter answers: {error}; name it with "
+                        "--exporter-address"
+                    )
+        merged = heapq.merge(*streams, key=lambda job: job.create_time, reverse=True)
+        return list(itertools.islice(merged, limit))
+
+    def get_job(self, job_id: str) -> Job:
+        """Return one job."""
+        return self._services.find(job_id)[1]
+
+    def watch_job(self, job_id: str, after: int, watcher: Watcher) -> Iterator[JobEvent]:
+        """Yield the events of a job, across lost connections."""
+        return self._services.find(job_id)[0].watch(job_id, after, watcher)
+
+    def cancel_job(self, job_id: str) -> Job:
+        """Ask for a job's end."""
+        return self._services.find(job_id)[0].cancel(job_id)

@@ -1,0 +1,119 @@
+"""The connections to a running trainer and exporter."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from cli.backend.job_calls import JobCalls
+from cli.connection import Connection
+from exporter.messages import export_job_from_proto
+from ktt.exporter.v1 import exports_pb2
+from ktt.exporter.v1.exporter_service_pb2_grpc import ExporterServiceStub
+from ktt.trainer.v1 import evaluation_pb2, training_pb2
+from ktt.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
+from ktt_core.errors import NotFoundError, UnavailableError
+from ktt_rpc.channel import ClientSettings, open_channel
+from trainer.messages.jobs import evaluation_job_from_proto, training_job_from_proto
+
+if TYPE_CHECKING:
+    from ktt_jobs import Job
+
+__all__ = ["Services"]
+
+
+class Services:
+    """The services that a connection leads to; each is connected to when first asked for.
+
+    Parameters
+    ----------
+    connection : Connection
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._channels: list[grpc.Channel] = []
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for channel in self._channels:
+            channel.close()
+
+    @cached_property
+    def trainer(self) -> TrainerServiceStub:
+        """The trainer's calls."""
+        return TrainerServiceStub(self._open(self._connection.trainer))
+
+    @cached_property
+    def exporter(self) -> ExporterServiceStub:
+        """The exporter's calls."""
+        return ExporterServiceStub(self._open(self._connection.exporter))
+
+    def _open(self, address: str) -> grpc.Channel:
+        given = self._connection
+        channel = open_channel(
+            ClientSettings(
+                address=address,
+                insecure=given.insecure,
+                tls=given.tls,
+                ca_cert=given.ca_cert,
+                client_cert=given.client_cert,
+                client_key=given.client_key,
+                token_file=given.token_file,
+                server_name=given.server_name or "",
+                timeout=given.timeout,
+            )
+        )
+        self._channels.append(channel)
+        return channel
+
+    def jobs(self, kind: str) -> JobCalls:
+        """Return the calls about one kind of job: "training", "evaluation" or "export"."""
+        stub: Any
+        messages: Any
+        address, to_job = self._connection.trainer, _FROM_PROTO[kind]
+        if kind == "export":
+            address = self._connection.exporter
+            stub, messages = self.exporter, exports_pb2
+        else:
+            stub = self.trainer
+            messages = training_pb2 if kind == "training" else evaluation_pb2
+        return JobCalls(kind, stub, messages, to_job, self._connection, address)
+
+    def all_jobs(self) -> list[JobCalls]:
+        """Return the calls about each kind of job."""
+        return [self.jobs(kind) for kind in _FROM_PROTO]
+
+    def find(self, job_id: str) -> tuple[JobCalls, Job]:
+        """Return a job of whatever kind, and the calls about it.
+
+        Raises
+        ------
+        NotFoundError
+            If no service has it.
+        UnavailableError
+            If a service that may have it does not answer.
+        """
+        away: UnavailableError | None = None
+        for calls in self.all_jobs():
+            try:
+                return calls, calls.get(job_id)
+            except NotFoundError:
+                continue
+            except UnavailableError as error:
+                away = away or error
+        if away is not None:
+            raise away
+        raise NotFoundError(
+            f"neither {self._connection.trainer} nor {self._connection.exporter} has a job "
+            f"{job_id!r}; `ktt jobs list` shows those there are"
+        )
+
+
+_FROM_PROTO: dict[str, Any] = {
+    "training": training_job_from_proto,
+    "evaluation": evaluation_job_from_proto,
+    "export": export_job_from_proto,
+}

@@ -1,0 +1,124 @@
+"""`ktt export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.attending import Attendant
+from cli.connection import Session
+from cli.exit_codes import FAILED
+from cli.options import DATASETS, MODELS, checkpoint_options, json_option
+from cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from cli.backend.protocol import ExportOutcome
+
+__all__ = ["export_command", "print_exports"]
+
+
+@click.command("export")
+@click.argument("datasets", type=DATASETS)
+@click.option("-m", "--models", type=MODELS, required=True, help="One trained model, or several.")
+@click.option(
+    "--onnx",
+    "form",
+    flag_value="onnx",
+    default="onnx",
+    help="An ONNX graph with what it needs beside it (default).",
+)
+@click.option("--bento", "form", flag_value="bento", help="A BentoML service.")
+@click.option(
+    "--monitoring/--no-monitoring",
+    default=True,
+    show_default=True,
+    help="With --bento: put the monitoring service beside it.",
+)
+@checkpoint_options
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Put the folders MODEL_DATASET into DIR. "
+    "[default: the workspace's outputs; with --address ./outputs]",
+)
+@json_option
+@click.pass_obj
+def export_command(
+    session: Session,
+    datasets: tuple[str, ...],
+    models: tuple[str, ...],
+    form: str,
+    monitoring: bool,
+    label: str,
+    time: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    """Export trained models to run without KTT.
+
+    \b
+      ktt export shop -m tfidf_hsgd
+      ktt export shop,tickets -m tfidf_hsgd,tfidf_lsgd --output served
+      ktt --address localhost export shop -m tfidf_hsgd -t 2026-01-31T12:34:56
+
+    Every export is compared with its checkpoint on real rows of the dataset before anything is
+    written; one that answers otherwise is refused. A folder that is there already is replaced if it
+    is of the same model and dataset. With --address the folder is fetched from the exporter and its
+    checksums are verified.
+
+    With --json: a list with one object per export; "manifest" is what the folder's manifest.json
+    says.
+    """
+    from exporter import ExportSpec
+
+    specs = [
+        ExportSpec(dataset, model, form, label, time, monitoring)
+        for dataset in datasets
+        for model in models
+    ]
+    with Attendant(quiet=as_json) as attendant:
+        outcomes = session.backend.export(specs, output, attendant)
+    return print_exports(outcomes, as_json)
+
+
+def print_exports(outcomes: list[ExportOutcome], as_json: bool) -> int:
+    """Show what came of exports and return the exit code."""
+    if as_json:
+        print_json([outcome.to_json() for outcome in outcomes])
+        return FAILED if any(outcome.error for outcome in outcomes) else 0
+    done = [outcome for outcome in outcomes if outcome.manifest is not None]
+    if done:
+        print_table(
+            ["dataset", "model", "format", "rows compared>", "same path>", "largest difference>"],
+            [
+                (
+                    outcome.dataset,
+                    outcome.model,
+                    outcome.format,
+                    *_parity(outcome.manifest or {}),
+                )
+                for outcome in done
+            ],
+        )
+        for outcome in done:
+            click.echo(f"wrote {outcome.path}")
+    for outcome in outcomes:
+        if outcome.error is not None:
+            click.echo(f"Error: {outcome.model} on {outcome.dataset}: {outcome.error}", err=True)
+    return FAILED if any(outcome.error for outcome in outcomes) else 0
+
+
+def _parity(manifest: dict[str, Any]) -> tuple[str, str, str]:
+    # Protobuf's JSON writes 64-bit numbers as text, and leaves zeros out.
+    parity = manifest.get("parity") or {}
+    rows = int(parity.get("rows", 0))
+    if not rows:
+        return "-", "-", "-"
+    return (
+        f"{rows:,} {parity.get('split', '')}".strip(),
+        f"{float(parity.get('topPathAgreement', 0)):.2%}",
+        f"{float(parity.get('maxProbabilityDifference', 0)):.1e}",
+    )

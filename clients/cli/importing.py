@@ -1,0 +1,213 @@
+"""`ktt data import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.attending import Attendant
+from cli.backend.protocol import ImportSource
+from cli.connection import Session
+from cli.options import DATASET, json_option
+from cli.output import in_order, print_json
+
+if TYPE_CHECKING:
+    from ktt_core.datasets.report import ImportReport
+
+__all__ = ["import_command"]
+
+
+class Depth(click.ParamType):
+    """A number of levels, or "max"."""
+
+    name = "depth"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Show what may be given, as it is given."""
+        return "N|max"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> int | str:
+        """Return the number, or "max"."""
+        if isinstance(value, int):
+            return value
+        if str(value).lower() == "max":
+            return "max"
+        if not str(value).isdecimal() or not 1 <= int(value) <= 64:
+            self.fail(
+                f"{value!r} is neither 'max' nor a number of levels from 1 to 64", param, context
+            )
+        return int(value)
+
+
+@click.command("import")
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, metavar="[FILE]")
+@click.argument("name", type=DATASET)
+@click.option("--text", required=True, metavar="COL", help="The column of the texts.")
+@click.option(
+    "--classes",
+    metavar="COL",
+    help="The column of the class paths: a list of names, or one string with --sep.",
+)
+@click.option(
+    "--sep",
+    metavar="TEXT",
+    help="What separates the classes in --classes, root first: ' > ' or '/'.",
+)
+@click.option(
+    "--level-columns",
+    metavar="COL,COL,...",
+    help="One column per level, root first, instead of --classes.",
+)
+@click.option(
+    "--depth",
+    type=Depth(),
+    default="max",
+    show_default=True,
+    help="How many levels to keep. Deeper classes become their ancestor on the last level kept.",
+)
+@click.option(
+    "--split-column",
+    metavar="COL",
+    help="A column that says train, val or test, instead of --train-ratio and --val-ratio.",
+)
+@click.option(
+    "--train-ratio",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.8,
+    show_default=True,
+    help="Share of the rows to train on, spread evenly over the leaf classes.",
+)
+@click.option(
+    "--val-ratio",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="Share of the rows to choose and calibrate on; the remainder is the test split.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the split.",
+)
+@click.option(
+    "--min-rows-per-leaf",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Drop leaf classes with fewer rows.",
+)
+@click.option(
+    "--dedupe",
+    is_flag=True,
+    help="Keep the first of rows with the same text and path; drop texts under different paths.",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="A bad row (no text, a missing level, a class name too long ...): stop with nothing "
+    "written, or drop it and report it.",
+)
+@click.option("--replace", is_flag=True, help="Replace the dataset if there is one of this name.")
+@click.option(
+    "--server-path",
+    metavar="PATH",
+    help="Instead of FILE: a file that is on the server already, below a folder it allows.",
+)
+@click.option(
+    "--upload",
+    metavar="ID",
+    help="Go on with the upload of FILE that a broken connection cut off; the error said its ID.",
+)
+@json_option
+@click.pass_obj
+def import_command(
+    session: Session,
+    /,
+    files: tuple[Path, ...],
+    name: str,
+    text: str,
+    classes: str | None,
+    sep: str | None,
+    level_columns: str | None,
+    replace: bool,
+    server_path: str | None,
+    upload: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Make dataset NAME from FILE.
+
+    \b
+      ktt data import products.csv shop --text title --classes path --sep " > "
+      ktt data import jobs.parquet jobs --text title --level-columns major,minor,detailed
+      ktt data import tickets.jsonl tickets --text body --classes labels --split-column split
+
+    FILE is CSV, TSV, JSON, JSON lines, Parquet, or Feather/Arrow, told by its suffix. It is read as
+    a stream, so its size does not matter. A class is its path: "Accessories" under "Bikes" and
+    under "Phones" are two classes. Paths may end early. The dataset appears whole or not at all.
+
+    With --address the file is sent to the trainer. A connection that breaks meanwhile is made anew,
+    and the file goes on where it was. A file the trainer can read itself need not be sent:
+
+    \b
+      ktt --address gpu1 data import --server-path /srv/texts/products.csv shop --text title ...
+    """
+    from ktt_core.datasets.options import ImportOptions
+
+    source = _source(files, server_path, upload)
+
+    columns = tuple(column.strip() for column in level_columns.split(",")) if level_columns else ()
+    import_options = ImportOptions(
+        text=text, classes=classes, sep=sep, level_columns=columns, **options
+    )
+    with Attendant(f"import {name}", quiet=as_json) as attendant:
+        report = session.backend.import_dataset(
+            source, name, import_options, attendant, replace=replace
+        )
+    if as_json:
+        print_json(report.to_json())
+    else:
+        click.echo(_describe(name, report))
+
+
+def _source(files: tuple[Path, ...], server_path: str | None, upload: str | None) -> ImportSource:
+    if len(files) > 1:
+        raise click.UsageError("name one FILE and the NAME of the dataset; more were given")
+    if server_path is not None:
+        if files or upload is not None:
+            raise click.UsageError("--server-path stands instead of FILE and --upload")
+        return ImportSource(server_path=server_path)
+    if not files:
+        raise click.UsageError("name the FILE and then the NAME of the dataset")
+    return ImportSource(files[0], upload=upload)
+
+
+def _describe(name: str, report: ImportReport) -> str:
+    written = ", ".join(f"{count:,} {split}" for split, count in in_order(report.rows_written))
+    levels = " / ".join(f"{size:,}" for size in report.classes_per_level)
+    lines = [
+        f"{name}: {written} rows; {levels} classes per level ({report.seconds:.1f} s)",
+        *(
+            f"  dropped {entry['count']:,}: {reason} (row {', '.join(map(str, entry['rows']))}"
+            f"{', ...' if entry['count'] > len(entry['rows']) else ''})"
+            for reason, entry in sorted(
+                report.bad_rows.items(), key=lambda item: (-item[1]["count"], item[0])
+            )
+        ),
+    ]
+    for count, reason in (
+        (report.duplicates, "repeats of an earlier row"),
+        (report.conflicting, "texts that stand under two different paths"),
+        (report.rare_rows, f"rows of {report.rare_leaves:,} rare leaf classes"),
+    ):
+        if count:
+            lines.append(f"  dropped {count:,}: {reason}")
+    return "\n".join([*lines, *(f"  note: {warning}" for warning in report.warnings)])

@@ -1,0 +1,180 @@
+"""What a job looks like: a line in a table, a page of its own, a JSON value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.output import format_figure, in_order, print_json, print_table
+
+if TYPE_CHECKING:
+    from ktt_core.progress import Progress
+    from ktt_jobs import Job, JobError, JobEvent
+
+__all__ = ["event_to_json", "job_to_json", "print_job", "print_jobs", "show_detached"]
+
+
+def job_to_json(job: Job) -> dict[str, Any]:
+    """Return a JSON value; times are UTC in ISO 8601."""
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "dataset": job.labels.get("dataset"),
+        "model": job.labels.get("model"),
+        "state": job.state.value,
+        "spec": dict(job.spec),
+        "create_time": _time(job.create_time),
+        "start_time": _time(job.start_time),
+        "end_time": _time(job.end_time),
+        "progress": _progress_to_json(job.progress, job.eta),
+        "jobs_ahead": job.jobs_ahead,
+        "attempt": job.attempt,
+        "cancel_requested": job.cancel_requested,
+        "error": _error_to_json(job.error),
+        "result": dict(job.result) if job.result is not None else None,
+    }
+
+
+def event_to_json(job_id: str, event: JobEvent) -> dict[str, Any]:
+    """Return a JSON value: either "state" or "progress" is null."""
+    return {
+        "job": job_id,
+        "sequence": event.sequence,
+        "time": _time(event.time),
+        "state": event.state.value if event.state else None,
+        "progress": _progress_to_json(event.progress, event.eta),
+    }
+
+
+def _time(time: datetime | None) -> str | None:
+    return time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z") if time else None
+
+
+def _progress_to_json(progress: Progress | None, eta: float | None) -> dict[str, Any] | None:
+    if progress is None:
+        return None
+    return {
+        "phase": progress.phase,
+        "step": progress.step,
+        "total": progress.total,
+        "unit": progress.unit,
+        "metrics": dict(progress.metrics),
+        "eta": eta,
+    }
+
+
+def _error_to_json(error: JobError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {
+        "type": error.type,
+        "message": error.message,
+        "exit_code": error.exit_code,
+        "signal": error.signal or None,
+        "log_tail": list(error.log_tail),
+    }
+
+
+def print_jobs(jobs: Sequence[Job]) -> None:
+    """Print a table."""
+    print_table(
+        ["job", "kind", "model", "dataset", "state", "progress", "made (UTC)", "took>"],
+        [
+            (
+                job.id,
+                job.kind,
+                job.labels.get("model", ""),
+                job.labels.get("dataset", ""),
+                _state(job),
+                _progress(job),
+                f"{job.create_time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}",
+                _duration(job),
+            )
+            for job in jobs
+        ],
+    )
+
+
+def print_job(job: Job) -> None:
+    """Print all there is to say about a job."""
+    rows = [
+        ("job", job.id),
+        ("kind", job.kind),
+        ("model", job.labels.get("model", "")),
+        ("dataset", job.labels.get("dataset", "")),
+        ("state", _state(job)),
+        ("made", _time(job.create_time) or ""),
+        ("begun", _time(job.start_time) or "-"),
+        ("ended", _time(job.end_time) or "-"),
+        ("attempts", str(job.attempt)),
+    ]
+    if job.progress is not None and not job.state.ended:
+        rows.append(("progress", _progress(job)))
+    rows += [
+        (f"asked: {key}", str(value))
+        for key, value in job.spec.items()
+        if key not in ("model", "dataset") and value not in (None, "", {}, [])
+    ]
+    if job.error is not None:
+        rows.append(("error", f"{job.error.type}: {job.error.message}"))
+        if job.error.signal:
+            rows.append(("killed by", job.error.signal))
+        elif job.error.exit_code is not None:
+            rows.append(("exit code", str(job.error.exit_code)))
+        rows += [("log", line) for line in job.error.log_tail]
+    rows += _results(job)
+    print_table(["", ""], rows)
+
+
+def _results(job: Job) -> list[tuple[str, str]]:
+    rows = []
+    for key, value in (job.result or {}).items():
+        if key in ("metrics", "figures") and isinstance(value, dict):
+            splits = value if key == "metrics" else {str(job.spec.get("split", "test")): value}
+            for split, figures in in_order(splits):
+                rows += [(f"{split} {name}", format_figure(it)) for name, it in in_order(figures)]
+        elif isinstance(value, (str, int, float)) and value != "":
+            rows.append((key.replace("_", " "), str(value)))
+        elif isinstance(value, list):
+            rows += [(key.rstrip("s"), str(entry)) for entry in value]
+    return rows
+
+
+def _state(job: Job) -> str:
+    if job.cancel_requested and not job.state.ended:
+        return f"{job.state.value.lower()}, to be cancelled"
+    return job.state.value.lower()
+
+
+def _progress(job: Job) -> str:
+    if job.state.value == "QUEUED":
+        return f"{job.jobs_ahead} ahead" if job.jobs_ahead else "next"
+    if job.progress is None or job.state.ended:
+        return job.error.type if job.error else ""
+    step = job.progress
+    total = f"/{step.total:,}" if step.total is not None else ""
+    eta = f", {job.eta:.0f} s to go" if job.eta is not None else ""
+    return f"{step.phase} {step.step:,}{total} {step.unit}{eta}"
+
+
+def _duration(job: Job) -> str:
+    if job.start_time is None:
+        return "-"
+    end = job.end_time or datetime.now(timezone.utc)
+    seconds = max((end - job.start_time).total_seconds(), 0.0)
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def show_detached(jobs: Sequence[Job], as_json: bool) -> None:
+    """Tell of jobs that go on without this command: their ids, and how to come back to them."""
+    if as_json:
+        print_json([job_to_json(job) for job in jobs])
+        return
+    for job in jobs:
+        click.echo(job.id)
+    click.echo("they go on without this command; watch one with: ktt jobs watch ID", err=True)

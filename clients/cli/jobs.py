@@ -1,0 +1,214 @@
+"""`ktt jobs`: what the trainer and the exporter have done, do, and are yet to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.attending import Attendant
+from cli.connection import Session
+from cli.exit_codes import FAILED
+from cli.export import print_exports
+from cli.job_display import event_to_json, job_to_json, print_job, print_jobs
+from cli.options import DATASET, MODEL, json_option
+from cli.output import print_json
+
+if TYPE_CHECKING:
+    from ktt_jobs import Job
+
+__all__ = ["jobs_group"]
+
+_STATES = ["queued", "running", "succeeded", "failed", "cancelled"]
+_KINDS = ["training", "evaluation", "export"]
+
+
+class JobId(click.ParamType):
+    """The id of a job, as `ktt jobs list` shows it."""
+
+    name = "job"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        """Return the id if it can be one."""
+        text = str(value)
+        plain = text.replace("-", "").replace("_", "")
+        if not plain.isascii() or not plain.isalnum() or len(text) > 128:
+            shown = text if len(text) <= 80 else f"{text[:77]}..."
+            self.fail(
+                f"{shown!r} is no id of a job; `ktt jobs list` shows the jobs there are",
+                param,
+                context,
+            )
+        return text
+
+
+JOB = JobId()
+
+
+@click.group("jobs")
+def jobs_group() -> None:
+    """List, show, watch and cancel training, evaluation and export jobs.
+
+    \b
+      ktt --address localhost train shop -m tfidf_hsgd --detach
+      ktt --address localhost jobs list --state running
+      ktt --address localhost jobs watch ID
+    """
+
+
+@jobs_group.command("list")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(_STATES, case_sensitive=False),
+    help="Only jobs in this state (repeatable).",
+)
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(_KINDS),
+    help="Only jobs of this kind (repeatable).",
+)
+@click.option("-d", "--dataset", type=DATASET, help="Only jobs on this dataset.")
+@click.option("-m", "--model", type=MODEL, help="Only jobs of this model.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    help="At most so many.",
+)
+@json_option
+@click.pass_obj
+def list_command(
+    session: Session,
+    states: tuple[str, ...],
+    kinds: tuple[str, ...],
+    dataset: str | None,
+    model: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List jobs, the newest first.
+
+    \b
+      ktt jobs list
+      ktt jobs list --state queued --state running
+      ktt jobs list --kind training -d shop --json
+    """
+    from cli.backend.protocol import JobFilter
+    from ktt_jobs import JobState
+
+    wanted = JobFilter(kinds, tuple(JobState[state.upper()] for state in states), dataset, model)
+    with Attendant(quiet=as_json) as attendant:
+        jobs = session.backend.list_jobs(wanted, limit, attendant)
+    if as_json:
+        print_json([job_to_json(job) for job in jobs])
+    elif jobs:
+        print_jobs(jobs)
+    else:
+        click.echo(f"no such jobs in {session.backend.place}", err=True)
+
+
+@jobs_group.command("show")
+@click.argument("job", type=JOB)
+@json_option
+@click.pass_obj
+def show_command(session: Session, job: str, as_json: bool) -> None:
+    """Show one JOB: what was asked, how it stands, what came out or why it failed."""
+    found = session.backend.get_job(job)
+    print_json(job_to_json(found)) if as_json else print_job(found)
+
+
+@jobs_group.command("watch")
+@click.argument("job", type=JOB)
+@click.option(
+    "--after",
+    type=click.IntRange(0, 2**62),
+    default=0,
+    show_default=True,
+    help="Only events after this number.",
+)
+@json_option
+@click.pass_obj
+def watch_command(session: Session, job: str, after: int, as_json: bool) -> int:
+    """Follow a JOB from its first event until it has ended.
+
+    A connection that breaks is made anew, and no event is missed. Ctrl-C ends the watching, not the
+    job. The exit code is 0 if the job succeeded, else 1.
+
+    With --json: one object per event, each on a line of its own.
+    """
+    backend = session.backend
+    found = backend.get_job(job)
+    try:
+        with Attendant(quiet=as_json) as attendant:
+            labels = found.labels
+            attendant.begins(labels.get("model", found.kind), labels.get("dataset", job))
+            for event in backend.watch_job(job, after, attendant):
+                if as_json:
+                    line = json.dumps(event_to_json(job, event), ensure_ascii=False)
+                    click.echo(line)
+                elif event.progress is not None:
+                    attendant.progress(event.progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"not watching any more; the job goes on: {job}") from None
+    ended = backend.get_job(job)
+    if not as_json:
+        print_job(ended)
+    return 0 if ended.state.value == "SUCCEEDED" else FAILED
+
+
+@jobs_group.command("cancel")
+@click.argument("jobs", metavar="JOB...", type=JOB, nargs=-1, required=True)
+@json_option
+@click.pass_obj
+def cancel_command(session: Session, jobs: tuple[str, ...], as_json: bool) -> None:
+    """Cancel each JOB. What it would have published is not; one that has ended stays as it is.
+
+    \b
+      ktt jobs cancel ID
+      ktt jobs cancel ID ID ID
+    """
+    cancelled = [session.backend.cancel_job(job) for job in jobs]
+    if as_json:
+        print_json([job_to_json(job) for job in cancelled])
+        return
+    for job in cancelled:
+        click.echo(f"{job.id}: {_describe(job)}")
+
+
+def _describe(job: Job) -> str:
+    state = job.state.value.lower()
+    if job.state.value == "CANCELLED":
+        return state
+    return f"had {state} before" if job.state.ended else "will be cancelled within seconds"
+
+
+@jobs_group.command("fetch")
+@click.argument("job", type=JOB)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Put the folder MODEL_DATASET into DIR, as `ktt export` does.",
+)
+@json_option
+@click.pass_obj
+def fetch_command(session: Session, job: str, output: Path | None, as_json: bool) -> int:
+    """Fetch what an export JOB made.
+
+    \b
+      ktt --address localhost jobs list --kind export
+      ktt --address localhost jobs fetch ID --output served
+    """
+    with Attendant(quiet=as_json) as attendant:
+        outcome = session.backend.fetch(job, output, attendant)
+    return print_exports([outcome], as_json)

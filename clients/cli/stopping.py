@@ -1,0 +1,9 @@
+"""Being told to stop by somebody who cannot be asked back."""
+
+from __future__ import annotations
+
+__all__ = ["TerminatedError"]
+
+
+class TerminatedError(KeyboardInterrupt):
+    """A termination signal: it stops what Ctrl-C stops, but nobody sits there to be asked."""
