@@ -1,8 +1,8 @@
 """Durable jobs: a store, a queue, and workers in processes of their own.
 
-A job is `QUEUED`, then `RUNNING`, then `SUCCEEDED`, `FAILED` or `CANCELLED`. `JobService` keeps jobs
-in a SQLite file, runs each in a process of its own, and brings them to an end even if that process,
-or the service's own, is killed.
+A job is `QUEUED`, then `RUNNING`, then `SUCCEEDED`, `FAILED` or `CANCELLED`. `JobService` keeps
+jobs in a SQLite file, runs each in a process of its own, and brings them to an end even if that
+process, or the service's own, is killed.
 """
 
 from __future__ import annotations

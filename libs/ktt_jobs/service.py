@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ktt_jobs.jobs import Job, JobEvent, JobState
+from ktt_core.errors import FailedPreconditionError, NotFoundError
+from ktt_jobs.jobs import Job, JobEvent
+from ktt_jobs.records import JobRecords
+
+if TYPE_CHECKING:
+    from ktt_jobs.locks import Lock
+    from ktt_jobs.scheduler import Scheduler
 
 __all__ = ["JobService"]
 
+_log = logging.getLogger(__name__)
 
-class JobService:
+
+class JobService(JobRecords):
     """Keeps jobs, runs them, and tells what happens to them. Usable from any thread.
 
-    Constructing it is cheap and touches no file.
+    Constructing it is cheap and touches no file. Besides what is said below, every method raises
+    DataError if the store is damaged, FailedPreconditionError if a newer version wrote it,
+    ResourceExhaustedError if the disk is full, and UnavailableError if it cannot be read or written
+    for another reason.
 
     Parameters
     ----------
@@ -29,10 +41,12 @@ class JobService:
         Jobs that may wait.
     retention : timedelta
         How long ended jobs are kept.
-    """
 
-    #: Called with every job that ended in this process, from the thread that ran it; for metrics.
-    on_end: list[Callable[[Job], None]]
+    Attributes
+    ----------
+    on_end : list of callable
+        Each is called with every job that has ended by this process, from whatever thread.
+    """
 
     def __init__(
         self,
@@ -43,9 +57,11 @@ class JobService:
         queue_limit: int = 1000,
         retention: timedelta = timedelta(days=30),
     ) -> None:
-        self.folder = Path(folder)
+        super().__init__(folder)
         self.tasks = dict(tasks)
-        self.on_end = []
+        self.on_end: list[Callable[[Job], None]] = []
+        self._workers, self._queue_limit, self._retention = workers, queue_limit, retention
+        self._server: tuple[Lock, Scheduler] | None = None
 
     # -- of a server -------------------------------------------------------------------------------
 
@@ -55,9 +71,24 @@ class JobService:
         Raises
         ------
         ConflictError
-            If another process is.
+            If another process is; the message names it.
         """
-        raise NotImplementedError
+        from ktt_jobs.locks import lock_server
+        from ktt_jobs.scheduler import Scheduler
+
+        if self._server is not None:
+            raise FailedPreconditionError(f"this process already runs the jobs in {self.folder}")
+        lock = lock_server(self.folder)
+        try:
+            store, feed = self._open()
+            scheduler = Scheduler(
+                store, feed, self.folder, self.tasks, self._workers, self._retention, self._ended
+            )
+            scheduler.start()
+        except BaseException:
+            lock.release()
+            raise
+        self._server = lock, scheduler
 
     def stop(self, *, grace: float = 10) -> None:
         """Stop running jobs and put them back into the queue; return when all workers are gone.
@@ -67,7 +98,15 @@ class JobService:
         grace : float
             Seconds until workers that do not stop are killed.
         """
-        raise NotImplementedError
+        if self._server is None:
+            return
+        lock, scheduler = self._server
+        scheduler.stop(grace)
+        self._server = None
+        store, feed = self._open()
+        feed.notify_all()
+        store.close()
+        lock.release()
 
     def submit(
         self, kind: str, spec: Mapping[str, Any], *, labels: Mapping[str, str], request_id: str = ""
@@ -92,7 +131,14 @@ class JobService:
         QueueFullError
             If as many jobs wait as may.
         """
-        raise NotImplementedError
+        from ktt_jobs.validation import check_new_job
+
+        new = check_new_job(self.tasks, kind, spec, labels, request_id)
+        job_id, _ = self._open()[0].create(new, self._queue_limit)
+        server = self._server
+        if server is not None:
+            server[1].wake()
+        return self.get(job_id)
 
     # -- of a command ------------------------------------------------------------------------------
 
@@ -108,7 +154,15 @@ class JobService:
         """Run a job now, in a worker of this process, beside whatever server there may be.
 
         If this process is interrupted, or `on_event` raises, the worker is stopped, the job is
-        CANCELLED, and the exception goes on.
+        CANCELLED, and the exception goes on. If a job of this kind was created with `request_id`
+        before, that one is watched to its end instead.
+
+        Parameters
+        ----------
+        kind, spec, labels, request_id
+            As `submit` takes them.
+        on_event : callable
+            Called with every event, in this thread.
 
         Returns
         -------
@@ -120,98 +174,60 @@ class JobService:
         InvalidArgumentError, AlreadyExistsError
             As `submit`.
         """
-        raise NotImplementedError
+        from ktt_jobs.embedded import run_here
+        from ktt_jobs.recovery import prune
+        from ktt_jobs.validation import check_new_job
 
-    # -- of both -----------------------------------------------------------------------------------
-
-    def get(self, job_id: str, kind: str | None = None) -> Job:
-        """Return a job.
-
-        Raises
-        ------
-        NotFoundError
-            If there is none of that id, or it is of another kind.
-        """
-        raise NotImplementedError
-
-    def list(
-        self,
-        *,
-        kinds: Sequence[str],
-        states: Sequence[JobState] = (),
-        labels: Mapping[str, str] | None = None,
-        limit: int = 100,
-        after: str | None = None,
-    ) -> tuple[list[Job], str | None]:
-        """Return a page of jobs, newest first, and where the next page begins (None: nowhere).
-
-        Parameters
-        ----------
-        kinds, states : sequence
-            Empty for all.
-        labels : mapping of str to str
-            Labels that the jobs have.
-        limit : int
-        after : str, optional
-            What the page before returned.
-
-        Raises
-        ------
-        InvalidArgumentError
-            If `after` is nothing that this returned.
-        """
-        raise NotImplementedError
-
-    def active(self, labels: Mapping[str, str]) -> list[Job]:
-        """Return the jobs with these labels that have not ended, of every kind."""
-        raise NotImplementedError
-
-    def events(self, job_id: str, after: int = 0, limit: int = 1000) -> list[JobEvent]:
-        """Return a job's events with a greater number than `after`, in order.
-
-        Raises
-        ------
-        NotFoundError
-            If there is no such job.
-        """
-        raise NotImplementedError
-
-    def watch(
-        self, job_id: str, after: int = 0, timeout: float | None = None
-    ) -> Iterator[JobEvent]:
-        """Yield a job's events as they come, until it has ended or `timeout` seconds are over.
-
-        Raises
-        ------
-        NotFoundError
-            If there is no such job.
-        """
-        raise NotImplementedError
-
-    def subscribe(self, job_id: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have `callback` called, from any thread, when a job may have new events.
-
-        Returns
-        -------
-        callable
-            Ends it.
-        """
-        raise NotImplementedError
+        new = check_new_job(self.tasks, kind, spec, labels, request_id)
+        store, feed = self._open()
+        if store.exists:
+            self._recover_commands()
+            prune(store, feed, self.folder, self._retention)
+        try:
+            job_id, ran = run_here(store, feed, self.folder, new, self.tasks[kind], on_event)
+        except BaseException:
+            self._ended_if_known(new.id)
+            raise
+        if not ran:
+            for event in self.watch(job_id):
+                on_event(event)
+        job = self.get(job_id)
+        if ran:
+            self._ended(job)
+        return job
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job: at once if it is queued, within some 2 s if it runs.
 
+        A job that has ended is returned as it is.
+
         Raises
         ------
-        NotFoundError
-            If there is no such job. A job that has ended is returned as it is.
+        InvalidArgumentError, NotFoundError
+            If that is no id of a job, or there is no such job.
         """
-        raise NotImplementedError
+        self.get(job_id)
+        store, feed = self._open()
+        event = store.cancel(job_id)
+        server = self._server
+        if event is not None:
+            feed.add(job_id, event)
+            self._ended(self.get(job_id))
+        elif server is not None:
+            server[1].cancel(job_id)
+        return self.get(job_id)
 
-    def stats(self) -> dict[str, int]:
-        """Return how many jobs are in each state, by the states' names."""
-        raise NotImplementedError
+    def _ended_if_known(self, job_id: str) -> None:
+        try:
+            job = self.get(job_id)
+        except NotFoundError:
+            return  # it could not even be created
+        if job.state.ended:
+            self._ended(job)
 
-    def files(self, job_id: str) -> Path:
-        """Return the folder of files that a job's task made (`TaskContext.folder`)."""
-        raise NotImplementedError
+    def _ended(self, job: Job) -> None:
+        for callback in self.on_end:
+            try:
+                callback(job)
+            except Exception:
+                _log.exception("what follows the end of job %s failed", job.id)

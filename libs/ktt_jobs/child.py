@@ -1,0 +1,131 @@
+"""The process of one attempt at a job: reads a request from its standard input, writes events.
+
+Events are lines of JSON: ``{"event": "progress" | "result" | "error", ...}``. There is no pickle
+between the two processes, and the child does not import its parent's ``__main__``, so it runs the
+same inside a PEX, under pytest and from a prompt.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import faulthandler
+import importlib
+import os
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ktt_core.errors import KttError
+from ktt_jobs.context import EventWriter, TaskContext
+
+__all__ = ["main"]
+
+_PR_SET_PDEATHSIG = 1
+
+Task = Callable[[dict[str, Any], TaskContext], Mapping[str, Any]]
+
+
+class _StoppedError(BaseException):
+    """The parent wants the task to end. No `except Exception` may take it for something else."""
+
+
+def main(request: Mapping[str, Any]) -> None:
+    """Run the task of a request, and end the process.
+
+    Parameters
+    ----------
+    request : mapping
+        "task" ("package.module:function"), "spec", "job_id", "attempt", "folder" (the job's), and
+        "events" and "lock", descriptors of the pipe to the parent and of the job's lock.
+    """
+    _die_with_parent()
+    faulthandler.enable()
+    # Programs that the task starts get neither: the lock is free when this process and its forks
+    # are gone.
+    for descriptor in (request["events"], request["lock"]):
+        os.set_inheritable(descriptor, False)
+    with os.fdopen(request["events"], "w", encoding="utf-8") as stream:
+        writer = EventWriter(stream)
+        folder = Path(request["folder"])
+        context = TaskContext(request["job_id"], request["attempt"], folder, writer)
+        try:
+            _stop_on_request(context)
+            _run(request["task"], request["spec"], context)
+        except _StoppedError:
+            # So that the parent sees how it ended.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception as error:
+            writer.write("error", _describe(error))
+            sys.exit(1)
+        # What it is stands in the file that `TaskContext.publishing` wrote.
+        writer.write("result", {})
+
+
+def _run(task: str, spec: dict[str, Any], context: TaskContext) -> None:
+    shutil.rmtree(context.folder, ignore_errors=True)
+    context.folder.mkdir(parents=True)
+    module, _, name = task.partition(":")
+    function: Task = getattr(importlib.import_module(module), name)
+    result = function(spec, context)
+    if context.published is None:
+        with context.publishing(result):
+            pass
+
+
+def _stop_on_request(context: TaskContext) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        if context.stoppable:
+            # Once is enough: a second one must not interrupt the cleaning up.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            raise _StoppedError
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _describe(error: Exception) -> dict[str, str]:
+    if isinstance(error, KttError):
+        return {"type": type(error).__name__, "message": str(error)}
+    # For the job's log: standard error goes there.
+    traceback.print_exc()
+    if isinstance(error, MemoryError):
+        return {
+            "type": "ResourceExhaustedError",
+            "message": "it ran out of memory; free some, or ask for less at once",
+        }
+    if isinstance(error, OSError):
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        where = error.filename or "no file named"
+        advice = "; free some room on that disk" if full else ""
+        return {
+            "type": "ResourceExhaustedError" if full else "JobFailedError",
+            "message": f"the system refused: {error.strerror or error} ({where}){advice}",
+        }
+    return {
+        "type": "InternalError",
+        "message": f"an unexpected error, which is a bug: {type(error).__name__}: {error} "
+        "(the job's log tells where)",
+    }
+
+
+def _die_with_parent() -> None:
+    """Make sure that no job goes on unseen when the process that started it is gone."""
+    if sys.platform == "linux":
+        # Immediate, even while compiled code runs. It is not everywhere, hence the watch below too.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_watch_parent, name="parent-watch", daemon=True).start()
+
+
+def _watch_parent() -> None:
+    # After the request the parent writes nothing more and keeps its end of our standard input open:
+    # reading ends when it is gone. This process leads a group of what it has started itself.
+    while os.read(0, 4096):
+        pass
+    os.killpg(os.getpgrp(), signal.SIGKILL)

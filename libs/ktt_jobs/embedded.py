@@ -1,0 +1,62 @@
+"""Jobs that a command runs itself, recorded where a server's are."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from ktt_core.errors import ConflictError
+from ktt_jobs.execution import Execution
+from ktt_jobs.feed import Feed
+from ktt_jobs.jobs import JobEvent
+from ktt_jobs.locks import lock_job
+from ktt_jobs.queries import find
+from ktt_jobs.store import JobStore, NewJob
+
+__all__ = ["run_here"]
+
+
+def run_here(
+    store: JobStore,
+    feed: Feed,
+    folder: Path,
+    new: NewJob,
+    task: str,
+    on_event: Callable[[JobEvent], None],
+) -> tuple[str, bool]:
+    """Create a job that is RUNNING from the first moment, and run it to its end in a worker.
+
+    Parameters
+    ----------
+    store : JobStore
+    feed : Feed
+    folder : Path
+        Holds the jobs' folders.
+    new : NewJob
+    task : str
+    on_event : callable
+
+    Returns
+    -------
+    job_id : str
+    ran : bool
+        False if the request was made before: then nothing was run, and the id is that job's.
+    """
+    # Locked before anybody can see it: a job that nobody holds counts as lost.
+    lock = lock_job(folder / new.id)
+    if lock is None:
+        raise ConflictError(f"another process uses {folder / new.id}")
+    try:
+        job_id, events = store.create(new, 0, begin=True)
+        if not events:
+            shutil.rmtree(folder / new.id, ignore_errors=True)
+            return job_id, False
+        feed.open(job_id, events)
+        job = find(store, job_id)
+        execution = Execution(store, feed, folder / job_id, job, task, lock, on_event)
+        execution.run(events)
+        return job_id, True
+    finally:
+        feed.close(new.id, ended=True)
+        lock.release()

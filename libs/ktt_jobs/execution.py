@@ -1,0 +1,256 @@
+"""One attempt at a job, from the start of its worker to what becomes of the job."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from ktt_core.errors import KttError, NotFoundError
+from ktt_core.progress import Progress
+from ktt_jobs.feed import Feed
+from ktt_jobs.jobs import Job, JobError, JobEvent, JobState
+from ktt_jobs.locks import Lock
+from ktt_jobs.publishing import settle, withdraw
+from ktt_jobs.queries import is_cancelled
+from ktt_jobs.recorder import ProgressRecorder
+from ktt_jobs.store import JobStore
+from ktt_jobs.worker import Worker, death
+
+__all__ = ["Execution"]
+
+_log = logging.getLogger(__name__)
+# Seconds: between looks at the worker when it is silent, and at whether another process asked for
+# the job's end.
+_TICK = 0.1
+_ASK = 0.5
+# Seconds that a worker has to end after it was told to, or said that it is done.
+_CANCEL_PATIENCE = 1.0
+_DONE_PATIENCE = 10.0
+
+Reason = Literal["", "cancel", "shutdown"]
+
+
+class Execution:
+    """Runs a job that this process has locked and begun.
+
+    Parameters
+    ----------
+    store : JobStore
+    feed : Feed
+    folder : Path
+        The job's.
+    job : Job
+        In state RUNNING.
+    task : str or None
+        "package.module:function"; None if this process knows no jobs of its kind.
+    lock : Lock
+        The job's; released when the job's state is stored.
+    on_event : callable, optional
+        Called with every event from the next one on, in the thread that runs it.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        feed: Feed,
+        folder: Path,
+        job: Job,
+        task: str | None,
+        lock: Lock,
+        on_event: Callable[[JobEvent], None] | None = None,
+    ) -> None:
+        self.job = job
+        self._store, self._feed, self._folder = store, feed, folder
+        self._task, self._lock, self._on_event = task, lock, on_event
+        self._stopping = threading.Event()
+        self._reason: Reason = ""
+        self._deadline = 0.0
+        self._final: dict[str, Any] | None = None
+        self._done_by = math.inf
+        self._recorder = ProgressRecorder(self._store_progress)
+
+    def stop(self, reason: Reason, patience: float = _CANCEL_PATIENCE) -> None:
+        """Have the worker stopped; from any thread. A second time can only make it sooner."""
+        deadline = time.monotonic() + patience
+        if not self._stopping.is_set():
+            self._reason, self._deadline = reason, deadline
+            self._stopping.set()
+        elif deadline < self._deadline:
+            self._deadline = deadline
+
+    def run(self, earlier: Sequence[JobEvent] = ()) -> JobState:
+        """Run the job to its end, or until it is stopped, and store what became of it.
+
+        Parameters
+        ----------
+        earlier : sequence of JobEvent
+            What `on_event` is called with first.
+
+        Returns
+        -------
+        JobState
+            QUEUED if it was stopped for another time.
+
+        Raises
+        ------
+        BaseException
+            What `on_event` raises, or an interruption: the worker is gone then, and the job is
+            CANCELLED (or SUCCEEDED, if it was just done).
+        """
+        state = JobState.QUEUED
+        try:
+            try:
+                state = self._conclude(self._work(earlier))
+            except BaseException as interruption:
+                if self._on_event is None and isinstance(interruption, Exception):
+                    # Nobody waits for a server's job; the server goes on.
+                    _log.exception("job %s: an unexpected error, which is a bug", self.job.id)
+                    message = f"an unexpected error, which is a bug: {interruption!r}"
+                    state = self._conclude(JobError("InternalError", message))
+                    return state
+                self._on_event = None
+                self._reason = self._reason or "cancel"
+                state = self._conclude(JobError("JobFailedError", "it was interrupted"))
+                raise
+            return state
+        finally:
+            self._feed.close(self.job.id, ended=state.ended)
+            self._lock.release()
+
+    def _work(self, earlier: Sequence[JobEvent]) -> JobError:
+        """Run the worker to its end; return what was wrong if there should be no result."""
+        if self._on_event is not None:
+            for event in earlier:
+                self._on_event(event)
+        if self._task is None:
+            return JobError("UnsupportedError", f"no jobs of kind {self.job.kind!r} are run here")
+        request = {
+            "task": self._task,
+            "spec": dict(self.job.spec),
+            "job_id": self.job.id,
+            "attempt": self.job.attempt,
+            "folder": str(self._folder.absolute()),
+        }
+        try:
+            # A promise that an earlier attempt did not keep.
+            withdraw(self._folder)
+            worker = Worker(request, self._lock.descriptor, self._folder / "log.txt")
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            kind = "ResourceExhaustedError" if full else "UnavailableError"
+            return JobError(kind, f"the job cannot be started: {error.strerror or error}")
+        try:
+            self._follow(worker)
+        except BaseException:
+            worker.stop(_CANCEL_PATIENCE)
+            raise
+        finally:
+            code = worker.close()
+        if self._final is not None and "type" in self._final:
+            return JobError(self._final["type"], self._final["message"], log_tail=worker.tail())
+        return death(code, worker.tail())
+
+    def _follow(self, worker: Worker) -> None:
+        """Listen to a worker until it has ended; tell it to when it should."""
+        told = False
+        asked = time.monotonic()
+        while not worker.ended:
+            self._take(worker.read(_TICK))
+            self._recorder.flush_due()
+            now = time.monotonic()
+            if self._stopping.is_set():
+                if not told:
+                    told = True
+                    worker.terminate()
+                if now >= self._deadline:
+                    worker.kill()
+            elif now >= self._done_by:
+                # A library's threads, say, do not end; its result or error is here.
+                worker.kill()
+            elif now - asked >= _ASK:
+                asked = now
+                self._ask()
+        self._take(worker.drain())
+        self._recorder.flush()
+
+    def _take(self, events: list[dict[str, Any]]) -> None:
+        for event in events:
+            if event.pop("event") == "progress":
+                self._recorder.offer(Progress(**event))
+            else:
+                self._final = event
+                self._done_by = time.monotonic() + _DONE_PATIENCE
+
+    def _ask(self) -> None:
+        """Look whether another process has asked for the job's end."""
+        try:
+            cancelled = is_cancelled(self._store, self.job.id)
+        except KttError as error:
+            _log.warning("job %s: the store cannot be read: %s", self.job.id, error)
+            return
+        if cancelled:
+            self.stop("cancel")
+
+    def _conclude(self, error: JobError) -> JobState:
+        """Store how the job ended; the files decide whether it was done."""
+        result = settle(self._folder)
+        state = JobState.FAILED
+        if result is not None:
+            state = JobState.SUCCEEDED
+        elif self._reason == "cancel":
+            state = JobState.CANCELLED
+        elif self._reason == "shutdown":
+            state = JobState.QUEUED
+        if state is not JobState.SUCCEEDED:
+            shutil.rmtree(self._folder / "files", ignore_errors=True)
+
+        def keep() -> JobEvent | None:
+            if state is JobState.QUEUED:
+                return self._store.requeue(self.job.id, lost=False)
+            shown = error if state is JobState.FAILED else None
+            return self._store.end(self.job.id, state, shown, result)
+
+        event = self._insist(keep)
+        if event is not None:
+            self._tell(event)
+        return state
+
+    def _insist(self, keep: Callable[[], JobEvent | None]) -> JobEvent | None:
+        """Store a state, as soon as that is possible: the disk may be full just now."""
+        wait = 0.1
+        while True:
+            try:
+                return keep()
+            except NotFoundError:
+                _log.error("job %s was removed while it ran", self.job.id)
+                return None
+            except KttError as error:
+                if self._reason == "shutdown" and wait > 1:
+                    # The next start finds out, from the lock and the files.
+                    _log.error("job %s: its state cannot be stored: %s", self.job.id, error)
+                    return None
+                _log.warning("job %s: its state cannot be stored yet: %s", self.job.id, error)
+            time.sleep(wait)
+            wait = min(2 * wait, 5.0)
+
+    def _store_progress(self, progress: Progress, eta: float | None) -> None:
+        try:
+            event = self._store.add_progress(self.job.id, progress, eta)
+        except KttError as error:
+            # The job matters more than the news of it.
+            _log.warning("job %s: its progress cannot be stored: %s", self.job.id, error)
+            return
+        if event is not None:
+            self._tell(event)
+
+    def _tell(self, event: JobEvent) -> None:
+        self._feed.add(self.job.id, event)
+        if self._on_event is not None:
+            self._on_event(event)

@@ -1,0 +1,120 @@
+"""Locks that the system releases however their holder ends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import uuid
+from pathlib import Path
+
+from ktt_core.errors import ConflictError, InvalidArgumentError, UnavailableError
+
+__all__ = ["Lock", "check_job_id", "is_job_id", "lock_job", "lock_server", "new_job_id"]
+
+_JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def new_job_id() -> str:
+    """Return an id that no job has."""
+    return str(uuid.uuid4())
+
+
+def is_job_id(name: str) -> bool:
+    """Say whether a name has the form of a job's id, and so may become a path."""
+    return isinstance(name, str) and _JOB_ID.fullmatch(name) is not None
+
+
+def check_job_id(job_id: str) -> str:
+    """Return an id of the right form.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it has another.
+    """
+    if not is_job_id(job_id):
+        shown = repr(job_id) if len(repr(job_id)) <= 80 else repr(job_id)[:77] + "..."
+        raise InvalidArgumentError(
+            f"{shown} is no id of a job: those look like 0b5e6f1c-2f7a-4d7e-9d55-6a1f0c3e8b42",
+            field="job_id",
+        )
+    return job_id
+
+
+class Lock:
+    """A lock that this process holds, and every process that has its descriptor.
+
+    Attributes
+    ----------
+    descriptor : int
+        Given to a worker, it keeps the lock held until both have let go.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def release(self) -> None:
+        """Let go of it. A second time does nothing."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+def lock_job(folder: Path) -> Lock | None:
+    """Take the lock of a job's folder, which is made if missing; None if another holds it.
+
+    Raises
+    ------
+    UnavailableError
+        If the system refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _take(folder / "lock")
+    except OSError as error:
+        raise UnavailableError(f"{folder} cannot be used: {error.strerror or error}") from error
+
+
+def lock_server(folder: Path) -> Lock:
+    """Take the lock that only one server of a folder can have.
+
+    Raises
+    ------
+    ConflictError
+        If another server has it; the message names its process.
+    UnavailableError
+        If the system refuses.
+    """
+    path = folder / "server.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _take(path)
+        if lock is not None:
+            os.ftruncate(lock.descriptor, 0)
+            os.pwrite(lock.descriptor, f"{os.getpid()}\n".encode(), 0)
+            return lock
+    except OSError as error:
+        raise UnavailableError(f"{path} cannot be used: {error.strerror or error}") from error
+    holder = ""
+    with contextlib.suppress(OSError):
+        holder = path.read_text(errors="replace").strip()[:20]
+    named = f" (process {holder})" if holder.isdecimal() else ""
+    raise ConflictError(
+        f"another server{named} already runs the jobs in {folder}; stop it, or name another "
+        "workspace"
+    )
+
+
+def _take(path: Path) -> Lock | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return Lock(descriptor)

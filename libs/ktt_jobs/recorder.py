@@ -1,0 +1,100 @@
+"""From what a worker tells to what is stored: fewer events, and when the phase will end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ktt_core.progress import Progress
+
+__all__ = ["ProgressRecorder"]
+
+# Events stored per second, for the first ten minutes or so; later a long job's are further apart.
+_RATE = 4.0
+_LATER_RATE = 1.0
+_MANY = 2400
+# What a short job says at once is stored at once.
+_BURST = 4.0
+
+
+class ProgressRecorder:
+    """Stores the newest progress a few times per second; a phase's first and last step first.
+
+    Parameters
+    ----------
+    store : callable
+        Called with a progress, and the seconds until its phase ends or None.
+    clock : callable
+        Returns seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[Progress, float | None], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: Progress | None = None
+        self._phase: tuple[str, int | None] | None = None
+        self._stored = 0
+        self._tokens = _BURST
+        now = clock()
+        self._refilled = self._last = now
+        # Where and when the phase was first seen.
+        self._first_step, self._first_time = 0, now
+
+    def offer(self, progress: Progress) -> None:
+        """Take a progress; store it now, or when it is time if nothing newer comes."""
+        now = self._clock()
+        phase = (progress.phase, progress.total)
+        begins = phase != self._phase
+        if begins:
+            self._phase, self._first_step, self._first_time = phase, progress.step, now
+        self._waiting = progress
+        if begins or progress.step == progress.total:
+            if self._refill(now) >= 1:
+                self._put(now)
+        else:
+            self.flush_due()
+
+    def flush_due(self) -> None:
+        """Store the progress that waits, if it is time."""
+        now = self._clock()
+        if self._waiting is not None and now - self._last >= 1 / self._rate:
+            if self._refill(now) >= 1:
+                self._put(now)
+
+    def flush(self) -> None:
+        """Store the progress that waits, now."""
+        if self._waiting is not None:
+            self._put(self._clock())
+
+    @property
+    def _rate(self) -> float:
+        return _RATE if self._stored < _MANY else _LATER_RATE
+
+    def _refill(self, now: float) -> float:
+        self._tokens = min(_BURST, self._tokens + (now - self._refilled) * self._rate)
+        self._refilled = now
+        return self._tokens
+
+    def _put(self, now: float) -> None:
+        progress, self._waiting = self._waiting, None
+        assert progress is not None
+        self._tokens -= 1
+        self._last = now
+        self._stored += 1
+        self._store(progress, self._eta(progress, now))
+
+    def _eta(self, progress: Progress, now: float) -> float | None:
+        """Return the rest of the phase at the pace it has had so far, in seconds."""
+        if progress.total is None:
+            return None
+        rest = progress.total - progress.step
+        done = progress.step - self._first_step
+        if rest <= 0:
+            return 0.0
+        if done <= 0:
+            return None
+        return (now - self._first_time) / done * rest

@@ -1,0 +1,216 @@
+"""The jobs of one service in one workspace, as whoever watches them sees them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ktt_jobs.jobs import Job, JobEvent, JobState
+
+if TYPE_CHECKING:
+    from ktt_jobs.feed import Feed
+    from ktt_jobs.store import JobStore
+
+__all__ = ["JobRecords"]
+
+# Seconds between looks at whether the commands that run jobs still live, and the longest that a
+# watcher waits before it looks again by itself.
+_ORPHANS = 2.0
+_LOOK = 2.0
+
+# Inside the class "list" is its method.
+_Jobs = list[Job]
+_Events = list[JobEvent]
+
+
+class JobRecords:
+    """Tells of jobs, and of what happens to them. Usable from any thread.
+
+    Constructing it touches no file, and reading makes none.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``jobs.sqlite`` and a folder per job.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self._mutex = threading.Lock()
+        self._opened: tuple[JobStore, Feed] | None = None
+        self._looked = float("-inf")
+
+    def get(self, job_id: str, kind: str | None = None) -> Job:
+        """Return a job.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If that is no id of a job.
+        NotFoundError
+            If there is none of that id, or it is of another kind.
+        """
+        from ktt_jobs.locks import check_job_id
+        from ktt_jobs.queries import find
+
+        store, feed = self._open()
+        job = find(store, check_job_id(job_id), kind)
+        if job.state is JobState.RUNNING and not feed.runs(job_id) and self._recover_commands():
+            job = find(store, job_id, kind)
+        return job
+
+    def list(
+        self,
+        *,
+        kinds: Sequence[str] = (),
+        states: Sequence[JobState] = (),
+        labels: Mapping[str, str] | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> tuple[_Jobs, str | None]:
+        """Return a page of jobs, newest first, and where the next page begins (None: nowhere).
+
+        Parameters
+        ----------
+        kinds, states : sequence
+            Empty for all.
+        labels : mapping of str to str
+            Labels that the jobs have.
+        limit : int
+        after : str, optional
+            What the page before returned.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If `after` is nothing that this returned, or `limit` is less than 1.
+        """
+        from ktt_jobs.queries import page
+
+        store, feed = self._open()
+        jobs, following = page(store, kinds, states, labels or {}, limit, after)
+        foreign = [j for j in jobs if j.state is JobState.RUNNING and not feed.runs(j.id)]
+        if foreign and self._recover_commands():
+            jobs, following = page(store, kinds, states, labels or {}, limit, after)
+        return jobs, following
+
+    def active(self, labels: Mapping[str, str]) -> _Jobs:
+        """Return the jobs with these labels that have not ended, of every kind, newest first."""
+        states = [JobState.QUEUED, JobState.RUNNING]
+        found, after = self.list(states=states, labels=labels, limit=1000)
+        while after is not None:
+            jobs, after = self.list(states=states, labels=labels, limit=1000, after=after)
+            found += jobs
+        return found
+
+    def events(self, job_id: str, after: int = 0, limit: int = 1000) -> _Events:
+        """Return a job's events with a greater number than `after`, in order.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If that is no id of a job, or there is no such job.
+        """
+        from ktt_jobs.locks import check_job_id
+        from ktt_jobs.queries import read_events
+
+        store, feed = self._open()
+        recent = feed.events(check_job_id(job_id), after, limit)
+        return read_events(store, job_id, after, limit) if recent is None else recent
+
+    def watch(
+        self, job_id: str, after: int = 0, timeout: float | None = None
+    ) -> Iterator[JobEvent]:
+        """Yield a job's events as they come, until it has ended or `timeout` seconds are over.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If that is no id of a job, or there is no such job.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        news = threading.Event()
+        unsubscribe = self.subscribe(job_id, news.set)
+        try:
+            while True:
+                news.clear()
+                events = self.events(job_id, after)
+                for event in events:
+                    yield event
+                    after = event.sequence
+                    if event.state is not None and event.state.ended:
+                        return
+                if events:
+                    continue
+                job = self.get(job_id)
+                if job.state.ended and job.last_event <= after:
+                    return
+                wait = _LOOK
+                if deadline is not None:
+                    wait = min(wait, deadline - time.monotonic())
+                    if wait <= 0:
+                        return
+                news.wait(wait)
+        finally:
+            unsubscribe()
+
+    def subscribe(self, job_id: str, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called, from any thread, when a job may have new events.
+
+        It must return soon. Events that came before are not told: look once after subscribing.
+
+        Returns
+        -------
+        callable
+            Ends it.
+        """
+        return self._open()[1].subscribe(job_id, callback)
+
+    def stats(self) -> dict[str, int]:
+        """Return how many jobs are in each state, by the states' names."""
+        from ktt_jobs.queries import stats
+
+        return stats(self._open()[0])
+
+    def files(self, job_id: str) -> Path:
+        """Return the folder of files that a job's task made (`TaskContext.folder`).
+
+        Raises
+        ------
+        InvalidArgumentError
+            If that is no id of a job.
+        """
+        from ktt_jobs.locks import check_job_id
+
+        return self.folder / check_job_id(job_id) / "files"
+
+    def _open(self) -> tuple[JobStore, Feed]:
+        with self._mutex:
+            if self._opened is None:
+                from ktt_jobs.feed import Feed
+                from ktt_jobs.queries import newest_events
+                from ktt_jobs.store import JobStore
+
+                store = JobStore(self.folder / "jobs.sqlite")
+                self._opened = store, Feed(lambda job_ids: newest_events(store, job_ids))
+            return self._opened
+
+    def _recover_commands(self) -> bool:
+        """Look after jobs whose command is gone; return whether it did, and not just before."""
+        from ktt_jobs.queries import find
+        from ktt_jobs.recovery import recover
+
+        now = time.monotonic()
+        if now - self._looked < _ORPHANS:
+            return False
+        self._looked = now
+        store, feed = self._open()
+        for job_id in recover(store, feed, self.folder, server=False).ended:
+            self._ended(find(store, job_id))
+        return True
+
+    def _ended(self, job: Job) -> None:
+        """Do what follows a job's end; for those who run jobs."""

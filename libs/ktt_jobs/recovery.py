@@ -1,0 +1,145 @@
+"""What becomes of jobs whose process is gone, and of what is old."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from ktt_jobs.feed import Feed
+from ktt_jobs.jobs import JobError, JobEvent, JobState
+from ktt_jobs.locks import is_job_id, lock_job
+from ktt_jobs.logs import read_tail
+from ktt_jobs.publishing import settle
+from ktt_jobs.queries import RunningJob, running
+from ktt_jobs.rows import now
+from ktt_jobs.store import JobStore
+
+__all__ = ["Recovered", "prune", "recover"]
+
+_log = logging.getLogger(__name__)
+# A job is begun again when the server has died, until it has done so this many times: it may be the
+# job that kills it.
+_MAX_LOSSES = 3
+# A job's folder is made before the job is stored; older ones without a job are litter.
+_YOUNG = 3600.0
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What `recover` found.
+
+    Attributes
+    ----------
+    held : int
+        How many of the jobs looked at are held by a living process.
+    ended : list of str
+        The jobs that it brought to their end.
+    """
+
+    held: int
+    ended: list[str]
+
+
+def recover(store: JobStore, feed: Feed, folder: Path, *, server: bool) -> Recovered:
+    """Bring jobs on that are RUNNING by the store, though nobody runs them.
+
+    A job that published its result has succeeded. Else one that a command ran has failed, and one
+    that a server ran is queued again. Whether somebody runs a job is told by its lock alone, so no
+    job is ever run twice at once.
+
+    Parameters
+    ----------
+    store : JobStore
+    feed : Feed
+    folder : Path
+        Holds the jobs' folders.
+    server : bool
+        Whether this process is the server: then server's jobs are looked at too.
+
+    Returns
+    -------
+    Recovered
+    """
+    held, ended = 0, []
+    for job in running(store):
+        if not (server or job.embedded):
+            continue
+        lock = None if feed.runs(job.id) else lock_job(folder / job.id)
+        if lock is None:
+            held += 1
+            continue
+        try:
+            event = _recover(store, folder / job.id, job)
+        finally:
+            lock.release()
+        if event is not None:
+            _log.warning("job %s lost its process and is %s now", job.id, event.state)
+            feed.add(job.id, event)
+            if event.state is not None and event.state.ended:
+                ended.append(job.id)
+    return Recovered(held, ended)
+
+
+def _recover(store: JobStore, folder: Path, job: RunningJob) -> JobEvent | None:
+    # The store changes nothing if the job has ended, or was queued again, a moment ago.
+    result = settle(folder)
+    if result is not None:
+        return store.end(job.id, JobState.SUCCEEDED, result=result)
+    shutil.rmtree(folder / "files", ignore_errors=True)
+    if job.cancel_requested:
+        return store.end(job.id, JobState.CANCELLED)
+    if job.embedded:
+        message = (
+            f"the command that ran it (process {job.runner}) was ended before the job was done; "
+            "run it again"
+        )
+        return store.end(job.id, JobState.FAILED, _error("RunnerGone", message, folder))
+    if job.losses + 1 >= _MAX_LOSSES:
+        message = (
+            f"the server died {job.losses + 1} times while this job ran, so it is not begun again; "
+            "if memory ran out, ask for less at once"
+        )
+        return store.end(job.id, JobState.FAILED, _error("ServerRestarted", message, folder))
+    return store.requeue(job.id, lost=True)
+
+
+def _error(kind: str, message: str, folder: Path) -> JobError:
+    return JobError(kind, message, log_tail=read_tail(folder / "log.txt"))
+
+
+def prune(store: JobStore, feed: Feed, folder: Path, retention: timedelta) -> int:
+    """Remove jobs that ended long ago, with their events and folders; return how many.
+
+    Folders that belong to no job are removed too, if they are old.
+    """
+    removed = 0
+    before = now() - retention // timedelta(microseconds=1)
+    while gone := store.prune(before):
+        feed.forget(gone)
+        removed += len(gone)
+        for job_id in gone:
+            _remove(folder / job_id)
+    oldest = time.time() - _YOUNG
+    strays = [
+        path.name
+        for path in folder.iterdir()
+        if is_job_id(path.name) and path.lstat().st_mtime < oldest
+    ]
+    for name in sorted(set(strays) - store.known(strays)):
+        _remove(folder / name)
+    return removed
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    lock = lock_job(folder)
+    if lock is not None:
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            lock.release()

@@ -1,0 +1,123 @@
+"""Jobs and events as rows of the store, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row
+
+from ktt_core.errors import InvalidArgumentError
+from ktt_core.progress import Progress
+from ktt_jobs.jobs import Job, JobError, JobEvent, JobState
+
+__all__ = [
+    "canonical",
+    "digest",
+    "dump_error",
+    "dump_progress",
+    "event_of",
+    "job_of",
+    "moment",
+    "now",
+]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def now() -> int:
+    """Return the time in microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+def moment(microseconds: int) -> datetime:
+    """Return a stored time."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def canonical(value: object, what: str) -> str:
+    """Return JSON text that is the same for equal values.
+
+    Parameters
+    ----------
+    value : object
+    what : str
+        What it is, for the message, and the field that the error names.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it is not JSON: another type, a number that is none, or too deep.
+    """
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        # Lone surrogates are strings to Python and to nothing else.
+        text.encode("utf-8")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"the {what} is no JSON value: {error}", field=what) from error
+    return text
+
+
+def digest(kind: str, spec: str, labels: str) -> str:
+    """Return what two requests share if they ask for the same."""
+    return hashlib.sha256("\0".join((kind, spec, labels)).encode()).hexdigest()
+
+
+def dump_progress(progress: Progress) -> str:
+    """Return the text of a progress."""
+    return json.dumps(asdict(progress))
+
+
+def dump_error(error: JobError) -> str:
+    """Return the text of an error."""
+    return json.dumps(asdict(error))
+
+
+def job_of(row: Row[Any], ahead: int = 0) -> Job:
+    """Return the job of a row of the table "jobs"."""
+    state = JobState(row.state)
+    error = None if row.error is None else json.loads(row.error)
+    return Job(
+        id=row.id,
+        kind=row.kind,
+        spec=json.loads(row.spec),
+        labels=json.loads(row.labels),
+        state=state,
+        create_time=moment(row.create_time),
+        start_time=_moment_or_none(row.start_time),
+        end_time=_moment_or_none(row.end_time),
+        progress=_progress(row.progress),
+        eta=row.eta,
+        error=error and JobError(**{**error, "log_tail": tuple(error["log_tail"])}),
+        result=None if row.result is None else json.loads(row.result),
+        attempt=row.attempt,
+        last_event=row.last_event,
+        jobs_ahead=ahead,
+        request_id=row.request_id or "",
+        cancel_requested=row.cancel_requested and not state.ended,
+    )
+
+
+def event_of(row: Row[Any] | Mapping[str, Any]) -> JobEvent:
+    """Return the event of a row of the table "events"."""
+    values = row if isinstance(row, Mapping) else row._mapping
+    return JobEvent(
+        sequence=values["sequence"],
+        time=moment(values["time"]),
+        state=None if values["state"] is None else JobState(values["state"]),
+        progress=_progress(values["progress"]),
+        eta=values["eta"],
+    )
+
+
+def _moment_or_none(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else moment(microseconds)
+
+
+def _progress(text: str | None) -> Progress | None:
+    return None if text is None else Progress(**json.loads(text))

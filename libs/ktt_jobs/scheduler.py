@@ -1,0 +1,189 @@
+"""The threads of a server: they take jobs from the queue, and look after the rest."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from ktt_core.errors import KttError
+from ktt_jobs.execution import Execution
+from ktt_jobs.feed import Feed
+from ktt_jobs.jobs import Job
+from ktt_jobs.locks import Lock, lock_job
+from ktt_jobs.queries import find
+from ktt_jobs.recovery import prune, recover
+from ktt_jobs.store import JobStore
+
+__all__ = ["Scheduler"]
+
+_log = logging.getLogger(__name__)
+# Seconds: between looks at the queue when nobody says that it has grown, at jobs that a dying
+# process still holds, at jobs of commands that are gone, and at what is old.
+_LOOK = 1.0
+_HELD = 0.5
+_ORPHANS = 30.0
+_PRUNE = 3600.0
+# Waiting jobs that are tried at once: a job can be passed over because its last worker still dies.
+_CANDIDATES = 16
+
+
+class Scheduler:
+    """Runs queued jobs until it is stopped.
+
+    Parameters
+    ----------
+    store : JobStore
+    feed : Feed
+    folder : Path
+        Holds the jobs' folders.
+    tasks : mapping of str to str
+    workers : int
+        Jobs at once.
+    retention : timedelta
+    on_end : callable
+        Called with every job that has ended.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        feed: Feed,
+        folder: Path,
+        tasks: Mapping[str, str],
+        workers: int,
+        retention: timedelta,
+        on_end: Callable[[Job], None],
+    ) -> None:
+        self._store, self._feed, self._folder, self._tasks = store, feed, folder, tasks
+        self._retention, self._on_end = retention, on_end
+        self._stopping = threading.Event()
+        self._grown = threading.Condition()
+        # One takes from the queue at a time, so that jobs are begun in their order.
+        self._taking = threading.Lock()
+        self._lock = threading.Lock()
+        self._executions: dict[str, Execution] = {}
+        self._held = 0
+        self._threads = [
+            # A worker dies with the thread that started it, so each is run by the one that waits.
+            threading.Thread(target=self._serve, name=f"jobs-{number}", daemon=True)
+            for number in range(workers)
+        ]
+        self._threads.append(threading.Thread(target=self._keep, name="jobs-keeper", daemon=True))
+
+    def start(self) -> None:
+        """Recover what a server before left, then begin with the queue."""
+        self._recover()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, grace: float) -> None:
+        """Stop the running jobs, for another time; return when their workers are gone."""
+        with self._lock:
+            self._stopping.set()
+            executions = list(self._executions.values())
+        for execution in executions:
+            execution.stop("shutdown", grace)
+        with self._grown:
+            self._grown.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def wake(self) -> None:
+        """Say that the queue has grown."""
+        with self._grown:
+            self._grown.notify()
+
+    def cancel(self, job_id: str) -> None:
+        """Stop a job, if it runs here."""
+        with self._lock:
+            execution = self._executions.get(job_id)
+        if execution is not None:
+            execution.stop("cancel")
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                execution = self._take()
+                if execution is not None:
+                    self._run(execution)
+                    continue
+            except KttError as error:
+                _log.error("the queue of jobs cannot be read; trying again: %s", error)
+            except Exception:
+                _log.exception("an unexpected error in the queue of jobs; trying again")
+            with self._grown:
+                if not self._stopping.is_set():
+                    self._grown.wait(_LOOK)
+
+    def _take(self) -> Execution | None:
+        """Begin with the first job of the queue that can be begun."""
+        if not self._store.exists:
+            return None
+        with self._taking:
+            for job_id in self._store.queued(_CANDIDATES):
+                lock = lock_job(self._folder / job_id)
+                if lock is None:
+                    continue
+                try:
+                    execution = self._begin(job_id, lock)
+                except BaseException:
+                    # If it was begun already, the keeper finds that nobody runs it.
+                    self._feed.close(job_id, ended=False)
+                    lock.release()
+                    raise
+                if execution is not None:
+                    return execution
+                lock.release()
+        return None
+
+    def _begin(self, job_id: str, lock: Lock) -> Execution | None:
+        event = self._store.begin(job_id)
+        if event is None:
+            return None
+        self._feed.open(job_id, [event])
+        job = find(self._store, job_id)
+        task = self._tasks.get(job.kind)
+        return Execution(self._store, self._feed, self._folder / job_id, job, task, lock)
+
+    def _run(self, execution: Execution) -> None:
+        job_id = execution.job.id
+        with self._lock:
+            self._executions[job_id] = execution
+            if self._stopping.is_set():
+                execution.stop("shutdown", 0)
+        try:
+            state = execution.run()
+        finally:
+            with self._lock:
+                del self._executions[job_id]
+        if state.ended:
+            self._on_end(find(self._store, job_id))
+
+    def _keep(self) -> None:
+        orphans = pruned = -_PRUNE
+        while not self._stopping.wait(_HELD):
+            now = time.monotonic()
+            try:
+                if now - orphans >= (_HELD if self._held else _ORPHANS):
+                    orphans = now
+                    self._recover()
+                if now - pruned >= _PRUNE:
+                    pruned = now
+                    prune(self._store, self._feed, self._folder, self._retention)
+            except KttError as error:
+                _log.error("old jobs cannot be looked after; trying again: %s", error)
+            except Exception:
+                _log.exception("an unexpected error while old jobs were looked after")
+
+    def _recover(self) -> None:
+        found = recover(self._store, self._feed, self._folder, server=True)
+        with self._lock:
+            # Those that run here are held by this process.
+            self._held = max(0, found.held - len(self._executions))
+        for job_id in found.ended:
+            self._on_end(find(self._store, job_id))
+        self.wake()

@@ -1,0 +1,276 @@
+"""The store of jobs: every change of a job, and the event that tells of it, in one transaction."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+
+from ktt_core.errors import AlreadyExistsError, QueueFullError
+from ktt_core.progress import Progress
+from ktt_jobs import schema, transitions
+from ktt_jobs.jobs import JobError, JobEvent, JobState
+from ktt_jobs.rows import digest, now
+
+__all__ = ["JobStore", "NewJob"]
+
+_jobs, _events, _labels = schema.jobs, schema.events, schema.labels
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What a job is made of; spec and labels as canonical JSON text."""
+
+    id: str
+    kind: str
+    spec: str
+    labels: str
+    request_id: str = ""
+
+
+class JobStore:
+    """Keeps jobs and their events in a SQLite file. Usable from any thread and many processes.
+
+    Constructing it touches no file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made by the first change.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine: Engine | None = None
+        self._opening = threading.Lock()
+        # Threads queue up here: the file's own lock is polled, and unfair.
+        self._writer = threading.Lock()
+
+    @property
+    def exists(self) -> bool:
+        """Whether there may be any jobs."""
+        return self._engine is not None or self.path.exists()
+
+    @property
+    def engine(self) -> Engine:
+        """The opened file; `ktt_jobs.schema.open_engine` tells what it raises."""
+        with self._opening:
+            if self._engine is None:
+                self._engine = schema.open_engine(self.path)
+            return self._engine
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._opening:
+            if self._engine is not None:
+                self._engine.dispose()
+                self._engine = None
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection that sees one state of the store."""
+        engine = self.engine
+        with schema.translated(self.path), engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Yield a connection whose changes happen together, durably, or not at all."""
+        engine = self.engine
+        with self._writer, schema.translated(self.path), engine.connect() as plain:
+            connection = plain.execution_options(**{schema.WRITING: True})
+            with connection.begin():
+                yield connection
+
+    # -- a job's beginning -------------------------------------------------------------------------
+
+    def create(
+        self, new: NewJob, queue_limit: int, *, begin: bool = False
+    ) -> tuple[str, list[JobEvent]]:
+        """Add a job, unless its request was made before.
+
+        Parameters
+        ----------
+        new : NewJob
+        queue_limit : int
+            Jobs that may wait.
+        begin : bool
+            Whether this process runs it, now, and it never waits.
+
+        Returns
+        -------
+        job_id : str
+        events : list of JobEvent
+            What happened to the new job; nothing if there was one.
+
+        Raises
+        ------
+        AlreadyExistsError
+            If the request was made before and was another.
+        QueueFullError
+            If too many jobs wait.
+        """
+        content = digest(new.kind, new.spec, new.labels)
+        with self.writing() as connection:
+            if new.request_id:
+                known = connection.execute(
+                    select(_jobs.c.id, _jobs.c.digest)
+                    .where(_jobs.c.kind == new.kind)
+                    .where(_jobs.c.request_id == new.request_id)
+                ).one_or_none()
+                if known is not None:
+                    if known.digest != content:
+                        raise AlreadyExistsError(
+                            f"the request {new.request_id!r} was made before and asked for "
+                            f"something else (job {known.id}); give this one another request_id"
+                        )
+                    return known.id, []
+            if not begin:
+                _check_room(connection, queue_limit)
+            at = now()
+            values = {
+                "id": new.id,
+                "kind": new.kind,
+                "spec": new.spec,
+                "labels": new.labels,
+                "state": JobState.QUEUED,
+                "request_id": new.request_id or None,
+                "digest": content,
+                "embedded": begin,
+                "create_time": at,
+                "event_time": at,
+            }
+            number = connection.scalar(insert(_jobs).returning(_jobs.c.number).values(**values))
+            rows = [
+                {"name": name, "value": value, "job": number}
+                for name, value in json.loads(new.labels).items()
+            ]
+            if rows:
+                connection.execute(insert(_labels), rows)
+            row = transitions.find(connection, new.id)
+            happened = [transitions.happen(connection, row, state=JobState.QUEUED)]
+            if begin:
+                row = transitions.find(connection, new.id)
+                happened.append(transitions.begin(connection, row))
+            return new.id, happened
+
+    def queued(self, limit: int) -> list[str]:
+        """Return the ids of the jobs that wait for the server, in the order they are begun in."""
+        with self.reading() as connection:
+            return list(
+                connection.scalars(
+                    select(_jobs.c.id)
+                    .where(_jobs.c.state == JobState.QUEUED)
+                    .order_by(_jobs.c.number)
+                    .limit(limit)
+                )
+            )
+
+    def begin(self, job_id: str) -> JobEvent | None:
+        """Make a queued job RUNNING, in this process; None if it does not wait any more."""
+        with self.writing() as connection:
+            row = transitions.find(connection, job_id)
+            return transitions.begin(connection, row) if row.state == JobState.QUEUED else None
+
+    # -- what happens to it ------------------------------------------------------------------------
+
+    def add_progress(self, job_id: str, progress: Progress, eta: float | None) -> JobEvent | None:
+        """Keep a running job's progress; None if it does not run any more."""
+        text = json.dumps(asdict(progress))
+        with self.writing() as connection:
+            row = transitions.find(connection, job_id)
+            if row.state != JobState.RUNNING:
+                return None
+            return transitions.happen(connection, row, progress=text, eta=eta)
+
+    def end(
+        self,
+        job_id: str,
+        state: JobState,
+        error: JobError | None = None,
+        result: Mapping[str, Any] | None = None,
+    ) -> JobEvent | None:
+        """Bring a running job to its end; None if it does not run any more."""
+        with self.writing() as connection:
+            row = transitions.find(connection, job_id)
+            if row.state != JobState.RUNNING:
+                return None
+            return transitions.end(
+                connection,
+                row,
+                state,
+                error=None if error is None else json.dumps(asdict(error)),
+                result=None if result is None else json.dumps(result),
+            )
+
+    def requeue(self, job_id: str, *, lost: bool) -> JobEvent | None:
+        """Put a running job back to where it stood in the queue; None if it does not run any more.
+
+        Parameters
+        ----------
+        job_id : str
+        lost : bool
+            Whether the server died, rather than was stopped.
+        """
+        with self.writing() as connection:
+            row = transitions.find(connection, job_id)
+            if row.state != JobState.RUNNING:
+                return None
+            changes = {"losses": row.losses + lost, "runner": None}
+            return transitions.happen(connection, row, state=JobState.QUEUED, **changes)
+
+    def cancel(self, job_id: str) -> JobEvent | None:
+        """Cancel a job that waits, and return that event; ask for the end of one that runs."""
+        with self.writing() as connection:
+            row = transitions.find(connection, job_id)
+            if row.state == JobState.QUEUED:
+                return transitions.end(connection, row, JobState.CANCELLED)
+            if row.state == JobState.RUNNING and not row.cancel_requested:
+                connection.execute(
+                    update(_jobs).where(_jobs.c.number == row.number).values(cancel_requested=True)
+                )
+            return None
+
+    def prune(self, before: int, limit: int = 100) -> list[str]:
+        """Remove jobs that ended before a time (in microseconds), with their events.
+
+        Returns
+        -------
+        list of str
+            The ids of at most `limit` jobs that are no more.
+        """
+        with self.reading() as connection:
+            old = select(_jobs.c.number, _jobs.c.id).where(_jobs.c.end_time < before).limit(limit)
+            rows = connection.execute(old).all()
+        if rows:
+            with self.writing() as connection:
+                connection.execute(
+                    delete(_jobs).where(_jobs.c.number.in_([row.number for row in rows]))
+                )
+        return [row.id for row in rows]
+
+    def known(self, job_ids: Sequence[str]) -> set[str]:
+        """Return which of these ids are jobs'."""
+        found: set[str] = set()
+        with self.reading() as connection:
+            for start in range(0, len(job_ids), 500):
+                some = job_ids[start : start + 500]
+                found.update(connection.scalars(select(_jobs.c.id).where(_jobs.c.id.in_(some))))
+        return found
+
+
+def _check_room(connection: Connection, queue_limit: int) -> None:
+    waiting = connection.execute(
+        select(func.count()).select_from(_jobs).where(_jobs.c.state == JobState.QUEUED)
+    ).scalar_one()
+    if waiting >= queue_limit:
+        raise QueueFullError(
+            f"{waiting} jobs are waiting, which is as many as may; try again when some are done, "
+            "or cancel some"
+        )

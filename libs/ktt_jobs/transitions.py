@@ -1,0 +1,81 @@
+"""A change of a job and the event that tells of it, as one step of a transaction."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, select, update
+
+from ktt_core.errors import NotFoundError
+from ktt_jobs import schema
+from ktt_jobs.jobs import JobEvent, JobState
+from ktt_jobs.rows import event_of, now
+
+__all__ = ["begin", "end", "find", "happen"]
+
+_jobs, _events = schema.jobs, schema.events
+
+
+def find(connection: Connection, job_id: str) -> Row[Any]:
+    """Return what a change has to know of a job.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none of that id.
+    """
+    columns = (
+        _jobs.c.number,
+        _jobs.c.state,
+        _jobs.c.last_event,
+        _jobs.c.event_time,
+        _jobs.c.attempt,
+        _jobs.c.losses,
+        _jobs.c.cancel_requested,
+    )
+    query: Select[Any] = select(*columns).where(_jobs.c.id == job_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no job {job_id}")
+    return row
+
+
+def begin(connection: Connection, row: Row[Any]) -> JobEvent:
+    """Make a job RUNNING, by this process."""
+    return happen(
+        connection,
+        row,
+        state=JobState.RUNNING,
+        start_time=max(now(), row.event_time),
+        attempt=row.attempt + 1,
+        runner=os.getpid(),
+        progress=None,
+        eta=None,
+    )
+
+
+def end(connection: Connection, row: Row[Any], state: JobState, **changes: Any) -> JobEvent:
+    """Bring a job to its end."""
+    at = max(now(), row.event_time)
+    return happen(connection, row, state=state, end_time=at, eta=None, runner=None, **changes)
+
+
+def happen(
+    connection: Connection, row: Row[Any], state: JobState | None = None, **changes: Any
+) -> JobEvent:
+    """Change a job and write the event of it, with the next number."""
+    told = {
+        "sequence": row.last_event + 1,
+        # The clock may be set back; a job's events are in order nevertheless.
+        "time": max(now(), row.event_time),
+        "state": state,
+        "progress": None if state else changes["progress"],
+        "eta": None if state else changes["eta"],
+    }
+    connection.execute(insert(_events).values(job=row.number, **told))
+    values = {**changes, "last_event": told["sequence"], "event_time": told["time"]}
+    if state is not None:
+        values["state"] = state
+    connection.execute(update(_jobs).where(_jobs.c.number == row.number).values(**values))
+    return event_of(told)

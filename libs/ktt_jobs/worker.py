@@ -1,0 +1,211 @@
+"""A worker: the process in which one attempt at a job runs, as its parent sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ktt_jobs.jobs import JobError
+from ktt_jobs.logs import BoundedLog
+
+__all__ = ["Worker", "death"]
+
+# Nothing is imported by name before the path is the parent's: a json.py in the current folder stays
+# where it is (-P).
+_BOOTSTRAP = (
+    "import sys; import json; request = json.loads(sys.stdin.buffer.readline()); "
+    "sys.path[:] = request['path']; from ktt_jobs.child import main; main(request)"
+)
+_CHUNK = 1 << 16
+
+
+class Worker:
+    """Starts a process and listens to it. To be used by the thread that made it.
+
+    The process dies with this one, and with this thread.
+
+    Parameters
+    ----------
+    request : mapping
+        "task", "spec", "job_id", "attempt" and "folder", as `ktt_jobs.child.main` takes them.
+    lock : int
+        The descriptor of the job's lock, which the process holds too.
+    log : Path
+        Where what it writes to its standard output and error goes.
+
+    Raises
+    ------
+    OSError
+        If no process can be started.
+    """
+
+    def __init__(self, request: Mapping[str, Any], lock: int, log: Path) -> None:
+        self._log = BoundedLog(log)
+        self._partial = b""
+        events, events_end = os.pipe()
+        output, output_end = os.pipe()
+        whole = {
+            **request,
+            "path": [str(entry) for entry in sys.path],
+            "events": events_end,
+            "lock": lock,
+        }
+        try:
+            self._process = _start([events_end, lock], output_end)
+        except BaseException:
+            os.close(events)
+            os.close(output)
+            self._log.close()
+            raise
+        finally:
+            os.close(events_end)
+            os.close(output_end)
+        self._selector = selectors.DefaultSelector()
+        for descriptor in (events, output):
+            os.set_blocking(descriptor, False)
+            self._selector.register(descriptor, selectors.EVENT_READ)
+        self._events, self._output = events, output
+        try:
+            assert self._process.stdin is not None
+            # It stays open: when it closes, the process knows that this one is gone.
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(json.dumps(whole).encode() + b"\n")
+                self._process.stdin.flush()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def read(self, timeout: float) -> list[dict[str, Any]]:
+        """Return events, for which it waits at most `timeout` seconds."""
+        if not self._selector.get_map():
+            # Nothing more can come; the process is about to end.
+            time.sleep(min(timeout, 0.02))
+            return []
+        return self._receive(timeout)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended; it is not waited for yet, so that its number stays its."""
+        flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        return os.waitid(os.P_PID, self._process.pid, flags) is not None
+
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process, and those it has started. It is still to be waited for."""
+        # A group has its number until its last member is gone and its leader is waited for.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._send(signal.SIGKILL)
+
+    def stop(self, patience: float) -> None:
+        """Ask the process to end and wait for it, at most `patience` seconds."""
+        self.terminate()
+        deadline = time.monotonic() + patience
+        while not self.ended and time.monotonic() < deadline:
+            self.read(0.05)
+
+    def drain(self) -> list[dict[str, Any]]:
+        """Return the events that an ended process had still written."""
+        events: list[dict[str, Any]] = []
+        while self._selector.get_map():
+            if not self._selector.select(0):
+                break  # a process that it started still holds the other end
+            events += self._receive(0)
+        return events
+
+    def tail(self) -> tuple[str, ...]:
+        """Return the last lines of the log."""
+        return self._log.tail()
+
+    def close(self) -> int:
+        """Make sure that the process is gone; return its exit code."""
+        self.kill()
+        code = self._process.wait()
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._selector.close()
+        os.close(self._events)
+        os.close(self._output)
+        self._log.close()
+        return code
+
+    def _send(self, number: int) -> None:
+        # Not by `Popen`, which waits for an ended process first.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, number)
+
+    def _receive(self, timeout: float) -> list[dict[str, Any]]:
+        events = []
+        for key, _ in self._selector.select(timeout):
+            chunk = os.read(key.fd, _CHUNK)
+            if not chunk:
+                self._selector.unregister(key.fd)
+            elif key.fd == self._output:
+                self._log.write(chunk)
+            else:
+                # A line that the process did not live to end is never taken for one.
+                *lines, self._partial = (self._partial + chunk).split(b"\n")
+                events += [json.loads(line) for line in lines]
+        return events
+
+
+def _start(descriptors: list[int], output: int) -> subprocess.Popen[bytes]:
+    # A terminal sends Ctrl-C to both processes. The child inherits a mask that holds it back, from
+    # its first instruction on, and leaves it to this process to end both in order.
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-u", "-c", _BOOTSTRAP],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            pass_fds=descriptors,
+            # What it starts can be ended with it.
+            process_group=0,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+
+
+def death(code: int, tail: tuple[str, ...]) -> JobError:
+    """Say how a process ended that had no result.
+
+    Parameters
+    ----------
+    code : int
+        Its exit code, or the negative of the signal that killed it.
+    tail : tuple of str
+        The last lines of its log.
+    """
+    if code >= 0:
+        message = f"the job's process ended with exit code {code} before it was done"
+        return JobError("WorkerDied", message, exit_code=code, log_tail=tail)
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = ""
+    if -code == signal.SIGKILL:
+        hint = " (the system does that when memory runs out: ask for less at once, or give it more)"
+    elif -code in (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT):
+        hint = " (a crash inside compiled code)"
+    message = f"the job's process was killed by {name}{hint}"
+    return JobError("WorkerDied", message, signal=name, log_tail=tail)
