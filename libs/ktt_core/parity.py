@@ -51,7 +51,7 @@ class ParityFigures:
 
 
 class ParityCounter:
-    """Compares leaf log-probabilities block by block, so that memory does not grow with the rows."""
+    """Compares leaf log-probabilities block by block: memory does not grow with the rows."""
 
     def __init__(self) -> None:
         self._rows = 0

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ktt_core.preprocessors.cleaning import squash
+
 __all__ = ["fingerprints", "squash", "squash_all", "valid_utf8"]
 
-# Controls count as whitespace: a NUL or a tab carries no meaning a model should see.
-_SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-
-# The same for RE2, whose \s knows ASCII alone, plus what single spaces may not do: lead, trail,
-# stand twice. With one scan for it, only the few rows that match are rewritten.
+# What `squash` replaces, for RE2, whose \s knows ASCII alone, plus what single spaces may not do:
+# lead, trail, stand twice. With one scan for it, only the few rows that match are rewritten.
 _UNTIDY = (
     r"[\x00-\x1f\x7f\x{80}-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
     r"|  |^ | $"
 )
-
-
-def squash(text: str) -> str:
-    """Replace every run of whitespace and control characters by one space, and strip."""
-    return _SPACES.sub(" ", text).strip(" ")
 
 
 def valid_utf8(column: pa.Array) -> NDArray[np.bool_]:

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from ktt_core.tfidf.rows import CsrRows
 
-__all__ = ["N_PROJECTIONS", "N_REFERENCE_FEATURES", "random_projections", "reference_features"]
+__all__ = [
+    "N_PROJECTIONS",
+    "N_REFERENCE_FEATURES",
+    "random_projections",
+    "random_signs",
+    "reference_features",
+]
 
 N_PROJECTIONS = 24
 #: The projections, the text's length and its share of unknown terms.
@@ -62,7 +68,7 @@ def random_projections(rows: CsrRows) -> NDArray[np.float32]:
         limit = indptr[start] + _BLOCK_WEIGHTS
         stop = max(start + 1, int(np.searchsorted(indptr, limit, side="right")) - 1)
         begin, end = int(indptr[start]), int(indptr[stop])
-        products = _signs(rows.indices[begin:end]) * rows.data[begin:end, None]
+        products = random_signs(rows.indices[begin:end]) * rows.data[begin:end, None]
         # reduceat gives an empty segment its neighbour's value: only rows with terms take part.
         filled = np.flatnonzero(np.diff(indptr[start : stop + 1])) + start
         if len(filled):
@@ -71,7 +77,7 @@ def random_projections(rows: CsrRows) -> NDArray[np.float32]:
     return projected
 
 
-def _signs(terms: NDArray[np.integer]) -> NDArray[np.float32]:
+def random_signs(terms: NDArray[np.integer]) -> NDArray[np.float32]:
     """Return the entries of all directions at the given terms, shape (terms, 24)."""
     # SplitMix64 (Steele, Lea & Flood, 2014): 64 well mixed bits per term; 24 of them are the signs.
     mixed = (terms.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)

@@ -17,6 +17,7 @@ from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 
 __all__ = [
     "LOSSES",
+    "SHARE_FLOOR",
     "FlatScorer",
     "HierarchicalScorer",
     "LinearScorer",
@@ -28,8 +29,8 @@ LOSSES = ("softmax", "modified_huber")
 
 # Class scores held at a time.
 _BLOCK_CELLS = 1 << 22
-# modified_huber says exactly 0 for most classes; a product needs a number instead.
-_FLOOR = 1e-9
+#: modified_huber says exactly 0 for most classes; a product needs a number instead.
+SHARE_FLOOR = 1e-9
 
 FloatArray = NDArray[np.float32]
 ClassScores = Callable[[CsrRows], FloatArray]
@@ -59,7 +60,7 @@ def log_shares(scores: NDArray[Any], starts: NDArray[np.int64], loss: str) -> ND
         shifted = scores - np.repeat(np.maximum.reduceat(scores, starts, axis=-1), widths, axis=-1)
         sums = np.add.reduceat(np.exp(shifted), starts, axis=-1)
         return shifted - np.repeat(np.log(sums), widths, axis=-1)
-    shares = np.clip((scores + 1) / 2, 0, 1) + scores.dtype.type(_FLOOR)
+    shares = np.clip((scores + 1) / 2, 0, 1) + scores.dtype.type(SHARE_FLOOR)
     sums = np.add.reduceat(shares, starts, axis=-1)
     return np.log(shares) - np.repeat(np.log(sums), widths, axis=-1)
 

@@ -20,7 +20,6 @@ from ktt_core.model import Loader, Metrics, Model
 from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.taxonomy import Taxonomy
-from ktt_core.tfidf.reference_features import reference_features
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_models.sklearn.config import TfidfConfig
 from ktt_models.sklearn.contract import Arrays, Levels, Scorer, Solver
@@ -29,6 +28,8 @@ from ktt_models.sklearn.stored import arrays_of, named_for, stored_temperature
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from ktt_core.parity import ParityFigures
 
 __all__ = ["SklearnModel"]
 
@@ -55,6 +56,8 @@ class SklearnModel(Model):
     config_class: ClassVar[type[ModelConfig]] = TfidfConfig
     #: Of the checkpoint files.
     checkpoint_suffix: ClassVar[str] = ".safetensors"
+    export_formats: ClassVar[frozenset[str]] = frozenset(["onnx"])
+    onnx_opset: ClassVar[int] = 18
     #: The packages whose versions a checkpoint records.
     packages: ClassVar[tuple[str, ...]] = ("numpy", "scipy", "scikit-learn", "numba", "PyStemmer")
 
@@ -265,26 +268,23 @@ class SklearnModel(Model):
         The table is dense, because monitoring reads it so: rows x leaves x 4 bytes, and half as
         much again while it is checked. 10,000 rows and 5,000 leaves take 200 MB.
         """
-        from ktt_core.reference import reference_table
+        from ktt_models.sklearn.reference_set import reference_set
 
-        if not loader.n_rows:
-            raise DataError("a reference set needs rows, and this split has none")
-        # By leaf, as a table's columns lie: they become the table without another copy.
-        proba = np.empty((self.taxonomy.n_leaves, loader.n_rows), dtype=np.float32)
-        codes, features, done = [], [], 0
-        for batch in loader:
-            texts = batch.inputs["text"]
-            rows, unknown = self.vectorizer.transform_counted(texts)
-            log_proba = leaf_log_proba(
-                self.solver.level_scores(rows), self.taxonomy, self.temperature
-            )
-            np.exp(log_proba.T, out=proba[:, done : done + len(texts)])
-            done += len(texts)
-            codes.append(batch.codes)
-            features.append(reference_features(rows, texts, unknown))
-        return reference_table(
-            self.taxonomy, np.concatenate(codes), np.concatenate(features), proba.T
-        )
+        return reference_set(self, loader)
+
+    # -- export ------------------------------------------------------------------------------------
+
+    def export_onnx(self, folder: Path) -> None:
+        """Write the folder that `ktt_models.sklearn.onnx.folder` describes."""
+        from ktt_models.sklearn.onnx.folder import write_folder
+
+        write_folder(self, folder)
+
+    def onnx_parity(self, folder: Path, texts: Iterable[str]) -> ParityFigures:
+        """Compare an exported folder with this model; see `ktt_models.sklearn.onnx.parity`."""
+        from ktt_models.sklearn.onnx.parity import parity
+
+        return parity(self, folder, texts)
 
     # -- checkpoints -------------------------------------------------------------------------------
 

@@ -1,0 +1,44 @@
+"""Texts as an import stores them: what every model is trained on, and asked with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ktt_core.errors import InvalidArgumentError
+
+__all__ = ["clean_texts", "squash"]
+
+# Controls count as whitespace: a NUL or a tab carries no meaning a model should see.
+_SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+
+
+def squash(text: str) -> str:
+    """Replace every run of whitespace and control characters by one space, and strip."""
+    return _SPACES.sub(" ", text).strip(" ")
+
+
+def clean_texts(texts: Sequence[str], read: int = 0) -> list[str]:
+    """Return texts as an import would have stored them.
+
+    Parameters
+    ----------
+    texts : sequence of str
+    read : int
+        Texts before these, for the numbers in messages.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If one is no string or no valid Unicode; the message says which.
+    """
+    for number, text in enumerate(texts, read + 1):
+        if not isinstance(text, str):
+            raise InvalidArgumentError(f"text {number} is no string, but {type(text).__name__}")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgumentError(
+                f"text {number} is not valid Unicode; give it as UTF-8: {text[:60]!r}"
+            ) from None
+    return [squash(text) for text in texts]

@@ -1,0 +1,93 @@
+"""From texts to the inputs of an exported tf-idf graph, by the vocabulary beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.errors import CheckpointError, InvalidArgumentError, KttError
+from ktt_core.preprocessors.cleaning import clean_texts
+from ktt_core.tfidf.vectorizer import TfidfVectorizer
+
+__all__ = ["TextRows", "write_vocabulary"]
+
+_PARAMS, _ARRAYS = "vocabulary.json", "vocabulary.npz"
+FORMAT_VERSION = 1
+
+# A damaged archive fails in many ways: as a zip file, as an array, as JSON.
+_DAMAGED = (
+    AttributeError, EOFError, KeyError, KttError, OSError, TypeError, ValueError, zipfile.BadZipFile
+)  # fmt: skip
+
+
+class TextRows:
+    """Turns texts into tf-idf rows, exactly as the model was trained on them.
+
+    Parameters
+    ----------
+    folder : path
+        With ``vocabulary.json`` (how texts are cut into terms) and ``vocabulary.npz`` (the terms
+        and their weights).
+
+    Raises
+    ------
+    CheckpointError
+        If the files are damaged or of another version.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        path = Path(folder)
+        try:
+            value = json.loads((path / _PARAMS).read_text(encoding="utf-8"))
+            if value.get("format_version") != FORMAT_VERSION:
+                raise ValueError(f"it is not of version {FORMAT_VERSION}")
+            with np.load(path / _ARRAYS, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            self.vectorizer = TfidfVectorizer.from_state(arrays, value["vectorizer"])
+        except _DAMAGED as error:
+            raise CheckpointError(f"the vocabulary in {path} cannot be read: {error}") from error
+
+    def __call__(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Return the graph's inputs for texts.
+
+        Parameters
+        ----------
+        texts : sequence of str, length n
+            White space and control characters are tidied up as in the training data. Memory grows
+            with the texts: some hundreds at a time are enough.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``term_ids``: int64, the known terms of all texts, text after text. ``term_weights``:
+            float32, their tf-idf weights. ``row_offsets``: int64, shape (n + 1,); text i has the
+            terms from its i-th number up to the next.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If `texts` is one string, or an entry is no valid Unicode string.
+        """
+        if isinstance(texts, (str, bytes)):
+            raise InvalidArgumentError("texts is a list of texts, not one text: wrap it in a list")
+        rows = self.vectorizer.transform(clean_texts(texts))
+        return {
+            "term_ids": rows.indices.astype(np.int64),
+            "term_weights": rows.data,
+            "row_offsets": rows.indptr,
+        }
+
+
+def write_vocabulary(vectorizer: TfidfVectorizer, folder: Path) -> None:
+    """Write what `TextRows` reads; the same vocabulary gives the same bytes."""
+    arrays, params = vectorizer.state_dict()
+    value = {"format_version": FORMAT_VERSION, "vectorizer": params}
+    (folder / _PARAMS).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    np.savez(folder / _ARRAYS, **arrays)  # type: ignore[arg-type]

@@ -1,0 +1,123 @@
+"""The folder of an export: the graph, the classes, and what turns texts into the graph's inputs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ktt_core.tfidf.scorer import load_scorer
+from ktt_core.tfidf.text_rows import write_vocabulary
+from ktt_models.sklearn.onnx.graph import build_graph
+from ktt_models.sklearn.onnx.text_package import PACKAGE, package_files
+
+if TYPE_CHECKING:
+    from ktt_core.taxonomy import Taxonomy
+    from ktt_models.sklearn.model import SklearnModel
+
+__all__ = ["GRAPH_NAME", "HIERARCHY_NAME", "write_folder"]
+
+GRAPH_NAME = "model.onnx"
+HIERARCHY_NAME = "hierarchy.json"
+
+_HIERARCHY_VERSION = 1
+
+_README = """# {model}, as an ONNX graph
+
+Needs Python 3.10 or later with onnxruntime 1.17 or later, and nothing else:
+
+```python
+import json, sys
+import onnxruntime
+
+sys.path.insert(0, "<this folder>")
+from {package} import TextRows
+
+inputs = TextRows("<this folder>")(["a text", "another text"])
+session = onnxruntime.InferenceSession("<this folder>/model.onnx")
+(log_proba,) = session.run(["log_proba"], inputs)
+paths = json.load(open("<this folder>/hierarchy.json"))["leaf_paths"]
+print([paths[leaf] for leaf in log_proba.argmax(axis=1)])
+```
+
+| file | what it is |
+|---|---|
+| `model.onnx` | The graph. Where weights are very large, they are in `model.onnx.data` beside it. |
+| `hierarchy.json` | The classes. `leaf_paths` has the path of each column of `log_proba`. |
+| `vocabulary.json`, `vocabulary.npz` | How texts are cut into terms; the terms and their weights. |
+| `{package}/` | Python code, described below. |
+
+## The graph
+
+Inputs, for a batch of texts (`{package}.TextRows` makes them): `term_ids` (int64) and
+`term_weights` (float32), the tf-idf terms of all texts, one text after another; `row_offsets`
+(int64, one more than there are texts): text i has the terms from its i-th number up to the next.
+
+Outputs: `log_proba` (texts, leaves), whose `exp` is the calibrated probability of every leaf: the
+temperature, {temperature!r}, is a constant of the graph. `scores`, {scores}.
+`features` (texts, 24), the random projections that monitoring compares.
+
+The cost of a text follows its own terms. Give some tens of texts at a time: memory grows by about
+50 bytes for each weight of each of their terms.
+
+## The code
+
+`{package}/` is plain Python on top of numpy. It runs when you import it, never by loading the
+graph. It holds copies of the modules of KTT that the model was trained with, which differ from
+their originals in their imports alone{stemmer}. It opens no connection, writes no file, starts no
+process, and loads no data that could carry code: `vocabulary.npz` holds plain arrays.
+"""
+
+_STEMMER_NOTE = """, and the {language} stemmer of the snowballstemmer package, unchanged, with its
+licence (`{package}/snowballstemmer/COPYING`)"""
+
+_SCORES = {
+    "hierarchical": "(texts, classes of all levels): the log-probability of each class given its "
+    "parent,\nbefore calibration",
+    "flat": "(texts, leaves): log-probabilities before calibration",
+}
+
+
+def write_folder(model: SklearnModel, folder: Path) -> None:
+    """Write everything but the manifest.
+
+    Parameters
+    ----------
+    model : SklearnModel
+        Trained.
+    folder : Path
+        Exists, and is empty.
+    """
+    vectorizer = model.vectorizer
+    scorer = load_scorer(model.taxonomy, *model.solver.state_dict())
+    build_graph(scorer, model.temperature).write(
+        folder / GRAPH_NAME,
+        f"{model.model_id}: tf-idf rows in, log-probabilities of the leaves out.",
+        {"model": model.model_id, "temperature": repr(model.temperature)},
+    )
+    (folder / HIERARCHY_NAME).write_text(_hierarchy(model.taxonomy), encoding="utf-8")
+    write_vocabulary(vectorizer, folder)
+    for path, content in package_files(vectorizer.stem).items():
+        target = folder / PACKAGE / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    note = ""
+    if vectorizer.stem is not None:
+        note = _STEMMER_NOTE.format(language=vectorizer.stem, package=PACKAGE)
+    readme = _README.format(
+        model=model.model_id,
+        package=PACKAGE,
+        temperature=model.temperature,
+        scores=_SCORES[scorer.kind],
+        stemmer=note,
+    )
+    (folder / "README.md").write_text(readme, encoding="utf-8")
+
+
+def _hierarchy(taxonomy: Taxonomy) -> str:
+    value: dict[str, Any] = {
+        "format_version": _HIERARCHY_VERSION,
+        "taxonomy": taxonomy.to_json(),
+        "leaf_paths": [list(path) for path in taxonomy.leaf_paths],
+    }
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
