@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ktt_core.errors import InvalidArgumentError
 
-__all__ = ["naming"]
+__all__ = ["naming", "renaming"]
 
 
 @contextmanager
@@ -17,4 +17,14 @@ def naming(field: str) -> Iterator[None]:
         yield
     except InvalidArgumentError as error:
         error.field = error.field or field
+        raise
+
+
+@contextmanager
+def renaming(names: Mapping[str, str]) -> Iterator[None]:
+    """Give the fields that `InvalidArgumentError`s of the body name their other names."""
+    try:
+        yield
+    except InvalidArgumentError as error:
+        error.field = names.get(error.field, error.field)
         raise

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.checkpoints import locate
+from exporter.fields import naming
 from exporter.job_kind import KIND, open_jobs
 from exporter.model_cache import ModelCache
 from exporter.predicting import Decoding, check_options, iter_answers
@@ -20,6 +22,7 @@ from ktt_core.errors import (
     KttError,
     NotFoundError,
 )
+from ktt_core.names import check_name
 
 if TYPE_CHECKING:
     from exporter.artifacts import Artifact, ArtifactStore
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from ktt_jobs import Job, JobEvent, JobService, JobState
 
 __all__ = ["DEFAULT_MODEL_CACHE", "Exporter"]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 #: Models that are kept loaded.
 DEFAULT_MODEL_CACHE = 4
@@ -74,6 +79,17 @@ class Exporter:
 
         return ArtifactStore()
 
+    def start(self) -> None:
+        """Begin to serve: what killed exports left is removed, now and whenever a job ends."""
+        from exporter.folders import sweep_exports
+
+        def sweep(job: Job | None = None) -> None:
+            if job is None or job.result is None:
+                sweep_exports(self.root)
+
+        sweep()
+        self.jobs.on_end.append(sweep)
+
     # -- exports -----------------------------------------------------------------------------------
 
     def validate_export(self, spec: ExportSpec) -> None:
@@ -107,6 +123,10 @@ class Exporter:
         KttError
             As `validate_export`.
         """
+        if request_id and _REQUEST_ID.fullmatch(request_id) is None:
+            raise InvalidArgumentError(
+                "a request_id has 1 to 64 letters, digits, '_' and '-'", field="request_id"
+            )
         self.validate_export(spec)
         return self.jobs.submit(KIND, spec.to_json(), labels=spec.labels, request_id=request_id)
 
@@ -147,12 +167,22 @@ class Exporter:
         limit: int = 100,
         after: str | None = None,
     ) -> tuple[list[Job], str | None]:
-        """Return a page of export jobs, newest first, and where the next begins (None: nowhere)."""
-        wanted = {"dataset": dataset, "model": model}
+        """Return a page of export jobs, newest first, and where the next begins (None: nowhere).
+
+        Raises
+        ------
+        InvalidArgumentError
+            If `dataset` or `model` cannot be a name, or `after` is nothing that this returned.
+        """
+        labels = {}
+        for label, name in (("dataset", dataset), ("model", model)):
+            if name:
+                with naming(label):
+                    labels[label] = check_name(name, label)
         return self.jobs.list(
             kinds=[KIND],
             states=states,
-            labels={label: name for label, name in wanted.items() if name},
+            labels=labels,
             limit=limit,
             after=after,
         )

@@ -17,7 +17,6 @@ from ktt_jobs import Job
 from ktt_rpc.job_messages import job_from_proto, status_to_proto
 
 __all__ = [
-    "FIELDS",
     "answer_from_proto",
     "answer_to_proto",
     "decoding_from_proto",
@@ -29,9 +28,6 @@ __all__ = [
     "spec_from_proto",
     "spec_to_proto",
 ]
-
-#: Fields of messages whose plain values have another name.
-FIELDS = {"time": "run_time", "monitoring": "without_monitoring"}
 
 _FORMATS = {
     "onnx": exports_pb2.EXPORT_FORMAT_ONNX,

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from exporter.fields import naming
-from ktt_core.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from exporter.model_cache import CachedModel
@@ -66,16 +65,10 @@ def _answer(
 
 def _clean(block: list[str], read: int) -> list[str]:
     """Return texts as an import would have stored them."""
-    from ktt_core.datasets.texts import squash
+    from ktt_core.preprocessors.cleaning import clean_texts
 
-    for number, text in enumerate(block, read + 1):
-        with naming(f"texts[{number - 1}]"):
-            if not isinstance(text, str):
-                raise InvalidArgumentError(f"text {number} is no string, but {type(text).__name__}")
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                raise InvalidArgumentError(
-                    f"text {number} is not valid Unicode; give it as UTF-8: {text[:60]!r}"
-                ) from None
-    return [squash(text) for text in block]
+    tidy = []
+    for number, text in enumerate(block, read):
+        with naming(f"texts[{number}]"):
+            tidy += clean_texts([text], number)
+    return tidy

@@ -1,0 +1,113 @@
+"""``./pants run services/exporter:main``: the exporter as a gRPC server."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ktt_core.errors import KttError
+from ktt_rpc.server_options import server_options
+
+if TYPE_CHECKING:
+    from ktt_rpc.settings import ServerSettings
+
+__all__ = ["main"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--workspace",
+    envvar="KTT_WORKSPACE",
+    show_envvar=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("workspace"),
+    show_default=True,
+    help="The folder with datasets/ and weights/, usually a trainer's; exports go to outputs/ in "
+    "it, jobs to jobs/. Only one exporter at a time serves a workspace; a trainer, and `ktt` "
+    "without --address, may work beside it.",
+)
+@click.option(
+    "--workers",
+    envvar="KTT_WORKERS",
+    show_envvar=True,
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Exports that run at once, each in a process of its own, which loads its model: several "
+    "pay only if there is memory for them.",
+)
+@click.option(
+    "--queue-limit",
+    envvar="KTT_QUEUE_LIMIT",
+    show_envvar=True,
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Exports that may wait. What comes beyond ends with RESOURCE_EXHAUSTED.",
+)
+@click.option(
+    "--retention-days",
+    envvar="KTT_RETENTION_DAYS",
+    show_envvar=True,
+    type=click.FloatRange(0, 36_500, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="How long ended jobs are kept. What they exported stays, but DownloadArtifact goes by the "
+    "job.",
+)
+@click.option(
+    "--model-cache",
+    envvar="KTT_MODEL_CACHE",
+    show_envvar=True,
+    type=click.IntRange(1, 1024),
+    default=4,
+    show_default=True,
+    help="Models that Predict keeps loaded, those used last; each takes as much memory as its "
+    "checkpoint has bytes, and some more.",
+)
+@server_options(default_port=50052, default_metrics_port=9465)
+def main(
+    workspace: Path,
+    workers: int,
+    queue_limit: int,
+    retention_days: float,
+    model_cache: int,
+    settings: ServerSettings,
+) -> None:
+    """Serve the exporter over gRPC: exports of checkpoints, their download, and predictions.
+
+    \b
+      ./pants run services/exporter:main -- --workspace ws
+      ktt --exporter-address 127.0.0.1:50052 export shop -m tfidf_hsgd --onnx
+      ktt --exporter-address 127.0.0.1:50052 predict shop -m tfidf_hsgd "blue running shoes"
+
+    Jobs outlive the server: what runs when it stops, or is killed, is begun again when it is back.
+    SIGTERM and SIGINT end it in order, with exit code 0. Logs are JSON lines on standard error.
+    Every option can be given by its environment variable.
+    """
+    from exporter.handlers import Exporter
+    from exporter.job_kind import open_jobs
+    from exporter.servicer import exporter_service
+    from ktt_core.workspace import Workspace
+    from ktt_rpc.server import serve
+
+    try:
+        Workspace(workspace)
+    except KttError as error:
+        raise click.UsageError(str(error)) from error
+    jobs = open_jobs(
+        workspace,
+        workers=workers,
+        queue_limit=queue_limit,
+        retention=timedelta(days=retention_days),
+    )
+    exporter = Exporter(workspace, jobs, model_cache=model_cache)
+    sys.exit(serve([exporter_service(exporter)], settings, jobs=jobs, on_start=exporter.start))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""``ktt.exporter.v1.ExporterService``: messages in and out, the handlers in between."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from exporter.artifacts import Artifact
+from exporter.fields import naming, renaming
+from exporter.handlers import Exporter
+from exporter.messages import (
+    answer_to_proto,
+    decoding_from_proto,
+    export_job_to_proto,
+    spec_from_proto,
+)
+from ktt.exporter.v1 import exporter_service_pb2_grpc, exports_pb2, predict_pb2
+from ktt_core.errors import InvalidArgumentError, UnavailableError
+from ktt_rpc.call import abandoned, in_thread, note_job
+from ktt_rpc.job_messages import event_to_proto, states_from_proto
+from ktt_rpc.paging import next_page_token, page_cursor, page_size
+from ktt_rpc.server import ServiceSpec
+from ktt_rpc.watching import watch
+
+__all__ = [
+    "MAX_PATHS",
+    "MAX_TEXTS",
+    "MAX_TEXT_BYTES",
+    "SERVICE_NAME",
+    "ExporterServicer",
+    "exporter_service",
+]
+
+SERVICE_NAME = "ktt.exporter.v1.ExporterService"
+
+#: Of one Predict: its texts, their bytes in UTF-8 together, and the paths of all its answers.
+MAX_TEXTS = 1000
+MAX_TEXT_BYTES = 8 * 1024**2
+MAX_PATHS = 50_000
+
+# Texts answered between two looks at whether anybody still waits.
+_BLOCK_ROWS = 128
+
+_PREDICT_FIELDS = {"time": "run_time"}
+_SPEC_FIELDS = {
+    "dataset": "spec.dataset",
+    "model": "spec.model",
+    "format": "spec.format",
+    "label": "spec.label",
+    "time": "spec.run_time",
+}
+
+
+class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
+    """Answers calls by an exporter.
+
+    Parameters
+    ----------
+    exporter : Exporter
+    """
+
+    def __init__(self, exporter: Exporter) -> None:
+        self._exporter = exporter
+
+    async def CreateExportJob(  # noqa: N802
+        self, request: exports_pb2.CreateExportJobRequest, context: Any
+    ) -> exports_pb2.CreateExportJobResponse:
+        """Make a job, or only check its spec."""
+        with renaming(_SPEC_FIELDS):
+            spec = spec_from_proto(request.spec)
+            if request.validate_only:
+                await in_thread(self._exporter.validate_export, spec)
+                checked = exports_pb2.ExportJob(spec=request.spec)
+                return exports_pb2.CreateExportJobResponse(export_job=checked)
+            job = await in_thread(self._exporter.submit_export, spec, request.request_id)
+        note_job(job.id)
+        return exports_pb2.CreateExportJobResponse(export_job=export_job_to_proto(job))
+
+    async def GetExportJob(  # noqa: N802
+        self, request: exports_pb2.GetExportJobRequest, context: Any
+    ) -> exports_pb2.GetExportJobResponse:
+        """Return a job."""
+        note_job(request.id)
+        with naming("id"):
+            job = await in_thread(self._exporter.get_export, request.id)
+        return exports_pb2.GetExportJobResponse(export_job=export_job_to_proto(job))
+
+    async def ListExportJobs(  # noqa: N802
+        self, request: exports_pb2.ListExportJobsRequest, context: Any
+    ) -> exports_pb2.ListExportJobsResponse:
+        """Return a page of jobs."""
+        jobs, cursor = await in_thread(
+            self._exporter.list_exports,
+            request.dataset,
+            request.model,
+            states_from_proto(request.states),
+            page_size(request),
+            page_cursor(request),
+        )
+        return exports_pb2.ListExportJobsResponse(
+            export_jobs=map(export_job_to_proto, jobs),
+            next_page_token=next_page_token(request, cursor),
+        )
+
+    async def WatchExportJob(  # noqa: N802
+        self, request: exports_pb2.WatchExportJobRequest, context: Any
+    ) -> AsyncIterator[exports_pb2.WatchExportJobResponse]:
+        """Send a job's events."""
+        note_job(request.id)
+        with naming("id"):
+            async for event in watch(self._exporter.jobs, request.id, request.after_event):
+                yield exports_pb2.WatchExportJobResponse(event=event_to_proto(event))
+
+    async def CancelExportJob(  # noqa: N802
+        self, request: exports_pb2.CancelExportJobRequest, context: Any
+    ) -> exports_pb2.CancelExportJobResponse:
+        """Cancel a job."""
+        note_job(request.id)
+        with naming("id"):
+            job = await in_thread(self._exporter.cancel_export, request.id)
+        return exports_pb2.CancelExportJobResponse(export_job=export_job_to_proto(job))
+
+    async def DownloadArtifact(  # noqa: N802
+        self, request: exports_pb2.DownloadArtifactRequest, context: Any
+    ) -> AsyncIterator[exports_pb2.DownloadArtifactResponse]:
+        """Send what a job made."""
+        note_job(request.export_job_id)
+        with naming("export_job_id"):
+            artifact, chunks = await in_thread(self._open, request)
+        start = exports_pb2.ArtifactStart(
+            file_name=artifact.file_name,
+            size_bytes=artifact.size_bytes,
+            sha256=artifact.sha256,
+        )
+        yield exports_pb2.DownloadArtifactResponse(start=start)
+        while chunk := await in_thread(next, chunks, b""):
+            yield exports_pb2.DownloadArtifactResponse(chunk=chunk)
+
+    def _open(
+        self, request: exports_pb2.DownloadArtifactRequest
+    ) -> tuple[Artifact, Iterator[bytes]]:
+        artifact = self._exporter.open_artifact(request.export_job_id)
+        return artifact, artifact.chunks(request.offset)
+
+    async def Predict(  # noqa: N802
+        self, request: predict_pb2.PredictRequest, context: Any
+    ) -> predict_pb2.PredictResponse:
+        """Classify texts."""
+        _check_texts(request)
+        with renaming(_PREDICT_FIELDS):
+            return await in_thread(self._predict, request)
+
+    def _predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
+        response = predict_pb2.PredictResponse()
+        answers = self._exporter.predict(
+            request.dataset,
+            request.model,
+            request.texts,
+            top_k=request.top_k or 1,
+            min_confidence=request.min_confidence,
+            decoding=decoding_from_proto(request.decoding),
+            label=request.label or "best",
+            time=request.run_time or None,
+            block_rows=_BLOCK_ROWS,
+        )
+        paths = 0
+        for answer in answers:
+            paths += len(answer)
+            if paths > MAX_PATHS:
+                raise InvalidArgumentError(
+                    f"the answers have more than {MAX_PATHS:,} paths in all: ask for fewer per "
+                    "text, or send fewer texts at once",
+                    field="top_k",
+                )
+            response.answers.append(answer_to_proto(answer))
+            if len(response.answers) % _BLOCK_ROWS == 0 and abandoned():
+                raise UnavailableError("the caller has gone")
+        return response
+
+
+def _check_texts(request: predict_pb2.PredictRequest) -> None:
+    """Bound what one call may ask for.
+
+    Raises
+    ------
+    InvalidArgumentError
+        With the field, ``texts`` or the text that is too much.
+    """
+    if len(request.texts) > MAX_TEXTS:
+        raise InvalidArgumentError(
+            f"{len(request.texts):,} texts are more than the {MAX_TEXTS:,} of one call: send them "
+            "in several",
+            field="texts",
+        )
+    total = 0
+    for at, text in enumerate(request.texts):
+        total += len(text.encode())
+        if total > MAX_TEXT_BYTES:
+            raise InvalidArgumentError(
+                f"the texts are more than {MAX_TEXT_BYTES:,} bytes from text {at + 1} on: send "
+                "fewer, or shorter ones, at once",
+                field=f"texts[{at}]",
+            )
+
+
+def exporter_service(exporter: Exporter) -> ServiceSpec:
+    """Return the exporter as `ktt_rpc.server.serve` takes it."""
+    return ServiceSpec(
+        exporter_service_pb2_grpc.add_ExporterServiceServicer_to_server,
+        ExporterServicer(exporter),
+        SERVICE_NAME,
+    )
