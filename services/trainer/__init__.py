@@ -1,8 +1,8 @@
 """The trainer: datasets, training runs, evaluations and what there is of them.
 
 `Trainer` holds the handlers. They take and return plain values and raise
-`ktt_core.errors.KttError`; what carries them over a wire, or shows them to a person, is built on
-top.
+`ktt_core.errors.KttError`; what carries them over a wire (`trainer.servicer`, `trainer.messages`),
+or shows them to a person, is built on top.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.handlers import Trainer
+    from trainer.job_results import evaluation_result, run_result
     from trainer.requests import Run, TrainRequest
     from trainer.results import (
         CheckpointInfo,
@@ -21,20 +22,37 @@ if TYPE_CHECKING:
         RunEvent,
         RunResult,
     )
+    from trainer.specs import EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
 
 __all__ = [
     "CheckpointInfo",
     "DatasetInfo",
+    "EvaluationOutcome",
     "EvaluationResult",
+    "EvaluationSpec",
     "ModelInfo",
     "Run",
     "RunEvent",
     "RunResult",
     "TrainRequest",
     "Trainer",
+    "TrainingOutcome",
+    "TrainingSpec",
+    "evaluation_result",
+    "run_result",
 ]
 
-_MODULES = {"Trainer": "handlers", "Run": "requests", "TrainRequest": "requests"}
+_MODULES = {
+    "EvaluationOutcome": "specs",
+    "EvaluationSpec": "specs",
+    "Run": "requests",
+    "TrainRequest": "requests",
+    "Trainer": "handlers",
+    "TrainingOutcome": "specs",
+    "TrainingSpec": "specs",
+    "evaluation_result": "job_results",
+    "run_result": "job_results",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,13 @@ from ktt_core.registry import ModelEntry, get_model, list_models
 from ktt_core.workspace import Workspace
 from trainer.results import CheckpointInfo, DatasetInfo, ModelInfo
 
-__all__ = ["describe_dataset", "describe_model", "find_checkpoints", "list_all_datasets"]
+__all__ = [
+    "describe_dataset",
+    "describe_model",
+    "describe_or_damaged",
+    "find_checkpoints",
+    "list_all_datasets",
+]
 
 #: What `ktt_core.checkpoint` writes; other files tell nothing about themselves here.
 _SUFFIX = ".safetensors"
@@ -25,13 +31,15 @@ _SUFFIX = ".safetensors"
 
 def list_all_datasets(workspace: Workspace) -> list[DatasetInfo]:
     """Return every dataset by name; a damaged one with its problem."""
-    found = []
-    for name in workspace.datasets():
-        try:
-            found.append(describe_dataset(workspace.open_dataset(name)))
-        except (DataError, NotFoundError) as error:
-            found.append(DatasetInfo(name, problem=str(error)))
-    return found
+    return [describe_or_damaged(workspace, name) for name in workspace.datasets()]
+
+
+def describe_or_damaged(workspace: Workspace, name: str) -> DatasetInfo:
+    """Return what there is to say about a dataset, if only why it cannot be opened."""
+    try:
+        return describe_dataset(workspace.open_dataset(name))
+    except (DataError, NotFoundError) as error:
+        return DatasetInfo(name, problem=str(error))
 
 
 def describe_dataset(dataset: Dataset) -> DatasetInfo:

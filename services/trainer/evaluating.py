@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ktt_core.checkpoint_names import find_checkpoint
+from ktt_core.checkpoint_names import LABELS, find_checkpoint
 from ktt_core.checkpoint_record import KeepsRecord
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.errors import CheckpointError, InvalidArgumentError
@@ -13,58 +13,80 @@ from ktt_core.model import Model
 from ktt_core.progress import ProgressCallback
 from ktt_core.registry import get_model
 from ktt_core.workspace import Workspace
+from trainer.fields import at_field
+from trainer.planning import check_model, open_dataset
 from trainer.results import EvaluationResult
+from trainer.specs import EvaluationSpec
 
-__all__ = ["evaluate_models"]
+__all__ = ["EvaluationPlan", "check_evaluation", "evaluate_model"]
 
 
-def evaluate_models(
-    workspace: Workspace,
-    dataset_name: str,
-    models: Sequence[str],
-    split: str,
-    label: str,
-    run_time: str | None,
-    progress: ProgressCallback,
-) -> list[EvaluationResult]:
-    """Return the metrics of each model's checkpoint; see `trainer.handlers.Trainer.evaluate`."""
-    dataset = workspace.open_dataset(dataset_name)
-    rows = dataset.split(split).n_rows
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """An evaluation that nothing speaks against: `rows` is how many the split has."""
+
+    dataset: Dataset
+    model_class: type[Model]
+    checkpoint: Path
+    rows: int
+
+
+def check_evaluation(workspace: Workspace, spec: EvaluationSpec) -> EvaluationPlan:
+    """Look up all that an evaluation needs, without reading a checkpoint.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a name or the split is none, or the split has no rows; `field` is the spec's.
+    NotFoundError
+        If the dataset, the model or the checkpoint does not exist.
+    DataError
+        If the dataset is damaged.
+    """
+    check_model(spec.model)
+    dataset = open_dataset(workspace, spec.dataset)
+    rows = dataset.split(spec.split).n_rows
     if not rows:
         sizes = ", ".join(f"{name} ({size:,} rows)" for name, size in dataset.sizes.items() if size)
         raise InvalidArgumentError(
-            f"the split {split!r} of {dataset_name!r} has no rows; others: {sizes or 'none'}"
+            f"the split {spec.split!r} of {spec.dataset!r} has no rows; others: {sizes or 'none'}",
+            field="split",
         )
-    models = list(dict.fromkeys(models))
-    if not models:
-        raise InvalidArgumentError("name at least one model to evaluate")
-    found = [
-        (
-            get_model(model),
-            find_checkpoint(workspace.weights_folder(model, dataset_name), label, run_time),
-        )
-        for model in models
-    ]
-    results = []
-    for model_class, file in found:
-        model = model_class.from_checkpoint(file.path)
-        _check_taxonomy(file.path, model.taxonomy == dataset.taxonomy, dataset)
-        loader = model_class.get_dataloader_func()(
-            dataset.split(split), model_class.get_preprocessor(model.config), model.config
-        )
-        metrics = {name: float(figure) for name, figure in model.test(loader, progress).items()}
-        results.append(
-            EvaluationResult(
-                model_class.model_id,
-                dataset_name,
-                split,
-                file.path,
-                rows,
-                metrics,
-                _warnings(model, dataset, split),
-            )
-        )
-    return results
+    folder = workspace.weights_folder(spec.model, spec.dataset)
+    with at_field("label" if spec.label not in LABELS else "run_time"):
+        file = find_checkpoint(folder, spec.label, spec.run_time or None)
+    return EvaluationPlan(dataset, get_model(spec.model), file.path, rows)
+
+
+def evaluate_model(
+    workspace: Workspace, spec: EvaluationSpec, progress: ProgressCallback
+) -> EvaluationResult:
+    """Test a checkpoint on a split.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint is damaged or of another taxonomy.
+    KttError
+        As `check_evaluation`.
+    """
+    plan = check_evaluation(workspace, spec)
+    model_class, dataset = plan.model_class, plan.dataset
+    model = model_class.from_checkpoint(plan.checkpoint)
+    _check_taxonomy(plan.checkpoint, model.taxonomy == dataset.taxonomy, dataset)
+    loader = model_class.get_dataloader_func()(
+        dataset.split(spec.split), model_class.get_preprocessor(model.config), model.config
+    )
+    metrics = {name: float(figure) for name, figure in model.test(loader, progress).items()}
+    return EvaluationResult(
+        spec.model,
+        spec.dataset,
+        spec.split,
+        plan.checkpoint,
+        plan.rows,
+        metrics,
+        _warnings(model, dataset, spec.split),
+    )
 
 
 def _warnings(model: Model, dataset: Dataset, split: str) -> list[str]:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktt_core.checkpoint_names import checkpoint_path, reference_path
-from ktt_core.checkpoint_staging import stage_run
-from ktt_core.errors import KttError, TrainingError
-from ktt_core.progress import Progress, ProgressCallback, ignore_progress
+from ktt_core.progress import ProgressCallback, ignore_progress
 from ktt_core.registry import get_model, list_models
-from trainer.requests import Run, TrainRequest
+from trainer.requests import TrainRequest
 from trainer.results import (
     CheckpointInfo,
     DatasetInfo,
@@ -23,13 +17,13 @@ from trainer.results import (
     RunEvent,
     RunResult,
 )
+from trainer.specs import TASKS, EvaluationSpec
 
 if TYPE_CHECKING:
     from ktt_core.datasets.options import ImportOptions
     from ktt_core.datasets.report import ImportReport
     from ktt_core.workspace import Workspace
-    from trainer.planning import PlannedRun
-    from trainer.training import TrainingJob
+    from ktt_jobs import JobService
 
 __all__ = ["Trainer"]
 
@@ -48,11 +42,14 @@ class Trainer:
     Parameters
     ----------
     workspace : Path
-        The folder with ``datasets/`` and ``weights/``; made when something is written.
+        The folder with ``datasets/``, ``weights/`` and ``jobs/``; made when something is written.
+    jobs : JobService, optional
+        Keeps and runs the jobs; by default those of ``<workspace>/jobs/trainer``.
     """
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, jobs: JobService | None = None) -> None:
         self.root = Path(workspace)
+        self._jobs = jobs
 
     @property
     def workspace(self) -> Workspace:
@@ -60,6 +57,15 @@ class Trainer:
         from ktt_core.workspace import Workspace
 
         return Workspace(self.root)
+
+    @property
+    def jobs(self) -> JobService:
+        """The jobs of the workspace: what was run, and with a server what runs and waits."""
+        if self._jobs is None:
+            from ktt_jobs import JobService
+
+            self._jobs = JobService(jobs_folder(self.root), TASKS)
+        return self._jobs
 
     # -- datasets ----------------------------------------------------------------------------------
 
@@ -95,6 +101,20 @@ class Trainer:
         from trainer.catalogue import describe_dataset
 
         return describe_dataset(self.workspace.open_dataset(name))
+
+    def delete_dataset(self, name: str) -> None:
+        """Delete a dataset, damaged or not; checkpoints trained on it stay.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If the name is not valid, or nothing has it.
+        FailedPreconditionError
+            If a job that has not ended needs it.
+        """
+        from trainer.deleting import delete_dataset
+
+        delete_dataset(self.workspace, self.jobs, name)
 
     # -- models and checkpoints --------------------------------------------------------------------
 
@@ -140,7 +160,8 @@ class Trainer:
 
         Everything is checked before the first run starts. A run that fails then is a result with
         its `error`, and the others go on. If this process is interrupted, or `on_event` raises, the
-        run is stopped and the exception goes on. A run that does not end well leaves no file.
+        run is stopped and the exception goes on. A run that does not end well leaves no file but
+        its record among the `jobs`; a dry run leaves not even that.
 
         Parameters
         ----------
@@ -156,72 +177,12 @@ class Trainer:
         Raises
         ------
         KttError
-            If something of the request cannot be done; nothing has run then.
+            If something of the request cannot be done, and nothing has run then; or the workspace
+            cannot be written.
         """
-        from trainer.planning import plan_runs
+        from trainer.embedded import train_here
 
-        results = []
-        for planned in plan_runs(self.workspace, request):
-            on_event(RunEvent(planned.run, "started"))
-            result = self._train_one(planned, request, on_event)
-            kind = "finished" if result.error is None else "failed"
-            on_event(RunEvent(planned.run, kind, result=result))  # type: ignore[arg-type]
-            results.append(result)
-        return results
-
-    def _train_one(
-        self, planned: PlannedRun, request: TrainRequest, on_event: EventCallback
-    ) -> RunResult:
-        from trainer.training import TrainingJob
-
-        run, config = planned.run, planned.config
-        job = TrainingJob(str(self.root), run.dataset, run.model, config)
-        if request.dry_run:
-            return _run(run, job, on_event)
-        workspace = self.workspace
-        folder = workspace.weights_folder(run.model, run.dataset)
-        try:
-            with ExitStack() as stack:
-                try:
-                    workspace.sweep()
-                    staged = stack.enter_context(stage_run(folder))
-                except OSError as error:
-                    raise KttError(
-                        f"the workspace cannot be written: {error.strerror}: {error.filename}"
-                    ) from error
-                suffix, hidden = planned.checkpoint_suffix, staged.staging
-                best, last, reference = (
-                    checkpoint_path(hidden, "best", staged.time, suffix),
-                    checkpoint_path(hidden, "last", staged.time, suffix),
-                    reference_path(hidden, staged.time),
-                )
-                job = TrainingJob(
-                    str(self.root),
-                    run.dataset,
-                    run.model,
-                    config,
-                    str(best),
-                    str(last),
-                    str(reference) if request.reference else None,
-                )
-                result = _run(run, job, on_event)
-                if result.error is not None:
-                    return result
-                try:
-                    staged.publish()
-                except OSError as error:
-                    reason = f"{error.strerror}: {error.filename}"
-                    return replace(
-                        result, error=TrainingError(f"the checkpoint cannot be written: {reason}")
-                    )
-                return replace(
-                    result,
-                    checkpoint=_first_file(folder / best.name, folder / last.name),
-                    reference=_first_file(folder / reference.name),
-                )
-        finally:
-            # What processes that were killed outright had begun to write.
-            workspace.sweep()
+        return train_here(self.workspace, self.jobs, request, on_event)
 
     def evaluate(
         self,
@@ -232,7 +193,7 @@ class Trainer:
         time: str | None = None,
         progress: ProgressCallback = ignore_progress,
     ) -> list[EvaluationResult]:
-        """Test each model's checkpoint on a split.
+        """Test each model's checkpoint on a split, each in a process of its own.
 
         Parameters
         ----------
@@ -252,32 +213,15 @@ class Trainer:
             damaged or of another taxonomy. All checkpoints are looked up before the first one is
             tested.
         """
-        from trainer.evaluating import evaluate_models
+        from trainer.embedded import evaluate_here
 
-        return evaluate_models(self.workspace, dataset, models, split, label, time, progress)
-
-
-def _run(run: Run, job: TrainingJob, on_event: EventCallback) -> RunResult:
-    from trainer.process import RunFailedError, run_in_process
-
-    def on_progress(progress: Progress) -> None:
-        on_event(RunEvent(run, "progress", progress))
-
-    started = time.monotonic()
-    metrics, error, details = {}, None, ""
-    try:
-        metrics = run_in_process(job, on_progress).metrics
-    except RunFailedError as failure:
-        error, details = failure.error, failure.details
-    return RunResult(
-        dataset=run.dataset,
-        model=run.model,
-        seconds=time.monotonic() - started,
-        metrics=metrics,
-        error=error,
-        details=details,
-    )
+        wanted = [
+            EvaluationSpec(dataset, model, split, label, time or "")
+            for model in dict.fromkeys(models)
+        ]
+        return evaluate_here(self.workspace, self.jobs, wanted, progress)
 
 
-def _first_file(*paths: Path) -> Path | None:
-    return next((path for path in paths if path.is_file()), None)
+def jobs_folder(root: Path) -> Path:
+    """Return where the trainer's jobs of a workspace are kept."""
+    return root / "jobs" / "trainer"

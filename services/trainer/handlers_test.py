@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from ktt_core import registry
-from ktt_core.checkpoint_staging import StagedRun
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.errors import (
     DataError,
@@ -23,7 +22,7 @@ from ktt_core.errors import (
     NotFoundError,
     TrainingError,
 )
-from trainer import RunEvent, Trainer, TrainRequest
+from trainer import RunEvent, Trainer, TrainRequest, run_result
 
 # Says the most frequent path to everything, and misbehaves in `fit` as its hyperparameter says.
 MODEL = """
@@ -37,6 +36,7 @@ import numpy as np
 import pydantic
 from ktt_core.atomic import atomic_file
 from ktt_core.checkpoint_record import RunRecord
+from ktt_core.checkpoint_staging import StagedRun
 from ktt_core.config import ModelConfig
 from ktt_core.errors import DataError
 from ktt_core.loader import SplitLoader
@@ -113,8 +113,13 @@ class Scripted(Model):
             raise ZeroDivisionError("oh")
         if behaviour == "memory":
             raise MemoryError
+        if behaviour == "unpublishable":
+            StagedRun.publish = self.refuse
         if behaviour == "disk":
             raise OSError(28, "No space left on device", "best.json")
+
+    def refuse(self, *arguments):
+        raise OSError(28, "No space left on device", "best.json")
 
     def hang(self):
         Path(self.config.sign).write_text(str(os.getpid()))
@@ -200,6 +205,14 @@ def weights(trainer: Trainer) -> list[str]:
     return sorted(path.name for path in trainer.root.glob("weights/**/*") if path.is_file())
 
 
+def contents(trainer: Trainer) -> list[Path]:
+    """Return all that is in the workspace but the record of what was done."""
+    jobs = trainer.root / "jobs"
+    return sorted(
+        path for path in trainer.root.rglob("*") if path != jobs and jobs not in path.parents
+    )
+
+
 def test_a_run_leaves_a_checkpoint_with_its_metrics_and_a_reference(trainer: Trainer) -> None:
     events: list[RunEvent] = []
     (result,) = trainer.train(request(reference=True), events.append)
@@ -221,12 +234,32 @@ def test_a_run_leaves_a_checkpoint_with_its_metrics_and_a_reference(trainer: Tra
     json.dumps(result.to_json())
 
 
-def test_a_dry_run_writes_nothing(trainer: Trainer) -> None:
+def test_a_dry_run_writes_nothing_and_is_kept_nowhere(trainer: Trainer) -> None:
     before = sorted(trainer.root.rglob("*"))
     (result,) = trainer.train(request(dry_run=True))
     assert result.error is None and result.checkpoint is None
     assert result.metrics["test"]["leaf_accuracy"] == 0.5
     assert sorted(trainer.root.rglob("*")) == before
+
+
+def test_every_other_run_is_kept_with_what_came_of_it(trainer: Trainer) -> None:
+    (good,) = trainer.train(request(reference=True))
+    trainer.train(request("data", datasets=("untested",)))
+    (bad_job, good_job), _ = trainer.jobs.list(kinds=["training"])
+    assert good_job.state == "SUCCEEDED" and bad_job.state == "FAILED"
+    assert good_job.spec == {
+        "dataset": "toy",
+        "model": "scripted",
+        "hyperparameters": {"behaviour": "ok"},
+        "reference_set": True,
+        "dry_run": False,
+    }
+    assert bad_job.labels == {"dataset": "untested", "model": "scripted"}
+    assert bad_job.error is not None and bad_job.error.type == "DataError"
+    assert good.checkpoint is not None and good_job.result is not None
+    assert trainer.root / good_job.result["checkpoint_path"] == good.checkpoint
+    assert good_job.result["run_time"] in good.checkpoint.name
+    assert run_result(good_job, trainer.root) == good
 
 
 def test_a_dataset_without_test_rows_has_no_test_metrics(trainer: Trainer) -> None:
@@ -272,25 +305,25 @@ def test_a_run_that_fails_is_a_result_and_the_next_one_runs(
 def test_a_run_that_dies_after_its_checkpoint_was_written_leaves_the_workspace_as_it_was(
     trainer: Trainer, behaviour: str
 ) -> None:
-    before = sorted(trainer.root.rglob("*"))
+    before = contents(trainer)
     (result,) = trainer.train(request(behaviour, reference=True))
     assert isinstance(result.error, TrainingError)
     assert result.checkpoint is None and result.reference is None
-    assert sorted(trainer.root.rglob("*")) == before
+    assert contents(trainer) == before
 
 
 def test_a_run_that_fails_leaves_the_runs_before_it(trainer: Trainer) -> None:
     trainer.train(request(reference=True))
-    before = sorted(trainer.root.rglob("*"))
+    before = contents(trainer)
     trainer.train(request("late test", reference=True))
-    assert sorted(trainer.root.rglob("*")) == before
+    assert contents(trainer) == before
     assert len(trainer.list_checkpoints()) == 1
 
 
 def test_a_run_that_is_interrupted_while_it_tests_leaves_the_workspace_as_it_was(
     trainer: Trainer, tmp_path: Path
 ) -> None:
-    before, sign = sorted(trainer.root.rglob("*")), tmp_path / "sign"
+    before, sign = contents(trainer), tmp_path / "sign"
 
     def watch(event: RunEvent) -> None:
         if event.progress and event.progress.phase == "test":
@@ -300,19 +333,14 @@ def test_a_run_that_is_interrupted_while_it_tests_leaves_the_workspace_as_it_was
     with pytest.raises(KeyboardInterrupt):
         trainer.train(request("hang in test", overrides={"sign": str(sign)}), watch)
     assert is_gone(int(sign.read_text()))
-    assert sorted(trainer.root.rglob("*")) == before
+    assert contents(trainer) == before
 
 
-def test_a_checkpoint_that_cannot_be_published_is_a_failed_run(
-    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(run: StagedRun) -> None:
-        raise OSError(28, "No space left on device", "best.json")
-
-    monkeypatch.setattr(StagedRun, "publish", refuse)
-    (result,) = trainer.train(request())
+def test_a_checkpoint_that_cannot_be_published_is_a_failed_run(trainer: Trainer) -> None:
+    before = contents(trainer)
+    (result,) = trainer.train(request("unpublishable", reference=True))
     assert isinstance(result.error, TrainingError) and "No space left" in str(result.error)
-    assert result.checkpoint is None and weights(trainer) == []
+    assert result.checkpoint is None and contents(trainer) == before
 
 
 def test_everything_is_checked_before_anything_runs(trainer: Trainer) -> None:
@@ -392,11 +420,14 @@ def test_a_workspace_that_cannot_be_written_is_refused(trainer: Trainer) -> None
     assert type(caught.value) is KttError
 
 
+HEAVY = {"google.protobuf", "grpc", "numba", "numpy", "pyarrow", "sklearn", "sqlalchemy", "torch"}
+
+
 def test_importing_the_trainer_is_light() -> None:
     code = (
         f"import sys; sys.path[:] = {sys.path!r}\n"
         "from pathlib import Path; from trainer import Trainer; Trainer(Path('x')).list_models()\n"
-        "print({'numpy', 'sklearn', 'numba', 'torch', 'pyarrow'} & sys.modules.keys())"
+        f"print({HEAVY!r} & sys.modules.keys())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr

@@ -9,11 +9,21 @@ from typing import Any
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.errors import DataError, InvalidArgumentError, InvalidConfigError, NotFoundError
+from ktt_core.names import check_name
 from ktt_core.registry import get_model, list_models
 from ktt_core.workspace import Workspace
+from trainer.fields import at_field
+from trainer.hyperparameters import check_hyperparameters, shorten_key
 from trainer.requests import Run, TrainRequest
+from trainer.specs import TrainingSpec
 
-__all__ = ["PlannedRun", "plan_runs"]
+__all__ = [
+    "PlannedRun",
+    "check_model",
+    "open_dataset",
+    "plan_runs",
+    "plan_training",
+]
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,8 @@ class PlannedRun:
     Attributes
     ----------
     run : Run
+    overrides : mapping
+        The hyperparameters that were asked for.
     config : mapping
         All hyperparameters, as JSON values.
     checkpoint_suffix : str
@@ -30,6 +42,7 @@ class PlannedRun:
     """
 
     run: Run
+    overrides: Mapping[str, Any]
     config: Mapping[str, Any]
     checkpoint_suffix: str
 
@@ -54,13 +67,15 @@ def plan_runs(workspace: Workspace, request: TrainRequest) -> list[PlannedRun]:
         raise InvalidArgumentError("name at least one dataset to train on")
     if not models:
         raise InvalidArgumentError("name at least one model to train")
-    configs = _configs(models, request)
+    overrides = _overrides(models, request)
+    configs = _configs(overrides)
     for name in datasets:
-        _check_dataset(workspace.open_dataset(name), request)
+        _check_dataset(open_dataset(workspace, name), request)
     pairs = [(dataset, model) for dataset in datasets for model in models]
     return [
         PlannedRun(
             Run(index, len(pairs), dataset, model),
+            overrides[model],
             configs[model].model_dump(mode="json"),
             # A framework of its own may not say what its files end with; lookups ignore it.
             getattr(get_model(model), "checkpoint_suffix", ".checkpoint"),
@@ -69,7 +84,37 @@ def plan_runs(workspace: Workspace, request: TrainRequest) -> list[PlannedRun]:
     ]
 
 
-def _configs(models: list[str], request: TrainRequest) -> dict[str, ModelConfig]:
+def plan_training(workspace: Workspace, spec: TrainingSpec) -> PlannedRun:
+    """Return the run of a training job.
+
+    Raises
+    ------
+    KttError
+        As `plan_runs`; the `field` of an InvalidArgumentError is the spec's.
+    """
+    check_model(spec.model)
+    check_hyperparameters(spec.hyperparameters)
+    request = TrainRequest(
+        (spec.dataset,), (spec.model,), spec.hyperparameters, reference=spec.reference_set
+    )
+    (planned,) = plan_runs(workspace, request)
+    return planned
+
+
+def check_model(model: str) -> None:
+    """Raise InvalidArgumentError or NotFoundError unless there is such a model."""
+    with at_field("model"):
+        get_model(model)
+
+
+def open_dataset(workspace: Workspace, name: str) -> Dataset:
+    """Open a dataset as `Workspace.open_dataset` does; a name that is none is the field's fault."""
+    with at_field("dataset"):
+        check_name(name, "dataset")
+    return workspace.open_dataset(name)
+
+
+def _overrides(models: list[str], request: TrainRequest) -> dict[str, dict[str, Any]]:
     known = {entry.id for entry in list_models()}
     strangers = sorted(set(request.hyperparameters) - known)
     if strangers:
@@ -84,18 +129,32 @@ def _configs(models: list[str], request: TrainRequest) -> dict[str, ModelConfig]
                 f"epochs is given twice: {request.epochs} and {overrides['epochs']}"
             )
         overrides["epochs"] = request.epochs
-    configs, problems = {}, []
-    for model in models:
-        model_class = get_model(model)
+    return {model: {**request.hyperparameters.get(model, {}), **overrides} for model in models}
+
+
+def _configs(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, ModelConfig]:
+    configs: dict[str, ModelConfig] = {}
+    problems, fields = [], []
+    for model, values in overrides.items():
+        config_class = get_model(model).config_class
         try:
-            configs[model] = build_config(
-                model_class.config_class, model, request.hyperparameters.get(model, {}), overrides
-            )
+            configs[model] = build_config(config_class, model, values)
         except InvalidConfigError as error:
             problems.append(str(error))
+            fields.append(_field_at_fault(config_class, model, values))
     if problems:
-        raise InvalidConfigError("\n".join(problems))
+        raise InvalidConfigError("\n".join(problems), field=fields[0])
     return configs
+
+
+def _field_at_fault(config_class: type[ModelConfig], model: str, values: Mapping[str, Any]) -> str:
+    """Name the first hyperparameter that is wrong by itself, or all if only together they are."""
+    for key, value in values.items():
+        try:
+            build_config(config_class, model, {key: value})
+        except InvalidConfigError:
+            return f"hyperparameters.{shorten_key(key)}"
+    return "hyperparameters"
 
 
 def _check_dataset(dataset: Dataset, request: TrainRequest) -> None:
@@ -110,7 +169,8 @@ def _check_dataset(dataset: Dataset, request: TrainRequest) -> None:
     if request.reference and not dataset.sizes["test"]:
         raise InvalidArgumentError(
             f"a reference set is made of the test split, and {name!r} has no test rows; "
-            "train without a reference set, or import the dataset with a test share"
+            "train without a reference set, or import the dataset with a test share",
+            field="reference_set",
         )
 
 

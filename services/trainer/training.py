@@ -1,9 +1,9 @@
-"""One training run: fit, test, write. It knows no process; `trainer.child` runs it in one."""
+"""One training run: fit, test, write. It knows no process; `trainer.tasks` runs it in one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ktt_core.reference import write_reference
 from ktt_core.registry import get_model
 from ktt_core.workspace import Workspace
 
-__all__ = ["TrainingJob", "TrainingOutcome", "run_training"]
+__all__ = ["TrainingJob", "run_training"]
 
 
 @dataclass(frozen=True)
@@ -40,24 +40,16 @@ class TrainingJob:
     last_path: str | None = None
     reference_path: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return asdict(self)
 
-
-@dataclass(frozen=True)
-class TrainingOutcome:
-    """The metrics of a run, per split."""
-
-    metrics: dict[str, dict[str, float]]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return asdict(self)
-
-
-def run_training(job: TrainingJob, progress: ProgressCallback = ignore_progress) -> TrainingOutcome:
+def run_training(
+    job: TrainingJob, progress: ProgressCallback = ignore_progress
+) -> dict[str, dict[str, float]]:
     """Train a model, test it, and write its checkpoint and reference set.
+
+    Returns
+    -------
+    dict of str to dict
+        The metrics of "val" and "test"; a split without rows is left out.
 
     Raises
     ------
@@ -95,7 +87,7 @@ def run_training(job: TrainingJob, progress: ProgressCallback = ignore_progress)
         if job.reference_path:
             progress(Progress("reference"))
             write_reference(model.gen_reference_set(test), Path(job.reference_path))
-    return TrainingOutcome(metrics)
+    return metrics
 
 
 def _floats(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,10 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from ktt_core.datasets.options import ImportOptions
-from ktt_core.errors import DataError, InvalidConfigError, KttError, NotFoundError, TrainingError
+from ktt_core.errors import ConflictError, DataError, ResourceExhaustedError, UnavailableError
+from ktt_core.progress import Progress
 from trainer import Trainer
-from trainer.process import RunFailedError, run_in_process
-from trainer.training import TrainingJob
+from trainer.importing import Imports
+from trainer.upload_info import UsedUpload
 
 # Trains for hours, says the run's phases on the way, and ends as a command line would.
 PARENT = """
@@ -136,38 +138,50 @@ def test_a_run_that_is_killed_is_told_and_the_process_lives(
     os.kill(run, signal.SIGKILL)
     out, err = parent.communicate(timeout=30)
     assert parent.returncode == 0
-    assert err == ""
+    assert "Traceback" not in err
     assert left_over(trainer) == []
 
 
-@pytest.mark.parametrize(
-    ("job", "error"),
-    [
-        (TrainingJob("/nowhere", "toy", "tfidf_hsgd"), NotFoundError),
-        (TrainingJob("{root}", "toy", "nothing"), NotFoundError),
-        (TrainingJob("{root}", "toy", "tfidf_hsgd", {"epochs": -1}), InvalidConfigError),
-        (
-            TrainingJob("{root}", "toy", "tfidf_hsgd", {"char_ngrams": None, "min_df": 9999}),
-            DataError,
-        ),
-    ],
-)
-def test_the_error_of_the_other_process_is_raised_here(
-    trainer: Trainer, job: TrainingJob, error: type[KttError]
-) -> None:
-    values = job.to_json()
-    values["workspace"] = values["workspace"].format(root=trainer.root)
-    with pytest.raises(RunFailedError) as caught:
-        run_in_process(TrainingJob(**values))
-    assert isinstance(caught.value.error, error)
-    assert caught.value.details == ""
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_import_does_not_survive_who_waits_for_it(trainer: Trainer, tmp_path: Path) -> None:
+    source = tmp_path / "rows.csv"
+    with source.open("w") as file:
+        file.write("text,path\n")
+        file.writelines(f"row number {row},top > {'xy'[row % 2]}\n" for row in range(300_000))
+    imports = Imports(trainer.workspace)
+    run = imports.prepare(
+        "big",
+        contextlib.nullcontext(UsedUpload(source, lambda: None)),
+        ImportOptions("text", "path", sep=" > "),
+    )
+    before = sorted(trainer.root.glob("datasets/*"))
+    seen: list[Progress] = []
+
+    def watch(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.step:
+            run.cancel()
+
+    started = time.monotonic()
+    with pytest.raises(UnavailableError, match="ended before it was done"):
+        run.run(watch)
+    assert time.monotonic() - started < 15
+    assert seen
+    assert sorted(trainer.root.glob("datasets/*")) == before
 
 
-def test_a_process_that_cannot_even_start_is_an_error(
-    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(RunFailedError) as caught:
-        run_in_process(TrainingJob(str(trainer.root), "toy", "tfidf_hsgd"))
-    assert isinstance(caught.value.error, TrainingError)
-    assert "exit code 1" in str(caught.value)
+def test_imports_have_their_limit_and_their_errors(trainer: Trainer, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("text,path\n,top > x\n")
+    source = contextlib.nullcontext(UsedUpload(tmp_path / "bad.csv", lambda: None))
+    options = ImportOptions("text", "path", sep=" > ")
+    with pytest.raises(ConflictError, match="there is a dataset 'toy' already"):
+        Imports(trainer.workspace).prepare("toy", source, options)
+    with pytest.raises(ResourceExhaustedError, match="imports are running already"):
+        Imports(trainer.workspace, limit=0).prepare("bad", source, options).run(print)
+    stopped = Imports(trainer.workspace)
+    stopped.stop()
+    with pytest.raises(UnavailableError, match="stopping"):
+        stopped.prepare("bad", source, options).run(print)
+    with pytest.raises(DataError, match="empty text"):
+        Imports(trainer.workspace).prepare("bad", source, options).run(print)
+    assert not (trainer.root / "datasets/bad").exists()

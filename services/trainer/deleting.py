@@ -1,0 +1,41 @@
+"""Deleting datasets."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from ktt_core.atomic import TEMPORARY_PREFIX, fsync_directory
+from ktt_core.errors import FailedPreconditionError, NotFoundError
+
+if TYPE_CHECKING:
+    from ktt_core.workspace import Workspace
+    from ktt_jobs import JobService
+
+__all__ = ["delete_dataset"]
+
+_SHOWN = 3
+
+
+def delete_dataset(workspace: Workspace, jobs: JobService, name: str) -> None:
+    """Delete a dataset in one step; see `trainer.handlers.Trainer.delete_dataset`."""
+    folder = workspace.dataset_folder(name)
+    if not folder.is_dir():
+        known = ", ".join(workspace.datasets()) or "none"
+        raise NotFoundError(f"there is no dataset {name!r}; there are: {known}")
+    active = jobs.active({"dataset": name})
+    if active:
+        shown = ", ".join(f"{job.id} ({job.kind}, {job.state.lower()})" for job in active[:_SHOWN])
+        more = f" and {len(active) - _SHOWN} more" if len(active) > _SHOWN else ""
+        raise FailedPreconditionError(
+            f"the dataset {name!r} is needed by {shown}{more}: wait for its end, or cancel it"
+        )
+    # A reader that has opened it keeps its files. What a crash leaves, the next sweep removes.
+    gone = folder.with_name(f"{TEMPORARY_PREFIX}deleted-{name}")
+    shutil.rmtree(gone, ignore_errors=True)
+    try:
+        folder.rename(gone)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no dataset {name!r} any more") from None
+    fsync_directory(folder.parent)
+    shutil.rmtree(gone, ignore_errors=True)

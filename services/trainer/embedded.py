@@ -1,0 +1,126 @@
+"""Running jobs now and here, without a server: each in its own process, kept like any other."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ktt_core.errors import InvalidArgumentError, KttError
+from ktt_core.progress import ProgressCallback
+from ktt_jobs import JobService
+from trainer.evaluating import check_evaluation
+from trainer.job_results import evaluation_result, run_result
+from trainer.leftovers import clear_up
+from trainer.planning import PlannedRun, plan_runs
+from trainer.requests import TrainRequest
+from trainer.results import EvaluationResult, RunEvent, RunResult
+from trainer.specs import EVALUATION, TASKS, TRAINING, EvaluationSpec, TrainingSpec
+
+if TYPE_CHECKING:
+    from ktt_core.workspace import Workspace
+    from ktt_jobs import JobEvent
+
+__all__ = ["evaluate_here", "temporary_jobs", "train_here"]
+
+
+@contextlib.contextmanager
+def temporary_jobs(tasks: Mapping[str, str]) -> Iterator[JobService]:
+    """Yield jobs that are kept nowhere: a dry run leaves no trace, and an import is no job."""
+    with tempfile.TemporaryDirectory(prefix="ktt-") as folder:
+        jobs = JobService(Path(folder), tasks)
+        try:
+            yield jobs
+        finally:
+            jobs.close()
+
+
+def train_here(
+    workspace: Workspace,
+    jobs: JobService,
+    request: TrainRequest,
+    on_event: Callable[[RunEvent], None],
+) -> list[RunResult]:
+    """Run a request's runs one after the other; see `trainer.handlers.Trainer.train`."""
+    results = []
+    for planned in plan_runs(workspace, request):
+        on_event(RunEvent(planned.run, "started"))
+        result = _train_one(workspace, jobs, planned, request, on_event)
+        kind = "finished" if result.error is None else "failed"
+        on_event(RunEvent(planned.run, kind, result=result))  # type: ignore[arg-type]
+        results.append(result)
+    return results
+
+
+def _train_one(
+    workspace: Workspace,
+    jobs: JobService,
+    planned: PlannedRun,
+    request: TrainRequest,
+    on_event: Callable[[RunEvent], None],
+) -> RunResult:
+    run = planned.run
+    spec = TrainingSpec(
+        run.dataset, run.model, planned.overrides, request.reference, request.dry_run
+    )
+
+    def follow(event: JobEvent) -> None:
+        if event.progress is not None:
+            on_event(RunEvent(run, "progress", event.progress))
+
+    try:
+        with _keeping(workspace, jobs, keep=not request.dry_run) as (service, where):
+            job = service.run(
+                TRAINING, {**spec.to_json(), **where}, labels=spec.labels, on_event=follow
+            )
+    finally:
+        if not request.dry_run:
+            clear_up(workspace)
+    result = run_result(job, workspace.root)
+    if type(result.error) is KttError:
+        # Nothing is wrong with the run: the system refuses, and would refuse the others too.
+        raise result.error
+    return result
+
+
+def evaluate_here(
+    workspace: Workspace,
+    jobs: JobService,
+    wanted: Sequence[EvaluationSpec],
+    progress: ProgressCallback,
+) -> list[EvaluationResult]:
+    """Test checkpoints one after the other; see `trainer.handlers.Trainer.evaluate`."""
+    if not wanted:
+        raise InvalidArgumentError("name at least one model to evaluate")
+    for spec in wanted:
+        check_evaluation(workspace, spec)
+
+    def follow(event: JobEvent) -> None:
+        if event.progress is not None:
+            progress(event.progress)
+
+    results = []
+    for spec in wanted:
+        # What may be read can be tested, also where nothing may be written.
+        writable = os.access(workspace.root, os.W_OK)
+        with _keeping(workspace, jobs, keep=writable) as (service, where):
+            job = service.run(
+                EVALUATION, {**spec.to_json(), **where}, labels=spec.labels, on_event=follow
+            )
+        results.append(evaluation_result(job, workspace.root))
+    return results
+
+
+@contextlib.contextmanager
+def _keeping(
+    workspace: Workspace, jobs: JobService, *, keep: bool
+) -> Iterator[tuple[JobService, dict[str, Any]]]:
+    """Yield where a job is run, and what its spec has to say of the workspace."""
+    if keep:
+        yield jobs, {}
+    else:
+        with temporary_jobs(TASKS) as temporary:
+            yield temporary, {"workspace": str(workspace.root.absolute())}

@@ -1,0 +1,269 @@
+"""The trainer as a server has it: jobs that wait for a worker, uploads, paths on the server."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import threading
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ktt_core.datasets.options import ImportOptions
+from ktt_core.datasets.sources import SUFFIXES
+from ktt_core.errors import InvalidArgumentError, KttError, NotFoundError
+from ktt_jobs import JobService, JobState
+from trainer.catalogue import describe_or_damaged
+from trainer.evaluating import check_evaluation
+from trainer.handlers import Trainer
+from trainer.importing import ImportRun, Imports
+from trainer.leftovers import clear_up
+from trainer.pages import Page, page_of
+from trainer.planning import plan_training
+from trainer.results import CheckpointInfo, DatasetInfo, ModelInfo
+from trainer.server_paths import AllowedRoots
+from trainer.specs import EVALUATION, TRAINING, EvaluationSpec, TrainingSpec
+from trainer.upload_info import UsedUpload
+from trainer.uploads import UploadStore
+
+if TYPE_CHECKING:
+    from ktt_jobs import Job
+
+__all__ = ["HostedTrainer"]
+
+_log = logging.getLogger(__name__)
+
+# How often expired uploads are looked for, in seconds.
+_SWEEP_INTERVAL = 300.0
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_COMPLEMENT = str.maketrans("0123456789", "9876543210")
+
+
+class HostedTrainer(Trainer):
+    """A trainer whose users are elsewhere.
+
+    Parameters
+    ----------
+    workspace : Path
+    jobs : JobService
+        The server starts and stops it.
+    allowed_roots : iterable of Path
+        Where the files lie that clients may name.
+    upload_limit_bytes : int
+        The largest file that is taken.
+    upload_ttl : timedelta
+        How long an upload is kept that nobody touches.
+    import_limit : int
+        Imports that may run at once.
+
+    Attributes
+    ----------
+    uploads : UploadStore
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the workspace is a file, or an allowed root is no folder.
+    """
+
+    def __init__(
+        self,
+        workspace: Path,
+        jobs: JobService,
+        *,
+        allowed_roots: Iterable[Path] = (),
+        upload_limit_bytes: int = 10 * 1024**3,
+        upload_ttl: timedelta = timedelta(hours=24),
+        import_limit: int = 2,
+    ) -> None:
+        super().__init__(workspace, jobs)
+        self.uploads = UploadStore(
+            self.root / "uploads", SUFFIXES, limit_bytes=upload_limit_bytes, ttl=upload_ttl
+        )
+        self._allowed = AllowedRoots(allowed_roots)
+        self._imports = Imports(self.workspace, import_limit)
+        # Between the look for jobs that need a dataset and its end, no such job may come.
+        self._deleting = threading.Lock()
+        self._stopping = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep, name="upload-sweep", daemon=True)
+
+    def start(self) -> None:
+        """Remove what a server that was killed has left, and begin to look after uploads."""
+        self.jobs.on_end.append(self._clear_up_after)
+        clear_up(self.workspace)
+        self._sweeper.start()
+
+    def stop(self) -> None:
+        """End imports and housekeeping. A second time does nothing."""
+        self._stopping.set()
+        self._imports.stop()
+        if self._sweeper.is_alive():
+            self._sweeper.join()
+
+    # -- datasets ----------------------------------------------------------------------------------
+
+    def delete_dataset(self, name: str) -> None:
+        """Delete a dataset, as `Trainer.delete_dataset` does; no job for it comes meanwhile."""
+        with self._deleting:
+            super().delete_dataset(name)
+
+    def page_datasets(self, limit: int, after: str | None) -> Page[DatasetInfo]:
+        """Return datasets by name; only those of the page are opened."""
+        names, cursor = page_of(self.workspace.datasets(), str, limit, after)
+        return [describe_or_damaged(self.workspace, name) for name in names], cursor
+
+    def import_upload(
+        self, upload_id: str, name: str, options: ImportOptions, *, replace: bool = False
+    ) -> ImportRun:
+        """Prepare the import of a complete upload, which is thrown away once the dataset is there.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If there is no such upload, or the name cannot be a dataset's.
+        FailedPreconditionError
+            If the upload is not complete.
+        ConflictError
+            If there is a dataset of that name, and it is not to be replaced.
+        """
+        self.uploads.check_complete(upload_id)
+        source = self.uploads.using(upload_id)
+        return self._imports.prepare(name, source, options, replace=replace)
+
+    def import_server_path(
+        self, path: str, name: str, options: ImportOptions, *, replace: bool = False
+    ) -> ImportRun:
+        """Prepare the import of a file on this machine.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the path is not absolute, or the name cannot be a dataset's.
+        PermissionDeniedError
+            If the file is not under an allowed root.
+        ConflictError
+            If there is a dataset of that name, and it is not to be replaced.
+        """
+        file = UsedUpload(self._allowed.resolve(path), discard=lambda: None)
+        source = contextlib.nullcontext(file)
+        return self._imports.prepare(name, source, options, replace=replace)
+
+    # -- models and checkpoints --------------------------------------------------------------------
+
+    def page_models(self, framework: str, limit: int, after: str | None) -> Page[ModelInfo]:
+        """Return models by id, of one framework if it is not empty."""
+        models = sorted(self.list_models(framework or None), key=lambda model: model.id)
+        return page_of(models, lambda model: model.id, limit, after)
+
+    def page_checkpoints(
+        self, model: str, dataset: str, limit: int, after: str | None
+    ) -> Page[CheckpointInfo]:
+        """Return checkpoints by model and dataset, the newest first; empty names stand for all."""
+        found = self.list_checkpoints(model or None, dataset or None)
+        return page_of(found, _checkpoint_key, limit, after)
+
+    # -- jobs --------------------------------------------------------------------------------------
+
+    def validate_training(self, spec: TrainingSpec) -> None:
+        """Check a spec as fully as `submit_training` does.
+
+        Raises
+        ------
+        InvalidArgumentError, InvalidConfigError, NotFoundError, DataError
+            As `trainer.planning.plan_training`; `field` is the spec's.
+        """
+        plan_training(self.workspace, spec)
+
+    def submit_training(self, spec: TrainingSpec, request_id: str = "") -> Job:
+        """Queue a training job.
+
+        Raises
+        ------
+        KttError
+            As `validate_training` and `ktt_jobs.JobService.submit`.
+        """
+        self.validate_training(spec)
+        return self._submit(TRAINING, spec, request_id)
+
+    def validate_evaluation(self, spec: EvaluationSpec) -> None:
+        """Check a spec as fully as `submit_evaluation` does.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError, DataError
+            As `trainer.evaluating.check_evaluation`; `field` is the spec's.
+        """
+        check_evaluation(self.workspace, spec)
+
+    def submit_evaluation(self, spec: EvaluationSpec, request_id: str = "") -> Job:
+        """Queue an evaluation job.
+
+        Raises
+        ------
+        KttError
+            As `validate_evaluation` and `ktt_jobs.JobService.submit`.
+        """
+        self.validate_evaluation(spec)
+        return self._submit(EVALUATION, spec, request_id)
+
+    def get_job(self, job_id: str, kind: str) -> Job:
+        """Return a job.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If it is no job's id, or there is none of that kind.
+        """
+        try:
+            return self.jobs.get(job_id, kind)
+        except InvalidArgumentError as error:
+            error.field = "id"
+            raise
+
+    def cancel_job(self, job_id: str, kind: str) -> Job:
+        """Cancel a job; one that has ended is returned as it is.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If it is no job's id, or there is none of that kind.
+        """
+        self.get_job(job_id, kind)
+        return self.jobs.cancel(job_id)
+
+    def _submit(self, kind: str, spec: TrainingSpec | EvaluationSpec, request_id: str) -> Job:
+        if request_id and _REQUEST_ID.fullmatch(request_id) is None:
+            raise InvalidArgumentError(
+                "a request_id has 1 to 64 letters, digits, '_' and '-'", field="request_id"
+            )
+        with self._deleting:
+            if not self.workspace.dataset_folder(spec.dataset).is_dir():
+                raise NotFoundError(f"there is no dataset {spec.dataset!r} any more")
+            return self.jobs.submit(kind, spec.to_json(), labels=spec.labels, request_id=request_id)
+
+    # -- housekeeping ------------------------------------------------------------------------------
+
+    def _clear_up_after(self, job: Job) -> None:
+        if job.kind == TRAINING and job.state is not JobState.SUCCEEDED:
+            try:
+                clear_up(self.workspace)
+            except KttError as error:
+                _log.warning("what job %s left cannot be removed: %s", job.id, error)
+
+    def _sweep(self) -> None:
+        while not self._stopping.wait(_SWEEP_INTERVAL):
+            try:
+                expired = self.uploads.sweep()
+            except (KttError, OSError) as error:
+                _log.warning("expired uploads cannot be removed: %s", error)
+            else:
+                if expired:
+                    _log.info("uploads expired: %s", ", ".join(expired))
+
+
+def _checkpoint_key(info: CheckpointInfo) -> str:
+    """Return a key that grows as times fall."""
+    falling = info.time.translate(_COMPLEMENT)
+    return "\n".join((info.model, info.dataset, falling, info.label, info.path.name))

@@ -1,0 +1,174 @@
+"""Training and evaluation as messages, and back: specs, outcomes and jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ktt.trainer.v1 import evaluation_pb2, training_pb2
+from ktt_jobs import Job
+from ktt_rpc.job_messages import job_from_proto, status_to_proto
+from ktt_rpc.structs import dict_to_struct, struct_to_dict
+from trainer.messages.models import metrics_from_proto, metrics_to_proto
+from trainer.specs import (
+    EVALUATION,
+    TRAINING,
+    EvaluationOutcome,
+    EvaluationSpec,
+    TrainingOutcome,
+    TrainingSpec,
+)
+
+__all__ = [
+    "evaluation_job_from_proto",
+    "evaluation_job_to_proto",
+    "evaluation_outcome_from_proto",
+    "evaluation_outcome_to_proto",
+    "evaluation_spec_from_proto",
+    "evaluation_spec_to_proto",
+    "training_job_from_proto",
+    "training_job_to_proto",
+    "training_outcome_from_proto",
+    "training_outcome_to_proto",
+    "training_spec_from_proto",
+    "training_spec_to_proto",
+]
+
+
+def training_spec_to_proto(spec: TrainingSpec) -> training_pb2.TrainingSpec:
+    """Give the message of a training job's spec.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a hyperparameter is no JSON value, or a number that would change on the way.
+    """
+    return training_pb2.TrainingSpec(
+        dataset=spec.dataset,
+        model=spec.model,
+        hyperparameters=dict_to_struct(spec.hyperparameters),
+        reference_set=spec.reference_set,
+        dry_run=spec.dry_run,
+    )
+
+
+def training_spec_from_proto(message: training_pb2.TrainingSpec) -> TrainingSpec:
+    """Give the training job's spec of a message."""
+    return TrainingSpec(
+        dataset=message.dataset,
+        model=message.model,
+        hyperparameters=struct_to_dict(message.hyperparameters),
+        reference_set=message.reference_set,
+        dry_run=message.dry_run,
+    )
+
+
+def evaluation_spec_to_proto(spec: EvaluationSpec) -> evaluation_pb2.EvaluationSpec:
+    """Give the message of an evaluation job's spec."""
+    return evaluation_pb2.EvaluationSpec(**spec.to_json())
+
+
+def evaluation_spec_from_proto(message: evaluation_pb2.EvaluationSpec) -> EvaluationSpec:
+    """Give the evaluation job's spec of a message."""
+    return EvaluationSpec(
+        dataset=message.dataset,
+        model=message.model,
+        split=message.split or EvaluationSpec.split,
+        label=message.label or EvaluationSpec.label,
+        run_time=message.run_time,
+    )
+
+
+def training_outcome_to_proto(outcome: TrainingOutcome) -> training_pb2.TrainingResult:
+    """Give the message of what a training job made."""
+    return training_pb2.TrainingResult(
+        checkpoint_path=outcome.checkpoint_path,
+        reference_path=outcome.reference_path,
+        run_time=outcome.run_time,
+        metrics=metrics_to_proto(outcome.metrics),
+        seconds=outcome.seconds,
+    )
+
+
+def training_outcome_from_proto(message: training_pb2.TrainingResult) -> TrainingOutcome:
+    """Give what a training job made of a message."""
+    return TrainingOutcome(
+        checkpoint_path=message.checkpoint_path,
+        reference_path=message.reference_path,
+        run_time=message.run_time,
+        metrics=metrics_from_proto(message.metrics),
+        seconds=message.seconds,
+    )
+
+
+def evaluation_outcome_to_proto(outcome: EvaluationOutcome) -> evaluation_pb2.EvaluationResult:
+    """Give the message of what an evaluation job measured."""
+    return evaluation_pb2.EvaluationResult(**outcome.to_json())
+
+
+def evaluation_outcome_from_proto(message: evaluation_pb2.EvaluationResult) -> EvaluationOutcome:
+    """Give what an evaluation job measured of a message."""
+    return EvaluationOutcome(
+        checkpoint_path=message.checkpoint_path,
+        rows=message.rows,
+        figures=dict(message.figures),
+        warnings=tuple(message.warnings),
+    )
+
+
+def training_job_to_proto(job: Job) -> training_pb2.TrainingJob:
+    """Give the message of a training job."""
+    message = training_pb2.TrainingJob(
+        id=job.id,
+        spec=training_spec_to_proto(TrainingSpec.from_json(job.spec)),
+        status=status_to_proto(job),
+    )
+    if job.result is not None:
+        outcome = TrainingOutcome.from_json(job.result)
+        message.result.CopyFrom(training_outcome_to_proto(outcome))
+    return message
+
+
+def training_job_from_proto(message: training_pb2.TrainingJob) -> Job:
+    """Give the job of a message."""
+    spec = training_spec_from_proto(message.spec)
+    result: Mapping[str, Any] | None = None
+    if message.HasField("result"):
+        result = training_outcome_from_proto(message.result).to_json()
+    return job_from_proto(
+        message.status,
+        job_id=message.id,
+        kind=TRAINING,
+        spec=spec.to_json(),
+        labels=spec.labels,
+        result=result,
+    )
+
+
+def evaluation_job_to_proto(job: Job) -> evaluation_pb2.EvaluationJob:
+    """Give the message of an evaluation job."""
+    message = evaluation_pb2.EvaluationJob(
+        id=job.id,
+        spec=evaluation_spec_to_proto(EvaluationSpec.from_json(job.spec)),
+        status=status_to_proto(job),
+    )
+    if job.result is not None:
+        outcome = EvaluationOutcome.from_json(job.result)
+        message.result.CopyFrom(evaluation_outcome_to_proto(outcome))
+    return message
+
+
+def evaluation_job_from_proto(message: evaluation_pb2.EvaluationJob) -> Job:
+    """Give the job of a message."""
+    spec = evaluation_spec_from_proto(message.spec)
+    result: Mapping[str, Any] | None = None
+    if message.HasField("result"):
+        result = evaluation_outcome_from_proto(message.result).to_json()
+    return job_from_proto(
+        message.status,
+        job_id=message.id,
+        kind=EVALUATION,
+        spec=spec.to_json(),
+        labels=spec.labels,
+        result=result,
+    )

@@ -1,0 +1,110 @@
+"""Models and checkpoints as messages, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
+
+from ktt.trainer.v1 import models_pb2
+from ktt_rpc.structs import dict_to_struct, struct_to_dict
+from trainer.results import CheckpointInfo, ModelInfo
+
+__all__ = [
+    "checkpoint_from_proto",
+    "checkpoint_to_proto",
+    "metrics_from_proto",
+    "metrics_to_proto",
+    "model_from_proto",
+    "model_to_proto",
+]
+
+
+def model_to_proto(info: ModelInfo) -> models_pb2.Model:
+    """Give the message of a model."""
+    return models_pb2.Model(
+        id=info.id,
+        display_name=info.display_name,
+        framework=info.framework,
+        summary=info.summary,
+        hyperparameters=[_hyperparameter_to_proto(row) for row in info.hyperparameters],
+    )
+
+
+def model_from_proto(message: models_pb2.Model) -> ModelInfo:
+    """Give the model of a message."""
+    return ModelInfo(
+        id=message.id,
+        display_name=message.display_name,
+        framework=message.framework,
+        summary=message.summary,
+        hyperparameters=tuple(_hyperparameter_from_proto(row) for row in message.hyperparameters),
+    )
+
+
+def checkpoint_to_proto(info: CheckpointInfo, root: Path) -> models_pb2.Checkpoint:
+    """Give the message of a checkpoint; its paths are relative to the workspace `root`."""
+    return models_pb2.Checkpoint(
+        model=info.model,
+        dataset=info.dataset,
+        label=info.label,
+        run_time=info.time,
+        path=info.path.relative_to(root).as_posix(),
+        size_bytes=info.bytes,
+        reference_path=info.reference.relative_to(root).as_posix() if info.reference else "",
+        metrics=metrics_to_proto(info.metrics),
+        problem=info.problem,
+    )
+
+
+def checkpoint_from_proto(message: models_pb2.Checkpoint, root: Path = Path()) -> CheckpointInfo:
+    """Give the checkpoint of a message; its paths begin with `root`."""
+    return CheckpointInfo(
+        model=message.model,
+        dataset=message.dataset,
+        label=message.label,
+        time=message.run_time,
+        path=root / message.path,
+        bytes=message.size_bytes,
+        reference=root / message.reference_path if message.reference_path else None,
+        metrics=metrics_from_proto(message.metrics),
+        problem=message.problem,
+    )
+
+
+def metrics_to_proto(
+    metrics: Mapping[str, Mapping[str, float]],
+) -> dict[str, models_pb2.SplitMetrics]:
+    """Give the messages of metrics by split."""
+    return {split: models_pb2.SplitMetrics(figures=figures) for split, figures in metrics.items()}
+
+
+def metrics_from_proto(
+    messages: Mapping[str, models_pb2.SplitMetrics],
+) -> dict[str, dict[str, float]]:
+    """Give the metrics of messages by split."""
+    return {split: dict(message.figures) for split, message in messages.items()}
+
+
+def _hyperparameter_to_proto(row: Mapping[str, Any]) -> models_pb2.Hyperparameter:
+    return models_pb2.Hyperparameter(
+        name=row["name"],
+        type=row["type"],
+        default_value=dict_to_struct({"default": row["default"]}).fields["default"],
+        limits=dict_to_struct(row["limits"]),
+        description=row["description"],
+    )
+
+
+def _hyperparameter_from_proto(message: models_pb2.Hyperparameter) -> dict[str, Any]:
+    default = Struct()
+    default.fields["default"].CopyFrom(message.default_value)
+    return {
+        "name": message.name,
+        "type": message.type,
+        **struct_to_dict(default),
+        "limits": struct_to_dict(message.limits),
+        "description": message.description,
+    }

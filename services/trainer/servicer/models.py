@@ -1,0 +1,55 @@
+"""The calls about models and checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ktt.trainer.v1 import models_pb2
+from ktt_rpc.call import in_thread
+from ktt_rpc.paging import next_page_token, page_cursor, page_size
+from trainer.fields import at_field
+from trainer.hosting import HostedTrainer
+from trainer.messages.models import checkpoint_to_proto, model_to_proto
+
+__all__ = ["ModelCalls"]
+
+
+class ModelCalls:
+    """Listing what can be trained, and what was."""
+
+    trainer: HostedTrainer
+
+    async def ListModels(  # noqa: N802
+        self, request: models_pb2.ListModelsRequest, context: Any
+    ) -> models_pb2.ListModelsResponse:
+        """Return a page of models."""
+        models, cursor = await in_thread(
+            self.trainer.page_models, request.framework, page_size(request), page_cursor(request)
+        )
+        return models_pb2.ListModelsResponse(
+            models=map(model_to_proto, models), next_page_token=next_page_token(request, cursor)
+        )
+
+    async def GetModel(  # noqa: N802
+        self, request: models_pb2.GetModelRequest, context: Any
+    ) -> models_pb2.GetModelResponse:
+        """Return one model with its hyperparameters."""
+        with at_field("id"):
+            model = await in_thread(self.trainer.get_model, request.id)
+        return models_pb2.GetModelResponse(model=model_to_proto(model))
+
+    async def ListCheckpoints(  # noqa: N802
+        self, request: models_pb2.ListCheckpointsRequest, context: Any
+    ) -> models_pb2.ListCheckpointsResponse:
+        """Return a page of checkpoints."""
+        checkpoints, cursor = await in_thread(
+            self.trainer.page_checkpoints,
+            request.model,
+            request.dataset,
+            page_size(request),
+            page_cursor(request),
+        )
+        return models_pb2.ListCheckpointsResponse(
+            checkpoints=[checkpoint_to_proto(info, self.trainer.root) for info in checkpoints],
+            next_page_token=next_page_token(request, cursor),
+        )

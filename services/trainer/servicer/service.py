@@ -1,0 +1,44 @@
+"""The trainer's servicer, whole."""
+
+from __future__ import annotations
+
+from ktt.trainer.v1 import trainer_service_pb2_grpc
+from ktt_rpc.server import ServiceSpec
+from trainer.hosting import HostedTrainer
+from trainer.servicer.datasets import DatasetCalls
+from trainer.servicer.evaluation import EvaluationCalls
+from trainer.servicer.models import ModelCalls
+from trainer.servicer.training import TrainingCalls
+from trainer.servicer.uploads import UploadCalls
+
+__all__ = ["SERVICE_NAME", "TrainerServicer", "trainer_service"]
+
+SERVICE_NAME = "ktt.trainer.v1.TrainerService"
+
+
+class TrainerServicer(
+    UploadCalls,
+    DatasetCalls,
+    TrainingCalls,
+    EvaluationCalls,
+    ModelCalls,
+    trainer_service_pb2_grpc.TrainerServiceServicer,
+):
+    """All calls of the trainer.
+
+    Parameters
+    ----------
+    trainer : HostedTrainer
+    """
+
+    def __init__(self, trainer: HostedTrainer) -> None:
+        self.trainer = trainer
+
+
+def trainer_service(trainer: HostedTrainer) -> ServiceSpec:
+    """Return the trainer as `ktt_rpc.server.serve` takes it."""
+    return ServiceSpec(
+        trainer_service_pb2_grpc.add_TrainerServiceServicer_to_server,
+        TrainerServicer(trainer),
+        SERVICE_NAME,
+    )

@@ -1,0 +1,82 @@
+"""The calls about uploads."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from ktt.trainer.v1 import datasets_pb2
+from ktt_core.errors import InvalidArgumentError
+from ktt_rpc.call import in_thread
+from trainer.fields import at_field, within
+from trainer.hosting import HostedTrainer
+from trainer.messages.datasets import upload_to_proto
+from trainer.upload_info import UploadInfo
+from trainer.upload_writer import UploadWriter
+
+__all__ = ["UploadCalls"]
+
+
+class UploadCalls:
+    """Announcing, writing and deleting uploads."""
+
+    trainer: HostedTrainer
+
+    async def CreateUpload(  # noqa: N802
+        self, request: datasets_pb2.CreateUploadRequest, context: Any
+    ) -> datasets_pb2.CreateUploadResponse:
+        """Announce a file."""
+        upload = await in_thread(
+            self.trainer.uploads.create, request.file_name, request.size_bytes, request.sha256
+        )
+        return datasets_pb2.CreateUploadResponse(upload=upload_to_proto(upload))
+
+    async def GetUpload(  # noqa: N802
+        self, request: datasets_pb2.GetUploadRequest, context: Any
+    ) -> datasets_pb2.GetUploadResponse:
+        """Tell how much has come."""
+        upload = await in_thread(self.trainer.uploads.get, request.upload_id)
+        return datasets_pb2.GetUploadResponse(upload=upload_to_proto(upload))
+
+    async def DeleteUpload(  # noqa: N802
+        self, request: datasets_pb2.DeleteUploadRequest, context: Any
+    ) -> datasets_pb2.DeleteUploadResponse:
+        """Throw an upload away."""
+        await in_thread(self.trainer.uploads.delete, request.upload_id)
+        return datasets_pb2.DeleteUploadResponse()
+
+    async def WriteUpload(  # noqa: N802
+        self, requests: AsyncIterator[datasets_pb2.WriteUploadRequest], context: Any
+    ) -> datasets_pb2.WriteUploadResponse:
+        """Take bytes; what has come when the stream breaks is kept."""
+        upload = await self._write(requests)
+        return datasets_pb2.WriteUploadResponse(upload=upload_to_proto(upload))
+
+    async def _write(self, requests: AsyncIterator[datasets_pb2.WriteUploadRequest]) -> UploadInfo:
+        start: datasets_pb2.UploadStart | None = None
+        with contextlib.ExitStack() as stack:
+            writer: UploadWriter | None = None
+            async for request in requests:
+                part = request.WhichOneof("part")
+                if writer is None:
+                    if part != "start":
+                        raise InvalidArgumentError(
+                            "the first message of the stream must be a start", field="start"
+                        )
+                    start = request.start
+                    with within("start"):
+                        opening = self.trainer.uploads.writing(start.upload_id, start.offset)
+                        writer = await in_thread(stack.enter_context, opening)
+                elif part == "chunk":
+                    with at_field("chunk"):
+                        await in_thread(writer.write, request.chunk)
+                else:
+                    raise InvalidArgumentError(
+                        "after the first message every message must be a chunk", field="chunk"
+                    )
+            if start is None:
+                raise InvalidArgumentError("the stream has no start", field="start")
+            # To the disk, in a thread; when the stream breaks the stack does it.
+            await in_thread(stack.close)
+        return await in_thread(self.trainer.uploads.finish, start.upload_id)

@@ -1,0 +1,313 @@
+"""Files on their way to the server, kept below ``<workspace>/uploads/`` until they are used.
+
+An upload is a folder ``<id>/`` with what was announced (``upload.json``), the bytes that have come
+(``content/<file name>``) and a lock that whoever writes or reads them holds. The number of bytes
+that have come is the size of the file and nothing else, so that no crash can make the two
+disagree; it is told to a client only after the bytes are on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from ktt_core.atomic import (
+    TEMPORARY_PREFIX,
+    atomic_directory,
+    atomic_file,
+    fsync_directory,
+    sweep_leftovers,
+)
+from ktt_core.errors import (
+    DataError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    ResourceExhaustedError,
+)
+from trainer.upload_info import UploadInfo, UsedUpload, check_announced
+from trainer.upload_writer import UploadWriter
+
+__all__ = ["UploadStore"]
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_RECORD = "upload.json"
+
+
+class UploadStore:
+    """The uploads of a workspace. Nothing is made before the first one.
+
+    Parameters
+    ----------
+    folder : Path
+    suffixes : tuple of str
+        What a file's name must end in, in lower case.
+    limit_bytes : int
+        The largest file.
+    max_uploads : int
+        How many there may be at once.
+    ttl : timedelta
+        How long an upload is kept that nobody touches.
+    now : callable
+        Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        suffixes: tuple[str, ...],
+        *,
+        limit_bytes: int = 10 * 1024**3,
+        max_uploads: int = 100,
+        ttl: timedelta = timedelta(hours=24),
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = folder
+        self._suffixes = suffixes
+        self._limit = limit_bytes
+        self._max_uploads = max_uploads
+        self._ttl = ttl
+        self._now = now
+
+    def create(self, file_name: str, size_bytes: int, sha256: str) -> UploadInfo:
+        """Announce a file.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the name, the size or the checksum cannot be a file's, or the file is too large.
+        ResourceExhaustedError
+            If there are too many uploads, or the disk has no room for it.
+        """
+        check_announced(file_name, size_bytes, sha256, self._suffixes, self._limit)
+        self.sweep()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if len(self._ids()) >= self._max_uploads:
+            raise ResourceExhaustedError(
+                f"there are {self._max_uploads} uploads already: use or delete some; "
+                "those that nobody touches expire"
+            )
+        if size_bytes > shutil.disk_usage(self._folder).free:
+            raise ResourceExhaustedError(
+                f"the server's disk has no room for {size_bytes:,} bytes; free space there"
+            )
+        upload_id = uuid.uuid4().hex
+        with atomic_directory(self._folder / upload_id) as temporary:
+            (temporary / "content").mkdir()
+            (temporary / "content" / file_name).touch()
+            (temporary / "lock").touch()
+            record = {"file_name": file_name, "size": size_bytes, "sha256": sha256.lower()}
+            (temporary / _RECORD).write_text(json.dumps({**record, "complete": False}))
+        return self.get(upload_id)
+
+    def get(self, upload_id: str) -> UploadInfo:
+        """Return an upload; the bytes it tells of are on the disk.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If it is no upload's id.
+        NotFoundError
+            If there is none, or no longer.
+        """
+        folder = self._find(upload_id)
+        try:
+            record = json.loads((folder / _RECORD).read_text())
+            content = folder / "content" / record["file_name"]
+            descriptor = os.open(content, os.O_RDONLY)
+        except FileNotFoundError:
+            raise _unknown(upload_id) from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"the upload {upload_id} is damaged; delete it, begin anew") from error
+        try:
+            status = os.fstat(descriptor)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return UploadInfo(
+            id=upload_id,
+            file_name=record["file_name"],
+            size_bytes=record["size"],
+            sha256=record["sha256"],
+            committed_bytes=status.st_size,
+            complete=record["complete"],
+            expire_time=datetime.fromtimestamp(status.st_mtime, timezone.utc) + self._ttl,
+        )
+
+    @contextlib.contextmanager
+    def writing(self, upload_id: str, offset: int) -> Iterator[UploadWriter]:
+        """Yield what takes an upload's bytes from `offset` on; see `finish` for the last of them.
+
+        What was written stays when the body raises: the file goes on from there.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If there is no such upload.
+        FailedPreconditionError
+            If another writes to it or uses it, it is complete, or `offset` is not where it ends.
+        """
+        with self._locked(upload_id) as folder:
+            upload = self.get(upload_id)
+            if upload.complete:
+                raise FailedPreconditionError(f"the upload {upload_id} is complete already")
+            if offset != upload.committed_bytes:
+                raise FailedPreconditionError(
+                    f"the upload {upload_id} has {upload.committed_bytes:,} bytes: go on there, "
+                    f"not at {offset:,}"
+                )
+            with UploadWriter(folder / "content" / upload.file_name, upload.size_bytes) as writer:
+                yield writer
+
+    def finish(self, upload_id: str) -> UploadInfo:
+        """Complete an upload if all of it has come; called when nobody writes any more.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If there is no such upload, or its checksum is another than announced. It is thrown away
+            then.
+        FailedPreconditionError
+            If another writes to it or uses it.
+        """
+        with self._locked(upload_id) as folder:
+            upload = self.get(upload_id)
+            if upload.complete or upload.committed_bytes < upload.size_bytes:
+                return upload
+            with (folder / "content" / upload.file_name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != upload.sha256:
+                self._remove(folder)
+                raise InvalidArgumentError(
+                    f"the file that has come has the SHA-256 {found}, not {upload.sha256} as "
+                    "announced: it was thrown away; upload it again",
+                    field="sha256",
+                )
+            record = {"file_name": upload.file_name, "size": upload.size_bytes, "sha256": found}
+            with atomic_file(folder / _RECORD) as temporary:
+                temporary.write_text(json.dumps({**record, "complete": True}))
+        return self.get(upload_id)
+
+    def check_complete(self, upload_id: str) -> UploadInfo:
+        """Return a complete upload.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If there is no such upload.
+        FailedPreconditionError
+            If it is not complete.
+        """
+        upload = self.get(upload_id)
+        if not upload.complete:
+            raise FailedPreconditionError(
+                f"the upload {upload_id} is not complete: {upload.committed_bytes:,} of "
+                f"{upload.size_bytes:,} bytes have come"
+            )
+        return upload
+
+    @contextlib.contextmanager
+    def using(self, upload_id: str) -> Iterator[UsedUpload]:
+        """Yield a complete upload's file; nobody changes or removes it meanwhile.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If there is no such upload.
+        FailedPreconditionError
+            If it is not complete, or another uses it.
+        """
+        with self._locked(upload_id) as folder:
+            upload = self.check_complete(upload_id)
+            path = folder / "content" / upload.file_name
+            os.utime(path)
+            yield UsedUpload(path, lambda: self._remove(folder))
+
+    def delete(self, upload_id: str) -> None:
+        """Throw an upload away.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If there is no such upload.
+        FailedPreconditionError
+            If somebody writes to it or uses it.
+        """
+        with self._locked(upload_id) as folder:
+            self._remove(folder)
+
+    def sweep(self) -> list[str]:
+        """Throw expired uploads away; return their ids."""
+        if not self._folder.is_dir():
+            return []
+        sweep_leftovers(self._folder)
+        expired = []
+        for upload_id in self._ids():
+            # Somebody writes to it, or has just removed it.
+            with contextlib.suppress(FailedPreconditionError, NotFoundError):
+                with self._locked(upload_id) as folder:
+                    if self._is_expired(upload_id, folder):
+                        self._remove(folder)
+                        expired.append(upload_id)
+        return expired
+
+    def _is_expired(self, upload_id: str, folder: Path) -> bool:
+        try:
+            return self.get(upload_id).expire_time.timestamp() <= self._now()
+        except DataError:
+            return folder.stat().st_mtime + self._ttl.total_seconds() <= self._now()
+
+    def _ids(self) -> list[str]:
+        return sorted(path.name for path in self._folder.iterdir() if _ID.fullmatch(path.name))
+
+    def _find(self, upload_id: str) -> Path:
+        if not _ID.fullmatch(upload_id):
+            raise InvalidArgumentError(
+                f"{upload_id[:80]!r} is no upload's id: CreateUpload gives one", field="upload_id"
+            )
+        return self._folder / upload_id
+
+    @contextlib.contextmanager
+    def _locked(self, upload_id: str) -> Iterator[Path]:
+        folder = self._find(upload_id)
+        try:
+            descriptor = os.open(folder / "lock", os.O_RDWR)
+        except FileNotFoundError:
+            raise _unknown(upload_id) from None
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise FailedPreconditionError(
+                    f"the upload {upload_id} is being written or used by another call; "
+                    "wait until that has ended"
+                ) from None
+            if not os.fstat(descriptor).st_nlink or not folder.is_dir():
+                raise _unknown(upload_id)
+            yield folder
+        finally:
+            os.close(descriptor)
+
+    def _remove(self, folder: Path) -> None:
+        """Take an upload away in one step; what a crash leaves of it, the next sweep removes."""
+        gone = folder.with_name(f"{TEMPORARY_PREFIX}{folder.name}")
+        with contextlib.suppress(FileNotFoundError):
+            folder.rename(gone)
+            fsync_directory(self._folder)
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+def _unknown(upload_id: str) -> NotFoundError:
+    return NotFoundError(
+        f"there is no upload {upload_id}: it was used, deleted, had a wrong checksum or expired"
+    )
