@@ -116,7 +116,7 @@ def print_job(job: Job) -> None:
     rows += [
         (f"asked: {key}", str(value))
         for key, value in job.spec.items()
-        if key not in ("model", "dataset") and value not in (None, "", {}, [])
+        if key not in ("model", "dataset") and value not in (None, "", {}, [], False)
     ]
     if job.error is not None:
         rows.append(("error", f"{job.error.type}: {job.error.message}"))
@@ -136,7 +136,9 @@ def _results(job: Job) -> list[tuple[str, str]]:
             splits = value if key == "metrics" else {str(job.spec.get("split", "test")): value}
             for split, figures in in_order(splits):
                 rows += [(f"{split} {name}", format_figure(it)) for name, it in in_order(figures)]
-        elif isinstance(value, (str, int, float)) and value != "":
+        elif isinstance(value, float):
+            rows.append((key.replace("_", " "), f"{value:.1f}"))
+        elif isinstance(value, (str, int)) and value != "":
             rows.append((key.replace("_", " "), str(value)))
         elif isinstance(value, list):
             rows += [(key.rstrip("s"), str(entry)) for entry in value]

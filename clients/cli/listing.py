@@ -52,13 +52,25 @@ def models_command(session: Session, model: str | None, as_json: bool) -> None:
             (
                 field["name"],
                 field["type"],
-                json.dumps(field["default"]),
+                _show_value(field["default"]),
                 _describe_limits(field["limits"]),
                 field["description"],
             )
             for field in info.hyperparameters
         ],
     )
+
+
+def _show_value(value: Any) -> str:
+    # A number has lost its ".0" when it comes from a server.
+    plain = int(value) if isinstance(value, float) and value.is_integer() else value
+    return json.dumps(plain)
+
+
+def _show_limit(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return _show_value(value)
 
 
 def _describe_limits(limits: dict[str, Any]) -> str:
@@ -71,7 +83,9 @@ def _describe_limits(limits: dict[str, Any]) -> str:
         "minItems": "at least {} entries",
         "maxItems": "at most {} entries",
     }
-    return ", ".join(word.format(limits[key]) for key, word in words.items() if key in limits)
+    return ", ".join(
+        word.format(_show_limit(limits[key])) for key, word in words.items() if key in limits
+    )
 
 
 @click.command("checkpoints")

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cli.backend.job_calls import CONTACT_SECONDS
+from cli.backend.calling import call_service
 from cli.backend.protocol import CheckpointChoice, PredictOptions
 from cli.connection import Connection
 from exporter.messages import answer_from_proto, decoding_to_proto
 from ktt.exporter.v1 import predict_pb2
 from ktt_core.errors import DataError, InvalidArgumentError
-from ktt_rpc.calls import call
 
 if TYPE_CHECKING:
     from ktt.exporter.v1.exporter_service_pb2_grpc import ExporterServiceStub
@@ -20,9 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["answers"]
 
-#: One call takes at most 1,000 texts, and a message has its limit too.
+# One call is a part of what an exporter takes in one: 1,000 texts, 8 MiB, 50,000 paths.
 _MOST_TEXTS = 512
 _MOST_BYTES = 1024**2
+_MOST_PATHS = 10_000
 
 
 def answers(
@@ -49,20 +49,20 @@ def answers(
     """
 
     def ask(block: list[str]) -> list[list[Prediction]]:
-        response = call(
-            stub.Predict,
-            predict_pb2.PredictRequest(
-                dataset=dataset,
-                model=model,
-                texts=block,
-                top_k=options.top_k,
-                min_confidence=options.min_confidence,
-                decoding=decoding_to_proto(options.decoding),
-                label=checkpoint.label,
-                run_time=checkpoint.time or "",
-            ),
-            timeout=connection.timeout,
-            patience=CONTACT_SECONDS,
+        response = call_service(
+            stub,
+            predict_pb2,
+            "Predict",
+            connection=connection,
+            address=connection.exporter,
+            dataset=dataset,
+            model=model,
+            texts=block,
+            top_k=options.top_k,
+            min_confidence=options.min_confidence,
+            decoding=decoding_to_proto(options.decoding),
+            label=checkpoint.label,
+            run_time=checkpoint.time or "",
         )
         if len(response.answers) != len(block):
             raise DataError(
@@ -71,18 +71,22 @@ def answers(
         return [answer_from_proto(answer) for answer in response.answers]
 
     ask([])
-    return _in_blocks(iter(texts), ask, options.block_rows)
+    most = max(1, min(_MOST_TEXTS, _MOST_PATHS // options.top_k))
+    return _in_blocks(iter(texts), ask, options.block_rows, most)
 
 
 def _in_blocks(
-    texts: Iterator[str], ask: Callable[[list[str]], list[list[Prediction]]], rows: int
+    texts: Iterator[str],
+    ask: Callable[[list[str]], list[list[Prediction]]],
+    rows: int,
+    most: int,
 ) -> Iterator[list[Prediction]]:
     read = 0
     # A whole block is read before any of it is answered, as it is where the models run here.
     while block := list(islice(texts, rows)):
         _check(block, read)
         read += len(block)
-        for part in _parts(block):
+        for part in _parts(block, most):
             yield from ask(part)
 
 
@@ -96,12 +100,12 @@ def _check(block: list[str], read: int) -> None:
             ) from None
 
 
-def _parts(block: list[str]) -> Iterator[list[str]]:
+def _parts(block: list[str], most: int) -> Iterator[list[str]]:
     part: list[str] = []
     size = 0
     for text in block:
         length = len(text.encode())
-        if part and (len(part) == _MOST_TEXTS or size + length > _MOST_BYTES):
+        if part and (len(part) == most or size + length > _MOST_BYTES):
             yield part
             part, size = [], 0
         part.append(text)

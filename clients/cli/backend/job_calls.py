@@ -7,19 +7,17 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cli.backend.calling import CONTACT_SECONDS, call_service
 from cli.backend.protocol import JobFilter, Watcher
 from cli.connection import Connection
 from ktt_core.errors import KttError
-from ktt_rpc.calls import call, watch_reconnecting
+from ktt_rpc.calls import watch_reconnecting
 from ktt_rpc.job_messages import event_from_proto, state_to_proto
 
 if TYPE_CHECKING:
     from ktt_jobs import Job, JobEvent
 
-__all__ = ["CONTACT_SECONDS", "JobCalls"]
-
-#: How long a server may be away when a command begins: it may just be starting.
-CONTACT_SECONDS = 5.0
+__all__ = ["JobCalls"]
 
 _PAGE = 200
 
@@ -127,11 +125,14 @@ class JobCalls:
         return self.kind.capitalize()
 
     def _call(self, name: str, /, *, patience: float = CONTACT_SECONDS, **fields: Any) -> Any:
-        return call(
-            getattr(self.stub, name),
-            getattr(self.messages, f"{name}Request")(**fields),
-            timeout=self.connection.timeout,
+        return call_service(
+            self.stub,
+            self.messages,
+            name,
+            connection=self.connection,
+            address=self.address,
             patience=patience,
+            **fields,
         )
 
     def _job(self, response: Any) -> Job:

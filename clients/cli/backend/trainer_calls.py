@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from cli.backend.job_calls import CONTACT_SECONDS
+from cli.backend.calling import call_service
 from cli.backend.protocol import ImportSource, Watcher
 from cli.backend.uploading import Uploader
 from cli.connection import Connection
 from ktt.trainer.v1 import datasets_pb2, models_pb2
 from ktt_core.errors import KttError, UnavailableError
-from ktt_rpc.calls import call, ktt_errors
+from ktt_rpc.calls import ktt_errors
 from ktt_rpc.job_messages import progress_from_proto
 from trainer.messages.datasets import (
     dataset_from_proto,
@@ -124,10 +124,12 @@ class TrainerCalls:
                 return
 
     def _call(self, name: str, messages: Any, /, *, idempotent: bool = True, **fields: Any) -> Any:
-        return call(
-            getattr(self._stub, name),
-            getattr(messages, f"{name}Request")(**fields),
-            timeout=self._connection.timeout,
+        return call_service(
+            self._stub,
+            messages,
+            name,
+            connection=self._connection,
+            address=self._connection.trainer,
             idempotent=idempotent,
-            patience=CONTACT_SECONDS,
+            **fields,
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import grpc
 
+from cli.backend.calling import CONTACT_SECONDS, call_service
 from cli.backend.protocol import Watcher
 from cli.connection import Connection
 from ktt.trainer.v1 import datasets_pb2
@@ -21,7 +22,7 @@ from ktt_core.errors import (
     UnavailableError,
 )
 from ktt_core.progress import Progress
-from ktt_rpc.calls import call, ktt_errors
+from ktt_rpc.calls import ktt_errors
 
 if TYPE_CHECKING:
     from ktt.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
@@ -86,9 +87,11 @@ class Uploader:
             return str(upload.id)
 
     def discard(self, upload_id: str) -> None:
-        """Throw an upload away; a server that has gone does that by itself in time."""
+        """Throw an upload away, if it is there; in time the server does that by itself."""
         try:
             self._call("DeleteUpload", patience=0, upload_id=upload_id)
+        except NotFoundError:
+            return
         except KttError as error:
             self._watcher.notice(
                 f"the upload {upload_id} stays at the server until it expires: {error}"
@@ -192,15 +195,23 @@ class Uploader:
             raise
 
     def _call(
-        self, name: str, /, *, patience: float = 5.0, idempotent: bool = True, **fields: Any
+        self,
+        name: str,
+        /,
+        *,
+        patience: float = CONTACT_SECONDS,
+        idempotent: bool = True,
+        **fields: Any,
     ) -> Any:
-        method: Callable[..., Any] = getattr(self._stub, name)
-        return call(
-            method,
-            getattr(datasets_pb2, f"{name}Request")(**fields),
-            timeout=self._connection.timeout,
+        return call_service(
+            self._stub,
+            datasets_pb2,
+            name,
+            connection=self._connection,
+            address=self._connection.trainer,
             patience=patience,
             idempotent=idempotent,
+            **fields,
         )
 
 
