@@ -14,7 +14,12 @@ from exporter.messages import (
     export_job_to_proto,
     spec_from_proto,
 )
-from ktt.exporter.v1 import exporter_service_pb2_grpc, exports_pb2, predict_pb2
+from ktt.exporter.v1 import (
+    exporter_service_pb2,
+    exporter_service_pb2_grpc,
+    exports_pb2,
+    predict_pb2,
+)
 from ktt_core.errors import InvalidArgumentError, UnavailableError
 from ktt_rpc.call import abandoned, in_thread, note_job
 from ktt_rpc.job_messages import event_to_proto, states_from_proto
@@ -31,7 +36,7 @@ __all__ = [
     "exporter_service",
 ]
 
-SERVICE_NAME = "ktt.exporter.v1.ExporterService"
+SERVICE_NAME = exporter_service_pb2.DESCRIPTOR.services_by_name["ExporterService"].full_name
 
 #: Of one Predict: its texts, their bytes in UTF-8 together, and the paths of all its answers.
 MAX_TEXTS = 1000
