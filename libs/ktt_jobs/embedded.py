@@ -47,10 +47,11 @@ def run_here(
     lock = lock_job(folder / new.id)
     if lock is None:
         raise ConflictError(f"another process uses {folder / new.id}")
+    created = False
     try:
         job_id, events = store.create(new, 0, begin=True)
-        if not events:
-            shutil.rmtree(folder / new.id, ignore_errors=True)
+        created = bool(events)
+        if not created:
             return job_id, False
         feed.open(job_id, events)
         job = find(store, job_id)
@@ -58,5 +59,7 @@ def run_here(
         execution.run(events)
         return job_id, True
     finally:
+        if not created:
+            shutil.rmtree(folder / new.id, ignore_errors=True)
         feed.close(new.id, ended=True)
         lock.release()

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _jobs, _events, _labels = schema.jobs, schema.events, schema.labels
+_MAX_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def page(
         raise InvalidArgumentError("this is not where a page ended", field="page_token")
     if not store.exists:
         return [], None
+    limit = min(limit, _MAX_PAGE)
     query = select(_jobs).order_by(_jobs.c.number.desc()).limit(limit + 1)
     if after is not None:
         query = query.where(_jobs.c.number < int(after))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JobRecords"]
 
-# Seconds between looks at whether the commands that run jobs still live, and the longest that a
+# Seconds between looks at whether the processes that run jobs still live, and the longest that a
 # watcher waits before it looks again by itself.
 _ORPHANS = 2.0
 _LOOK = 2.0
@@ -58,7 +58,7 @@ class JobRecords:
 
         store, feed = self._open()
         job = find(store, check_job_id(job_id), kind)
-        if job.state is JobState.RUNNING and not feed.runs(job_id) and self._recover_commands():
+        if job.state is JobState.RUNNING and not feed.runs(job_id) and self._recover():
             job = find(store, job_id, kind)
         return job
 
@@ -80,6 +80,7 @@ class JobRecords:
         labels : mapping of str to str
             Labels that the jobs have.
         limit : int
+            1000 at most; a greater one counts as that.
         after : str, optional
             What the page before returned.
 
@@ -93,7 +94,7 @@ class JobRecords:
         store, feed = self._open()
         jobs, following = page(store, kinds, states, labels or {}, limit, after)
         foreign = [j for j in jobs if j.state is JobState.RUNNING and not feed.runs(j.id)]
-        if foreign and self._recover_commands():
+        if foreign and self._recover():
             jobs, following = page(store, kinds, states, labels or {}, limit, after)
         return jobs, following
 
@@ -187,6 +188,12 @@ class JobRecords:
 
         return self.folder / check_job_id(job_id) / "files"
 
+    def close(self) -> None:
+        """Let go of the store's file. The next call opens it again."""
+        with self._mutex:
+            if self._opened is not None:
+                self._opened[0].close()
+
     def _open(self) -> tuple[JobStore, Feed]:
         with self._mutex:
             if self._opened is None:
@@ -198,8 +205,8 @@ class JobRecords:
                 self._opened = store, Feed(lambda job_ids: newest_events(store, job_ids))
             return self._opened
 
-    def _recover_commands(self) -> bool:
-        """Look after jobs whose command is gone; return whether it did, and not just before."""
+    def _recover(self) -> bool:
+        """Look after jobs whose process is gone; return whether it did, and not just before."""
         from ktt_jobs.queries import find
         from ktt_jobs.recovery import recover
 
@@ -208,7 +215,7 @@ class JobRecords:
             return False
         self._looked = now
         store, feed = self._open()
-        for job_id in recover(store, feed, self.folder, server=False).ended:
+        for job_id in recover(store, feed, self.folder).ended:
             self._ended(find(store, job_id))
         return True
 

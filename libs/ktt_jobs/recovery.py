@@ -44,12 +44,12 @@ class Recovered:
     ended: list[str]
 
 
-def recover(store: JobStore, feed: Feed, folder: Path, *, server: bool) -> Recovered:
+def recover(store: JobStore, feed: Feed, folder: Path) -> Recovered:
     """Bring jobs on that are RUNNING by the store, though nobody runs them.
 
     A job that published its result has succeeded. Else one that a command ran has failed, and one
-    that a server ran is queued again. Whether somebody runs a job is told by its lock alone, so no
-    job is ever run twice at once.
+    that a server ran is queued again. Whether somebody runs a job is told by its lock alone, so any
+    process may do this at any time, and no job is ever run twice at once.
 
     Parameters
     ----------
@@ -57,8 +57,6 @@ def recover(store: JobStore, feed: Feed, folder: Path, *, server: bool) -> Recov
     feed : Feed
     folder : Path
         Holds the jobs' folders.
-    server : bool
-        Whether this process is the server: then server's jobs are looked at too.
 
     Returns
     -------
@@ -66,8 +64,6 @@ def recover(store: JobStore, feed: Feed, folder: Path, *, server: bool) -> Recov
     """
     held, ended = 0, []
     for job in running(store):
-        if not (server or job.embedded):
-            continue
         lock = None if feed.runs(job.id) else lock_job(folder / job.id)
         if lock is None:
             held += 1

@@ -55,7 +55,9 @@ def canonical(value: object, what: str) -> str:
         If it is not JSON: another type, a number that is none, or too deep.
     """
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(
+            value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
+        )
         # Lone surrogates are strings to Python and to nothing else.
         text.encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:

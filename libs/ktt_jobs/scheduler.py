@@ -180,7 +180,7 @@ class Scheduler:
                 _log.exception("an unexpected error while old jobs were looked after")
 
     def _recover(self) -> None:
-        found = recover(self._store, self._feed, self._folder, server=True)
+        found = recover(self._store, self._feed, self._folder)
         with self._lock:
             # Those that run here are held by this process.
             self._held = max(0, found.held - len(self._executions))

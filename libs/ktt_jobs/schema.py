@@ -162,6 +162,9 @@ def translated(path: Path) -> Iterator[None]:
     except KttError:
         raise
     except exc.DBAPIError as error:
+        raise _translate(error.orig, path) from error
+    except sqlite3.Error as error:
+        # While a connection is made nobody wraps them.
         raise _translate(error, path) from error
     except exc.TimeoutError as error:
         raise UnavailableError(
@@ -173,10 +176,10 @@ def translated(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _translate(error: exc.DBAPIError, path: Path) -> KttError:
-    original: Any = error.orig
-    code = getattr(original, "sqlite_errorcode", 0) & 0xFF
-    said = str(original)
+def _translate(error: BaseException | None, path: Path) -> KttError:
+    # The lowest byte says what kind of error it is, the others which of that kind.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    said = str(error)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return DataError(
             f"the store of jobs {path} is damaged ({said}); move it and the files beside it whose "

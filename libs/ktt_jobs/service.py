@@ -103,9 +103,8 @@ class JobService(JobRecords):
         lock, scheduler = self._server
         scheduler.stop(grace)
         self._server = None
-        store, feed = self._open()
-        feed.notify_all()
-        store.close()
+        self._open()[1].notify_all()
+        self.close()
         lock.release()
 
     def submit(
@@ -181,7 +180,7 @@ class JobService(JobRecords):
         new = check_new_job(self.tasks, kind, spec, labels, request_id)
         store, feed = self._open()
         if store.exists:
-            self._recover_commands()
+            self._recover()
             prune(store, feed, self.folder, self._retention)
         try:
             job_id, ran = run_here(store, feed, self.folder, new, self.tasks[kind], on_event)

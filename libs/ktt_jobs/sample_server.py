@@ -1,0 +1,49 @@
+"""A server of sample jobs in a process of its own, for the tests that kill it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from ktt_core.errors import ConflictError
+from ktt_jobs.service import JobService
+
+__all__ = ["TASKS", "main"]
+
+TASKS = {
+    name: f"ktt_jobs.sample_tasks:{name}"
+    for name in (
+        *("echo", "end", "family", "fill", "hoard"),
+        *("noise", "publish", "steps", "stubborn"),
+    )
+}
+
+
+def main(folder: str, workers: str = "1") -> int:
+    """Serve until SIGTERM; 3 if another server does."""
+    logging.basicConfig(level=logging.INFO)
+    ended = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        ended.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    service = JobService(Path(folder), TASKS, workers=int(workers))
+    try:
+        service.start()
+    except ConflictError as error:
+        print(error, flush=True)
+        return 3
+    print("ready", flush=True)
+    ended.wait()
+    service.stop()
+    print("stopped", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
