@@ -110,19 +110,18 @@ def watch_reconnecting(
     contact = time.monotonic()
     pauses = _Pauses()
     while True:
-        stream = None
+        stream, connected = None, False
         try:
             stream = start(after)
+            connected = _connects(stream)
             for response in stream:
-                contact = time.monotonic()
-                pauses = _Pauses()
+                connected = True
                 number = number_of(response)
                 if number > after + 1:
                     raise _GapError(after, number)
                 if number == after + 1:
                     after = number
                     yield response
-                    contact = time.monotonic()
             return
         except grpc.RpcError as error:
             if not may_pass(error):
@@ -132,9 +131,12 @@ def watch_reconnecting(
             lost, asked = error, None
         finally:
             _cancel(stream)
-        pause = pauses.next(asked)
-        if time.monotonic() + pause > contact + patience:
+        if connected:
+            contact, pauses = time.monotonic(), _Pauses()
+        left = contact + patience - time.monotonic()
+        if left <= 0:
             raise lost
+        pause = min(pauses.next(asked), left)
         if on_lost is not None:
             on_lost(lost, pause)
         time.sleep(pause)
@@ -167,6 +169,14 @@ def _refused_early(error: grpc.RpcError) -> bool:
 
 def _event_sequence(response: Any) -> int:
     return int(response.event.sequence)
+
+
+def _connects(stream: Any) -> bool:
+    """Wait for a server's first word, which comes before any event; tell whether it came."""
+    if not hasattr(stream, "initial_metadata"):
+        return False
+    stream.initial_metadata()
+    return bool(stream.is_active())
 
 
 def _cancel(stream: Any) -> None:

@@ -87,6 +87,11 @@ class ClientSettings:
             )
         if self.token and self.token_file is not None:
             raise InvalidArgumentError("a token and a token file were both given; give one of them")
+        if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
+            raise InvalidArgumentError(
+                "the token has blanks, control characters or letters outside ASCII, which no token "
+                "of a server has"
+            )
         if not self.secure and not self.insecure and not is_loopback(split_host(self.address)):
             raise InvalidArgumentError(
                 f"{self.address} is another machine, and without TLS everybody on the way reads "
@@ -115,7 +120,7 @@ def open_channel(settings: ClientSettings) -> grpc.Channel:
         channel = grpc.secure_channel(settings.address, _credentials(settings), options=options)
     else:
         channel = grpc.insecure_channel(settings.address, options=options)
-    return grpc.intercept_channel(channel, _Sender(token.strip(), settings.timeout))
+    return grpc.intercept_channel(channel, _Sender(token, settings.timeout))
 
 
 def _credentials(settings: ClientSettings) -> grpc.ChannelCredentials:

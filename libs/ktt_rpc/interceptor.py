@@ -89,6 +89,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         async def streaming(request: Any, context: grpc.aio.ServicerContext) -> None:
             async with self._around(method, request, context):
+                if _watches(method):
+                    # The first event may be long in coming; this tells the client that it is heard.
+                    await context.send_initial_metadata(())
                 if method.startswith((_HEALTH, _REFLECTION)):
                     await self._until_stopping(_stream(behavior, request, context))
                 else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 _PREFIX = "JOB_STATE_"
-_LONGEST_ETA = timedelta(days=3650)
+_LONGEST_ETA = 10 * 365 * 86400.0
 
 
 def state_to_proto(state: JobState) -> jobs_pb2.JobState:
@@ -92,9 +93,9 @@ def progress_to_proto(progress: Progress, eta: float | None) -> jobs_pb2.Progres
         unit=progress.unit,
         metrics={name: float(value) for name, value in progress.metrics.items()},
     )
-    if eta is not None:
+    if eta is not None and math.isfinite(eta):
         duration = Duration()
-        duration.FromTimedelta(min(timedelta(seconds=max(eta, 0.0)), _LONGEST_ETA))
+        duration.FromTimedelta(timedelta(seconds=min(max(eta, 0.0), _LONGEST_ETA)))
         message.eta.CopyFrom(duration)
     return message
 

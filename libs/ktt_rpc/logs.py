@@ -2,7 +2,8 @@
 
 A line has ``time`` (UTC), ``level``, ``logger``, ``message``, and where they are known
 ``request_id``, ``job_id``, ``method``, ``code``, ``ms``, ``peer``, ``error_id``, ``traceback``.
-Texts of requests are never logged.
+Texts of requests are never logged: what an exception says within a call may be one, so its
+traceback is without its words unless the level is "debug".
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -55,9 +57,26 @@ class JsonFormatter(logging.Formatter):
             value = getattr(record, name, None)
             if value not in (None, ""):
                 line[name] = value
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            with_words = state is None or logging.getLogger().isEnabledFor(logging.DEBUG)
+            line["traceback"] = _traceback(record.exc_info[1], with_words)
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _traceback(error: BaseException, with_words: bool) -> str:
+    """Give an exception's traceback, and without words no more of what it says than its class."""
+    if with_words:
+        return "".join(traceback.format_exception(error))
+    parts: list[str] = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        name = f"{type(current).__module__}.{type(current).__qualname__}"
+        parts.insert(0, "".join(traceback.format_tb(current.__traceback__)) + name)
+        hidden = current.__suppress_context__
+        current = current.__cause__ or (None if hidden else current.__context__)
+    return "\n\n".join(parts)
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import grpc
 import grpc.aio
+from google.protobuf import descriptor_pool
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 __all__ = ["offer_reflection"]
@@ -22,8 +23,23 @@ def offer_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:
     server : grpc.aio.Server
     services : iterable of str
         Full names.
+
+    Raises
+    ------
+    LookupError
+        No module with a service's descriptor is imported, so that nothing could be told of it: the
+        ``_pb2_grpc`` module of a contract does not import the ``_pb2`` module beside it.
     """
-    servicer = reflection.aio.ReflectionServicer([*services, reflection.SERVICE_NAME])
+    names = list(services)
+    for name in names:
+        try:
+            descriptor_pool.Default().FindServiceByName(name)
+        except KeyError as error:
+            raise LookupError(
+                f"no module with the descriptor of {name} is imported; take the service's name "
+                "from there: ..._service_pb2.DESCRIPTOR.services_by_name[...].full_name"
+            ) from error
+    servicer = reflection.aio.ReflectionServicer([*names, reflection.SERVICE_NAME])
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
     call = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,

@@ -18,19 +18,23 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def server_options(
-    *, default_port: int = 50051, default_metrics_port: int = 9464
+    *, default_port: int = 50051, default_metrics_port: int | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the options of `ServerSettings` to a click command, which is given them as `settings`.
 
     Parameters
     ----------
-    default_port, default_metrics_port : int
+    default_port : int
+    default_metrics_port : int, optional
+        By default as far from 9464 as `default_port` is from 50051, so that two services on one
+        machine do not meet.
 
     Returns
     -------
     callable
         A decorator, to stand below ``@click.command()``.
     """
+    metrics_port = default_metrics_port or 9464 + default_port - 50051
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
@@ -41,7 +45,7 @@ def server_options(
             return command(settings=ServerSettings(**given), **values)
 
         decorated: Callable[..., Any] = with_settings
-        for option in reversed(_options(default_port, default_metrics_port)):
+        for option in reversed(_options(default_port, metrics_port)):
             decorated = option(decorated)
         return decorated
 

@@ -13,8 +13,8 @@ from ktt_rpc.call import in_watch_thread
 __all__ = ["watch"]
 
 _BATCH = 256
-# A job that another process runs tells nobody here of its events.
-_LOOK_AGAIN = 1.0
+# News that nobody told of (there should be none) are found after this time, in seconds.
+_LOOK_AGAIN = 5.0
 
 
 async def watch(jobs: JobService, job_id: str, after: int = 0) -> AsyncIterator[JobEvent]:

@@ -1,0 +1,96 @@
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ktt.jobs.v1 import jobs_pb2
+from ktt_core.errors import InvalidArgumentError
+from ktt_core.progress import Progress
+from ktt_jobs import Job, JobError, JobEvent, JobState
+from ktt_rpc.job_messages import (
+    event_from_proto,
+    event_to_proto,
+    job_from_proto,
+    state_to_proto,
+    states_from_proto,
+    status_to_proto,
+)
+
+_TIMES = st.datetimes(
+    datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)  # noqa: DTZ001
+)
+_COUNTS = st.integers(0, 2**31 - 1)
+_TEXTS = st.text(max_size=30)
+_SECONDS = st.integers(0, 10**12).map(lambda micros: micros / 1e6)
+_PROGRESS = st.builds(
+    Progress,
+    _TEXTS,
+    _COUNTS,
+    st.none() | _COUNTS,
+    _TEXTS,
+    st.dictionaries(_TEXTS, st.floats(allow_nan=False), max_size=3),
+)
+_ERRORS = st.builds(
+    JobError,
+    _TEXTS,
+    _TEXTS,
+    st.none() | st.integers(-128, 255),
+    _TEXTS,
+    st.lists(_TEXTS, max_size=3).map(tuple),
+)
+_EVENTS = st.builds(JobEvent, _COUNTS, _TIMES, st.sampled_from(JobState)) | st.builds(
+    JobEvent, _COUNTS, _TIMES, st.none(), _PROGRESS, st.none() | _SECONDS
+)
+_JOBS = st.builds(
+    Job,
+    id=_TEXTS,
+    kind=_TEXTS,
+    spec=st.just({"a": 1}),
+    labels=st.just({"dataset": "d"}),
+    state=st.sampled_from(JobState),
+    create_time=_TIMES,
+    start_time=st.none() | _TIMES,
+    end_time=st.none() | _TIMES,
+    progress=st.none() | _PROGRESS,
+    error=st.none() | _ERRORS,
+    result=st.none(),
+    attempt=_COUNTS,
+    last_event=_COUNTS,
+    jobs_ahead=_COUNTS,
+    request_id=_TEXTS,
+    cancel_requested=st.booleans(),
+)
+
+
+@given(_EVENTS)
+def test_an_event_comes_back_as_it_was(event):
+    sent = jobs_pb2.JobEvent.FromString(event_to_proto(event).SerializeToString())
+    assert event_from_proto(sent) == event
+
+
+@given(_JOBS)
+def test_a_job_comes_back_as_it_was(job):
+    sent = jobs_pb2.JobStatus.FromString(status_to_proto(job).SerializeToString())
+    back = job_from_proto(sent, job_id=job.id, kind=job.kind, spec=job.spec, labels=job.labels)
+    assert back == job
+
+
+def test_every_state_has_a_value_and_comes_back():
+    assert states_from_proto([state_to_proto(state) for state in JobState]) == tuple(JobState)
+
+
+@pytest.mark.parametrize("state", [0, 99, -1])
+def test_what_is_no_state_is_refused_by_its_place(state):
+    with pytest.raises(InvalidArgumentError, match="JOB_STATE_QUEUED") as raised:
+        states_from_proto([1, state])
+    assert raised.value.field == "states[1]"
+
+
+def test_an_estimate_without_bounds_is_sent_as_the_longest_there_is():
+    event = JobEvent(1, datetime.now(UTC), None, Progress("fit"), 1e300)
+    assert event_to_proto(event).progress.eta.ToTimedelta() == timedelta(days=3650)
+    for eta in (math.inf, math.nan):
+        assert not event_to_proto(replace(event, eta=eta)).progress.HasField("eta")
