@@ -75,7 +75,7 @@ _MIB = 1024**2
     "--upload-limit-mb",
     envvar="KTT_UPLOAD_LIMIT_MB",
     show_envvar=True,
-    type=click.FloatRange(0, 2**40, min_open=True),
+    type=click.FloatRange(0, 1_000_000_000, min_open=True),
     default=10_240.0,
     show_default=True,
     help="The largest file that may be uploaded, in MiB.",

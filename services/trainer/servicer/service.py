@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ktt.trainer.v1 import trainer_service_pb2_grpc
+from ktt.trainer.v1 import trainer_service_pb2, trainer_service_pb2_grpc
 from ktt_rpc.server import ServiceSpec
 from trainer.hosting import HostedTrainer
 from trainer.servicer.datasets import DatasetCalls
@@ -13,7 +13,7 @@ from trainer.servicer.uploads import UploadCalls
 
 __all__ = ["SERVICE_NAME", "TrainerServicer", "trainer_service"]
 
-SERVICE_NAME = "ktt.trainer.v1.TrainerService"
+SERVICE_NAME = trainer_service_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name
 
 
 class TrainerServicer(
