@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import random
-from collections.abc import Callable
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,3 +95,71 @@ def shop(ktt: Ktt, source: Path) -> str:
     )
     assert done.code == 0, done.err
     return "shop"
+
+
+class Server:
+    """A trainer or an exporter in a process of its own, which can be killed and started again.
+
+    Parameters
+    ----------
+    service : str
+        "trainer" or "exporter".
+    workspace : Path
+    options : str
+        More of its command line.
+    """
+
+    def __init__(self, service: str, workspace: Path, *options: str) -> None:
+        self.port = free_port()
+        self._command = [sys.executable, "-m", f"{service}.main", "--workspace", str(workspace)]
+        self._command += ["--port", str(self.port), "--no-metrics", *options]
+        self._log = workspace.parent / f"{service}-{self.port}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"localhost:{self.port}"
+
+    @property
+    def log(self) -> str:
+        """What it has written to standard error."""
+        return self._log.read_text(encoding="utf-8")
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("localhost", self.port)):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{self._command} does not listen:\n{self.log}")
+
+    def stop(self, signum: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal, if it runs, and wait for its end."""
+        if self._process is not None:
+            self._process.send_signal(signum)
+            self._process.wait(timeout=60)
+            self._process = None
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(*servers: Server) -> Iterator[None]:
+    """Start servers, and end them with the block."""
+    with contextlib.ExitStack() as stack:
+        for server in servers:
+            stack.callback(server.stop)
+            server.start()
+        yield
