@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -82,7 +82,7 @@ def watch_reconnecting(
     sequence: Callable[[R], int] | None = None,
     patience: float = 300.0,
     on_lost: Callable[[KttError, float], None] | None = None,
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Yield a watching call's responses, each once and in order, across lost connections.
 
     Parameters

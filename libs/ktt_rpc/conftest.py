@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from cryptography import x509
@@ -23,7 +24,7 @@ from ktt.trainer.v1 import trainer_service_pb2_grpc as trainer_grpc
 from ktt.trainer.v1 import training_pb2 as training
 from ktt_core.errors import InvalidConfigError, NotFoundError
 from ktt_core.progress import Progress
-from ktt_jobs import Job, JobEvent, JobState
+from ktt_jobs import Job, JobEvent, JobService, JobState
 from ktt_rpc import call, paging
 from ktt_rpc.channel import ClientSettings, open_channel
 from ktt_rpc.job_messages import event_to_proto, status_to_proto
@@ -120,7 +121,7 @@ class Servicer(trainer_grpc.TrainerServiceServicer):
         return training.ListTrainingJobsResponse(training_jobs=jobs, next_page_token=token)
 
     async def WatchTrainingJob(self, request, context):  # noqa: N802
-        async for event in watch(self.jobs, request.id, request.after_event):
+        async for event in watch(cast(JobService, self.jobs), request.id, request.after_event):
             yield training.WatchTrainingJobResponse(event=event_to_proto(event))
 
 
@@ -146,7 +147,7 @@ class ServerThread:
         self._stopped = False
 
     async def _make(self, specs: Sequence[ServiceSpec], settings: ServerSettings) -> RunningServer:
-        return RunningServer(specs, settings, self.jobs)
+        return RunningServer(specs, settings, cast(JobService, self.jobs))
 
     def _do(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)

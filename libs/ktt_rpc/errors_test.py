@@ -67,6 +67,7 @@ def test_a_class_of_one_s_own_comes_back_as_the_public_one_above_it():
 
 def test_a_field_goes_along():
     back = from_rpc_error(Answer.of(to_status(InvalidArgumentError("x", field="spec.model"))))
+    assert isinstance(back, InvalidArgumentError)
     assert back.field == "spec.model"
 
 

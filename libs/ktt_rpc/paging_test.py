@@ -29,7 +29,7 @@ def test_there_is_no_token_after_the_last_page_and_no_cursor_before_the_first():
         LIST(dataset="b"),
         LIST(),
         LIST(dataset="a", model="m"),
-        LIST(dataset="a", states=[1]),
+        LIST(dataset="a", states=["JOB_STATE_QUEUED"]),
         evaluation.ListEvaluationJobsRequest(dataset="a"),
     ],
 )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from typing import IO, cast
 
 import grpc
 import pytest
@@ -48,7 +49,7 @@ class Program:
         self.lines: list[dict] = []
 
     def first_line(self) -> dict:
-        self.lines.append(json.loads(self.process.stderr.readline()))
+        self.lines.append(json.loads(cast(IO[str], self.process.stderr).readline()))
         return self.lines[-1]
 
     def end(self, number=None) -> int:
