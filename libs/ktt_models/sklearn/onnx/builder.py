@@ -21,6 +21,8 @@ IR_VERSION = 8
 EXTERNAL_DATA = "model.onnx.data"
 # A protobuf file ends at 2 GiB.
 _MAX_FILE_BYTES = 1_500_000_000
+# Smaller constants stay in the file: shapes are worked out from some of them.
+_MIN_EXTERNAL_BYTES = 2**16
 # External tensors begin at multiples of it, so that they can be mapped into memory.
 _ALIGNMENT = 4096
 
@@ -63,11 +65,17 @@ class GraphBuilder:
     def write(self, path: Path, doc: str, metadata: dict[str, str]) -> None:
         """Write the graph; its constants go beside it where they are too large for one file."""
         external = sum(array.nbytes for array in self._constants.values()) > _MAX_FILE_BYTES
-        tensors = (
-            _write_external(path.with_name(EXTERNAL_DATA), self._constants)
-            if external
-            else [numpy_helper.from_array(array, name) for name, array in self._constants.items()]
-        )
+        large = {
+            name: array
+            for name, array in self._constants.items()
+            if external and array.nbytes >= _MIN_EXTERNAL_BYTES
+        }
+        tensors = _write_external(path.with_name(EXTERNAL_DATA), large) if large else []
+        tensors += [
+            numpy_helper.from_array(array, name)
+            for name, array in self._constants.items()
+            if name not in large
+        ]
         graph = helper.make_graph(self._nodes, path.stem, self._inputs, self._outputs, tensors)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION

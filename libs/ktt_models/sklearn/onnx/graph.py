@@ -16,7 +16,7 @@ from ktt_core.tfidf.reference_features import N_PROJECTIONS, random_signs
 from ktt_core.tfidf.scorer import SHARE_FLOOR, LinearScorer
 from ktt_core.tfidf.weights import BlockWeights
 from ktt_models.sklearn.onnx.builder import GraphBuilder
-from ktt_models.sklearn.onnx.ragged import Ranges, pick
+from ktt_models.sklearn.onnx.ragged import Ranges, below_2_31, pick
 
 __all__ = ["build_graph"]
 
@@ -112,13 +112,14 @@ def _class_scores(
     row_cell = graph.op("Mul", rows, graph.integers(n_classes))
     cell = graph.op("Add", _pick_wide(graph, pair_class, pair), pairs.of_owner(row_cell))
 
-    written = Ranges(graph, width)
+    written = Ranges(graph, width, np.int32 if len(weights.weights) < 2**31 else np.int64)
     weight = pick(graph, graph.constant(weights.weights, "weights"), written.counted_from(offset))
     added = graph.op("Mul", weight, written.of_owner(pairs.of_owner(values)))
     shape = graph.op("Concat", n_rows, graph.integers(n_classes), axis=0)
     bias = graph.constant(weights.bias, "bias")
     flat = graph.op("Expand", bias, shape)
-    flat = graph.op("Reshape", flat, graph.op("Mul", n_rows, graph.integers(n_classes)))
+    n_cells = below_2_31(graph, graph.op("Mul", n_rows, graph.integers(n_classes)))
+    flat = graph.op("Reshape", flat, n_cells)
     flat = graph.op(
         "ScatterElements", flat, written.counted_from(cell), added, axis=0, reduction="add"
     )

@@ -1,0 +1,20 @@
+"""Texts are asked with as they are imported."""
+
+from __future__ import annotations
+
+import pytest
+
+from ktt_core.errors import InvalidArgumentError
+from ktt_core.preprocessors.cleaning import clean_texts, squash
+
+
+def test_white_space_and_controls_become_single_spaces():
+    assert squash("\ufeff a\x00\tb\u00a0\u2028 c\x85 ") == "\ufeff a b c"
+    assert clean_texts(["  ", "a\r\nb"]) == ["", "a b"]
+
+
+def test_what_is_no_text_is_named_by_its_number():
+    with pytest.raises(InvalidArgumentError, match="text 12 is no string, but int"):
+        clean_texts(["a", 3], read=10)  # type: ignore[list-item]
+    with pytest.raises(InvalidArgumentError, match="text 1 is not valid Unicode"):
+        clean_texts(["\ud800"])

@@ -1,0 +1,85 @@
+"""The vocabulary beside a graph makes the rows that the model was trained on."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ktt_core.errors import CheckpointError, InvalidArgumentError
+from ktt_core.tfidf.text_rows import TextRows, write_vocabulary
+from ktt_core.tfidf.vectorizer import TfidfVectorizer
+
+TEXTS = ["running shoes for men", "a guitar with strings", "", "zzz", "Running\t\x00 SHOES ☃"]
+
+
+@pytest.fixture()
+def vectorizer():
+    return TfidfVectorizer(char_min_df=1).fit([TEXTS[:2]])
+
+
+def test_it_makes_the_vectorizers_rows_of_cleaned_texts(vectorizer, tmp_path):
+    write_vocabulary(vectorizer, tmp_path)
+    inputs = TextRows(tmp_path)(TEXTS)
+    rows = vectorizer.transform([*TEXTS[:4], "Running SHOES ☃"])
+    np.testing.assert_array_equal(inputs["term_ids"], rows.indices)
+    np.testing.assert_array_equal(inputs["term_weights"], rows.data)
+    np.testing.assert_array_equal(inputs["row_offsets"], rows.indptr)
+    assert {name: array.dtype.name for name, array in inputs.items()} == {
+        "term_ids": "int64",
+        "term_weights": "float32",
+        "row_offsets": "int64",
+    }
+
+
+def test_no_texts_give_no_rows(vectorizer, tmp_path):
+    write_vocabulary(vectorizer, tmp_path)
+    inputs = TextRows(tmp_path)([])
+    assert inputs["row_offsets"].tolist() == [0]
+    assert len(inputs["term_ids"]) == len(inputs["term_weights"]) == 0
+
+
+def test_the_same_vocabulary_gives_the_same_bytes(vectorizer, tmp_path):
+    contents = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_vocabulary(vectorizer, tmp_path / name)
+        contents.append({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()})
+    assert contents[0] == contents[1]
+
+
+def test_one_text_is_not_taken_for_a_list(vectorizer, tmp_path):
+    write_vocabulary(vectorizer, tmp_path)
+    with pytest.raises(InvalidArgumentError, match="wrap it in a list"):
+        TextRows(tmp_path)("shoes")
+
+
+def test_damaged_files_are_refused(vectorizer, tmp_path):
+    def refused(name, content):
+        write_vocabulary(vectorizer, tmp_path)
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(CheckpointError, match="cannot be read"):
+            TextRows(tmp_path)
+
+    write_vocabulary(vectorizer, tmp_path)
+    archive = (tmp_path / "vocabulary.npz").read_bytes()
+    params = json.loads((tmp_path / "vocabulary.json").read_bytes())
+    refused("vocabulary.npz", archive[: len(archive) // 2])
+    refused("vocabulary.npz", b"")
+    refused("vocabulary.npz", b"\x80\x04N.")
+    refused("vocabulary.json", b"[1]")
+    refused("vocabulary.json", b"{")
+    refused("vocabulary.json", json.dumps({**params, "format_version": 2}).encode())
+    refused("vocabulary.json", json.dumps({**params, "vectorizer": {"a": 1}}).encode())
+    (tmp_path / "vocabulary.npz").unlink()
+    with pytest.raises(CheckpointError, match="vocabulary.npz"):
+        TextRows(tmp_path)
+
+
+def test_objects_are_never_unpickled(vectorizer, tmp_path):
+    write_vocabulary(vectorizer, tmp_path)
+    arrays, _ = vectorizer.state_dict()
+    np.savez(tmp_path / "vocabulary.npz", **{**arrays, "idf": np.array([{}], dtype=object)})
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        TextRows(tmp_path)
