@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,16 +108,26 @@ def serving(exporter: Exporter) -> Iterator[str]:
         loop.close()
 
 
+@contextlib.contextmanager
+def client(workspace: Path) -> Iterator[Served]:
+    """Serve a workspace, and connect."""
+    exporter = Exporter(workspace, open_jobs(workspace, queue_limit=3))
+    with (
+        serving(exporter) as address,
+        open_channel(ClientSettings(address, timeout=10)) as channel,
+    ):
+        yield Served(exporter, address, ExporterServiceStub(channel))
+
+
 @pytest.fixture
-def serve() -> Iterator[Callable[[Path], Served]]:
-    """Return a function that serves a workspace."""
-    with contextlib.ExitStack() as stack:
+def served(workspace: Path) -> Iterator[Served]:
+    """Serve a workspace that may be changed."""
+    with client(workspace) as served:
+        yield served
 
-        def start(workspace: Path) -> Served:
-            exporter = Exporter(workspace, open_jobs(workspace, queue_limit=3))
-            address = stack.enter_context(serving(exporter))
-            channel = open_channel(ClientSettings(address, timeout=10))
-            stack.callback(channel.close)
-            return Served(exporter, address, ExporterServiceStub(channel))
 
-        yield start
+@pytest.fixture(scope="module")
+def resting(trained: Path) -> Iterator[Served]:
+    """Serve a workspace that stays as it is."""
+    with client(trained) as served:
+        yield served

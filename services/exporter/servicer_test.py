@@ -27,13 +27,8 @@ from ktt_core.checkpoint import read_arrays, write_arrays
 TEXTS = ["running shoes", "tennis ball", "electric guitar", "", "\0 \u2003", "абв 中文 \U0001f600"]
 
 
-@pytest.fixture
-def served(serve: Callable[[Path], Served], workspace: Path) -> Served:
-    return serve(workspace)
-
-
 def spec(model: str = "tfidf_hsgd", **fields: Any) -> pb.ExportSpec:
-    values = {"dataset": "shop", "model": model, "format": pb.EXPORT_FORMAT_ONNX}
+    values: dict[str, Any] = {"dataset": "shop", "model": model, "format": pb.EXPORT_FORMAT_ONNX}
     return pb.ExportSpec(**(values | fields))
 
 
@@ -58,10 +53,10 @@ def download(served: Served, job_id: str, offset: int = 0) -> tuple[pb.ArtifactS
     return parts[0].start, b"".join(part.chunk for part in parts)
 
 
-def refused(call: Callable[[], Any]) -> tuple[str, list[str], str]:
+def refused(call: Callable[..., Any], *arguments: Any) -> tuple[str, list[str], str]:
     """Return the code, the fields and the message of a call that fails."""
     with pytest.raises(grpc.RpcError) as caught:
-        call()
+        call(*arguments)
     status = rpc_status.from_call(caught.value)
     assert status is not None, "an error has details"
     fields = []
@@ -124,18 +119,18 @@ def test_a_download_goes_on_from_any_offset(served: Served) -> None:
         again, rest = download(served, job.id, offset)
         assert (again, rest) == (start, archive[offset:])
     for offset in (-1, len(archive) + 1):
-        code, fields, _ = refused(lambda offset=offset: download(served, job.id, offset))
+        code, fields, _ = refused(download, served, job.id, offset)
         assert (code, fields) == ("INVALID_ARGUMENT", ["offset"])
 
 
 def test_an_artifact_that_was_replaced_is_not_sent(served: Served, workspace: Path) -> None:
     first, second = export(served, spec()), export(served, spec())
-    code, _, message = refused(lambda: download(served, first.id))
+    code, _, message = refused(download, served, first.id)
     assert code == "FAILED_PRECONDITION"
     assert "holds another export by now" in message
     download(served, second.id)
     shutil.rmtree(workspace / "outputs/tfidf_hsgd_shop")
-    assert refused(lambda: download(served, second.id))[0] == "FAILED_PRECONDITION"
+    assert refused(download, served, second.id)[0] == "FAILED_PRECONDITION"
 
 
 def test_a_cancelled_job_has_no_artifact(served: Served, workspace: Path) -> None:
@@ -143,7 +138,7 @@ def test_a_cancelled_job_has_no_artifact(served: Served, workspace: Path) -> Non
     last = jobs[-1].id
     cancelled = served.calls.CancelExportJob(pb.CancelExportJobRequest(id=last)).export_job
     assert cancelled.status.state == jobs_pb2.JOB_STATE_CANCELLED
-    code, _, message = refused(lambda: download(served, last))
+    code, _, message = refused(download, served, last)
     assert code == "FAILED_PRECONDITION"
     assert "it is CANCELLED" in message
 
@@ -155,7 +150,8 @@ def test_one_request_id_is_one_job(served: Served) -> None:
     code, _, _ = refused(lambda: create(served, spec("tfidf_lsgd"), request_id="a-1"))
     assert code == "ALREADY_EXISTS"
     for bad in ("x" * 65, "a b", "a\n", "ä"):
-        code, fields, _ = refused(lambda bad=bad: create(served, spec(), request_id=bad))
+        request = pb.CreateExportJobRequest(spec=spec(), request_id=bad)
+        code, fields, _ = refused(served.calls.CreateExportJob, request)
         assert (code, fields) == ("INVALID_ARGUMENT", ["request_id"])
 
 
@@ -199,19 +195,19 @@ def test_checking_a_spec_makes_nothing(served: Served, workspace: Path) -> None:
     ],
 )
 def test_what_cannot_be_exported_says_why(
-    served: Served, workspace: Path, fields: dict[str, Any], code: str, field: str
+    resting: Served, fields: dict[str, Any], code: str, field: str
 ) -> None:
-    found = refused(lambda: create(served, spec(**fields)))
+    found = refused(create, resting, spec(**fields))
     assert found[:2] == (code, [field] if field else [])
     assert len(found[2]) < 1000
-    assert not (workspace / "outputs").exists()
+    assert not (resting.exporter.root / "outputs").exists()
 
 
 def test_a_folder_of_something_else_is_refused(served: Served, workspace: Path) -> None:
     folder = workspace / "outputs/tfidf_hsgd_shop"
     folder.mkdir(parents=True)
     (folder / "thesis.tex").write_text("irreplaceable")
-    code, _, message = refused(lambda: create(served, spec()))
+    code, _, message = refused(create, served, spec())
     assert code == "FAILED_PRECONDITION"
     assert "has no manifest.json" in message
     assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
@@ -223,14 +219,14 @@ def test_of_two_pairs_with_one_folder_name_the_first_has_it(
     manifest = workspace / export(served, spec()).result.path / "manifest.json"
     value = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({**value, "model": "tfidf", "dataset": "hsgd_shop"}))
-    code, _, message = refused(lambda: create(served, spec()))
+    code, _, message = refused(create, served, spec())
     assert code == "FAILED_PRECONDITION"
     assert "export of 'tfidf' on 'hsgd_shop'" in message
 
 
 def test_without_rows_there_is_no_export(served: Served, workspace: Path) -> None:
     shutil.rmtree(workspace / "datasets/shop")
-    code, _, message = refused(lambda: create(served, spec()))
+    code, _, message = refused(create, served, spec())
     assert code == "FAILED_PRECONDITION"
     assert "import the dataset again" in message
 
@@ -267,7 +263,7 @@ def test_lists_come_in_pages_and_by_filter(served: Served) -> None:
         pb.ListExportJobsRequest(model=MODELS[0], page_token=first.next_page_token),
         pb.ListExportJobsRequest(page_token="nonsense"),
     ):
-        code, fields, _ = refused(lambda other=other: served.calls.ListExportJobs(other))
+        code, fields, _ = refused(served.calls.ListExportJobs, other)
         assert (code, fields) == ("INVALID_ARGUMENT", ["page_token"])
     for filters, field in (
         ({"dataset": "../x"}, "dataset"),
@@ -276,18 +272,18 @@ def test_lists_come_in_pages_and_by_filter(served: Served) -> None:
         ({"page_size": -1}, "page_size"),
     ):
         wrong = pb.ListExportJobsRequest(**filters)
-        code, fields, _ = refused(lambda wrong=wrong: served.calls.ListExportJobs(wrong))
+        code, fields, _ = refused(served.calls.ListExportJobs, wrong)
         assert (code, fields) == ("INVALID_ARGUMENT", [field])
 
 
 @pytest.mark.parametrize("job_id", ["", "none", "../../etc", "x" * 5000])
-def test_a_job_that_is_none_is_not_found(served: Served, job_id: str) -> None:
-    calls = served.calls
+def test_a_job_that_is_none_is_not_found(resting: Served, job_id: str) -> None:
+    calls = resting.calls
     for call in (
         lambda: calls.GetExportJob(pb.GetExportJobRequest(id=job_id)),
         lambda: list(calls.WatchExportJob(pb.WatchExportJobRequest(id=job_id))),
         lambda: calls.CancelExportJob(pb.CancelExportJobRequest(id=job_id)),
-        lambda: download(served, job_id),
+        lambda: download(resting, job_id),
     ):
         assert refused(call)[0] in ("NOT_FOUND", "INVALID_ARGUMENT")
 
@@ -319,19 +315,19 @@ def test_watching_begins_where_one_likes(served: Served) -> None:
     ],
 )
 def test_predictions_are_those_of_the_handler(
-    served: Served, model: str, fields: dict[str, Any], options: dict[str, Any]
+    resting: Served, model: str, fields: dict[str, Any], options: dict[str, Any]
 ) -> None:
     request = predict_pb2.PredictRequest(dataset="shop", model=model, texts=TEXTS, **fields)
-    found = [answer_from_proto(answer) for answer in served.calls.Predict(request).answers]
-    expected = list(served.exporter.predict("shop", model, TEXTS, **options))
+    found = [answer_from_proto(answer) for answer in resting.calls.Predict(request).answers]
+    expected = list(resting.exporter.predict("shop", model, TEXTS, **options))
     assert [[(entry.path, entry.probability) for entry in answer] for answer in found] == [
         [(entry.path, entry.probability) for entry in answer] for answer in expected
     ]
 
 
-def test_no_texts_have_no_answers(served: Served) -> None:
+def test_no_texts_have_no_answers(resting: Served) -> None:
     request = predict_pb2.PredictRequest(dataset="shop", model="tfidf_hsgd")
-    assert not served.calls.Predict(request).answers
+    assert not resting.calls.Predict(request).answers
 
 
 @pytest.mark.parametrize(
@@ -353,26 +349,26 @@ def test_no_texts_have_no_answers(served: Served) -> None:
     ],
 )
 def test_bad_predictions_say_which_field(
-    served: Served, fields: dict[str, Any], code: str, field: str
+    resting: Served, fields: dict[str, Any], code: str, field: str
 ) -> None:
     values = {"dataset": "shop", "model": "tfidf_hsgd", "texts": ["shoes"]} | fields
     request = predict_pb2.PredictRequest(**values)
     if code == "RESOURCE_EXHAUSTED":
         # gRPC itself refuses a message of that size, without details.
         with pytest.raises(grpc.RpcError) as caught:
-            served.calls.Predict(request)
+            resting.calls.Predict(request)
         assert caught.value.code().name == code
     else:
-        found = refused(lambda: served.calls.Predict(request))
+        found = refused(resting.calls.Predict, request)
         assert found[:2] == (code, [field] if field else [])
 
 
-def test_answers_are_bounded(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_are_bounded(resting: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servicer, "MAX_PATHS", 7)
     request = predict_pb2.PredictRequest(
         dataset="shop", model="tfidf_hsgd", texts=["a", "b"], top_k=4
     )
-    assert refused(lambda: served.calls.Predict(request))[:2] == ("INVALID_ARGUMENT", ["top_k"])
+    assert refused(resting.calls.Predict, request)[:2] == ("INVALID_ARGUMENT", ["top_k"])
 
 
 def test_a_checkpoint_that_was_replaced_answers_anew(served: Served, workspace: Path) -> None:
