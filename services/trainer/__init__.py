@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.handlers import Trainer
-    from trainer.job_results import evaluation_result, run_result
+    from trainer.job_results import evaluation_result, job_error, run_result
     from trainer.requests import Run, TrainRequest
     from trainer.results import (
         CheckpointInfo,
@@ -39,6 +39,7 @@ __all__ = [
     "TrainingOutcome",
     "TrainingSpec",
     "evaluation_result",
+    "job_error",
     "run_result",
 ]
 
@@ -51,6 +52,7 @@ _MODULES = {
     "TrainingOutcome": "specs",
     "TrainingSpec": "specs",
     "evaluation_result": "job_results",
+    "job_error": "job_results",
     "run_result": "job_results",
 }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cli.backend.batch import Piece
 from cli.backend.job_calls import JobCalls
 from ktt_core.errors import InvalidArgumentError, InvalidConfigError, NotFoundError
-from trainer.specs import TrainingSpec
+from trainer import TrainingSpec
 
 if TYPE_CHECKING:
     from trainer import ModelInfo, TrainRequest

@@ -31,9 +31,8 @@ from ktt_core.errors import (
     KttError,
     UnavailableError,
 )
-from trainer.job_results import evaluation_result, job_error, run_result
+from trainer import EvaluationSpec, evaluation_result, job_error, run_result
 from trainer.messages.jobs import evaluation_spec_to_proto, training_spec_to_proto
-from trainer.specs import EvaluationSpec
 
 if TYPE_CHECKING:
     from exporter import ExportSpec
