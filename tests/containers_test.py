@@ -1,0 +1,258 @@
+"""The images, run by the compose file: from a table of texts to an exported graph."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from cli.main import run
+
+COMPOSE_FILE = "deploy/docker-compose.yaml"
+TLS_FILE = "deploy/docker-compose.tls.yaml"
+SERVICES = ("trainer", "exporter")
+PRODUCTS = "examples/products.csv"
+USER = 10001
+# A cold start on a busy machine: the health check asks every ten seconds.
+START_SECONDS = 120
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    """Call the Docker client and return what it prints."""
+    return call(["docker", *arguments], check=check)
+
+
+def call(command: list[str], check: bool = True, more: dict[str, str] | None = None) -> str:
+    # Not the test's own environment: Debian's docker-compose is Python too, with its own path.
+    passed = {name: value for name, value in os.environ.items() if name.startswith("DOCKER_")}
+    passed |= {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    result = subprocess.run(command, env=passed | (more or {}), capture_output=True, text=True)
+    if check and result.returncode:
+        pytest.fail(f"{' '.join(command)}: {result.stdout}{result.stderr}")
+    return result.stdout + result.stderr
+
+
+def image(service: str) -> str:
+    """Return the id of the image that was built for this test."""
+    described = Path(f"services.{service}/image.docker-info.json")
+    return str(json.loads(described.read_text())["image_id"])
+
+
+def inspect(name: str) -> Any:
+    return json.loads(docker("inspect", name))[0]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The services of a compose file, under a name and on ports of this test alone."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+
+    def compose(self, *arguments: str) -> str:
+        return call([*self.command, *arguments], more=self.environment)
+
+    def container(self, service: str) -> str:
+        return self.compose("ps", "-q", service).split()[-1]
+
+    def wait_healthy(self, service: str) -> None:
+        name = self.container(service)
+        end = time.monotonic() + START_SECONDS
+        while (status := inspect(name)["State"]["Health"]["Status"]) != "healthy":
+            if time.monotonic() > end:
+                pytest.fail(f"{service} is {status}:\n{docker('logs', name)}")
+            time.sleep(1)
+
+    def address(self, service: str) -> str:
+        return f"127.0.0.1:{self.environment[f'KTT_{service.upper()}_PORT']}"
+
+
+@pytest.fixture(scope="module")
+def compose_command() -> list[str]:
+    """Return the compose command, if there is one and an engine answers it."""
+    missing = ""
+    if shutil.which("docker") is None or "Server" not in docker("version", check=False):
+        missing = "no Docker engine answers"
+    elif "version" in docker("compose", "version", check=False):
+        return ["docker", "compose"]
+    elif shutil.which("docker-compose") is None:
+        missing = "found neither `docker compose` nor `docker-compose`"
+    if missing and os.environ.get("KTT_REQUIRE_DOCKER", "0") not in ("", "0"):
+        pytest.fail(missing)
+    if missing:
+        pytest.skip(missing)
+    return ["docker-compose"]
+
+
+@contextlib.contextmanager
+def running(compose_command: list[str], files: list[str], **more: str) -> Iterator[Stack]:
+    ports = [f"{service}{kind}" for service in SERVICES for kind in ("", "_METRICS", "_PUBLIC")]
+    environment = {f"KTT_{port}_PORT".upper(): str(free_port()) for port in ports}
+    environment |= {f"KTT_{service}_IMAGE".upper(): image(service) for service in SERVICES}
+    project = f"ktt-test-{uuid.uuid4().hex[:8]}"
+    options = [option for file in files for option in ("-f", file)]
+    stack = Stack((*compose_command, "-p", project, *options), environment | more)
+    try:
+        stack.compose("up", "-d")
+        yield stack
+    finally:
+        stack.compose("down", "--volumes", "--timeout", "5")
+
+
+@pytest.fixture(scope="module")
+def stack(compose_command: list[str]) -> Iterator[Stack]:
+    with running(compose_command, [COMPOSE_FILE]) as stack:
+        stack.wait_healthy("trainer")
+        stack.wait_healthy("exporter")
+        yield stack
+
+
+class Client:
+    """`ktt` on the containers."""
+
+    def __init__(self, stack: Stack, capfd: pytest.CaptureFixture[str]) -> None:
+        self._where = ["--address", stack.address("trainer")]
+        self._where += ["--exporter-address", stack.address("exporter")]
+        self._capfd = capfd
+
+    def __call__(self, *arguments: object) -> str:
+        self._capfd.readouterr()
+        code = run([*self._where, *map(str, arguments)])
+        captured = self._capfd.readouterr()
+        assert code == 0, captured.out + captured.err
+        return captured.out
+
+
+@pytest.fixture
+def ktt(stack: Stack, capfd: pytest.CaptureFixture[str]) -> Client:
+    return Client(stack, capfd)
+
+
+@pytest.fixture
+def dataset(ktt: Client) -> str:
+    if "shop" not in ktt("data", "list"):
+        options = ["--text", "title", "--classes", "category", "--sep", " > "]
+        ktt("data", "import", PRODUCTS, "shop", *options)
+    return "shop"
+
+
+def test_the_images_share_what_is_not_ours_and_run_as_nobody_special(stack: Stack) -> None:
+    trainer, exporter = map(inspect, map(image, SERVICES))
+    layers = [described["RootFS"]["Layers"] for described in (trainer, exporter)]
+    shared = [a for a, b in zip(*layers, strict=True) if a == b]
+    assert len(shared) == len(layers[0]) - 1
+    for described in (trainer, exporter):
+        assert described["Config"]["User"] == f"{USER}:{USER}"
+        assert described["Config"]["Healthcheck"]["Test"][0] == "CMD"
+
+
+def test_plain_text_is_for_this_machine_alone(stack: Stack) -> None:
+    for service in SERVICES:
+        published = docker("port", stack.container(service)).split("->")[1:]
+        assert published
+        assert [where for where in published if not where.strip().startswith("127.0.0.1:")] == []
+
+
+def test_an_image_alone_refuses_plain_text_for_everybody(stack: Stack) -> None:
+    assert "--insecure" in docker("run", "--rm", image("trainer"), check=False)
+
+
+def test_from_a_table_to_a_graph(ktt: Client, dataset: str, tmp_path: Path) -> None:
+    ktt("train", dataset, "-m", "tfidf_hsgd")
+    ktt("export", dataset, "-m", "tfidf_hsgd", "--onnx", "--output", tmp_path)
+    folder = tmp_path / f"tfidf_hsgd_{dataset}"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for file in ("model.onnx", "hierarchy.json"):
+        assert (folder / file).stat().st_size > 0
+    assert manifest
+    answer = json.loads(ktt("predict", dataset, "-m", "tfidf_hsgd", "bread knife", "--json"))
+    assert "Knives" in json.dumps(answer)
+    assert "tfidf_hsgd" in ktt("jobs", "list")
+
+
+def test_a_job_outlives_the_death_of_its_server(ktt: Client, stack: Stack, dataset: str) -> None:
+    job = json.loads(ktt("train", dataset, "-m", "tfidf_lsgd", "--detach", "--json"))
+    (identifier,) = [run["job"] for run in job["runs"]]
+    stack.compose("kill", "-s", "SIGKILL", "trainer")
+    stack.compose("start", "trainer")
+    stack.wait_healthy("trainer")
+    ktt("jobs", "watch", identifier)
+    assert "SUCCEEDED" in ktt("jobs", "show", identifier).upper()
+
+
+def test_a_stopped_service_ends_in_order(stack: Stack) -> None:
+    stack.compose("stop", "exporter")
+    state = json.loads(docker("inspect", exporter_of(stack)))[0]["State"]
+    assert (state["Status"], state["ExitCode"]) == ("exited", 0)
+    stack.compose("start", "exporter")
+    stack.wait_healthy("exporter")
+
+
+def exporter_of(stack: Stack) -> str:
+    return stack.compose("ps", "-a", "-q", "exporter").split()[-1]
+
+
+def secrets(folder: Path) -> Path:
+    """Write a certificate, its key and a token, for the containers' user alone."""
+    folder.mkdir()
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ktt.example")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("ktt.example")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = serialization.PrivateFormat.PKCS8
+    (folder / "tls.crt").write_bytes(certificate.public_bytes(pem))
+    (folder / "tls.key").write_bytes(key.private_bytes(pem, private, serialization.NoEncryption()))
+    (folder / "tokens").write_text(f"{uuid.uuid4().hex}\n")
+    for file in [folder, *folder.iterdir()]:
+        os.chown(file, USER, USER)
+        file.chmod(0o700 if file.is_dir() else 0o600)
+    return folder
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="secrets for another user take a superuser")
+def test_with_tls_and_tokens(
+    compose_command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = secrets(tmp_path / "secrets")
+    files = [COMPOSE_FILE, TLS_FILE]
+    with running(compose_command, files, KTT_SECRETS=str(folder)) as stack:
+        stack.wait_healthy("trainer")
+        where = ["--address", f"127.0.0.1:{stack.environment['KTT_TRAINER_PUBLIC_PORT']}"]
+        where += ["--ca-cert", str(folder / "tls.crt"), "--server-name", "ktt.example"]
+        assert run([*where, "models"]) != 0
+        assert "token" in capfd.readouterr().err
+        assert run([*where, "--token-file", str(folder / "tokens"), "models"]) == 0
+        assert "tfidf_hsgd" in capfd.readouterr().out
