@@ -28,9 +28,9 @@ def request_id() -> str:
 
 
 def note_job(job_id: str) -> None:
-    """Put a job's id into the running call's log line."""
+    """Put a job's id into the running call's log line; what can be no id is left out."""
     state = call_state.current()
-    if state is not None:
+    if state is not None and call_state.is_id(job_id):
         state.job_id = job_id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextvars import ContextVar, Token
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ktt_rpc.stopping import Stopping
 
-__all__ = ["CallState", "current", "enter", "leave"]
+__all__ = ["CallState", "current", "enter", "is_id", "leave"]
 
 
 @dataclass
@@ -45,12 +46,18 @@ class CallState:
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
 
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CURRENT: ContextVar[CallState | None] = ContextVar("ktt_rpc_call", default=None)
 
 
 def current() -> CallState | None:
     """Give the running call; None outside of one."""
     return _CURRENT.get()
+
+
+def is_id(text: str) -> bool:
+    """Tell whether what a caller sent may stand in the log as an id."""
+    return _ID.fullmatch(text) is not None
 
 
 def enter(state: CallState) -> Token[CallState | None]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -35,7 +34,6 @@ __all__ = ["CallInterceptor"]
 _LOG = logging.getLogger("ktt_rpc.calls")
 _HEALTH = "/grpc.health.v1.Health/"
 _REFLECTION = "/grpc.reflection."
-_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # Long enough for a health watcher to be sent the last change before its stream is ended.
 _LAST_WORDS = 0.2
 
@@ -250,14 +248,14 @@ def _metadata(context: grpc.aio.ServicerContext, key: str) -> str | None:
 
 def _request_id(context: grpc.aio.ServicerContext) -> str:
     given = _metadata(context, "x-request-id") or ""
-    return given if _ID.fullmatch(given) else uuid.uuid4().hex
+    return given if call_state.is_id(given) else uuid.uuid4().hex
 
 
 def _job_id(method: str, request: Any) -> str:
     """Give the job that a request names; what a caller sends is logged only if it can be an id."""
     field = "id" if method.endswith("Job") else "export_job_id"
     named = getattr(request, field, "")
-    return named if isinstance(named, str) and _ID.fullmatch(named) else ""
+    return named if isinstance(named, str) and call_state.is_id(named) else ""
 
 
 def _code(context: grpc.aio.ServicerContext) -> grpc.StatusCode:

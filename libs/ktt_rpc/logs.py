@@ -31,6 +31,7 @@ FIELDS = (
     "address",
     "state",
     "kind",
+    "error_type",
 )
 _LONGEST_MESSAGE = 8192
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    start_http_server,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -17,6 +25,10 @@ from ktt_core.errors import InvalidArgumentError
 from ktt_jobs import Job, JobService, JobState
 
 __all__ = ["ServerMetrics"]
+
+_LOG = logging.getLogger(__name__)
+# A series more per counter, for which nobody here has a use.
+disable_created_metrics()
 
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
 _JOB_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 24 * 3600)
@@ -152,7 +164,12 @@ class _JobCounts(Collector):
         return []
 
     def collect(self) -> Iterable[Any]:
-        stats = self._jobs.stats()
+        try:
+            stats = self._jobs.stats()
+        except Exception:
+            # The store is away; the other metrics are wanted all the more.
+            _LOG.exception("the jobs could not be counted")
+            return
         yield GaugeMetricFamily(
             "ktt_jobs_queued", "Jobs that wait for a worker.", stats.get(JobState.QUEUED.name, 0)
         )

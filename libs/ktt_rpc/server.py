@@ -18,6 +18,7 @@ from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_jobs import JobService
 from ktt_rpc.addresses import is_loopback, join_address
 from ktt_rpc.interceptor import CallInterceptor
+from ktt_rpc.job_log import log_ends
 from ktt_rpc.logs import configure_logging
 from ktt_rpc.metrics import ServerMetrics
 from ktt_rpc.reflection import offer_reflection
@@ -161,6 +162,8 @@ class RunningServer:
         self._metrics = ServerMetrics((spec.full_name for spec in services), jobs)
         self._end_metrics: Callable[[], None] | None = None
         self._grace = settings.grace
+        if jobs is not None:
+            log_ends(jobs)
         self.address = ""
         self.metrics_port: int | None = None
 
@@ -215,12 +218,12 @@ class RunningServer:
         self._stopping.begin()
         await asyncio.sleep(min(_DRAIN, self._grace / 4))
         await self._server.stop(self._grace / 2)
+        if self._end_metrics is not None:
+            await asyncio.to_thread(self._end_metrics)
         if self._on_stop is not None:
             await asyncio.to_thread(self._on_stop)
         if self._jobs is not None:
             await asyncio.to_thread(self._jobs.stop, grace=self._grace / 2)
-        if self._end_metrics is not None:
-            await asyncio.to_thread(self._end_metrics)
 
     async def hurry(self) -> None:
         """Give what a running `stop` waits for no more time."""

@@ -219,6 +219,7 @@ def test_metrics_tell_of_calls_jobs_and_the_build(start_server, connect):
     assert _metric(server, f"ktt_rpc_calls_in_flight{{{method}}}") == 0
     assert _metric(server, 'ktt_jobs_ended_total{kind="training",state="SUCCEEDED"}') == 1
     assert _metric(server, 'ktt_job_seconds_count{kind="training"}') == 1
+    assert "_created" not in _metrics(server)
     assert _metric(server, "ktt_jobs_queued") == 0
     assert f'ktt_build_info{{grpc="{grpc.__version__}"' in _metrics(server)
 

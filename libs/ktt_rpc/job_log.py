@@ -1,0 +1,37 @@
+"""A log line for every job that ends."""
+
+from __future__ import annotations
+
+import logging
+
+from ktt_jobs import Job, JobService, JobState
+
+__all__ = ["log_ends"]
+
+_LOG = logging.getLogger("ktt_rpc.jobs")
+
+
+def log_ends(jobs: JobService) -> None:
+    """Have the end of each job logged: its kind, state, time and, if it failed, the error's type.
+
+    What the error says stays in the job, for those who may ask for it.
+    """
+    jobs.on_end.append(_log_end)
+
+
+def _log_end(job: Job) -> None:
+    seconds = None
+    if job.start_time is not None and job.end_time is not None:
+        seconds = (job.end_time - job.start_time).total_seconds()
+    _LOG.log(
+        logging.WARNING if job.state is JobState.FAILED else logging.INFO,
+        "job ended",
+        extra={
+            "job_id": job.id,
+            "request_id": job.request_id,
+            "kind": job.kind,
+            "state": job.state.name,
+            "ms": None if seconds is None else round(seconds * 1000),
+            "error_type": job.error.type if job.error is not None else "",
+        },
+    )
