@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from typing import IO, cast
+import uuid
 
 import grpc
 import pytest
@@ -38,35 +38,42 @@ SCRIPT = textwrap.dedent("""
 
 
 class Program:
-    def __init__(self, *arguments):
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, *arguments],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.lines: list[dict] = []
+    def __init__(self, folder, *arguments):
+        self._log = folder / f"{uuid.uuid4().hex}.log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", SCRIPT, *arguments],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
 
-    def first_line(self) -> dict:
-        self.lines.append(json.loads(cast(IO[str], self.process.stderr).readline()))
-        return self.lines[-1]
+    @property
+    def lines(self) -> list[dict]:
+        """All it has logged: every line is JSON, whoever wrote it."""
+        return [json.loads(line) for line in self._log.read_text().splitlines(keepends=True)]
+
+    def address(self) -> str:
+        ends = time.monotonic() + 20
+        while not self._log.read_text().endswith("\n"):
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+        return self.lines[0]["address"]
 
     def end(self, number=None) -> int:
         if number is not None:
             self.process.send_signal(number)
-        self.out, rest = self.process.communicate(timeout=20)
-        # Every line is JSON, whoever wrote it.
-        self.lines += [json.loads(line) for line in rest.splitlines()]
+        self.out, _ = self.process.communicate(timeout=20)
         return self.process.returncode
 
 
 @pytest.fixture
-def program():
+def program(tmp_path):
     started: list[Program] = []
 
     def start(*arguments):
-        started.append(Program(*arguments))
+        started.append(Program(tmp_path, *arguments))
         return started[-1]
 
     yield start
@@ -79,7 +86,7 @@ def program():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_streams_and_jobs_in_order_and_the_exit_code_is_0(program, number):
     server = program("--port", "0", "--no-metrics", "--grace", "2")
-    address = server.first_line()["address"]
+    address = server.address()
     with grpc.insecure_channel(address) as channel:
         health = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         stub = trainer_grpc.TrainerServiceStub(channel)
@@ -103,7 +110,7 @@ def test_a_signal_ends_streams_and_jobs_in_order_and_the_exit_code_is_0(program,
 
 def test_a_second_signal_ends_the_waiting(program):
     server = program("--port", "0", "--no-metrics", "--grace", "60")
-    with grpc.insecure_channel(server.first_line()["address"]) as channel:
+    with grpc.insecure_channel(server.address()) as channel:
         stub = trainer_grpc.TrainerServiceStub(channel)
         slow = stub.GetTrainingJob.future(training.GetTrainingJobRequest(id="slow"))
         time.sleep(0.3)
@@ -126,14 +133,14 @@ def test_plain_text_for_everybody_is_refused_with_three_ways_out(program):
 
 def test_plain_text_for_everybody_is_possible_and_warned_of(program):
     server = program("--host", "0.0.0.0", "--port", "0", "--no-metrics", "--insecure")
-    server.first_line()
+    server.address()
     server.end(signal.SIGTERM)
     assert [line["level"] for line in server.lines[:2]] == ["info", "warning"]
 
 
 def test_a_port_that_is_taken_ends_it_with_a_line(program):
     first = program("--port", "0", "--no-metrics")
-    port = first.first_line()["address"].rpartition(":")[2]
+    port = first.address().rpartition(":")[2]
     second = program("--port", port, "--no-metrics")
     assert second.end() == 2
     assert "is another server there" in second.lines[-1]["message"]
@@ -146,7 +153,7 @@ def test_a_handshake_that_fails_makes_no_line_of_another_form(program, authority
     server = program(
         *("--port", "0", "--no-metrics", "--tls-cert", str(certificate), "--tls-key", str(key))
     )
-    with grpc.insecure_channel(server.first_line()["address"]) as channel:
+    with grpc.insecure_channel(server.address()) as channel:
         with pytest.raises(grpc.RpcError):
             channel.unary_unary("/a/b")(b"", timeout=2)
     assert server.end(signal.SIGTERM) == 0
