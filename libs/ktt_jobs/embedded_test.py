@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from ktt_core.errors import AlreadyExistsError
-from ktt_jobs import JobService, JobState
-from ktt_jobs.sample_server import TASKS
+from ktt_jobs import Job, JobEvent, JobService, JobState
+from ktt_jobs.sample_server import TASKS, eventually, is_gone
 
 COMMAND = """
 import sys
 from pathlib import Path
 from ktt_jobs import JobService
-from ktt_jobs.sample_server import TASKS
+from ktt_jobs.sample_server import TASKS, eventually, is_gone
 
 def watch(event):
     print(event.progress.step if event.progress else event.state, flush=True)
@@ -67,24 +67,8 @@ def worker_of(process):
     return int(children[0])
 
 
-def is_gone(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
-def eventually(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
 def test_it_is_told_from_its_first_event_to_its_end(service):
-    events = []
+    events: list[JobEvent] = []
     job = service.run("steps", {"steps": 3}, labels={"model": "m"}, on_event=events.append)
     assert job.state is JobState.SUCCEEDED and job.result == {"steps": 3, "attempt": 1}
     assert events == service.events(job.id)
@@ -112,7 +96,7 @@ def test_what_its_callback_raises_goes_on_and_the_job_is_cancelled(service, at):
 
 def test_a_request_made_before_is_not_run_again(service):
     first = service.run("echo", {}, labels={}, on_event=lambda event: None, request_id="r")
-    events = []
+    events: list[JobEvent] = []
     assert service.run("echo", {}, labels={}, on_event=events.append, request_id="r") == first
     assert events == service.events(first.id)
     with pytest.raises(AlreadyExistsError):
@@ -134,7 +118,7 @@ def test_it_runs_beside_a_server(service):
 
 
 def test_another_thread_can_cancel_it(service):
-    jobs = []
+    jobs: list[Job] = []
 
     def follow(event):
         if event.progress and not jobs:

@@ -9,13 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from ktt_jobs import JobService, JobState
 from ktt_jobs.locks import lock_job
-from ktt_jobs.sample_server import TASKS
+from ktt_jobs.sample_server import TASKS, eventually, is_gone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -38,7 +37,7 @@ def serving(service, workers=1):
         text=True,
     )
     try:
-        assert process.stdout.readline() == "ready\n"
+        assert process.stdout and process.stdout.readline() == "ready\n"
         yield process
     finally:
         process.kill()
@@ -48,22 +47,6 @@ def serving(service, workers=1):
 def end_of(service, job, seconds=60):
     list(service.watch(job.id, timeout=seconds))
     return service.get(job.id)
-
-
-def eventually(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def is_gone(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def running(service, job):
@@ -146,10 +129,11 @@ def test_a_job_is_not_begun_while_its_old_worker_lives(service):
         server.kill()
         server.wait()
     # As a worker that is slow to die would, this process holds the lock.
-    assert eventually(lambda: (lock := lock_job(service.folder / job.id)) and not lock.release())
-    lock = None
-    while lock is None:
+    lock = lock_job(service.folder / job.id)
+    deadline = time.monotonic() + 10
+    while lock is None and time.monotonic() < deadline:
         lock = lock_job(service.folder / job.id)
+    assert lock is not None
     before = service.get(job.id).attempt
     with serving(service):
         time.sleep(2)
@@ -232,8 +216,9 @@ def test_fifty_requests_at_once_from_ten_processes_are_one_job(service):
         for _ in range(10)
     ]
     for process in processes:
-        assert process.stdout.readline() == "ready\n"
+        assert process.stdout and process.stdout.readline() == "ready\n"
     for process in processes:
+        assert process.stdin
         process.stdin.write("go\n")
         process.stdin.flush()
     answers = {process.communicate(timeout=60)[0] for process in processes}

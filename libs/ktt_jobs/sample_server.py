@@ -1,4 +1,4 @@
-"""A server of sample jobs in a process of its own, for the tests that kill it."""
+"""A server of sample jobs in a process of its own, for the tests that kill it and look at it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import logging
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 from ktt_core.errors import ConflictError
 from ktt_jobs.service import JobService
 
-__all__ = ["TASKS", "main"]
+__all__ = ["TASKS", "eventually", "is_gone", "main"]
 
 TASKS = {
     name: f"ktt_jobs.sample_tasks:{name}"
@@ -21,6 +23,24 @@ TASKS = {
         *("noise", "publish", "steps", "stubborn"),
     )
 }
+
+
+def eventually(condition: Callable[[], object], seconds: float = 20) -> bool:
+    """Say whether a condition comes true within some seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def is_gone(pid: int) -> bool:
+    """Say whether a process has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def main(folder: str, workers: str = "1") -> int:

@@ -19,8 +19,8 @@ from ktt_core.errors import (
     NotFoundError,
     QueueFullError,
 )
-from ktt_jobs import JobService, JobState
-from ktt_jobs.sample_server import TASKS
+from ktt_jobs import Job, JobEvent, JobService, JobState
+from ktt_jobs.sample_server import TASKS, eventually, is_gone
 
 
 @pytest.fixture
@@ -41,22 +41,6 @@ def finish(service, kind, spec=None, **labels):
     job = service.submit(kind, spec or {}, labels=labels)
     list(service.watch(job.id, timeout=30))
     return service.get(job.id)
-
-
-def is_gone(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
-def eventually(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_construction_and_reading_touch_no_file(service):
@@ -356,7 +340,7 @@ def test_active_jobs_of_a_label(service):
 
 
 def test_ends_are_told_to_who_counts_them(server):
-    ended = []
+    ended: list[Job] = []
     server.on_end.append(lambda job: 1 / 0)
     server.on_end.append(ended.append)
     jobs = [finish(server, "echo"), finish(server, "end", {"code": 1})]
@@ -370,7 +354,7 @@ def test_ends_are_told_to_who_counts_them(server):
 
 def test_old_jobs_are_pruned_with_their_folders(tmp_path):
     service = JobService(tmp_path / "jobs", TASKS, retention=timedelta(0))
-    seen = []
+    seen: list[JobEvent] = []
     job = service.run("echo", {}, labels={}, on_event=seen.append)
     assert (service.folder / job.id).is_dir()
     litter = service.folder / "00000000-0000-0000-0000-000000000000"
