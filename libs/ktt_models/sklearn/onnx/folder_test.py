@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -143,26 +140,6 @@ def test_the_same_model_gives_the_same_bytes(model, folder, tmp_path):
     for path in folder.rglob("*"):
         if path.is_file():
             assert (again / path.relative_to(folder)).read_bytes() == path.read_bytes(), path
-
-
-def test_the_example_prints_path_and_probability(model, folder):
-    example = Path(__file__).parents[4] / "examples" / "onnx_predict.py"
-    if not example.exists():
-        pytest.skip("the examples are not here")
-    # Isolated: neither the working directory nor PYTHONPATH, so nothing of KTT can be found.
-    packages = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
-    code = (
-        "import sys, runpy; sys.path += sys.argv.pop(1).split(':'); "
-        "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-B", "-c", code, packages, example, folder, "tennis balls", ""],
-        capture_output=True, text=True, check=True, timeout=120, cwd="/",
-    )  # fmt: skip
-    first, second = (line.split("\t") for line in done.stdout.splitlines())
-    assert first[0] == "Sport > Balls"
-    assert 0.3 < float(first[1]) <= 1.0
-    assert second[0].split(" > ")[0] in {"Sport", "Music", "Books"}
 
 
 def change(path, name, changed):
