@@ -20,6 +20,8 @@ __all__ = ["JobRecords"]
 # watcher waits before it looks again by itself.
 _ORPHANS = 2.0
 _LOOK = 2.0
+# Events that a watcher holds at once.
+_BATCH = 256
 
 # Inside the class "list" is its method.
 _Jobs = list[Job]
@@ -135,26 +137,29 @@ class JobRecords:
         deadline = None if timeout is None else time.monotonic() + timeout
         news = threading.Event()
         unsubscribe = self.subscribe(job_id, news.set)
+        # Whether the job may have ended before anybody could have told of it here.
+        unsure = True
         try:
             while True:
                 news.clear()
-                events = self.events(job_id, after)
+                events = self.events(job_id, after, _BATCH)
                 for event in events:
                     yield event
                     after = event.sequence
                     if event.state is not None and event.state.ended:
                         return
-                if events:
+                if len(events) == _BATCH:
                     continue
-                job = self.get(job_id)
-                if job.state.ended and job.last_event <= after:
-                    return
+                if unsure and not events:
+                    job = self.get(job_id)
+                    if job.state.ended and job.last_event <= after:
+                        return
                 wait = _LOOK
                 if deadline is not None:
                     wait = min(wait, deadline - time.monotonic())
                     if wait <= 0:
                         return
-                news.wait(wait)
+                unsure = not news.wait(wait)
         finally:
             unsubscribe()
 
