@@ -24,7 +24,7 @@ def index_level(
     indptr: Any, indices: Any, data: Any, rows: Any, nodes: Any, row_keys: Any, n_features: int,
     entry_pair: Any,
 ) -> Any:  # fmt: skip
-    """Number the (feature, node) pairs of one level, node by node.
+    """Give numbers to the (feature, node) pairs of one level, node by node.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def count_rows(indptr: Any, nodes: Any, entry_pair: Any, n_pairs: int) -> Any:
 def group_pairs(
     pair_node: Any, pair_value: Any, pair_print: Any, kept: Any, child_count: Any
 ) -> Any:
-    """Give pairs that training cannot tell apart one block of weights.
+    """Let pairs that training cannot tell apart share one block of weights.
 
     Parameters
     ----------

@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import HierarchicalScorer
 from ktt_core.tfidf.weights import BlockWeights
-from ktt_models.sklearn.solvers.base import BlockSGDClassifier
+from ktt_models.sklearn.solvers.base import BlockSGDClassifier, EpochCallback
+from ktt_models.sklearn.solvers.descent import descend
+from ktt_models.sklearn.solvers.node_index import NodeIndex, index_nodes
 from ktt_models.sklearn.solvers.node_state import NodeState
 from ktt_models.sklearn.solvers.path_kernel import best_leaves
 from ktt_models.sklearn.solvers.state import TrainingState, as_rows
 
 __all__ = ["HierarchicalSGDClassifier"]
+
+# Fewer rows than this share too little to be looked up together.
+_FEW = 16
 
 
 class HierarchicalSGDClassifier(BlockSGDClassifier):
@@ -38,26 +43,54 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
     ) -> TrainingState:
         return NodeState(self, rows, codes, row_weights)
 
+    def _use(self, weights: BlockWeights) -> None:
+        super()._use(weights)
+        # After a checkpoint made when first needed: only the best paths of many rows need it.
+        self._index: NodeIndex | None = None
+
     def _make_scorer(self, weights: BlockWeights) -> HierarchicalScorer:
         return HierarchicalScorer(weights, self.loss, self._class_scores)
+
+    def fit(
+        self,
+        rows: Any,
+        codes: NDArray[np.int32],
+        sample_weight: NDArray[np.float32] | None = None,
+        on_epoch: EpochCallback | None = None,
+    ) -> HierarchicalSGDClassifier:
+        """Train; see `BlockSGDClassifier.fit`."""
+        super().fit(rows, codes, sample_weight, on_epoch)
+        self._index = index_nodes(self.weights_)
+        return self
 
     def predict(self, rows: Any) -> NDArray[np.int32]:
         """Most probable path of each row in level-local classes, shape (n, depth)."""
         self._scorer()
-        matrix, weights = as_rows(rows), self.weights_
-        leaves = np.empty(matrix.n_rows, dtype=np.int64)
-        n_parts = max(1, min(self._n_threads(), matrix.n_rows // 16))
+        matrix = as_rows(rows)
+        n_parts = max(1, min(self._n_threads(), matrix.n_rows // _FEW))
         edges = np.linspace(0, matrix.n_rows, n_parts + 1).astype(int).tolist()
+        if matrix.n_rows >= _FEW and self._index is None:
+            self._index = index_nodes(self.weights_)
+        leaves = self.in_threads(
+            lambda part: self._leaves(matrix.take(edges[part], edges[part + 1])), n_parts
+        )
+        return self.taxonomy.leaf_codes[
+            np.concatenate(leaves) - int(self.taxonomy.level_offsets[-2])
+        ]
 
-        def run(part: int) -> None:
-            block = matrix.take(edges[part], edges[part + 1])
-            best_leaves(
-                block.indptr, block.indices, block.data,
-                weights.feature_start, weights.pair_node, weights.pair_offset,
-                weights.layout.child_start, weights.layout.child_count,
-                weights.weights, weights.bias, self.loss == "modified_huber",
-                leaves[edges[part] : edges[part + 1]],
-            )  # fmt: skip
-
-        self.in_threads(run, n_parts)
-        return self.taxonomy.leaf_codes[leaves - int(self.taxonomy.level_offsets[-2])]
+    def _leaves(self, rows: CsrRows) -> NDArray[np.int64]:
+        """Return each row's most probable leaf, in indices over all levels' classes."""
+        weights, layout = self.weights_, self.weights_.layout
+        huber = self.loss == "modified_huber"
+        best = np.full(rows.n_rows, -1, dtype=np.int64)
+        unsure = np.arange(rows.n_rows)
+        if rows.n_rows >= _FEW and self._index is not None:
+            best, log_proba, passed = descend(weights, self._index, rows, huber)
+            # Nothing below a class is more probable than it, so the other rows' paths are the best.
+            unsure = np.flatnonzero(log_proba <= passed)
+        best_leaves(
+            rows.indptr, rows.indices, rows.data, unsure,
+            weights.feature_start, weights.pair_node, weights.pair_offset, weights.weights,
+            weights.bias, layout.child_start, layout.child_count, huber, best,
+        )  # fmt: skip
+        return best

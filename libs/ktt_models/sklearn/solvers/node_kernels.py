@@ -25,15 +25,9 @@ _TOGETHER = 256
 
 @compiled(nogil=True, fastmath=True, inline="always")
 def _add_entries(
-    entry_block: Any,
-    sums: Any,
-    begin: int,
-    end: int,
-    blocks: Any,
-    n_lanes: int,
-    into: Any,
-    other: Any,
-) -> None:
+    entry_block: Any, sums: Any, begin: int, end: int, blocks: Any, n_lanes: int,
+    into: Any, other: Any,
+) -> None:  # fmt: skip
     """Add up a row's scores; neighbours go to two sums, so that none waits for the other."""
     entry = begin
     while entry + 1 < end:
@@ -144,4 +138,4 @@ def write_weights(
             into, block = weights[firsts[i] : firsts[i] + width], blocks[start : start + width]
             for c in range(len(into)):
                 into[c] = block[c] * scale
-    return touched
+    return float(touched)

@@ -52,7 +52,7 @@ class _Level:
         )  # fmt: skip
 
     def pair_rows(self, rows: CsrRows) -> NDArray[np.int32]:
-        """In how many rows each pair occurs; not after `group`."""
+        """Count in how many rows each pair occurs; not after `group`."""
         counts: NDArray[np.int32] = count_rows(
             rows.indptr, self.nodes, self.entry_pair, len(self.pair_node)
         )
@@ -138,9 +138,11 @@ class NodeState(TrainingState):
         return self.blocks[self.level_starts[position] : self.level_starts[position + 1]]
 
     def current(self) -> list[NDArray[np.float32]]:
+        """Return the blocks and the biases."""
         return [self.blocks, self.bias]
 
     def restart(self) -> None:
+        """Forget the current weights, but not the mean."""
         self.blocks.fill(0)
         for position, level in enumerate(self.levels):
             self._blocks_of(position)[level.first_places] = FIRST_SQUARE
@@ -148,6 +150,7 @@ class NodeState(TrainingState):
         self.bias_squares.fill(FIRST_BIAS_SQUARE)
 
     def run_epoch(self, order: NDArray[np.int32]) -> float:
+        """Pass once over the rows, level by level; return the sum of their losses."""
         solver = self.solver
 
         def run_level(position: int) -> float:
@@ -163,6 +166,7 @@ class NodeState(TrainingState):
         return float(sum(solver.in_threads(run_level, len(self.levels))))
 
     def weights_of(self, arrays: list[NDArray[np.float32]]) -> BlockWeights:
+        """Return the weights of all pairs, feature by feature."""
         blocks, bias = arrays
         child_count = self.layout.child_count
         counts = np.zeros((self.n_columns + 1, 2), dtype=np.int64)

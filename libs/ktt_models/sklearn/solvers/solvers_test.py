@@ -12,6 +12,7 @@ from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import load_scorer
 from ktt_models.sklearn.solvers import FlatSGDClassifier, HierarchicalSGDClassifier
+from ktt_models.sklearn.solvers.node_state import NodeState
 from ktt_models.sklearn.solvers.pairs import find_pairs
 from ktt_models.sklearn.solvers.state import as_rows
 
@@ -251,3 +252,40 @@ def test_an_untrained_solver_says_so():
     taxonomy, rows, _ = make_problem()
     with pytest.raises(InvalidArgumentError, match="fit first"):
         FlatSGDClassifier(taxonomy).predict(rows)
+
+
+def test_features_in_the_same_rows_in_proportion_are_trained_as_one():
+    taxonomy, rows, codes = make_problem()
+    dense = rows.to_dense()
+    doubled = as_rows(scipy.sparse.csr_matrix(np.concatenate([dense, 0.5 * dense], axis=1)))
+    state = NodeState(HierarchicalSGDClassifier(taxonomy), doubled, codes, np.ones(300, np.float32))
+    one = NodeState(HierarchicalSGDClassifier(taxonomy), rows, codes, np.ones(300, np.float32))
+    assert len(state.blocks) == len(one.blocks)
+    weights = HierarchicalSGDClassifier(taxonomy, epochs=2).fit(doubled, codes).weights_
+    first, second = weights.feature_start[[N_FEATURES, 2 * N_FEATURES]]
+    assert second == 2 * first
+    middle = len(weights.weights) // 2
+    np.testing.assert_allclose(0.5 * weights.weights[:middle], weights.weights[middle:], rtol=1e-5)
+
+
+def test_features_in_the_same_rows_but_not_in_proportion_are_not_one():
+    taxonomy = Taxonomy.from_paths([("a",), ("b",)])
+    codes = np.array([[0], [1]], dtype=np.int32)
+    weights = np.ones(2, np.float32)
+    solver = HierarchicalSGDClassifier(taxonomy)
+    for second, n_blocks in (([1.0, 2.0], 1), ([2.0, 4.0], 1), ([1.0, 3.0], 2), ([1.0, 0.0], 2)):
+        rows = as_rows(scipy.sparse.csr_matrix(np.array([[1.0, 2.0], second]).T))
+        state = NodeState(solver, rows, codes, weights)
+        assert len(state.blocks) == 4 * n_blocks, second
+
+
+@pytest.mark.parametrize("n_rows", [1, 300])
+def test_few_rows_and_many_get_the_same_paths(n_rows):
+    taxonomy, rows, codes = make_problem()
+    model = HierarchicalSGDClassifier(taxonomy, epochs=1).fit(rows, codes)
+    expected = model.leaf_log_proba(rows).max(axis=1)
+    for start in range(0, rows.n_rows, n_rows):
+        part = rows.take(start, start + n_rows)
+        found = model.predict(part)[:, -1]
+        log_proba = model.leaf_log_proba(part)[np.arange(n_rows), found]
+        np.testing.assert_allclose(log_proba, expected[start : start + n_rows], atol=1e-4)
