@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -156,6 +158,62 @@ def test_a_checkpoint_is_read_once(workspace: Path, monkeypatch: pytest.MonkeyPa
     assert list(exporter.predict("shop", "tfidf_hsgd", TEXTS)) == first
     with pytest.raises(TypeError):
         exporter.predict("shop", "tfidf_hsgd", TEXTS, time=T1)
+
+
+def test_threads_that_ask_at_once_load_a_model_once(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter = Exporter(workspace)
+    model_class = get_model("tfidf_hsgd")
+    read, loads = model_class.from_checkpoint, []
+
+    def slow(path: Path) -> Any:
+        loads.append(path)
+        sleep(0.1)
+        return read(path)
+
+    monkeypatch.setattr(model_class, "from_checkpoint", slow)
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(lambda n: list(exporter.predict("shop", "tfidf_hsgd", TEXTS)), range(8))
+        assert [paths(answer) for answer in answers] == [PATHS] * 8
+    assert len(loads) == 1
+
+
+def test_the_models_used_last_stay_loaded(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter = Exporter(workspace, model_cache=1)
+    for time_ in (T1, T2):
+        exporter.predict("shop", "tfidf_hsgd", [], time=time_)
+    monkeypatch.setattr(get_model("tfidf_hsgd"), "from_checkpoint", None)
+    exporter.predict("shop", "tfidf_hsgd", [], time=T2)
+    with pytest.raises(TypeError):
+        exporter.predict("shop", "tfidf_hsgd", [], time=T1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "field"),
+    [
+        (("../x", "tfidf_hsgd"), {}, "dataset"),
+        (("shop", "../x"), {}, "model"),
+        (("shop", "tfidf_hsgd"), {"label": "x"}, "label"),
+        (("shop", "tfidf_hsgd"), {"time": "x"}, "time"),
+        (("shop", "tfidf_hsgd"), {"top_k": 0}, "top_k"),
+        (("shop", "tfidf_hsgd"), {"min_confidence": 2}, "min_confidence"),
+        (("shop", "tfidf_hsgd"), {"decoding": "x"}, "decoding"),
+        (("shop", "tfidf_hsgd"), {"decoding": "independent", "top_k": 2}, "decoding"),
+    ],
+)
+def test_mistakes_name_their_field(
+    workspace: Path, arguments: tuple[str, str], options: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        Exporter(workspace).predict(*arguments, [], **options)
+    assert caught.value.field == field
+
+
+def test_a_text_that_is_none_is_named_as_a_field(workspace: Path) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        list(Exporter(workspace).predict("shop", "tfidf_hsgd", ["a", "b\udcff"]))
+    assert caught.value.field == "texts[1]"
 
 
 def test_importing_the_exporter_is_light() -> None:
