@@ -136,9 +136,7 @@ def rows(count: int) -> str:
     """Return a CSV file of labelled texts."""
     paths = {"shoe": "Sport > Shoes", "ball": "Sport > Balls", "drum": "Music > Drums"}
     words = list(paths)
-    lines = [
-        f"a {words[row % 3]} no {row // 3},{paths[words[row % 3]]}" for row in range(count)
-    ]
+    lines = [f"a {words[row % 3]} no {row // 3},{paths[words[row % 3]]}" for row in range(count)]
     return "\n".join(["title,category", *lines]) + "\n"
 
 
@@ -169,7 +167,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def begin(*arguments: str) -> TrainerProcess:
         if not (workspace / "datasets/shop").exists():
-            import_shop(workspace)
+            import_shop(workspace, count=3000)
         log = tmp_path / f"log{len(started)}.txt"
         started.append(TrainerProcess(workspace, log, *arguments))
         return started[-1]

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ktt_core.datasets.hierarchy import SPLITS
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.sources import SUFFIXES
 from ktt_core.errors import InvalidArgumentError, KttError, NotFoundError
@@ -195,6 +196,10 @@ class HostedTrainer(Trainer):
         InvalidArgumentError, NotFoundError, DataError
             As `trainer.evaluating.check_evaluation`; `field` is the spec's.
         """
+        if spec.split not in SPLITS:
+            raise InvalidArgumentError(
+                f"{spec.split[:80]!r} is no split; there are: {', '.join(SPLITS)}", field="split"
+            )
         check_evaluation(self.workspace, spec)
 
     def submit_evaluation(self, spec: EvaluationSpec, request_id: str = "") -> Job:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.report import ImportReport
@@ -161,7 +161,7 @@ class ImportRun:
             if error is not None:
                 raise error
             source.discard()
-            return ImportReport(**job.result or {})
+            return _report(job.result or {})
 
     def cancel(self) -> None:
         """Have it end soon, from any thread."""
@@ -173,6 +173,10 @@ class ImportRun:
 
     def _gone(self) -> UnavailableError:
         return UnavailableError(f"the import of {self._wanted.name!r} was ended before it was done")
+
+
+def _report(value: Mapping[str, Any]) -> ImportReport:
+    return ImportReport(**{field.name: value[field.name] for field in fields(ImportReport)})
 
 
 class _CancelledError(Exception):

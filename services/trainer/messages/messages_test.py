@@ -100,7 +100,9 @@ def import_options(draw: st.DrawFn) -> ImportOptions:
     if draw(st.booleans()):
         labels = {"classes": rest[0], "sep": draw(st.none() | TEXT.filter(bool))}
     train = draw(st.floats(0.01, 1))
-    ratios: Any = {} if by_split else {"train_ratio": train, "val_ratio": draw(st.floats(0, 1 - train))}
+    ratios: Any = (
+        {} if by_split else {"train_ratio": train, "val_ratio": draw(st.floats(0, 1 - train))}
+    )
     return ImportOptions(
         text,
         **labels,

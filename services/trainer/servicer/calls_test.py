@@ -1,0 +1,552 @@
+"""Every call of a real server, as a client sees it: what it does, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import BadRequest
+from grpc_status import rpc_status
+
+from ktt.jobs.v1 import jobs_pb2
+from ktt.trainer.v1 import datasets_pb2, evaluation_pb2, models_pb2, training_pb2
+from trainer.conftest import TrainerProcess, code_of, rows, written
+
+DATA = rows(300).encode()
+DIGEST = hashlib.sha256(DATA).hexdigest()
+OPTIONS = datasets_pb2.ImportOptions(text="title", classes="category", sep=" > ")
+Code = grpc.StatusCode
+
+
+def refusal(call: Callable[[], Any]) -> tuple[grpc.StatusCode, list[str]]:
+    """Return the code and the fields at fault of a call that is refused."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    status: Any = rpc_status.from_call(caught.value)
+    assert status is not None and "Traceback" not in status.message
+    fields = []
+    for detail in status.details:
+        request = BadRequest()
+        if detail.Unpack(request):
+            fields += [violation.field for violation in request.field_violations]
+    return caught.value.code(), fields
+
+
+def create_dataset(server: TrainerProcess, **request: Any) -> Any:
+    """Make a dataset and return the last message."""
+    wanted = datasets_pb2.CreateDatasetRequest(options=OPTIONS, **request)
+    return list(server.calls.CreateDataset(wanted))[-1]
+
+
+def training(server: TrainerProcess, request_id: str = "", only: bool = False, **spec: Any) -> Any:
+    """Ask for a training job."""
+    values = spec.pop("hyperparameters", {})
+    wanted = training_pb2.TrainingSpec(**{"dataset": "shop", "model": "tfidf_hsgd", **spec})
+    wanted.hyperparameters.update(values)
+    return server.calls.CreateTrainingJob(
+        training_pb2.CreateTrainingJobRequest(
+            spec=wanted, request_id=request_id, validate_only=only
+        )
+    ).training_job
+
+
+def evaluation(server: TrainerProcess, only: bool = False, **spec: Any) -> Any:
+    """Ask for an evaluation job."""
+    wanted = evaluation_pb2.EvaluationSpec(**{"dataset": "shop", "model": "tfidf_hsgd", **spec})
+    request = evaluation_pb2.CreateEvaluationJobRequest(spec=wanted, validate_only=only)
+    return server.calls.CreateEvaluationJob(request).evaluation_job
+
+
+@pytest.fixture(scope="module")
+def trained(server: TrainerProcess) -> training_pb2.TrainingJob:
+    """Return a training job that has ended well."""
+    job_id = server.train(reference_set=True)
+    states = [event.state for event in server.events(job_id)]
+    assert states[-1] == jobs_pb2.JOB_STATE_SUCCEEDED
+    return server.job(job_id)
+
+
+# -- training and evaluation -----------------------------------------------------------------------
+
+
+def test_a_training_job_leaves_a_checkpoint_that_an_evaluation_job_tests(
+    server: TrainerProcess, trained: training_pb2.TrainingJob
+) -> None:
+    result = trained.result
+    assert (server.workspace / result.checkpoint_path).is_file()
+    assert (server.workspace / result.reference_path).is_file()
+    assert result.run_time in result.checkpoint_path
+    assert result.seconds > 0
+    job = evaluation(server, run_time=result.run_time)
+    watched = server.calls.WatchEvaluationJob(evaluation_pb2.WatchEvaluationJobRequest(id=job.id))
+    events = [response.event for response in watched]
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    request = evaluation_pb2.GetEvaluationJobRequest(id=job.id)
+    done = server.calls.GetEvaluationJob(request).evaluation_job
+    assert done.spec.split == "test" and done.spec.label == "best"
+    assert done.result.checkpoint_path == result.checkpoint_path
+    assert done.result.rows == 30
+    assert done.result.figures["hierarchical_f1"] == pytest.approx(
+        result.metrics["test"].figures["hierarchical_f1"]
+    )
+    listed = server.calls.ListEvaluationJobs(evaluation_pb2.ListEvaluationJobsRequest())
+    assert [job.id for job in listed.evaluation_jobs] == [done.id]
+    cancelled = server.calls.CancelEvaluationJob(
+        evaluation_pb2.CancelEvaluationJobRequest(id=done.id)
+    )
+    assert cancelled.evaluation_job == done
+
+
+def test_a_late_watcher_misses_nothing(
+    server: TrainerProcess, trained: training_pb2.TrainingJob
+) -> None:
+    events = list(server.events(trained.id))
+    assert [event.sequence for event in events] == list(range(1, trained.status.last_event + 1))
+    assert list(server.events(trained.id, after=3)) == events[3:]
+    assert list(server.events(trained.id, after=trained.status.last_event)) == []
+
+
+def test_the_same_request_makes_one_job(server: TrainerProcess) -> None:
+    before = len(list_jobs(server))
+    first = training(server, "once", dry_run=True, hyperparameters={"epochs": 1})
+    assert training(server, "once", dry_run=True, hyperparameters={"epochs": 1}).id == first.id
+    assert first.status.request_id == "once"
+    other = refusal(lambda: training(server, "once", dry_run=True, hyperparameters={"epochs": 2}))
+    assert other[0] == Code.ALREADY_EXISTS
+    for request_id in ("no spaces", "x" * 65, "ü", "../x"):
+        bad = refusal(lambda request_id=request_id: training(server, request_id))
+        assert bad == (Code.INVALID_ARGUMENT, ["request_id"])
+    assert len(list_jobs(server)) == before + 1
+    list(server.events(first.id))
+    done = server.job(first.id)
+    assert done.result.checkpoint_path == "" and done.result.metrics["test"].figures
+
+
+def test_checking_a_spec_makes_no_job(
+    server: TrainerProcess, trained: training_pb2.TrainingJob
+) -> None:
+    before = len(list_jobs(server))
+    checked = training(server, only=True, hyperparameters={"epochs": 3})
+    assert checked.id == "" and checked.spec.model == "tfidf_hsgd"
+    assert evaluation(server, only=True).id == ""
+    bad = refusal(lambda: training(server, only=True, hyperparameters={"epochs": 0}))
+    assert bad == (Code.INVALID_ARGUMENT, ["spec.hyperparameters.epochs"])
+    assert len(list_jobs(server)) == before
+
+
+def nested(depth: int) -> dict[str, Any]:
+    return {"x": nested(depth - 1)} if depth else {}
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "field"),
+    [
+        ({"dataset": "nothing"}, Code.NOT_FOUND, None),
+        ({"model": "nothing"}, Code.NOT_FOUND, None),
+        ({"dataset": ""}, Code.INVALID_ARGUMENT, "spec.dataset"),
+        ({"dataset": "../../etc/passwd"}, Code.INVALID_ARGUMENT, "spec.dataset"),
+        ({"dataset": "x" * 10_000}, Code.INVALID_ARGUMENT, "spec.dataset"),
+        ({"dataset": "CON"}, Code.INVALID_ARGUMENT, "spec.dataset"),
+        ({"model": "a/b"}, Code.INVALID_ARGUMENT, "spec.model"),
+        ({"model": "a\0b"}, Code.INVALID_ARGUMENT, "spec.model"),
+    ],
+)
+def test_specs_of_nothing_are_refused(
+    server: TrainerProcess, spec: dict[str, str], code: grpc.StatusCode, field: str | None
+) -> None:
+    before = len(list_jobs(server))
+    for ask in (training, evaluation):
+        assert refusal(lambda ask=ask: ask(server, **spec)) == (code, [field] if field else [])
+    assert len(list_jobs(server)) == before
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "field"),
+    [
+        ({"alpha": "9" * 10_000}, "spec.hyperparameters.alpha"),
+        ({"alpha": -1}, "spec.hyperparameters.alpha"),
+        ({"epochs": True}, "spec.hyperparameters.epochs"),
+        ({"epochs": 1.5}, "spec.hyperparameters.epochs"),
+        ({"epochs": None}, "spec.hyperparameters.epochs"),
+        ({"nonsense": 1}, "spec.hyperparameters.nonsense"),
+        ({"k" * 10_000: 1}, "spec.hyperparameters." + "k" * 60 + "..."),
+        ({f"key{n}": n for n in range(5_000)}, "spec.hyperparameters"),
+        ({"alpha": nested(20)}, "spec.hyperparameters.alpha"),
+        ({"epochs": 1, "alpha": [[1.0] * 200] * 100}, "spec.hyperparameters.alpha"),
+    ],
+)
+def test_hyperparameters_that_are_wrong_are_named(
+    server: TrainerProcess, hyperparameters: dict[str, Any], field: str
+) -> None:
+    before = len(list_jobs(server))
+    bad = refusal(lambda: training(server, hyperparameters=hyperparameters))
+    assert bad == (Code.INVALID_ARGUMENT, [field])
+    assert len(list_jobs(server)) == before
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "fields"),
+    [
+        ({"split": "tset"}, Code.INVALID_ARGUMENT, ["spec.split"]),
+        ({"label": "worst"}, Code.INVALID_ARGUMENT, ["spec.label"]),
+        ({"run_time": "yesterday"}, Code.INVALID_ARGUMENT, ["spec.run_time"]),
+        ({"run_time": "2001-01-31T12:34:56"}, Code.NOT_FOUND, []),
+        ({"model": "tfidf_lsgd"}, Code.NOT_FOUND, []),
+    ],
+)
+def test_evaluations_of_what_is_not_there_are_refused(
+    server: TrainerProcess,
+    trained: training_pb2.TrainingJob,
+    spec: dict[str, str],
+    code: grpc.StatusCode,
+    fields: list[str],
+) -> None:
+    assert refusal(lambda: evaluation(server, **spec)) == (code, fields)
+
+
+def test_jobs_that_are_not_there_are_not_found(server: TrainerProcess) -> None:
+    calls = server.calls
+    asked = {
+        calls.GetTrainingJob: training_pb2.GetTrainingJobRequest,
+        calls.CancelTrainingJob: training_pb2.CancelTrainingJobRequest,
+        lambda request: list(calls.WatchTrainingJob(request)): training_pb2.WatchTrainingJobRequest,
+        calls.GetEvaluationJob: evaluation_pb2.GetEvaluationJobRequest,
+    }
+    unknown = "0b5e6f1c-2f7a-4d7e-9d55-6a1f0c3e8b42"
+    for call, kind in asked.items():
+        assert refusal(lambda c=call, k=kind: c(k(id=unknown))) == (Code.NOT_FOUND, [])
+        for job_id in ("", "../../etc", "x" * 10_000):
+            bad = refusal(lambda c=call, k=kind, i=job_id: c(k(id=i)))
+            assert bad == (Code.INVALID_ARGUMENT, ["id"])
+
+
+def test_a_job_is_of_its_kind(server: TrainerProcess, trained: training_pb2.TrainingJob) -> None:
+    request = evaluation_pb2.CancelEvaluationJobRequest(id=trained.id)
+    assert refusal(lambda: server.calls.CancelEvaluationJob(request)) == (Code.NOT_FOUND, [])
+
+
+# -- lists -----------------------------------------------------------------------------------------
+
+
+def list_jobs(server: TrainerProcess, **request: Any) -> list[training_pb2.TrainingJob]:
+    """Return all training jobs, page by page."""
+    found, token = [], ""
+    while True:
+        page = server.calls.ListTrainingJobs(
+            training_pb2.ListTrainingJobsRequest(page_token=token, **request)
+        )
+        found += page.training_jobs
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def cancel(server: TrainerProcess, job_id: str) -> None:
+    """Cancel a training job and wait for its end."""
+    server.calls.CancelTrainingJob(training_pb2.CancelTrainingJobRequest(id=job_id))
+    list(server.events(job_id))
+
+
+def test_jobs_are_listed_in_pages_and_by_filter(
+    server: TrainerProcess, trained: training_pb2.TrainingJob
+) -> None:
+    jobs = [training(server, dry_run=True, hyperparameters={"epochs": 1}).id for _ in range(2)]
+    whole = list_jobs(server)
+    assert [job.id for job in whole[:2]] == jobs[::-1]
+    assert [job.id for job in list_jobs(server, page_size=1)] == [job.id for job in whole]
+    assert list_jobs(server, dataset="shop", model="tfidf_hsgd", page_size=2) == list_jobs(server)
+    assert list_jobs(server, dataset="other") == list_jobs(server, model="tfidf_lsgd") == []
+    for job_id in jobs:
+        cancel(server, job_id)
+    succeeded = list_jobs(server, states=[jobs_pb2.JOB_STATE_SUCCEEDED])
+    assert trained.id in [job.id for job in succeeded]
+    assert list_jobs(server, states=[jobs_pb2.JOB_STATE_QUEUED]) == []
+
+
+def test_pages_of_another_call_or_filter_are_refused(server: TrainerProcess) -> None:
+    for _ in range(2):
+        cancel(server, training(server, dry_run=True).id)
+    calls = server.calls
+    token = calls.ListTrainingJobs(
+        training_pb2.ListTrainingJobsRequest(page_size=1)
+    ).next_page_token
+    assert token
+    for call, request in (
+        (calls.ListTrainingJobs, training_pb2.ListTrainingJobsRequest(dataset="shop")),
+        (calls.ListEvaluationJobs, evaluation_pb2.ListEvaluationJobsRequest()),
+        (calls.ListDatasets, datasets_pb2.ListDatasetsRequest()),
+        (calls.ListModels, models_pb2.ListModelsRequest()),
+        (calls.ListCheckpoints, models_pb2.ListCheckpointsRequest()),
+    ):
+        for wrong in (token, token[:-2], "nonsense", "x" * 10_000):
+            if call is calls.ListTrainingJobs and wrong is not token:
+                request.dataset = ""
+            request.page_token = wrong
+            bad = refusal(lambda c=call, r=request: c(r))
+            assert bad == (Code.INVALID_ARGUMENT, ["page_token"])
+        request.page_token, request.page_size = "", -1
+        assert refusal(lambda c=call, r=request: c(r)) == (Code.INVALID_ARGUMENT, ["page_size"])
+    state = training_pb2.ListTrainingJobsRequest(states=[jobs_pb2.JOB_STATE_UNSPECIFIED])
+    assert refusal(lambda: calls.ListTrainingJobs(state))[0] == Code.INVALID_ARGUMENT
+    name = training_pb2.ListTrainingJobsRequest(dataset="../x")
+    assert refusal(lambda: calls.ListTrainingJobs(name)) == (Code.INVALID_ARGUMENT, ["dataset"])
+
+
+def test_models_and_checkpoints_are_listed(
+    server: TrainerProcess, trained: training_pb2.TrainingJob
+) -> None:
+    calls = server.calls
+    page = calls.ListModels(models_pb2.ListModelsRequest(page_size=1))
+    rest = calls.ListModels(models_pb2.ListModelsRequest(page_token=page.next_page_token))
+    ids = [model.id for model in (*page.models, *rest.models)]
+    assert ids == sorted(ids) and {"tfidf_hsgd", "tfidf_lsgd"} <= set(ids)
+    assert not calls.ListModels(models_pb2.ListModelsRequest(framework="none")).models
+    model = calls.GetModel(models_pb2.GetModelRequest(id="tfidf_hsgd")).model
+    epochs = next(row for row in model.hyperparameters if row.name == "epochs")
+    assert epochs.limits["minimum"] == 1 and epochs.description
+    assert refusal(lambda: calls.GetModel(models_pb2.GetModelRequest(id="x"))) == (
+        Code.NOT_FOUND,
+        [],
+    )
+    bad = refusal(lambda: calls.GetModel(models_pb2.GetModelRequest(id="../x")))
+    assert bad == (Code.INVALID_ARGUMENT, ["id"])
+    found = calls.ListCheckpoints(models_pb2.ListCheckpointsRequest(dataset="shop")).checkpoints
+    checkpoint = next(entry for entry in found if entry.run_time == trained.result.run_time)
+    assert checkpoint.path == trained.result.checkpoint_path
+    assert checkpoint.reference_path == trained.result.reference_path
+    assert checkpoint.metrics["test"] == trained.result.metrics["test"]
+    bad = refusal(lambda: calls.ListCheckpoints(models_pb2.ListCheckpointsRequest(model="../x")))
+    assert bad[0] == Code.INVALID_ARGUMENT
+
+
+# -- datasets --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def allowed(server: TrainerProcess) -> Path:
+    """Return the folder that the server allows."""
+    return server.workspace.parent / "allowed"
+
+
+def names(server: TrainerProcess) -> list[str]:
+    """Return the datasets' names, page by page."""
+    found, token = [], ""
+    while True:
+        request = datasets_pb2.ListDatasetsRequest(page_size=1, page_token=token)
+        page = server.calls.ListDatasets(request)
+        found += [dataset.name for dataset in page.datasets]
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def test_a_dataset_comes_from_a_file_of_the_server_and_goes(
+    server: TrainerProcess, allowed: Path
+) -> None:
+    source = str(allowed / "shop.csv")
+    last = create_dataset(server, name="fromfile", server_path=source)
+    assert last.created.dataset.rows == {"train": 240, "val": 30, "test": 30}
+    assert last.created.report.rows_read == 300
+    again = refusal(lambda: create_dataset(server, name="fromfile", server_path=source))
+    assert again == (Code.ALREADY_EXISTS, [])
+    create_dataset(server, name="fromfile", server_path=source, replace=True)
+    shown = server.calls.GetDataset(datasets_pb2.GetDatasetRequest(name="fromfile")).dataset
+    assert shown.leaf_count == 3 and shown.options["sep"] == " > "
+    assert names(server) == ["fromfile", "shop"]
+    server.calls.DeleteDataset(datasets_pb2.DeleteDatasetRequest(name="fromfile"))
+    assert names(server) == ["shop"]
+    gone = datasets_pb2.DeleteDatasetRequest(name="fromfile")
+    assert refusal(lambda: server.calls.DeleteDataset(gone)) == (Code.NOT_FOUND, [])
+    hostile = datasets_pb2.DeleteDatasetRequest(name="../weights")
+    bad = refusal(lambda: server.calls.DeleteDataset(hostile))
+    assert bad == (Code.INVALID_ARGUMENT, ["name"])
+
+
+def test_files_elsewhere_on_the_server_are_refused(server: TrainerProcess, allowed: Path) -> None:
+    (allowed / "link.csv").unlink(missing_ok=True)
+    (allowed / "link.csv").symlink_to(allowed.parent / "shop.csv")
+    for path in ("/etc/passwd", f"{allowed}/../shop.csv", f"{allowed}/link.csv", "/nowhere/x.csv"):
+        bad = refusal(lambda path=path: create_dataset(server, name="x", server_path=path))
+        assert bad == (Code.PERMISSION_DENIED, [])
+    for path in ("shop.csv", "~/shop.csv", ""):
+        bad = refusal(lambda path=path: create_dataset(server, name="x", server_path=path))
+        assert bad == (Code.INVALID_ARGUMENT, ["server_path"])
+    missing = f"{allowed}/missing.csv"
+    assert refusal(lambda: create_dataset(server, name="x", server_path=missing)) == (
+        Code.NOT_FOUND,
+        [],
+    )
+    assert names(server) == ["shop"]
+
+
+def test_imports_that_cannot_be_are_refused_whole(server: TrainerProcess, allowed: Path) -> None:
+    (allowed / "bad.csv").write_text("title,category\n,Sport > Shoes\n")
+    path = str(allowed / "bad.csv")
+    assert refusal(lambda: create_dataset(server, name="x", server_path=path)) == (
+        Code.INVALID_ARGUMENT,
+        [],
+    )
+    good = str(allowed / "shop.csv")
+    for name in ("", "../x", "x" * 64, "nul"):
+        bad = refusal(lambda name=name: create_dataset(server, name=name, server_path=good))
+        assert bad == (Code.INVALID_ARGUMENT, ["name"])
+    assert refusal(lambda: create_dataset(server, name="x")) == (
+        Code.INVALID_ARGUMENT,
+        ["server_path"],
+    )
+    wrong = datasets_pb2.CreateDatasetRequest(
+        name="x", server_path=good, options=datasets_pb2.ImportOptions(text="title", depth=-3)
+    )
+    assert refusal(lambda: list(server.calls.CreateDataset(wrong)))[0] == Code.INVALID_ARGUMENT
+    assert names(server) == ["shop"]
+    assert [path.name for path in (server.workspace / "datasets").iterdir()] == ["shop"]
+
+
+# -- uploads ---------------------------------------------------------------------------------------
+
+
+def announce(server: TrainerProcess, sha256: str = DIGEST, **changes: Any) -> str:
+    """Announce the file, and return the upload's id."""
+    values = {"file_name": "shop.csv", "size_bytes": len(DATA), "sha256": sha256, **changes}
+    request = datasets_pb2.CreateUploadRequest(**values)
+    return str(server.calls.CreateUpload(request).upload.id)
+
+
+def upload_of(server: TrainerProcess, upload: str) -> datasets_pb2.Upload:
+    """Return an upload."""
+    return server.calls.GetUpload(datasets_pb2.GetUploadRequest(upload_id=upload)).upload
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Say whether a condition comes true within some seconds."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_an_uploaded_file_becomes_a_dataset_and_is_thrown_away(server: TrainerProcess) -> None:
+    upload = server.upload(DATA, DIGEST)
+    assert upload_of(server, upload).complete
+    last = create_dataset(server, name="uploaded", upload_id=upload)
+    assert last.created.dataset.leaf_count == 3
+    assert refusal(lambda: upload_of(server, upload)) == (Code.NOT_FOUND, [])
+    server.calls.DeleteDataset(datasets_pb2.DeleteDatasetRequest(name="uploaded"))
+    assert list((server.workspace / "uploads").iterdir()) == []
+
+
+def test_an_import_that_fails_keeps_the_upload(server: TrainerProcess) -> None:
+    upload = server.upload(DATA, DIGEST)
+    assert refusal(lambda: create_dataset(server, name="shop", upload_id=upload)) == (
+        Code.ALREADY_EXISTS,
+        [],
+    )
+    assert upload_of(server, upload).complete
+    server.calls.DeleteUpload(datasets_pb2.DeleteUploadRequest(upload_id=upload))
+    assert refusal(lambda: upload_of(server, upload)) == (Code.NOT_FOUND, [])
+
+
+def test_a_client_that_breaks_off_goes_on_where_it_ended(server: TrainerProcess) -> None:
+    upload = announce(server)
+    begun, release = threading.Event(), threading.Event()
+
+    def breaking() -> Iterator[datasets_pb2.WriteUploadRequest]:
+        yield from written(upload, 0, DATA[:1000])
+        begun.set()
+        release.wait(30)
+
+    call = server.calls.WriteUpload.future(breaking())
+    assert begun.wait(30)
+    assert eventually(lambda: upload_of(server, upload).committed_bytes == 1000)
+    second = refusal(lambda: server.calls.WriteUpload(iter(written(upload, 1000, DATA[1000:]))))
+    assert second == (Code.FAILED_PRECONDITION, [])
+    call.cancel()
+    release.set()
+
+    def go_on() -> bool:
+        return code_of(lambda: server.calls.WriteUpload(iter(rest))) == Code.OK
+
+    rest = written(upload, 1000, DATA[1000:3000])
+    assert eventually(go_on)
+    wrong = refusal(lambda: server.calls.WriteUpload(iter(written(upload, 10, b"x"))))
+    assert wrong == (Code.FAILED_PRECONDITION, [])
+    not_yet = refusal(lambda: create_dataset(server, name="x", upload_id=upload))
+    assert not_yet == (Code.FAILED_PRECONDITION, [])
+    done = server.calls.WriteUpload(iter(written(upload, 3000, DATA[3000:]))).upload
+    assert done.complete and done.committed_bytes == len(DATA)
+    server.calls.DeleteUpload(datasets_pb2.DeleteUploadRequest(upload_id=upload))
+
+
+def test_a_wrong_checksum_throws_the_upload_away_and_says_so(server: TrainerProcess) -> None:
+    upload = announce(server, "0" * 64)
+    with pytest.raises(grpc.RpcError, match="thrown away") as caught:
+        server.calls.WriteUpload(iter(written(upload, 0, DATA)))
+    assert caught.value.code() == Code.INVALID_ARGUMENT
+    assert refusal(lambda: upload_of(server, upload)) == (Code.NOT_FOUND, [])
+    assert list((server.workspace / "uploads").iterdir()) == []
+
+
+def test_uploads_that_cannot_be_are_refused(server: TrainerProcess) -> None:
+    for changes, field in (
+        ({"file_name": "../../etc/cron.d/x.csv"}, "file_name"),
+        ({"file_name": "x.exe"}, "file_name"),
+        ({"size_bytes": -5}, "size_bytes"),
+        ({"size_bytes": 9 * 1024**2}, "size_bytes"),
+        ({"sha256": "abc"}, "sha256"),
+    ):
+        bad = refusal(lambda changes=changes: announce(server, **changes))
+        assert bad == (Code.INVALID_ARGUMENT, [field])
+    upload = announce(server)
+    start, chunk = written(upload, 0, DATA)
+    for messages, field in (
+        ([], "start"),
+        ([chunk], "start"),
+        ([start, start], "chunk"),
+        ([start, datasets_pb2.WriteUploadRequest()], "chunk"),
+        (written("../x", 0), "start.upload_id"),
+        (written(upload, 0, DATA, b"more"), "chunk"),
+    ):
+        bad = refusal(lambda messages=messages: server.calls.WriteUpload(iter(messages)))
+        assert bad == (Code.INVALID_ARGUMENT, [field])
+    big = announce(server, size_bytes=3 * 1024**2)
+    large = written(big, 0, b"x" * (1024**2 + 1))
+    assert refusal(lambda: server.calls.WriteUpload(iter(large))) == (
+        Code.INVALID_ARGUMENT,
+        ["chunk"],
+    )
+    assert upload_of(server, big).committed_bytes == 0
+    for left in (upload, big):
+        server.calls.DeleteUpload(datasets_pb2.DeleteUploadRequest(upload_id=left))
+
+
+def test_structs_deeper_than_any_parser_reads_harm_nothing(server: TrainerProcess) -> None:
+    # By hand: the library would not write it.
+    value = b""
+    for _ in range(2000):
+        entry = b"\x0a\x01x\x12" + _varint(len(value)) + value
+        struct = b"\x0a" + _varint(len(entry)) + entry
+        value = b"\x2a" + _varint(len(struct)) + struct
+    entry = b"\x0a\x01x\x12" + _varint(len(value)) + value
+    struct = b"\x0a" + _varint(len(entry)) + entry
+    spec = b"\x0a\x04shop\x12\x0atfidf_hsgd\x1a" + _varint(len(struct)) + struct
+    request = b"\x0a" + _varint(len(spec)) + spec
+    raw = server.channel.unary_unary("/ktt.trainer.v1.TrainerService/CreateTrainingJob")
+    assert code_of(lambda: raw(request)) in (Code.INVALID_ARGUMENT, Code.UNKNOWN)
+    assert training(server, only=True).id == ""
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
