@@ -36,7 +36,7 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
 
     kind = "hierarchical"
     default_learning_rate = 0.8
-    default_epochs = 4
+    default_epochs = 8
 
     def _start(
         self, rows: CsrRows, codes: NDArray[np.int32], row_weights: NDArray[np.float32]
