@@ -11,8 +11,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import TextIO
 
 from ktt_rpc import call_state
@@ -80,6 +82,12 @@ def _traceback(error: BaseException, with_words: bool) -> str:
     return "\n\n".join(parts)
 
 
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException | None, _: TracebackType | None
+) -> None:
+    logging.getLogger(__name__).critical("uncaught %s", kind.__name__, exc_info=error)
+
+
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
     """Send everything that is logged in this process to `stream` as JSON lines.
 
@@ -96,6 +104,8 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda end: _log_uncaught(end.exc_type, end.exc_value, end.exc_traceback)
     # At debug level these tell of every poll of an event loop.
     for chatty in ("asyncio", "grpc._cython.cygrpc"):
         logging.getLogger(chatty).setLevel(max(logging.INFO, root.level))

@@ -1,6 +1,8 @@
 import io
 import json
 import logging
+import sys
+import threading
 import warnings
 
 import pytest
@@ -14,12 +16,14 @@ from ktt_rpc.stopping import Stopping
 def written():
     root = logging.getLogger()
     before = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook
     stream = io.StringIO()
     configure_logging("info", stream)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     logging.captureWarnings(False)
     root.handlers[:], level = before
     root.setLevel(level)
+    sys.excepthook, threading.excepthook = hooks
 
 
 def test_a_line_is_one_object_with_time_level_and_message(written):
@@ -69,6 +73,15 @@ def test_within_a_call_a_traceback_is_without_the_exception_s_words(written):
     assert text not in json.dumps(line)
     assert "KeyError" in line["traceback"]
     assert "logs_test.py" in line["traceback"]
+
+
+def test_a_thread_that_dies_is_a_line_too(written):
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()
+    (line,) = written()
+    assert line["level"] == "critical"
+    assert "ZeroDivisionError" in line["traceback"]
 
 
 def test_a_very_long_message_is_cut(written):

@@ -71,7 +71,7 @@ def serve(
     Returns
     -------
     int
-        The exit code: 0 after a signal; 1, or 2 for settings that are wrong, if it could not start
+        The exit code: 0 after a signal; 2 if the settings are wrong and 1 if it failed otherwise
         (the log says why).
     """
     configure_logging(settings.log_level)
@@ -80,6 +80,9 @@ def serve(
     except KttError as error:
         _LOG.error("cannot start: %s", error)
         return 2 if isinstance(error, InvalidArgumentError) else 1
+    except Exception:
+        _LOG.exception("the server failed")
+        return 1
     _LOG.info("stopped")
     return 0
 
@@ -201,12 +204,11 @@ class RunningServer:
                 await asyncio.to_thread(self._jobs.start)
             if self._on_start is not None:
                 await asyncio.to_thread(self._on_start)
+            await self._server.start()
         except BaseException:
             await self._server.stop(0)
-            if self._end_metrics is not None:
-                self._end_metrics()
+            await self._stop_rest()
             raise
-        await self._server.start()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         self._announce(tokens is not None)
 
@@ -218,17 +220,23 @@ class RunningServer:
         self._stopping.begin()
         await asyncio.sleep(min(_DRAIN, self._grace / 4))
         await self._server.stop(self._grace / 2)
-        if self._end_metrics is not None:
-            await asyncio.to_thread(self._end_metrics)
-        if self._on_stop is not None:
-            await asyncio.to_thread(self._on_stop)
-        if self._jobs is not None:
-            await asyncio.to_thread(self._jobs.stop, grace=self._grace / 2)
+        await self._stop_rest()
 
     async def hurry(self) -> None:
         """Give what a running `stop` waits for no more time."""
         self._grace = 0.0
         await self._server.stop(0)
+
+    async def _stop_rest(self) -> None:
+        if self._end_metrics is not None:
+            await asyncio.to_thread(self._end_metrics)
+        try:
+            if self._on_stop is not None:
+                await asyncio.to_thread(self._on_stop)
+        finally:
+            # Whatever else fails: no worker may outlive the server.
+            if self._jobs is not None:
+                await asyncio.to_thread(self._jobs.stop, grace=self._grace / 2)
 
     def _add_services(self) -> None:
         for spec in self._services:

@@ -17,6 +17,7 @@ from ktt.trainer.v1 import trainer_service_pb2_grpc as trainer_grpc
 from ktt.trainer.v1 import training_pb2 as training
 
 SCRIPT = textwrap.dedent("""
+    import os
     import sys
     import click
     from ktt_rpc.server_options import server_options
@@ -29,7 +30,9 @@ SCRIPT = textwrap.dedent("""
 
         add = trainer_grpc.add_TrainerServiceServicer_to_server
         jobs = MemoryJobs()
-        code = serve([ServiceSpec(add, Servicer(jobs), NAME)], settings, jobs=jobs)
+        fail = (lambda: 1 / 0) if os.environ.get("FAIL") else None
+        specs = [ServiceSpec(add, Servicer(jobs), NAME)]
+        code = serve(specs, settings, jobs=jobs, on_start=fail)
         print("jobs", jobs.started, jobs.stopped)
         sys.exit(code)
 
@@ -38,12 +41,12 @@ SCRIPT = textwrap.dedent("""
 
 
 class Program:
-    def __init__(self, folder, *arguments):
+    def __init__(self, folder, *arguments, env=None):
         self._log = folder / f"{uuid.uuid4().hex}.log"
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", SCRIPT, *arguments],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(env or {})},
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -72,8 +75,8 @@ class Program:
 def program(tmp_path):
     started: list[Program] = []
 
-    def start(*arguments):
-        started.append(Program(tmp_path, *arguments))
+    def start(*arguments, **options):
+        started.append(Program(tmp_path, *arguments, **options))
         return started[-1]
 
     yield start
@@ -146,6 +149,13 @@ def test_a_port_that_is_taken_ends_it_with_a_line(program):
     assert "is another server there" in second.lines[-1]["message"]
     assert second.out.split() == ["jobs", "0", "0"]
     first.end(signal.SIGTERM)
+
+
+def test_what_fails_at_the_start_leaves_nothing_running(program):
+    server = program("--port", "0", "--no-metrics", env={"FAIL": "1"})
+    assert server.end() == 1
+    assert server.out.split() == ["jobs", "1", "1"]
+    assert "ZeroDivisionError" in server.lines[-1]["traceback"]
 
 
 def test_a_handshake_that_fails_makes_no_line_of_another_form(program, authority):

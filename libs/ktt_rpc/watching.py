@@ -80,7 +80,8 @@ async def watch(jobs: JobService, job_id: str, after: int = 0) -> AsyncIterator[
 
 async def _wait(news: asyncio.Event) -> None:
     try:
-        await asyncio.wait_for(news.wait(), _LOOK_AGAIN)
+        async with asyncio.timeout(_LOOK_AGAIN):
+            await news.wait()
     except TimeoutError:
         return
 

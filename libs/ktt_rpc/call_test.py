@@ -1,0 +1,67 @@
+import asyncio
+import threading
+
+from ktt_rpc import call, call_state
+from ktt_rpc.stopping import Stopping
+
+
+def test_outside_of_a_call_there_is_none():
+    assert (call.request_id(), call.time_remaining(), call.abandoned()) == ("", None, False)
+    call.note_job("j1")  # has nowhere to go
+
+
+async def _in_call(state, coroutine):
+    token = call_state.enter(state)
+    try:
+        return await coroutine
+    finally:
+        call_state.leave(token)
+
+
+def test_a_thread_knows_the_call_it_works_for():
+    state = call_state.CallState("/a/B", "r1", "peer", None, Stopping())
+
+    def work(suffix):
+        call.note_job("j1")
+        return call.request_id() + suffix, threading.current_thread().name
+
+    answer, thread = asyncio.run(_in_call(state, call.in_thread(work, "!")))
+    assert answer == "r1!"
+    assert thread.startswith("ktt-call")
+    assert state.job_id == "j1"
+
+
+def test_what_can_be_no_id_is_not_noted():
+    state = call_state.CallState("/a/B", "r1", "peer", None, Stopping())
+
+    async def note():
+        call.note_job("../../etc/passwd\n")
+
+    asyncio.run(_in_call(state, note()))
+    assert state.job_id == ""
+
+
+def test_work_that_has_not_begun_never_does_after_a_cancel():
+    release, begun = threading.Event(), []
+
+    async def fill():
+        running = [asyncio.create_task(call.in_thread(release.wait, 10)) for _ in range(16)]
+        await asyncio.sleep(0.1)
+        late = asyncio.create_task(call.in_thread(begun.append, 1))
+        await asyncio.sleep(0.05)
+        late.cancel()
+        release.set()
+        await asyncio.gather(*running, late, return_exceptions=True)
+        await call.in_thread(lambda: None)
+
+    asyncio.run(fill())
+    assert begun == []
+
+
+def test_a_call_whose_time_is_over_is_abandoned():
+    state = call_state.CallState("/a/B", "r1", "peer", 0.0, Stopping())
+
+    async def ask():
+        return call.abandoned(), call.time_remaining()
+
+    assert asyncio.run(_in_call(state, ask())) == (True, 0.0)
