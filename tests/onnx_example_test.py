@@ -46,12 +46,13 @@ def model(request) -> Model:
 
 def run_example(folder: Path, script: Path, *texts: str) -> list[list[str]]:
     """Run it isolated: not even the variables of the environment say where KTT is."""
-    packages = {str(Path(package.__file__).parents[1]) for package in (onnxruntime, np)}
+    packages = {str(Path(package.__path__[0]).parent) for package in (onnxruntime, np)}
     code = (
         "import runpy, sys; sys.path += sys.argv[1].split(':'); sys.argv = sys.argv[2:]; "
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
-    command = [sys.executable, "-I", "-B", "-c", code, ":".join(packages), script, folder, *texts]
+    command = [sys.executable, "-I", "-B", "-c", code, ":".join(packages)]
+    command += [str(script), str(folder), *texts]
     environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120

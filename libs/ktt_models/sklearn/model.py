@@ -56,7 +56,6 @@ class SklearnModel(Model):
     config_class: ClassVar[type[ModelConfig]] = TfidfConfig
     #: Of the checkpoint files.
     checkpoint_suffix: ClassVar[str] = ".safetensors"
-    export_formats: ClassVar[frozenset[str]] = frozenset(["onnx"])
     onnx_opset: ClassVar[int] = 18
     #: The packages whose versions a checkpoint records.
     packages: ClassVar[tuple[str, ...]] = ("numpy", "scipy", "scikit-learn", "numba", "PyStemmer")
@@ -276,12 +275,14 @@ class SklearnModel(Model):
 
     def export_onnx(self, folder: Path) -> None:
         """Write the folder that `ktt_models.sklearn.onnx.folder` describes."""
+        self._check_format("onnx")
         from ktt_models.sklearn.onnx.folder import write_folder
 
         write_folder(self, folder)
 
     def onnx_parity(self, folder: Path, texts: Iterable[str]) -> ParityFigures:
         """Compare an exported folder with this model; see `ktt_models.sklearn.onnx.parity`."""
+        self._check_format("onnx")
         from ktt_models.sklearn.onnx.parity import parity
 
         return parity(self, folder, texts)

@@ -29,6 +29,7 @@ class TfidfLSGD(SklearnModel):
 
     model_id: ClassVar[str] = "tfidf_lsgd"
     config_class: ClassVar[type[ModelConfig]] = TfidfLSGDConfig
+    export_formats: ClassVar[frozenset[str]] = frozenset(["onnx"])
 
     def make_solver(self) -> Solver:
         """Return a new solver with this model's hyperparameters."""

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ktt_core.errors import UnsupportedError
 from ktt_core.tfidf.scorer import load_scorer
 from ktt_core.tfidf.text_rows import write_vocabulary
 from ktt_models.sklearn.onnx.graph import build_graph
@@ -53,28 +54,34 @@ Inputs, for a batch of texts (`{package}.TextRows` makes them): `term_ids` (int6
 `term_weights` (float32), the tf-idf terms of all texts, one text after another; `row_offsets`
 (int64, one more than there are texts): text i has the terms from its i-th number up to the next.
 
-Outputs: `log_proba` (texts, leaves), whose `exp` is the calibrated probability of every leaf: the
-temperature, {temperature!r}, is a constant of the graph. `scores`, {scores}.
-`features` (texts, 24), the random projections that monitoring compares.
+| output | shape | what it is |
+|---|---|---|
+| `log_proba` | (texts, leaves) | Its `exp`: the leaves' probabilities, calibrated. |
+| `scores` | {scores} |
+| `features` | (texts, 24) | The random projections that monitoring compares. |
+
+The temperature of the calibration, {temperature!r}, is a constant of the graph.
 
 The cost of a text follows its own terms. Give some tens of texts at a time: memory grows by about
-50 bytes for each weight of each of their terms.
+40 bytes for each weight of each of their terms.
 
 ## The code
 
 `{package}/` is plain Python on top of numpy. It runs when you import it, never by loading the
 graph. It holds copies of the modules of KTT that the model was trained with, which differ from
-their originals in their imports alone{stemmer}. It opens no connection, writes no file, starts no
-process, and loads no data that could carry code: `vocabulary.npz` holds plain arrays.
+their originals in their imports alone.{stemmer}
+
+It opens no connection, writes no file, starts no process, and loads no data that could carry code:
+`vocabulary.npz` holds plain arrays.
 """
 
-_STEMMER_NOTE = """, and the {language} stemmer of the snowballstemmer package, unchanged, with its
-licence (`{package}/snowballstemmer/COPYING`)"""
+_STEMMER_NOTE = """ `{package}/snowballstemmer/` is the {language} stemmer
+of the snowballstemmer package, unchanged, with its licence."""
 
 _SCORES = {
-    "hierarchical": "(texts, classes of all levels): the log-probability of each class given its "
-    "parent,\nbefore calibration",
-    "flat": "(texts, leaves): log-probabilities before calibration",
+    "hierarchical": "(texts, classes) | Before calibration: the log-probability of each class "
+    "given its parent, level after level.",
+    "flat": "(texts, leaves) | Before calibration: the log-probability of every leaf.",
 }
 
 
@@ -87,9 +94,20 @@ def write_folder(model: SklearnModel, folder: Path) -> None:
         Trained.
     folder : Path
         Exists, and is empty.
+
+    Raises
+    ------
+    UnsupportedError
+        If the model is not trained, or its solver is none of `ktt_models.sklearn.solvers`.
     """
     vectorizer = model.vectorizer
-    scorer = load_scorer(model.taxonomy, *model.solver.state_dict())
+    arrays, params = model.solver.state_dict()
+    if params.get("kind") not in _SCORES:
+        raise UnsupportedError(
+            f"{model.model_id}'s solver is not of a kind that can be written as a graph; "
+            "the model needs an export_onnx of its own"
+        )
+    scorer = load_scorer(model.taxonomy, arrays, params)
     build_graph(scorer, model.temperature).write(
         folder / GRAPH_NAME,
         f"{model.model_id}: tf-idf rows in, log-probabilities of the leaves out.",

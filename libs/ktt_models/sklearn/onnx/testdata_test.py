@@ -50,13 +50,13 @@ def write(folder):
     folder.mkdir(exist_ok=True)
     vectorizer, by_kind = scorers()
     write_vocabulary(vectorizer, folder)
-    answers = {"texts": TEXTS, "proba": {}}
+    proba = {}
     for kind, scorer in by_kind.items():
         build_graph(scorer, TEMPERATURE).write(folder / f"{kind}.onnx", "", {})
         levels = scorer.level_scores(vectorizer.transform(clean_texts(TEXTS)))
         log_proba = leaf_log_proba(levels, TAXONOMY, TEMPERATURE)
-        answers["proba"][kind] = np.exp(log_proba).round(6).tolist()
-    (folder / "answers.json").write_text(json.dumps(answers) + "\n")
+        proba[kind] = np.exp(log_proba).round(6).tolist()
+    (folder / "answers.json").write_text(json.dumps({"texts": TEXTS, "proba": proba}) + "\n")
 
 
 def test_it_is_what_an_export_writes(tmp_path):
