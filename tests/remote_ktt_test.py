@@ -286,7 +286,7 @@ def test_a_cancelled_job_publishes_nothing(remote: Ktt, remote_shop: str) -> Non
     watched = remote("jobs", "watch", job)
     assert watched.code == 1
     assert "cancelled" in watched.out
-    assert "had cancelled before" in remote("jobs", "cancel", job).out
+    assert remote("jobs", "cancel", job).out == f"{job}: cancelled\n"
     assert remote("checkpoints", "--json").out == before
 
 

@@ -189,7 +189,7 @@ def _describe(job: Job) -> str:
     state = job.state.value.lower()
     if job.state.value == "CANCELLED":
         return state
-    return f"had {state} before" if job.state.ended else "will be cancelled within seconds"
+    return f"{state}, had ended before" if job.state.ended else "will be cancelled within seconds"
 
 
 @jobs_group.command("fetch")

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from cli.backend.batch import Piece
 from cli.backend.job_calls import JobCalls
+from ktt.trainer.v1 import training_pb2
 from ktt_core.errors import InvalidArgumentError, InvalidConfigError, NotFoundError
 from trainer import TrainingSpec
+from trainer.messages.jobs import training_spec_to_proto
 
 if TYPE_CHECKING:
     from trainer import ModelInfo, TrainRequest
 
-__all__ = ["check_all", "training_specs"]
+__all__ = ["check_all", "training_message", "training_specs"]
 
 
 def training_specs(
@@ -62,6 +64,20 @@ def training_specs(
         for dataset in dict.fromkeys(request.datasets)
         for model in dict.fromkeys(request.models)
     ]
+
+
+def training_message(spec: TrainingSpec) -> training_pb2.TrainingSpec:
+    """Return the message of a spec.
+
+    Raises
+    ------
+    InvalidConfigError
+        If a hyperparameter is one that no model can have, such as a number that is not finite.
+    """
+    try:
+        return training_spec_to_proto(spec)
+    except InvalidArgumentError as error:
+        raise InvalidConfigError(f"{spec.model}: {error}") from error
 
 
 def check_all(calls: JobCalls, pieces: Sequence[Piece]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.backend.batch import Piece
-from cli.backend.planning import check_all, training_specs
+from cli.backend.planning import check_all, training_message, training_specs
 from ktt_core.errors import (
     InvalidArgumentError,
     InvalidConfigError,
@@ -83,3 +83,9 @@ def test_wrong_hyperparameters_of_all_models_are_told_at_once() -> None:
 def test_the_first_other_error_ends_the_checking() -> None:
     with pytest.raises(UnavailableError):
         check(None, UnavailableError("gone"), InvalidConfigError("one"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, 2**53 + 1])
+def test_a_number_that_cannot_be_sent_is_a_wrong_hyperparameter(value: object) -> None:
+    with pytest.raises(InvalidConfigError, match="one: alpha: "):
+        training_message(specs(models=("one",), overrides={"alpha": value})[0])

@@ -13,7 +13,7 @@ from cli.backend.asking import answers
 from cli.backend.batch import Batch, Piece
 from cli.backend.downloading import download
 from cli.backend.folders import check_owner, folder_name
-from cli.backend.planning import check_all, training_specs
+from cli.backend.planning import check_all, training_message, training_specs
 from cli.backend.protocol import (
     CheckpointChoice,
     ExportOutcome,
@@ -32,7 +32,7 @@ from ktt_core.errors import (
     UnavailableError,
 )
 from trainer import EvaluationSpec, evaluation_result, job_error, run_result
-from trainer.messages.jobs import evaluation_spec_to_proto, training_spec_to_proto
+from trainer.messages.jobs import evaluation_spec_to_proto
 
 if TYPE_CHECKING:
     from exporter import ExportSpec
@@ -133,7 +133,7 @@ class RemoteBackend:
     def _training(self, request: TrainRequest) -> Batch:
         calls = self._services.jobs("training")
         pieces = [
-            Piece(training_spec_to_proto(spec), spec.model, spec.dataset)
+            Piece(training_message(spec), spec.model, spec.dataset)
             for spec in training_specs(request, self.list_models)
         ]
         check_all(calls, pieces)
