@@ -9,7 +9,7 @@ from pathlib import Path
 from ktt_core.errors import ConflictError
 from ktt_jobs.execution import Execution
 from ktt_jobs.feed import Feed
-from ktt_jobs.jobs import JobEvent
+from ktt_jobs.jobs import JobEvent, JobState
 from ktt_jobs.locks import lock_job
 from ktt_jobs.queries import find
 from ktt_jobs.store import JobStore, NewJob
@@ -58,6 +58,11 @@ def run_here(
         execution = Execution(store, feed, folder / job_id, job, task, lock, on_event)
         execution.run(events)
         return job_id, True
+    except BaseException:
+        if created:
+            # If it came between two steps; a job that has ended stays as it is.
+            store.end(new.id, JobState.CANCELLED)
+        raise
     finally:
         if not created:
             shutil.rmtree(folder / new.id, ignore_errors=True)

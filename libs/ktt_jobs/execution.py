@@ -6,6 +6,7 @@ import errno
 import logging
 import math
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +34,9 @@ _ASK = 0.5
 # Seconds that a worker has to end after it was told to, or said that it is done.
 _CANCEL_PATIENCE = 1.0
 _DONE_PATIENCE = 10.0
+
+# Seconds that a service's own order to stop may come after its worker's.
+_HEARSAY = 1.0
 
 Reason = Literal["", "cancel", "shutdown"]
 
@@ -153,6 +157,9 @@ class Execution:
             raise
         finally:
             code = worker.close()
+        if code == -signal.SIGTERM and not self._stopping.is_set():
+            # Who stops a service often tells all its processes at once, and it heard it first.
+            self._stopping.wait(_HEARSAY)
         if self._final is not None and "type" in self._final:
             return JobError(self._final["type"], self._final["message"], log_tail=worker.tail())
         return death(code, worker.tail())
@@ -219,6 +226,7 @@ class Execution:
 
         event = self._insist(keep)
         if event is not None:
+            state = event.state or state
             self._tell(event)
         return state
 

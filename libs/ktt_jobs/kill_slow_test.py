@@ -162,6 +162,19 @@ def test_a_stopped_server_leaves_nothing_running_and_exits_well(service):
         assert end_of(service, job).state is JobState.CANCELLED
 
 
+def test_an_order_to_stop_that_all_processes_get_fails_no_job(service, tmp_path):
+    spec = {"steps": 1000, "pause": 0.02, "marks": str(tmp_path)}
+    job = service.submit("steps", spec, labels={})
+    with serving(service) as server:
+        assert running(service, job)
+        (mark,) = tmp_path.glob(f"{job.id}.1.*")
+        os.kill(int(mark.suffix[1:]), signal.SIGTERM)
+        time.sleep(0.2)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=20) == 0
+    assert service.get(job.id).state is JobState.QUEUED
+
+
 def test_a_cancel_asked_for_before_the_server_died_is_kept(service):
     job = service.submit("stubborn", {}, labels={})
     with serving(service) as server:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from ktt_core.errors import KttError
 from ktt_jobs.feed import Feed
 from ktt_jobs.jobs import JobError, JobEvent, JobState
 from ktt_jobs.locks import is_job_id, lock_job
@@ -64,14 +65,21 @@ def recover(store: JobStore, feed: Feed, folder: Path) -> Recovered:
     """
     held, ended = 0, []
     for job in running(store):
-        lock = None if feed.runs(job.id) else lock_job(folder / job.id)
-        if lock is None:
+        lock = None
+        try:
+            lock = None if feed.runs(job.id) else lock_job(folder / job.id)
+            if lock is None:
+                held += 1
+                continue
+            event = _recover(store, folder / job.id, job)
+        except (KttError, OSError) as error:
+            # The others need not wait for what is wrong with this one.
+            _log.error("job %s cannot be recovered yet: %s", job.id, error)
             held += 1
             continue
-        try:
-            event = _recover(store, folder / job.id, job)
         finally:
-            lock.release()
+            if lock is not None:
+                lock.release()
         if event is not None:
             _log.warning("job %s lost its process and is %s now", job.id, event.state)
             feed.add(job.id, event)

@@ -14,6 +14,7 @@ import pytest
 from ktt_core.errors import (
     AlreadyExistsError,
     ConflictError,
+    DataError,
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
@@ -261,6 +262,27 @@ def test_a_second_server_is_refused_by_name(server):
     other = JobService(server.folder, TASKS)
     other.start()
     other.stop()
+
+
+def test_a_damaged_store_is_told_and_nobody_is_left_the_server(service):
+    service.folder.mkdir()
+    (service.folder / "jobs.sqlite").write_bytes(b"nonsense" * 1000)
+    for call in (service.start, service.list, lambda: service.submit("echo", {}, labels={})):
+        with pytest.raises(DataError, match=r"jobs\.sqlite is damaged"):
+            call()
+    (service.folder / "jobs.sqlite").unlink()
+    service.start()
+    assert finish(service, "echo").state is JobState.SUCCEEDED
+
+
+def test_a_kind_that_is_not_known_any_more_fails(service):
+    job = service.submit("echo", {}, labels={})
+    newer = JobService(service.folder, {"other": "ktt_jobs.sample_tasks:echo"})
+    newer.start()
+    list(newer.watch(job.id, timeout=30))
+    error = newer.get(job.id).error
+    assert error is not None and error.type == "UnsupportedError"
+    newer.stop()
 
 
 def test_a_request_is_one_job(server):

@@ -212,6 +212,8 @@ class JobStore:
     def requeue(self, job_id: str, *, lost: bool) -> JobEvent | None:
         """Put a running job back to where it stood in the queue; None if it does not run any more.
 
+        If its end was asked for in the meantime, it is CANCELLED instead.
+
         Parameters
         ----------
         job_id : str
@@ -222,6 +224,8 @@ class JobStore:
             row = transitions.find(connection, job_id)
             if row.state != JobState.RUNNING:
                 return None
+            if row.cancel_requested:
+                return transitions.end(connection, row, JobState.CANCELLED)
             changes = {"losses": row.losses + lost, "runner": None}
             return transitions.happen(connection, row, state=JobState.QUEUED, **changes)
 

@@ -226,6 +226,14 @@ def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_is_asked(store):
         store.cancel(new_job_id())
 
 
+def test_a_job_whose_end_was_asked_for_is_not_queued_again(store):
+    job_id = add(store)
+    store.begin(job_id)
+    store.cancel(job_id)
+    assert store.requeue(job_id, lost=False).state == "CANCELLED"
+    assert not queries.find(store, job_id).cancel_requested
+
+
 def test_only_old_ended_jobs_are_pruned_with_all_that_belongs_to_them(store):
     old, young, running = (add(store, labels='{"d":"x"}') for _ in range(3))
     for job_id in (old, young, running):
@@ -243,6 +251,14 @@ def test_only_old_ended_jobs_are_pruned_with_all_that_belongs_to_them(store):
         orphans = "SELECT count(*) FROM {} WHERE job NOT IN (SELECT number FROM jobs)"
         assert connection.execute(orphans.format("events")).fetchone() == (0,)
         assert connection.execute(orphans.format("labels")).fetchone() == (0,)
+
+
+def test_any_folder_can_hold_it(tmp_path):
+    for name in ("a b", "ü?mode=ro#x", "file:%20", "'\"\\"):
+        store = JobStore(tmp_path / name / "jobs.sqlite")
+        assert queries.find(store, add(store)).state is QUEUED
+        assert store.path.is_file()
+        store.close()
 
 
 def test_it_writes_ahead_and_waits_for_the_disk(store):
@@ -346,6 +362,7 @@ class Lives(RuleBasedStateMachine):
         self.states: dict[str, JobState] = {}
         self.lengths: dict[str, int] = {}
         self.gone: set[str] = set()
+        self.unwanted: set[str] = set()
 
     def teardown(self):
         self.store.close()
@@ -392,7 +409,7 @@ class Lives(RuleBasedStateMachine):
             return
         event = self.store.requeue(job, lost=lost)
         assert (event is not None) == (self.states[job] is RUNNING)
-        self._expect(job, event, QUEUED)
+        self._expect(job, event, JobState.CANCELLED if job in self.unwanted else QUEUED)
 
     @rule(job=jobs, state=st.sampled_from([s for s in JobState if s.ended]))
     def end(self, job, state):
@@ -408,6 +425,8 @@ class Lives(RuleBasedStateMachine):
             return
         event = self.store.cancel(job)
         assert (event is not None) == (self.states[job] is QUEUED)
+        if self.states[job] is RUNNING:
+            self.unwanted.add(job)
         self._expect(job, event, JobState.CANCELLED)
 
     @rule()
@@ -436,5 +455,5 @@ class Lives(RuleBasedStateMachine):
 def test_any_sequence_of_changes_keeps_lives_and_events_together(tmp_path):
     Lives.folder = tmp_path
     run_state_machine_as_test(
-        Lives, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
+        Lives, settings=settings(max_examples=15, stateful_step_count=20, deadline=None)
     )
