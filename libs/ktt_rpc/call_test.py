@@ -42,7 +42,8 @@ def test_what_can_be_no_id_is_not_noted():
 
 
 def test_work_that_has_not_begun_never_does_after_a_cancel():
-    release, begun = threading.Event(), []
+    release = threading.Event()
+    begun: list[int] = []
 
     async def fill():
         running = [asyncio.create_task(call.in_thread(release.wait, 10)) for _ in range(16)]
@@ -50,6 +51,7 @@ def test_work_that_has_not_begun_never_does_after_a_cancel():
         late = asyncio.create_task(call.in_thread(begun.append, 1))
         await asyncio.sleep(0.05)
         late.cancel()
+        await asyncio.sleep(0.05)
         release.set()
         await asyncio.gather(*running, late, return_exceptions=True)
         await call.in_thread(lambda: None)

@@ -49,7 +49,7 @@ def test_a_job_is_watched_to_its_end_across_restarts_without_a_gap(start_server,
     watcher = threading.Thread(target=look, daemon=True)
     watcher.start()
     for _ in range(2):
-        _wait_for(lambda enough=len(events) + 5: len(events) > enough)
+        _wait_for_more(events, 5)
         server.stop()
         service = jobs()
         server = start_server(replace(SETTINGS, port=port), service)
@@ -65,8 +65,8 @@ def test_a_job_is_watched_to_its_end_across_restarts_without_a_gap(start_server,
     ]
 
 
-def _wait_for(condition, seconds: float = 20.0) -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
+def _wait_for_more(events: list, number: int, seconds: float = 20.0) -> None:
+    enough, ends = len(events) + number, time.monotonic() + seconds
+    while len(events) < enough:
         assert time.monotonic() < ends
         time.sleep(0.01)
