@@ -232,14 +232,14 @@ def test_a_model_that_is_not_trained_exports_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_on_another_solver_says_what_it_lacks(model, tmp_path):
+def test_a_model_on_another_solver_says_what_it_lacks(model, tmp_path, monkeypatch):
     other_class = type("Other", (type(model),), {"model_id": "other", "export_formats": ()})
     other = other_class(model.taxonomy, model.config)
     with pytest.raises(UnsupportedError, match="other does not export onnx"):
         other.export_onnx(tmp_path)
     with pytest.raises(UnsupportedError, match="other does not export onnx"):
         other.onnx_parity(tmp_path, TEXTS)
-    other_class.export_formats = ("onnx",)
+    monkeypatch.setattr(other_class, "export_formats", ("onnx",))
     other._vectorizer, other._solver = model.vectorizer, Mean()
     with pytest.raises(UnsupportedError, match="needs an export_onnx of its own"):
         other.export_onnx(tmp_path)
