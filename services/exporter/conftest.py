@@ -127,7 +127,8 @@ def served(workspace: Path) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def resting(trained: Path) -> Iterator[Served]:
+def resting(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Serve a workspace that stays as it is."""
-    with client(trained) as served:
+    copy = tmp_path_factory.mktemp("resting") / "workspace"
+    with client(Path(shutil.copytree(trained, copy))) as served:
         yield served

@@ -134,7 +134,7 @@ def test_rows_are_of_the_first_split_that_has_some(tmp_path: Path, workspace: Pa
     options = ImportOptions(text="text", level_columns=("class",), split_column="split")
     import_dataset(source, workspace / "datasets/few", options)
     assert parity_split(workspace, "few")[0] == "train"
-    with pytest.raises(FailedPreconditionError, match="import the dataset again"):
+    with pytest.raises(FailedPreconditionError, match="import it again"):
         parity_split(workspace, "none")
 
 

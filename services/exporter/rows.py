@@ -33,10 +33,15 @@ def parity_split(workspace: Path, dataset: str) -> tuple[str, Split]:
 
     try:
         opened = Workspace(workspace).open_dataset(dataset)
-    except (NotFoundError, DataError) as error:
+    except NotFoundError as error:
         raise FailedPreconditionError(
             f"an export is compared with its checkpoint on rows of {dataset!r} before it is "
-            f"published, and there are none: {error}; import the dataset again"
+            "published, and the dataset is not there any more; import it again"
+        ) from error
+    except DataError as error:
+        raise FailedPreconditionError(
+            f"an export is compared with its checkpoint on rows of {dataset!r} before it is "
+            f"published, and they cannot be read: {error}"
         ) from error
     for name in _SPLITS:
         split = opened.split(name)

@@ -111,7 +111,7 @@ class Server:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 Start = Callable[..., Server]
@@ -145,7 +145,7 @@ def start(workspace: Path, tmp_path: Path) -> Iterator[Start]:
             server.process.wait()
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 180.0) -> Any:
     """Return what a condition gives, once it gives something."""
     end = time.monotonic() + seconds
     while not (found := condition()):
@@ -161,7 +161,7 @@ def create(calls: ExporterServiceStub, model: str) -> str:
 
 def ended(calls: ExporterServiceStub, job_id: str) -> pb.ExportJob:
     """Return a job when it has ended."""
-    for _ in calls.WatchExportJob(pb.WatchExportJobRequest(id=job_id), timeout=60):
+    for _ in calls.WatchExportJob(pb.WatchExportJobRequest(id=job_id), timeout=180):
         pass
     return get(calls, job_id)
 
@@ -303,7 +303,7 @@ def test_without_room_the_older_export_stays(start: Start, workspace: Path, tmp_
 def test_a_second_server_on_the_workspace_is_refused(start: Start) -> None:
     with start().connect():
         second = start()
-        assert second.process.wait(30) == 1
+        assert second.process.wait(60) == 1
         (line,) = [line for line in second.lines() if "cannot start" in json.dumps(line)]
         assert "exporter" in json.dumps(line)
 
@@ -360,7 +360,7 @@ class Reflected:
                 f"/{name}/{method_name}",
                 type(message).SerializeToString,
                 message_factory.GetMessageClass(method.output_type).FromString,
-            )(message, timeout=60)
+            )(message, timeout=180)
             answers = made if method.server_streaming else [made]
             return [json_format.MessageToDict(answer) for answer in answers]
 

@@ -40,7 +40,7 @@ def create(served: Served, wanted: pb.ExportSpec, **fields: Any) -> pb.ExportJob
 def export(served: Served, wanted: pb.ExportSpec) -> pb.ExportJob:
     """Export and wait for the end."""
     job_id = create(served, wanted).id
-    for _ in served.calls.WatchExportJob(pb.WatchExportJobRequest(id=job_id), timeout=60):
+    for _ in served.calls.WatchExportJob(pb.WatchExportJobRequest(id=job_id), timeout=180):
         pass
     return served.calls.GetExportJob(pb.GetExportJobRequest(id=job_id)).export_job
 
@@ -76,7 +76,7 @@ def test_a_checkpoint_is_exported_watched_and_downloaded(
 ) -> None:
     job_id = create(served, spec(model)).id
     watching = pb.WatchExportJobRequest(id=job_id)
-    events = [response.event for response in served.calls.WatchExportJob(watching, timeout=60)]
+    events = [response.event for response in served.calls.WatchExportJob(watching, timeout=180)]
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     assert events[-1].state == jobs_pb2.JOB_STATE_SUCCEEDED
     phases = [event.progress.phase for event in events if event.HasField("progress")]
@@ -228,7 +228,7 @@ def test_without_rows_there_is_no_export(served: Served, workspace: Path) -> Non
     shutil.rmtree(workspace / "datasets/shop")
     code, _, message = refused(create, served, spec())
     assert code == "FAILED_PRECONDITION"
-    assert "import the dataset again" in message
+    assert "import it again" in message
 
 
 def test_a_damaged_checkpoint_fails_the_job_and_keeps_the_older_export(
