@@ -102,7 +102,7 @@ class Servicer(trainer_grpc.TrainerServiceServicer):
         return training.GetTrainingJobResponse(training_job=message)
 
     def _work(self) -> None:
-        for _ in range(500):
+        for _ in range(6000):
             if call.abandoned():
                 self.abandoned.set()
                 return

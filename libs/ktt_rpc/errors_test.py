@@ -1,7 +1,7 @@
 import grpc
 import pytest
 from grpc_status import rpc_status
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ktt_core.errors
@@ -71,6 +71,7 @@ def test_a_field_goes_along():
     assert back.field == "spec.model"
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(max_size=5000))
 def test_whatever_the_message_the_metadata_stay_within_what_clients_take(message, field):
     message = message * 500

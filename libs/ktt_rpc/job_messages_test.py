@@ -3,7 +3,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt.jobs.v1 import jobs_pb2
@@ -65,12 +65,14 @@ _JOBS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(_EVENTS)
 def test_an_event_comes_back_as_it_was(event):
     sent = jobs_pb2.JobEvent.FromString(event_to_proto(event).SerializeToString())
     assert event_from_proto(sent) == event
 
 
+@settings(deadline=None)
 @given(_JOBS)
 def test_a_job_comes_back_as_it_was(job):
     sent = jobs_pb2.JobStatus.FromString(status_to_proto(job).SerializeToString())

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt_core.errors import ResourceExhaustedError
@@ -29,6 +29,7 @@ def test_a_burst_of_two_seconds_worth_passes_and_then_the_rate():
         limit.take("a")
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 3), max_size=200), st.floats(0.5, 50))
 def test_never_more_than_the_rate_and_one_burst_pass(waits, rate):
     clock = Clock()

@@ -1,7 +1,7 @@
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt.trainer.v1 import evaluation_pb2 as evaluation
@@ -12,6 +12,7 @@ from ktt_rpc.paging import next_page_token, page_cursor, page_size
 LIST = training.ListTrainingJobsRequest
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=200), st.integers(0, 5000), st.integers(0, 5000))
 def test_a_cursor_comes_back_whatever_the_page_size(cursor, size, other):
     token = next_page_token(LIST(dataset="a", page_size=size), cursor)
@@ -40,12 +41,14 @@ def test_a_token_of_other_filters_or_another_call_is_refused(request_):
     assert raised.value.field == "page_token"
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1) | st.binary(min_size=1).map(lambda b: base64.b64encode(b).decode()))
 def test_a_token_of_nonsense_is_refused(token):
     with pytest.raises(InvalidArgumentError):
         page_cursor(LIST(page_token=token))
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_token_is_refused(data):
     token = next_page_token(LIST(dataset="a"), "2026-01-31T12:34:56/j1")

@@ -106,7 +106,7 @@ def test_a_signal_ends_streams_and_jobs_in_order_and_the_exit_code_is_0(program,
         assert "server is stopping" in raised.value.details()
         assert slow.exception() is not None
     assert server.end() == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert server.out.split() == ["jobs", "1", "1"]
     assert server.lines[-1]["message"] == "stopped"
 
@@ -121,7 +121,7 @@ def test_a_second_signal_ends_the_waiting(program):
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
         assert server.end(signal.SIGTERM) == 0
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 20
         assert slow.exception() is not None
 
 

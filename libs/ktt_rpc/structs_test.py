@@ -2,7 +2,7 @@ import math
 
 import pytest
 from google.protobuf import json_format
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt_core.errors import InvalidArgumentError
@@ -16,12 +16,14 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), _JSON, max_size=5))
 def test_json_comes_back_as_it_was(values):
     back = struct_to_dict(dict_to_struct(values))
     assert back == values
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.integers(-(2**53), 2**53), max_size=5))
 def test_whole_numbers_come_back_as_int(values):
     assert all(type(value) is int for value in struct_to_dict(dict_to_struct(values)).values())
