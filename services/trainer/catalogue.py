@@ -15,6 +15,7 @@ from ktt_core.errors import DataError, KttError, NotFoundError
 from ktt_core.names import check_name
 from ktt_core.registry import ModelEntry, get_model, list_models
 from ktt_core.workspace import Workspace
+from trainer.fields import at_field
 from trainer.results import CheckpointInfo, DatasetInfo, ModelInfo
 
 __all__ = [
@@ -78,12 +79,14 @@ def find_checkpoints(
     """
     weights = workspace.root / "weights"
     if model is not None:
-        check_name(model, "model")
+        with at_field("model"):
+            check_name(model, "model")
         if not (weights / model).is_dir() and model not in {entry.id for entry in list_models()}:
             known = ", ".join(entry.id for entry in list_models()) or "none"
             raise NotFoundError(f"there is no model {model!r}; there are: {known}")
     if dataset is not None:
-        check_name(dataset, "dataset")
+        with at_field("dataset"):
+            check_name(dataset, "dataset")
         if not any(weights.glob(f"*/{dataset}")):
             workspace.open_dataset(dataset)
     return [

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from ktt_core.errors import InvalidArgumentError, ResourceExhaustedError
+from ktt_core.errors import InvalidArgumentError, ResourceExhaustedError, UnavailableError
+from trainer.upload_info import UploadInfo
 
 __all__ = ["MAX_CHUNK_BYTES", "UploadWriter"]
 
@@ -27,10 +30,15 @@ class UploadWriter:
         The file, which exists.
     size_bytes : int
         How long it may become.
+    complete : callable
+        Looks, when the file is closed, whether all of it has come; see `finish`.
     """
 
-    def __init__(self, path: Path, size_bytes: int) -> None:
+    def __init__(self, path: Path, size_bytes: int, complete: Callable[[], UploadInfo]) -> None:
         self._size = size_bytes
+        self._complete = complete
+        # A call may end while a thread still writes for it.
+        self._lock = threading.Lock()
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
         self._written = os.fstat(self._descriptor).st_size
         self._synced = self._written
@@ -44,10 +52,29 @@ class UploadWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            os.fsync(self._descriptor)
-        finally:
-            os.close(self._descriptor)
+        self.close()
+
+    def close(self) -> None:
+        """Bring what was written to the disk, and take no more. A second time does nothing."""
+        with self._lock:
+            if self._descriptor < 0:
+                return
+            try:
+                os.fsync(self._descriptor)
+            finally:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    def finish(self) -> UploadInfo:
+        """Close the file, and complete the upload if all of it has come.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If its checksum is another than announced. The upload is thrown away then.
+        """
+        self.close()
+        return self._complete()
 
     def write(self, chunk: bytes) -> None:
         """Add a chunk, whole or not at all.
@@ -63,6 +90,12 @@ class UploadWriter:
             raise InvalidArgumentError(
                 f"a chunk may have {MAX_CHUNK_BYTES:,} bytes, not {len(chunk):,}", field="chunk"
             )
+        with self._lock:
+            if self._descriptor < 0:
+                raise UnavailableError("the call that wrote this upload has ended")
+            self._add(chunk)
+
+    def _add(self, chunk: bytes) -> None:
         if self._written + len(chunk) > self._size:
             raise InvalidArgumentError(
                 f"more bytes come than the {self._size:,} that were announced", field="chunk"

@@ -19,6 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 from ktt_core.atomic import (
@@ -146,7 +147,7 @@ class UploadStore:
 
     @contextlib.contextmanager
     def writing(self, upload_id: str, offset: int) -> Iterator[UploadWriter]:
-        """Yield what takes an upload's bytes from `offset` on; see `finish` for the last of them.
+        """Yield what takes an upload's bytes from `offset` on; its `finish` completes the upload.
 
         What was written stays when the body raises: the file goes on from there.
 
@@ -166,36 +167,28 @@ class UploadStore:
                     f"the upload {upload_id} has {upload.committed_bytes:,} bytes: go on there, "
                     f"not at {offset:,}"
                 )
-            with UploadWriter(folder / "content" / upload.file_name, upload.size_bytes) as writer:
+            path = folder / "content" / upload.file_name
+            complete = partial(self._complete, folder, upload_id)
+            with UploadWriter(path, upload.size_bytes, complete) as writer:
                 yield writer
 
-    def finish(self, upload_id: str) -> UploadInfo:
-        """Complete an upload if all of it has come; called when nobody writes any more.
-
-        Raises
-        ------
-        InvalidArgumentError, NotFoundError
-            If there is no such upload, or its checksum is another than announced. It is thrown away
-            then.
-        FailedPreconditionError
-            If another writes to it or uses it.
-        """
-        with self._locked(upload_id) as folder:
-            upload = self.get(upload_id)
-            if upload.complete or upload.committed_bytes < upload.size_bytes:
-                return upload
-            with (folder / "content" / upload.file_name).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != upload.sha256:
-                self._remove(folder)
-                raise InvalidArgumentError(
-                    f"the file that has come has the SHA-256 {found}, not {upload.sha256} as "
-                    "announced: it was thrown away; upload it again",
-                    field="sha256",
-                )
-            record = {"file_name": upload.file_name, "size": upload.size_bytes, "sha256": found}
-            with atomic_file(folder / _RECORD) as temporary:
-                temporary.write_text(json.dumps({**record, "complete": True}))
+    def _complete(self, folder: Path, upload_id: str) -> UploadInfo:
+        """Complete a locked upload if all of it has come; see `UploadWriter.finish`."""
+        upload = self.get(upload_id)
+        if upload.committed_bytes < upload.size_bytes:
+            return upload
+        with (folder / "content" / upload.file_name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != upload.sha256:
+            self._remove(folder)
+            raise InvalidArgumentError(
+                f"the file that has come has the SHA-256 {found}, not {upload.sha256} as "
+                "announced: it was thrown away; upload it again",
+                field="sha256",
+            )
+        record = {"file_name": upload.file_name, "size": upload.size_bytes, "sha256": found}
+        with atomic_file(folder / _RECORD) as temporary:
+            temporary.write_text(json.dumps({**record, "complete": True}))
         return self.get(upload_id)
 
     def check_complete(self, upload_id: str) -> UploadInfo:

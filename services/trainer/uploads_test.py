@@ -20,6 +20,7 @@ from ktt_core.errors import (
     InvalidArgumentError,
     NotFoundError,
     ResourceExhaustedError,
+    UnavailableError,
 )
 from trainer import upload_writer
 from trainer.upload_info import UploadInfo
@@ -43,7 +44,7 @@ def write(store: UploadStore, upload: str, offset: int, *chunks: bytes) -> Uploa
     with store.writing(upload, offset) as writer:
         for chunk in chunks:
             writer.write(chunk)
-    return store.finish(upload)
+        return writer.finish()
 
 
 def files(store: UploadStore) -> list[Path]:
@@ -117,12 +118,13 @@ def test_only_one_writes_or_uses_an_upload_at_a_time(store: UploadStore) -> None
         for other in (
             lambda: write(store, upload, 0, DATA),
             lambda: store.delete(upload),
-            lambda: store.finish(upload),
         ):
             with pytest.raises(FailedPreconditionError, match="another call"):
                 other()
         assert store.sweep() == []
-    assert store.finish(upload).complete
+        assert writer.finish().complete
+        with pytest.raises(UnavailableError, match="has ended"):
+            writer.write(b"x")
     with store.using(upload):
         with pytest.raises(FailedPreconditionError, match="another call"):
             store.delete(upload)
@@ -179,7 +181,7 @@ def test_what_no_file_has_is_refused(
 @pytest.mark.parametrize("upload", ["", "..", "../uploads", "a" * 31, "A" * 32, "0" * 33])
 def test_what_is_no_id_touches_no_path(store: UploadStore, upload: str) -> None:
     announce(store)
-    for call in (store.get, store.delete, store.finish, store.check_complete):
+    for call in (store.get, store.delete, store.check_complete):
         with pytest.raises(InvalidArgumentError):
             call(upload)
     with pytest.raises(NotFoundError):

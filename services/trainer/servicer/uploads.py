@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, ParamSpec, TypeVar
 
 from ktt.trainer.v1 import datasets_pb2
 from ktt_core.errors import InvalidArgumentError
 from ktt_rpc.call import in_thread
-from trainer.fields import at_field, within
+from trainer.fields import within
 from trainer.hosting import HostedTrainer
 from trainer.messages.datasets import upload_to_proto
 from trainer.upload_info import UploadInfo
 from trainer.upload_writer import UploadWriter
 
 __all__ = ["UploadCalls"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class UploadCalls:
@@ -54,9 +58,9 @@ class UploadCalls:
         return datasets_pb2.WriteUploadResponse(upload=upload_to_proto(upload))
 
     async def _write(self, requests: AsyncIterator[datasets_pb2.WriteUploadRequest]) -> UploadInfo:
-        start: datasets_pb2.UploadStart | None = None
-        with contextlib.ExitStack() as stack:
-            writer: UploadWriter | None = None
+        stack = contextlib.ExitStack()
+        writer: UploadWriter | None = None
+        try:
             async for request in requests:
                 part = request.WhichOneof("part")
                 if writer is None:
@@ -65,18 +69,28 @@ class UploadCalls:
                             "the first message of the stream must be a start", field="start"
                         )
                     start = request.start
+                    opening = self.trainer.uploads.writing(start.upload_id, start.offset)
                     with within("start"):
-                        opening = self.trainer.uploads.writing(start.upload_id, start.offset)
-                        writer = await in_thread(stack.enter_context, opening)
+                        writer = await _to_its_end(stack.enter_context, opening)
                 elif part == "chunk":
-                    with at_field("chunk"):
-                        await in_thread(writer.write, request.chunk)
+                    await _to_its_end(writer.write, request.chunk)
                 else:
                     raise InvalidArgumentError(
                         "after the first message every message must be a chunk", field="chunk"
                     )
-            if start is None:
+            if writer is None:
                 raise InvalidArgumentError("the stream has no start", field="start")
-            # To the disk, in a thread; when the stream breaks the stack does it.
-            await in_thread(stack.close)
-        return await in_thread(self.trainer.uploads.finish, start.upload_id)
+            return await _to_its_end(writer.finish)
+        finally:
+            # What has come is kept, and the next call can go on.
+            await _to_its_end(stack.close)
+
+
+async def _to_its_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function in a thread, and wait for it also when the call is cancelled meanwhile."""
+    running = asyncio.ensure_future(in_thread(function, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
