@@ -77,6 +77,17 @@ def test_after_the_server_was_killed_the_job_is_run_again_and_never_twice_at_onc
     assert sequence == [*range(1, ended.last_event + 1)]
 
 
+def test_a_worker_that_says_nothing_dies_with_its_server_too(service):
+    job = service.submit("stubborn", {}, labels={})
+    with serving(service) as server:
+        assert running(service, job)
+        children = Path(f"/proc/{server.pid}/task").glob("*/children")
+        (worker,) = (int(pid) for file in children for pid in file.read_text().split())
+        server.kill()
+        server.wait()
+        assert eventually(lambda: is_gone(worker), 5)
+
+
 def test_a_job_that_takes_the_server_with_it_is_given_up(service, tmp_path):
     spec = {"target": str(tmp_path / "target"), "dies": "before", "server": True, "attempts": 99}
     job = service.submit("publish", spec, labels={})

@@ -16,6 +16,7 @@ from ktt_core.errors import (
     NotFoundError,
 )
 from ktt_jobs import JobEvent, JobService, JobState
+from ktt_jobs.locks import lock_job
 from ktt_jobs.sample_server import TASKS, eventually, is_gone
 
 
@@ -187,6 +188,18 @@ def test_stopping_puts_running_jobs_back_and_starting_goes_on(server):
     assert [event.state for event in server.events(first.id) if event.state] == [
         *("QUEUED", "RUNNING", "QUEUED", "RUNNING", "SUCCEEDED")
     ]
+
+
+def test_a_waiting_job_whose_lock_is_held_is_passed_over_until_it_is_free(service):
+    held = service.submit("echo", {}, labels={})
+    lock = lock_job(service.folder / held.id)
+    assert lock is not None
+    service.start()
+    assert finish(service, "echo").state is JobState.SUCCEEDED
+    assert service.get(held.id).state is JobState.QUEUED
+    lock.release()
+    list(service.watch(held.id, timeout=30))
+    assert service.get(held.id).attempt == 1
 
 
 def test_a_second_server_is_refused_by_name(server):
