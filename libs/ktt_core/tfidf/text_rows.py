@@ -16,9 +16,10 @@ from ktt_core.errors import CheckpointError, InvalidArgumentError, KttError
 from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
 
-__all__ = ["TextRows", "write_vocabulary"]
+__all__ = ["ARRAYS_NAME", "FORMAT_VERSION", "PARAMS_NAME", "TextRows"]
 
-_PARAMS, _ARRAYS = "vocabulary.json", "vocabulary.npz"
+#: How texts are cut into terms; the terms and their weights.
+PARAMS_NAME, ARRAYS_NAME = "vocabulary.json", "vocabulary.npz"
 FORMAT_VERSION = 1
 
 # A damaged archive fails in many ways: as a zip file, as an array, as JSON.
@@ -45,10 +46,10 @@ class TextRows:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         path = Path(folder)
         try:
-            value = json.loads((path / _PARAMS).read_text(encoding="utf-8"))
+            value = json.loads((path / PARAMS_NAME).read_text(encoding="utf-8"))
             if value.get("format_version") != FORMAT_VERSION:
                 raise ValueError(f"it is not of version {FORMAT_VERSION}")
-            with np.load(path / _ARRAYS, allow_pickle=False) as file:
+            with np.load(path / ARRAYS_NAME, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             self.vectorizer = TfidfVectorizer.from_state(arrays, value["vectorizer"])
         except _DAMAGED as error:
@@ -83,11 +84,3 @@ class TextRows:
             "term_weights": rows.data,
             "row_offsets": rows.indptr,
         }
-
-
-def write_vocabulary(vectorizer: TfidfVectorizer, folder: Path) -> None:
-    """Write what `TextRows` reads; the same vocabulary gives the same bytes."""
-    arrays, params = vectorizer.state_dict()
-    value = {"format_version": FORMAT_VERSION, "vectorizer": params}
-    (folder / _PARAMS).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    np.savez(folder / _ARRAYS, **arrays)  # type: ignore[arg-type]

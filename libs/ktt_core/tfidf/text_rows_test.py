@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from ktt_core.errors import CheckpointError, InvalidArgumentError
-from ktt_core.tfidf.text_rows import TextRows, write_vocabulary
+from ktt_core.tfidf.text_rows import TextRows
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
+from ktt_core.tfidf.vocabulary import write_vocabulary
 
 TEXTS = ["running shoes for men", "a guitar with strings", "", "zzz", "Running\t\x00 SHOES ☃"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import UnsupportedError
 from ktt_core.tfidf.scorer import load_scorer
-from ktt_core.tfidf.text_rows import write_vocabulary
+from ktt_core.tfidf.vocabulary import write_vocabulary
 from ktt_models.sklearn.onnx.graph import build_graph
 from ktt_models.sklearn.onnx.text_package import PACKAGE, package_files
 

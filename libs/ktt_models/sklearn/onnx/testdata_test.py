@@ -16,8 +16,9 @@ from ktt_core.decoding import leaf_log_proba
 from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.scorer import FlatScorer, HierarchicalScorer
-from ktt_core.tfidf.text_rows import TextRows, write_vocabulary
+from ktt_core.tfidf.text_rows import TextRows
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
+from ktt_core.tfidf.vocabulary import write_vocabulary
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 from ktt_models.sklearn.onnx.graph import build_graph
 
