@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -120,6 +121,15 @@ def linked_manifest(folder: Path) -> None:
     (folder / MANIFEST_NAME).symlink_to(own)
 
 
+def manifest_that_is_a_pipe(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / MANIFEST_NAME)
+
+
+def manifest_that_is_a_folder(folder: Path) -> None:
+    (folder / MANIFEST_NAME).mkdir(parents=True)
+
+
 def later_manifest(folder: Path) -> None:
     folder.mkdir(parents=True)
     later = replace(manifest(), format_version=2)
@@ -137,6 +147,8 @@ def later_manifest(folder: Path) -> None:
         (other_format, "an export to 'bento'"),
         (nonsense_manifest, "is no manifest"),
         (linked_manifest, "cannot be read"),
+        (manifest_that_is_a_pipe, "cannot be read"),
+        (manifest_that_is_a_folder, "cannot be read"),
         (later_manifest, "another version of KTT"),
     ],
 )

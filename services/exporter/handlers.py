@@ -14,14 +14,7 @@ from exporter.job_kind import KIND, open_jobs
 from exporter.model_cache import ModelCache
 from exporter.predicting import Decoding, check_options, iter_answers
 from exporter.requests import ExportSpec
-from ktt_core import errors
-from ktt_core.errors import (
-    FailedPreconditionError,
-    InvalidArgumentError,
-    JobFailedError,
-    KttError,
-    NotFoundError,
-)
+from ktt_core.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 from ktt_core.names import check_name
 
 if TYPE_CHECKING:
@@ -151,9 +144,11 @@ class Exporter:
         KttError
             As `validate_export`.
         """
+        from exporter.job_results import result_of
+
         self.validate_export(spec)
         job = self.jobs.run(KIND, spec.to_json(), labels=spec.labels, on_event=on_event)
-        return _result_of(job)
+        return result_of(job)
 
     def get_export(self, job_id: str) -> Job:
         """Return an export job; raises NotFoundError if there is none of that id."""
@@ -288,16 +283,3 @@ class Exporter:
         with cached.use() as loaded:
             check_options(loaded, options)
         return iter_answers(cached, iter(texts), options, block_rows)
-
-
-def _result_of(job: Job) -> ExportResult:
-    from exporter.results import ExportResult
-
-    if job.result is not None:
-        return ExportResult.from_json(job.result)
-    if job.error is None:
-        raise JobFailedError(f"the export {job.id} was cancelled; nothing was published")
-    kind = getattr(errors, job.error.type, None)
-    if not (isinstance(kind, type) and issubclass(kind, KttError)):
-        kind = JobFailedError
-    raise kind(job.error.message)

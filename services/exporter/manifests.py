@@ -139,10 +139,12 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_NAME
     try:
-        # Not a pipe or a device, on which opening would wait.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            content = file.read(_MAX_BYTES + 1)
+        # Nothing that links elsewhere, and no pipe, on which opening would wait.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            content = os.pread(descriptor, _MAX_BYTES + 1, 0)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     if len(content) > _MAX_BYTES:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
+import os
 import shutil
 import tarfile
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
-from exporter import servicer
-from exporter.conftest import MODELS, TIME, Served
-from exporter.messages import answer_from_proto
+from exporter.conftest import MODELS, TIME, Served, refused
 from ktt.exporter.v1 import exports_pb2 as pb
-from ktt.exporter.v1 import predict_pb2
 from ktt.jobs.v1 import jobs_pb2
-from ktt_core.checkpoint import read_arrays, write_arrays
-
-TEXTS = ["running shoes", "tennis ball", "electric guitar", "", "\0 \u2003", "абв 中文 \U0001f600"]
 
 
 def spec(model: str = "tfidf_hsgd", **fields: Any) -> pb.ExportSpec:
@@ -51,20 +44,6 @@ def download(served: Served, job_id: str, offset: int = 0) -> tuple[pb.ArtifactS
     assert [part.WhichOneof("part") for part in parts] == ["start", *["chunk"] * (len(parts) - 1)]
     assert all(len(part.chunk) <= 1024**2 for part in parts)
     return parts[0].start, b"".join(part.chunk for part in parts)
-
-
-def refused(call: Callable[..., Any], *arguments: Any) -> tuple[str, list[str], str]:
-    """Return the code, the fields and the message of a call that fails."""
-    with pytest.raises(grpc.RpcError) as caught:
-        call(*arguments)
-    status = rpc_status.from_call(caught.value)
-    assert status is not None, "an error has details"
-    fields = []
-    for detail in status.details:
-        part = error_details_pb2.BadRequest()
-        if detail.Unpack(part):
-            fields += [violation.field for violation in part.field_violations]
-    return caught.value.code().name, fields, caught.value.details()
 
 
 # -- exports ---------------------------------------------------------------------------------------
@@ -121,6 +100,28 @@ def test_a_download_goes_on_from_any_offset(served: Served) -> None:
     for offset in (-1, len(archive) + 1):
         code, fields, _ = refused(download, served, job.id, offset)
         assert (code, fields) == ("INVALID_ARGUMENT", ["offset"])
+
+
+def test_a_client_that_vanishes_in_a_download_leaves_nothing_open(
+    served: Served, workspace: Path
+) -> None:
+    job = export(served, spec())
+
+    def open_files() -> int:
+        gc.collect()
+        opened = (os.path.realpath(path) for path in Path("/proc/self/fd").iterdir())
+        return sum(path.startswith(str(workspace / "outputs")) for path in opened)
+
+    for _ in range(3):
+        request = pb.DownloadArtifactRequest(export_job_id=job.id)
+        streaming = served.calls.DownloadArtifact(request)
+        assert next(streaming).WhichOneof("part") == "start"
+        streaming.cancel()
+    end = time.monotonic() + 30
+    while open_files():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    download(served, job.id)
 
 
 def test_an_artifact_that_was_replaced_is_not_sent(served: Served, workspace: Path) -> None:
@@ -298,85 +299,3 @@ def test_watching_begins_where_one_likes(served: Served) -> None:
     wrong = pb.WatchExportJobRequest(id=job.id, after_event=last + 1)
     code, fields, _ = refused(lambda: list(served.calls.WatchExportJob(wrong)))
     assert (code, fields) == ("INVALID_ARGUMENT", ["after_event"])
-
-
-# -- predictions -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize(
-    ("fields", "options"),
-    [
-        ({}, {}),
-        ({"top_k": 3}, {"top_k": 3}),
-        ({"top_k": 2, "min_confidence": 0.9}, {"top_k": 2, "min_confidence": 0.9}),
-        ({"decoding": predict_pb2.DECODING_INDEPENDENT}, {"decoding": "independent"}),
-        ({"run_time": TIME, "label": "best"}, {"time": TIME}),
-    ],
-)
-def test_predictions_are_those_of_the_handler(
-    resting: Served, model: str, fields: dict[str, Any], options: dict[str, Any]
-) -> None:
-    request = predict_pb2.PredictRequest(dataset="shop", model=model, texts=TEXTS, **fields)
-    found = [answer_from_proto(answer) for answer in resting.calls.Predict(request).answers]
-    expected = list(resting.exporter.predict("shop", model, TEXTS, **options))
-    assert [[(entry.path, entry.probability) for entry in answer] for answer in found] == [
-        [(entry.path, entry.probability) for entry in answer] for answer in expected
-    ]
-
-
-def test_no_texts_have_no_answers(resting: Served) -> None:
-    request = predict_pb2.PredictRequest(dataset="shop", model="tfidf_hsgd")
-    assert not resting.calls.Predict(request).answers
-
-
-@pytest.mark.parametrize(
-    ("fields", "code", "field"),
-    [
-        ({"texts": ["x"] * 1001}, "INVALID_ARGUMENT", "texts"),
-        ({"texts": ["x", "x" * 5_000_000, "ä" * 2_000_000]}, "INVALID_ARGUMENT", "texts[2]"),
-        ({"top_k": -1}, "INVALID_ARGUMENT", "top_k"),
-        ({"min_confidence": 2.0}, "INVALID_ARGUMENT", "min_confidence"),
-        ({"min_confidence": float("nan")}, "INVALID_ARGUMENT", "min_confidence"),
-        ({"decoding": 9}, "INVALID_ARGUMENT", "decoding"),
-        ({"label": "x"}, "INVALID_ARGUMENT", "label"),
-        ({"run_time": "x"}, "INVALID_ARGUMENT", "run_time"),
-        ({"dataset": "../x"}, "INVALID_ARGUMENT", "dataset"),
-        ({"model": ""}, "INVALID_ARGUMENT", "model"),
-        ({"model": "none"}, "NOT_FOUND", ""),
-        ({"dataset": "none"}, "NOT_FOUND", ""),
-        ({"texts": ["x" * 20_000_000]}, "RESOURCE_EXHAUSTED", ""),
-    ],
-)
-def test_bad_predictions_say_which_field(
-    resting: Served, fields: dict[str, Any], code: str, field: str
-) -> None:
-    values = {"dataset": "shop", "model": "tfidf_hsgd", "texts": ["shoes"]} | fields
-    request = predict_pb2.PredictRequest(**values)
-    if code == "RESOURCE_EXHAUSTED":
-        # gRPC itself refuses a message of that size, without details.
-        with pytest.raises(grpc.RpcError) as caught:
-            resting.calls.Predict(request)
-        assert caught.value.code().name == code
-    else:
-        found = refused(resting.calls.Predict, request)
-        assert found[:2] == (code, [field] if field else [])
-
-
-def test_answers_are_bounded(resting: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servicer, "MAX_PATHS", 7)
-    request = predict_pb2.PredictRequest(
-        dataset="shop", model="tfidf_hsgd", texts=["a", "b"], top_k=4
-    )
-    assert refused(resting.calls.Predict, request)[:2] == ("INVALID_ARGUMENT", ["top_k"])
-
-
-def test_a_checkpoint_that_was_replaced_answers_anew(served: Served, workspace: Path) -> None:
-    request = predict_pb2.PredictRequest(
-        dataset="shop", model="tfidf_hsgd", texts=["running shoes"]
-    )
-    before = served.calls.Predict(request).answers[0].paths[0].probability
-    path = workspace / f"weights/tfidf_hsgd/shop/best_{TIME}.safetensors"
-    metadata, arrays = read_arrays(path, "tfidf_hsgd")
-    write_arrays(path, {**metadata, "temperature": metadata["temperature"] * 3}, arrays)
-    assert served.calls.Predict(request).answers[0].paths[0].probability < before
