@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import re
 import uuid
@@ -13,6 +14,7 @@ from ktt_core.errors import ConflictError, InvalidArgumentError, UnavailableErro
 
 __all__ = ["Lock", "check_job_id", "is_job_id", "lock_job", "lock_server", "new_job_id"]
 
+_log = logging.getLogger(__name__)
 _JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -92,8 +94,7 @@ def lock_server(folder: Path) -> Lock:
         folder.mkdir(parents=True, exist_ok=True)
         lock = _take(path)
         if lock is not None:
-            os.ftruncate(lock.descriptor, 0)
-            os.pwrite(lock.descriptor, f"{os.getpid()}\n".encode(), 0)
+            _sign(lock, path)
             return lock
     except OSError as error:
         raise UnavailableError(f"{path} cannot be used: {error.strerror or error}") from error
@@ -105,6 +106,16 @@ def lock_server(folder: Path) -> Lock:
         f"another server{named} already runs the jobs in {folder}; stop it, or name another "
         "workspace"
     )
+
+
+def _sign(lock: Lock, path: Path) -> None:
+    """Write who holds a lock into its file, for those who find it held."""
+    try:
+        os.ftruncate(lock.descriptor, 0)
+        os.pwrite(lock.descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        # The lock holds without it: a disk that is full must not keep a server from starting.
+        _log.warning("%s does not tell who holds it: %s", path, error)
 
 
 def _take(path: Path) -> Lock | None:

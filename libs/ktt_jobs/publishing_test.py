@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 
+import numpy as np
 import pytest
 
 from ktt_core.errors import ConflictError
@@ -106,7 +107,6 @@ def test_a_phase_shows_its_first_and_last_step_and_few_between():
 
 
 def test_numbers_of_numpy_become_json():
-    np = pytest.importorskip("numpy")
     stream = io.StringIO()
     figure = {"train_loss": np.float32(0.5)}
     EventWriter(stream).progress(Progress("fit", np.int64(1), np.int64(2), "epochs", figure))

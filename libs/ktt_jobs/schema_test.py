@@ -125,6 +125,8 @@ def test_a_full_disk_is_told_and_changes_nothing(store):
 
 
 def test_a_folder_that_cannot_be_is_told(tmp_path):
+    with pytest.raises(UnavailableError, match="cannot be used"):
+        queries.stats(JobStore(tmp_path / ("x" * 300) / "jobs.sqlite"))
     (tmp_path / "file").touch()
     with pytest.raises(UnavailableError, match="cannot be used"):
         add(JobStore(tmp_path / "file" / "jobs.sqlite"))

@@ -55,7 +55,8 @@ class JobStore:
     @property
     def exists(self) -> bool:
         """Whether there may be any jobs."""
-        return self._engine is not None or self.path.exists()
+        with schema.translated(self.path):
+            return self._engine is not None or self.path.exists()
 
     @property
     def engine(self) -> Engine:
