@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter import Exporter, ExportSpec
@@ -149,6 +149,7 @@ class Rows:
             yield [str(n) for n in range(start, min(start + 7, self.n_rows))], None
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 100))
 def test_rows_are_spread_over_the_split(n_rows: int, limit: int) -> None:
     found = [int(text) for text in spread_texts(Rows(n_rows), limit)]  # type: ignore[arg-type]

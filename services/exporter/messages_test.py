@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.manifests import (
@@ -94,18 +94,21 @@ jobs = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(specs)
 def test_specs_come_back(spec: ExportSpec) -> None:
     assert spec_from_proto(spec_to_proto(spec)) == spec
     assert ExportSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 
+@settings(deadline=None)
 @given(results)
 def test_results_come_back(result: ExportResult) -> None:
     assert result_from_proto(result_to_proto(result)) == result
     assert ExportResult.from_json(json.loads(json.dumps(result.to_json()))) == result
 
 
+@settings(deadline=None)
 @given(manifests)
 def test_manifests_come_back_from_messages_and_files(manifest: Manifest) -> None:
     assert manifest_from_proto(manifest_to_proto(manifest)) == manifest
@@ -114,6 +117,7 @@ def test_manifests_come_back_from_messages_and_files(manifest: Manifest) -> None
     assert manifest_to_bytes(manifest_from_bytes(content, Path("m"))) == content
 
 
+@settings(deadline=None)
 @given(jobs)
 def test_jobs_come_back(job: Job) -> None:
     back = export_job_from_proto(export_job_to_proto(job))
@@ -122,6 +126,7 @@ def test_jobs_come_back(job: Job) -> None:
     assert {**vars(back), "labels": {}} == vars(job)
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(Prediction, st.lists(text).map(tuple), share, st.just(()))))
 def test_answers_come_back(predictions: list[Prediction]) -> None:
     assert answer_from_proto(answer_to_proto(predictions)) == predictions
