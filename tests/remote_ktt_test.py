@@ -22,9 +22,12 @@ from conftest import Ktt, Outcome, Server, rows, running
 
 COLUMNS = ("--text", "title", "--classes", "category", "--sep", " > ")
 
+NO_JOB = "00000000-0000-4000-8000-000000000000"
+
 #: What differs from run to run, or from one workspace to another.
 CHANGING = {
     "checkpoint",
+    "checkpoint_path",
     "create_time",
     "createTime",
     "end_time",
@@ -33,8 +36,11 @@ CHANGING = {
     "id",
     "last_event",
     "path",
+    "progress",
     "reference",
+    "reference_path",
     "runTime",
+    "run_time",
     "seconds",
     "sha256",
     "start_time",
@@ -192,9 +198,11 @@ ERRORS: list[tuple[int, tuple[object, ...]]] = [
     (3, ("predict", "nothing", "-m", "tfidf_hsgd", "x")),
     (2, ("export", "shop", "-m", "tfidf_hsgd", "--bento")),
     (3, ("export", "shop", "-m", "tfidf_lsgd")),
-    (3, ("jobs", "show", "no-such-job")),
-    (3, ("jobs", "watch", "no-such-job")),
-    (3, ("jobs", "cancel", "no-such-job")),
+    (3, ("jobs", "show", NO_JOB)),
+    (3, ("jobs", "watch", NO_JOB)),
+    (3, ("jobs", "cancel", NO_JOB)),
+    (3, ("jobs", "fetch", NO_JOB)),
+    (2, ("jobs", "show", "no-such-job")),
     (2, ("jobs", "show", "../../etc/passwd")),
     (3, ("data", "import", "missing.csv", "x", *COLUMNS)),
     (4, ("data", "import", ".", "x", *COLUMNS)),
