@@ -82,8 +82,10 @@ def main(
 
     \b
       ./pants run services/exporter:main -- --workspace ws
-      ktt --exporter-address 127.0.0.1:50052 export shop -m tfidf_hsgd --onnx
-      ktt --exporter-address 127.0.0.1:50052 predict shop -m tfidf_hsgd "blue running shoes"
+      ktt --address 127.0.0.1 export shop -m tfidf_hsgd
+      ktt --address 127.0.0.1 predict shop -m tfidf_hsgd "blue running shoes"
+
+    ktt looks for the exporter beside the trainer, on this port; --exporter-address names another.
 
     Jobs outlive the server: what runs when it stops, or is killed, is begun again when it is back.
     SIGTERM and SIGINT end it in order, with exit code 0. Logs are JSON lines on standard error.
