@@ -50,6 +50,14 @@ def end_of(service, job, seconds=60):
     return service.get(job.id)
 
 
+def children_of(pid):
+    children = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            children += (thread / "children").read_text().split()
+    return [int(child) for child in children]
+
+
 def running(service, job):
     return eventually(lambda: service.get(job.id).progress is not None)
 
@@ -82,8 +90,7 @@ def test_a_worker_that_says_nothing_dies_with_its_server_too(service):
     job = service.submit("stubborn", {}, labels={})
     with serving(service) as server:
         assert running(service, job)
-        children = Path(f"/proc/{server.pid}/task").glob("*/children")
-        (worker,) = (int(pid) for file in children for pid in file.read_text().split())
+        (worker,) = children_of(server.pid)
         server.kill()
         server.wait()
         assert eventually(lambda: is_gone(worker), 5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,8 +109,9 @@ def test_a_phase_shows_its_first_and_last_step_and_few_between():
 
 def test_numbers_of_numpy_become_json():
     stream = io.StringIO()
-    figure = {"train_loss": np.float32(0.5)}
-    EventWriter(stream).progress(Progress("fit", np.int64(1), np.int64(2), "epochs", figure))
+    step: Any = np.int64(1)
+    loss: Any = np.float32(0.5)
+    EventWriter(stream).progress(Progress("fit", step, step + 1, "epochs", {"train_loss": loss}))
     assert lines(stream) == [
         {
             "event": "progress",
