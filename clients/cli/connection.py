@@ -46,6 +46,8 @@ class Connection:
         Seconds that one call may take.
     reconnect : float
         Seconds to wait for a server that is gone while a job is watched or a file is sent.
+    contact : float
+        Seconds to wait for a server before anything has begun: it may just be starting.
     """
 
     trainer: str
@@ -60,6 +62,7 @@ class Connection:
     token_file: Path | None = None
     timeout: float = 60.0
     reconnect: float = 600.0
+    contact: float = 5.0
 
 
 @dataclass(frozen=True)

@@ -180,3 +180,5 @@ def show_detached(jobs: Sequence[Job], as_json: bool) -> None:
     for job in jobs:
         click.echo(job.id)
     click.echo("they go on without this command; watch one with: ktt jobs watch ID", err=True)
+    if any(job.kind == "export" for job in jobs):
+        click.echo("when it is done, fetch what it made with: ktt jobs fetch ID", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
@@ -61,6 +62,10 @@ class NameList(click.ParamType):
     def _known(self, context: click.Context) -> list[str]:
         try:
             session = session_of(context)
+            if session.connection is not None:
+                # Somebody waits at the keyboard.
+                quick = replace(session.connection, timeout=2.0, contact=0.0)
+                session = replace(session, connection=quick)
             backend = session.backend
             if self.what == "model":
                 return [model.id for model in backend.list_models()]

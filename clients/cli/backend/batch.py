@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cli.backend.job_calls import JobCalls
+from cli.backend.job_calls import SETTLING_SECONDS, JobCalls
 from cli.backend.protocol import DetachedError, Watcher
 from cli.stopping import TerminatedError
 from ktt_core.errors import KttError
@@ -113,7 +113,7 @@ class Batch:
                 self._seen[index] = event.sequence
                 if event.progress is not None:
                     watcher.progress(event.progress)
-        ended = self._calls.get(job.id, self._calls.connection.reconnect)
+        ended = self._calls.get(job.id, SETTLING_SECONDS)
         self._jobs[index] = ended
         return ended
 
@@ -150,21 +150,27 @@ class Batch:
 
     def _cancel(self) -> list[str]:
         """Cancel what has not ended, wait for that, and return the ids of what ended so."""
-        asked = [self._calls.cancel(job.id) for job in self._jobs if job and not job.state.ended]
+        left = [job.id for job in self._jobs if job and not job.state.ended]
+        try:
+            asked = [self._calls.cancel(job_id) for job_id in left]
+            return [job.id for job in map(self._ended, asked) if job.state.value == "CANCELLED"]
+        except KttError as error:
+            raise type(error)(
+                f"{error}; look whether these jobs have ended, with `ktt jobs show`: "
+                f"{', '.join(left)}"
+            ) from error
+
+    def _ended(self, job: Job) -> Job:
+        """Wait for the end of a job that was told to stop."""
         deadline = time.monotonic() + _CANCEL_SECONDS
-        ended = []
-        for job in asked:
-            while not job.state.ended:
-                if time.monotonic() > deadline:
-                    raise KttError(
-                        f"job {job.id} was told to stop and has not within "
-                        f"{_CANCEL_SECONDS:.0f} s; look at it with: ktt jobs show {job.id}"
-                    )
-                time.sleep(0.1)
-                job = self._calls.get(job.id)
-            if job.state.value == "CANCELLED":
-                ended.append(job.id)
-        return ended
+        while not job.state.ended:
+            if time.monotonic() > deadline:
+                raise KttError(
+                    f"job {job.id} was told to stop and has not within {_CANCEL_SECONDS:.0f} s"
+                )
+            time.sleep(0.1)
+            job = self._calls.get(job.id)
+        return job
 
     def _without_rest(self, error: KttError) -> KttError:
         """Cancel what was submitted before a refusal, and say so in the error."""

@@ -190,10 +190,19 @@ def test_jobs_that_cannot_be_cancelled_are_named() -> None:
         batch(server).submit()
 
 
+def test_an_interrupt_that_cannot_cancel_says_what_may_go_on() -> None:
+    server = Server()
+    server.before["event"] = once(TerminatedError(), lambda it: True)
+    server.before["cancel"] = once(UnavailableError("gone"), lambda job: job == "job-2")
+    with pytest.raises(UnavailableError, match="gone; look .* job-0, job-1, job-2"):
+        batch(server).run(Watcher())
+
+
 def test_a_job_that_will_not_stop_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server()
     server.before["event"] = once(TerminatedError(), lambda it: True)
     monkeypatch.setattr(server, "cancel", lambda job_id: server.jobs[job_id])
+    monkeypatch.setattr("cli.backend.batch.time.sleep", lambda seconds: None)
     clock = itertools.count(0, 20)
     monkeypatch.setattr("cli.backend.batch.time.monotonic", lambda: next(clock))
     with pytest.raises(KttError, match="has not within 30 s"):

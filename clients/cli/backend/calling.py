@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cli.connection import Connection
 from ktt_core.errors import UnavailableError
 from ktt_rpc.calls import call
 
-__all__ = ["CONTACT_SECONDS", "call_service"]
+__all__ = ["call_service", "naming"]
 
-#: How long a server may be away when a command begins: it may just be starting.
-CONTACT_SECONDS = 5.0
+
+@contextmanager
+def naming(connection: Connection, address: str) -> Iterator[None]:
+    """Say in an UnavailableError which service it was, and what to do."""
+    try:
+        yield
+    except UnavailableError as error:
+        what, option = (
+            ("exporter", "--exporter-address")
+            if address == connection.exporter
+            else ("trainer", "--address")
+        )
+        raise UnavailableError(
+            f"the {what} at {address} does not answer: {error}; if it runs elsewhere, name it with "
+            f"{option}; one is started with: ./pants run services/{what}:main"
+        ) from error
 
 
 def call_service(
@@ -22,7 +38,7 @@ def call_service(
     *,
     connection: Connection,
     address: str,
-    patience: float = CONTACT_SECONDS,
+    patience: float | None = None,
     idempotent: bool = True,
     **fields: Any,
 ) -> Any:
@@ -40,8 +56,8 @@ def call_service(
         Says how long one try may take.
     address : str
         Of the service, for messages.
-    patience : float
-        Seconds in which new tries are made when nobody answers.
+    patience : float, optional
+        Seconds in which new tries are made when nobody answers; the connection's, unless given.
     idempotent : bool
         Whether doing it twice is the same as once.
     **fields : object
@@ -55,21 +71,11 @@ def call_service(
         What it answers.
     """
     request = getattr(messages, f"{name}Request")(**fields)
-    try:
+    with naming(connection, address):
         return call(
             getattr(stub, name),
             request,
             timeout=connection.timeout,
-            patience=patience,
+            patience=connection.contact if patience is None else patience,
             idempotent=idempotent,
         )
-    except UnavailableError as error:
-        what, option = (
-            ("exporter", "--exporter-address")
-            if address == connection.exporter
-            else ("trainer", "--address")
-        )
-        raise UnavailableError(
-            f"the {what} at {address} does not answer: {error}; if it runs elsewhere, name it with "
-            f"{option}; one is started with: ./pants run services/{what}:main"
-        ) from error

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.backend.calling import CONTACT_SECONDS, call_service
+from cli.backend.calling import call_service
 from cli.backend.protocol import JobFilter, Watcher
 from cli.connection import Connection
 from ktt_core.errors import KttError
@@ -17,7 +17,10 @@ from ktt_rpc.job_messages import event_from_proto, state_to_proto
 if TYPE_CHECKING:
     from ktt_jobs import Job, JobEvent
 
-__all__ = ["JobCalls"]
+__all__ = ["SETTLING_SECONDS", "JobCalls"]
+
+#: How long a server may be away, without a word to the user, once a command's work has begun.
+SETTLING_SECONDS = 30.0
 
 _PAGE = 200
 
@@ -60,14 +63,14 @@ class JobCalls:
         return self._job(
             self._call(
                 f"Create{self._name}Job",
-                patience=self.connection.reconnect,
+                patience=SETTLING_SECONDS,
                 spec=spec,
                 request_id=request_id,
             )
         )
 
-    def get(self, job_id: str, patience: float = CONTACT_SECONDS) -> Job:
-        """Return a job."""
+    def get(self, job_id: str, patience: float | None = None) -> Job:
+        """Return a job; the server may be away for `patience` seconds."""
         return self._job(self._call(f"Get{self._name}Job", patience=patience, id=job_id))
 
     def cancel(self, job_id: str) -> Job:
@@ -124,7 +127,7 @@ class JobCalls:
     def _name(self) -> str:
         return self.kind.capitalize()
 
-    def _call(self, name: str, /, *, patience: float = CONTACT_SECONDS, **fields: Any) -> Any:
+    def _call(self, name: str, /, *, patience: float | None = None, **fields: Any) -> Any:
         return call_service(
             self.stub,
             self.messages,

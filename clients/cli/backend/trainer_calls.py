@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from cli.backend.calling import call_service
+from cli.backend.calling import call_service, naming
 from cli.backend.protocol import ImportSource, Watcher
 from cli.backend.uploading import Uploader
 from cli.connection import Connection
@@ -75,8 +75,8 @@ class TrainerCalls:
             raise
 
     def _create(self, request: datasets_pb2.CreateDatasetRequest, watcher: Watcher) -> ImportReport:
-        with ktt_errors():
-            responses = self._stub.CreateDataset(request, wait_for_ready=False)
+        with naming(self._connection, self._connection.trainer), ktt_errors():
+            responses = self._stub.CreateDataset(request)
             try:
                 for response in responses:
                     if response.WhichOneof("part") == "created":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import grpc
 
-from cli.backend.calling import CONTACT_SECONDS, call_service
+from cli.backend.calling import call_service
 from cli.backend.protocol import Watcher
 from cli.connection import Connection
 from ktt.trainer.v1 import datasets_pb2
@@ -108,9 +108,7 @@ class Uploader:
         return done, digest.hexdigest()
 
     def _announce(self, name: str, size: int, digest: str) -> Any:
-        return self._call(
-            "CreateUpload", idempotent=False, file_name=name, size_bytes=size, sha256=digest
-        ).upload
+        return self._call("CreateUpload", file_name=name, size_bytes=size, sha256=digest).upload
 
     def _known(self, upload_id: str, file: Path, size: int, digest: str) -> Any:
         upload = self._call("GetUpload", upload_id=upload_id).upload
@@ -199,7 +197,7 @@ class Uploader:
         name: str,
         /,
         *,
-        patience: float = CONTACT_SECONDS,
+        patience: float | None = None,
         idempotent: bool = True,
         **fields: Any,
     ) -> Any:
@@ -210,7 +208,6 @@ class Uploader:
             connection=self._connection,
             address=self._connection.trainer,
             patience=patience,
-            idempotent=idempotent,
             **fields,
         )
 
