@@ -26,7 +26,7 @@ def run_result(job: Job, root: Path) -> RunResult:
     root : Path
         The workspace, to which the paths of the job's result are relative.
     """
-    spec = TrainingSpec.from_json(_spec(job))
+    spec = TrainingSpec.from_json(job.spec)
     seconds = 0.0
     if job.start_time is not None and job.end_time is not None:
         seconds = (job.end_time - job.start_time).total_seconds()
@@ -55,7 +55,7 @@ def evaluation_result(job: Job, root: Path) -> EvaluationResult:
     error = job_error(job)
     if error is not None:
         raise error
-    spec = EvaluationSpec.from_json(_spec(job))
+    spec = EvaluationSpec.from_json(job.spec)
     outcome = EvaluationOutcome.from_json(job.result or {})
     return EvaluationResult(
         model=spec.model,
@@ -81,10 +81,6 @@ def job_error(job: Job) -> KttError | None:
     if job.kind == TRAINING and issubclass(kind, (JobFailedError, ResourceExhaustedError)):
         kind = general
     return kind(job.error.message)
-
-
-def _spec(job: Job) -> dict[str, object]:
-    return {key: value for key, value in job.spec.items() if key != "workspace"}
 
 
 def _details(job: Job) -> str:

@@ -8,7 +8,7 @@ elsewhere when they are read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 __all__ = [
@@ -60,8 +60,8 @@ class TrainingSpec:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TrainingSpec:
-        """Rebuild from `to_json`'s value."""
-        return cls(**value)
+        """Rebuild from `to_json`'s value; what it does not know is left out."""
+        return cls(**_known(cls, value))
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class EvaluationSpec:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> EvaluationSpec:
-        """Rebuild from `to_json`'s value."""
-        return cls(**value)
+        """Rebuild from `to_json`'s value; what it does not know is left out."""
+        return cls(**_known(cls, value))
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,8 @@ class TrainingOutcome:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TrainingOutcome:
-        """Rebuild from `to_json`'s value."""
-        return cls(**value)
+        """Rebuild from `to_json`'s value; what it does not know is left out."""
+        return cls(**_known(cls, value))
 
 
 @dataclass(frozen=True)
@@ -160,5 +160,10 @@ class EvaluationOutcome:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> EvaluationOutcome:
-        """Rebuild from `to_json`'s value."""
-        return cls(**{**value, "warnings": tuple(value["warnings"])})
+        """Rebuild from `to_json`'s value; what it does not know is left out."""
+        return cls(**{**_known(cls, value), "warnings": tuple(value["warnings"])})
+
+
+def _known(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    return {name: item for name, item in value.items() if name in names}

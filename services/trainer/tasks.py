@@ -26,7 +26,7 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     from trainer.training import TrainingJob, run_training
 
     started = time.monotonic()
-    workspace, wanted = _workspace(spec, context), TrainingSpec.from_json(_without_workspace(spec))
+    workspace, wanted = _workspace(spec, context), TrainingSpec.from_json(spec)
     planned = plan_training(workspace, wanted)
     job = TrainingJob(str(workspace.root), wanted.dataset, wanted.model, planned.config)
     if wanted.dry_run:
@@ -75,7 +75,7 @@ def evaluate(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     from trainer.evaluating import evaluate_model
 
     workspace = _workspace(spec, context)
-    wanted = EvaluationSpec.from_json(_without_workspace(spec))
+    wanted = EvaluationSpec.from_json(spec)
     result = evaluate_model(workspace, wanted, context.progress)
     return EvaluationOutcome(
         checkpoint_path=_relative(result.checkpoint, workspace),
@@ -131,10 +131,6 @@ def _workspace(spec: Mapping[str, Any], context: TaskContext) -> Workspace:
     # <workspace>/jobs/trainer/jobs.sqlite: a workspace may have moved since the job was made.
     store = next(folder for folder in context.folder.parents if (folder / "jobs.sqlite").exists())
     return Workspace(store.parents[1])
-
-
-def _without_workspace(spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in spec.items() if key != "workspace"}
 
 
 def _relative(path: Path | None, workspace: Workspace) -> str:

@@ -1,0 +1,53 @@
+"""A dataset goes whole, unless a job needs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ktt_core.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from trainer import Trainer
+from trainer.conftest import import_shop
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Trainer:
+    """Return a trainer with the datasets "shop" and "other"."""
+    for name in ("shop", "other"):
+        import_shop(tmp_path / "workspace", name, 30)
+    return Trainer(tmp_path / "workspace")
+
+
+def test_a_dataset_goes_whole_and_no_other_with_it(trainer: Trainer) -> None:
+    opened = trainer.workspace.open_dataset("shop")
+    trainer.delete_dataset("shop")
+    assert [path.name for path in (trainer.root / "datasets").iterdir()] == ["other"]
+    # Who has opened it reads on.
+    assert len(opened.split("train").texts()) == 24
+    with pytest.raises(NotFoundError, match="there is no dataset 'shop'; there are: other"):
+        trainer.delete_dataset("shop")
+
+
+def test_a_damaged_dataset_can_be_deleted(trainer: Trainer) -> None:
+    (trainer.root / "datasets/shop/hierarchy.json").write_text("nonsense")
+    (trainer.root / "datasets/shop/train.parquet").unlink()
+    trainer.delete_dataset("shop")
+    assert not (trainer.root / "datasets/shop").exists()
+
+
+@pytest.mark.parametrize("name", ["..", "../weights", "", ".", "other/../shop", "x" * 64])
+def test_what_is_no_name_touches_no_path(trainer: Trainer, name: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        trainer.delete_dataset(name)
+    assert len(list((trainer.root / "datasets").iterdir())) == 2
+
+
+def test_a_dataset_that_a_job_waits_for_stays(trainer: Trainer) -> None:
+    labels = {"dataset": "shop", "model": "tfidf_hsgd"}
+    job = trainer.jobs.submit("training", {"dataset": "shop"}, labels=labels)
+    with pytest.raises(FailedPreconditionError, match=f"{job.id} .training, queued.*cancel it"):
+        trainer.delete_dataset("shop")
+    trainer.delete_dataset("other")
+    trainer.jobs.cancel(job.id)
+    trainer.delete_dataset("shop")
