@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -187,6 +188,10 @@ def test_from_a_table_to_a_graph(ktt: Client, dataset: str, tmp_path: Path) -> N
     for file in ("model.onnx", "hierarchy.json"):
         assert (folder / file).stat().st_size > 0
     assert manifest
+    # What came out runs on this machine with nothing of KTT.
+    alone = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    example = [sys.executable, "examples/onnx_predict.py", str(folder), "bread knife"]
+    assert "Knives" in call(example, more=alone)
     answer = json.loads(ktt("predict", dataset, "-m", "tfidf_hsgd", "bread knife", "--json"))
     assert "Knives" in json.dumps(answer)
     assert "tfidf_hsgd" in ktt("jobs", "list")
