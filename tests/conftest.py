@@ -18,7 +18,11 @@ from typing import Any
 
 import pytest
 
+import exporter.main
+import trainer.main
 from cli.main import run
+
+COLUMNS = ("--text", "title", "--classes", "category", "--sep", " > ")
 
 TREE = {
     ("Sport", "Shoes"): ["running shoes", "trail shoes", "football boots", "tennis shoes"],
@@ -90,9 +94,7 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def shop(ktt: Ktt, source: Path) -> str:
     """Import the dataset "shop" and return its name."""
-    done = ktt(
-        "data", "import", source, "shop", "--text", "title", "--classes", "category", "--sep", " > "
-    )
+    done = ktt("data", "import", source, "shop", *COLUMNS)
     assert done.code == 0, done.err
     return "shop"
 
@@ -111,7 +113,8 @@ class Server:
 
     def __init__(self, service: str, workspace: Path, *options: str) -> None:
         self.port = free_port()
-        self._command = [sys.executable, "-m", f"{service}.main", "--workspace", str(workspace)]
+        program = {"trainer": trainer.main, "exporter": exporter.main}[service].__name__
+        self._command = [sys.executable, "-m", program, "--workspace", str(workspace)]
         self._command += ["--port", str(self.port), "--no-metrics", *options]
         self._log = workspace.parent / f"{service}-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -128,10 +131,9 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                self._command, env=environment(), stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -163,3 +165,70 @@ def running(*servers: Server) -> Iterator[None]:
             stack.callback(server.stop)
             server.start()
         yield
+
+
+@dataclass(frozen=True)
+class Services:
+    """A trainer and an exporter on one workspace, and `ktt` as their client."""
+
+    trainer: Server
+    exporter: Server
+    workspace: Path
+
+    @property
+    def options(self) -> list[str]:
+        return ["--address", self.trainer.address, "--exporter-address", self.exporter.address]
+
+    def command(self, *arguments: object) -> list[str]:
+        """Return a command line for a process of its own."""
+        return [sys.executable, "-m", "cli.main", *self.options, *map(str, arguments)]
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    folder = tmp_path_factory.mktemp("services")
+    workspace = folder / "workspace"
+    roots = folder / "allowed"
+    roots.mkdir()
+    trainer = Server("trainer", workspace, "--allowed-root", str(roots))
+    exporter = Server("exporter", workspace)
+    with running(trainer, exporter):
+        yield Services(trainer, exporter, workspace)
+
+
+@pytest.fixture
+def remote(
+    services: Services,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Ktt:
+    """Return a function that runs `ktt` on the services, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Outcome:
+        capfd.readouterr()
+        code = run([*services.options, *map(str, arguments)])
+        captured = capfd.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def remote_shop(remote: Ktt, source: Path) -> str:
+    """Have the dataset "shop" at the trainer, anew."""
+    done = remote("data", "import", source, "shop", *COLUMNS, "--replace")
+    assert done.code == 0, done.err
+    return "shop"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of programs that find the code where this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def trained(ktt: Ktt, shop: str, remote: Ktt, remote_shop: str) -> None:
+    for call in (ktt, remote):
+        assert call("train", "shop", "-m", "tfidf_hsgd", "-e", "2").code == 0

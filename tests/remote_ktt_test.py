@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from cli.main import run
-from conftest import Ktt, Outcome, Server, rows, running
-
-COLUMNS = ("--text", "title", "--classes", "category", "--sep", " > ")
+from conftest import COLUMNS, Ktt, Services, environment, rows
 
 NO_JOB = "00000000-0000-4000-8000-000000000000"
 
@@ -46,66 +37,6 @@ CHANGING = {
     "start_time",
     "time",
 }
-
-
-@dataclass(frozen=True)
-class Services:
-    """A trainer and an exporter on one workspace, and `ktt` as their client."""
-
-    trainer: Server
-    exporter: Server
-    workspace: Path
-
-    @property
-    def options(self) -> list[str]:
-        return ["--address", self.trainer.address, "--exporter-address", self.exporter.address]
-
-    def command(self, *arguments: object) -> list[str]:
-        """Return a command line for a process of its own."""
-        return [sys.executable, "-m", "cli.main", *self.options, *map(str, arguments)]
-
-
-@pytest.fixture(scope="module")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    folder = tmp_path_factory.mktemp("services")
-    workspace = folder / "workspace"
-    roots = folder / "allowed"
-    roots.mkdir()
-    trainer = Server("trainer", workspace, "--allowed-root", str(roots))
-    exporter = Server("exporter", workspace)
-    with running(trainer, exporter):
-        yield Services(trainer, exporter, workspace)
-
-
-@pytest.fixture
-def remote(
-    services: Services,
-    capfd: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Ktt:
-    """Return a function that runs `ktt` on the services, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> Outcome:
-        capfd.readouterr()
-        code = run([*services.options, *map(str, arguments)])
-        captured = capfd.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return call
-
-
-@pytest.fixture
-def remote_shop(remote: Ktt, source: Path) -> str:
-    """Have the dataset "shop" at the trainer, anew."""
-    done = remote("data", "import", source, "shop", *COLUMNS, "--replace")
-    assert done.code == 0, done.err
-    return "shop"
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 
 
 def stable(value: Any) -> Any:
@@ -170,12 +101,6 @@ def test_every_command_gives_the_same_json_and_the_same_tables(
             folder.sub("wrote", figures.sub("N", outcome.out)).split() for outcome in (here, there)
         ]
         assert shown[0] == shown[1], line
-
-
-@pytest.fixture
-def trained(ktt: Ktt, shop: str, remote: Ktt, remote_shop: str) -> None:
-    for call in (ktt, remote):
-        assert call("train", "shop", "-m", "tfidf_hsgd", "-e", "2").code == 0
 
 
 ERRORS: list[tuple[int, tuple[object, ...]]] = [
@@ -260,225 +185,50 @@ def test_a_dataset_is_deleted_only_when_that_is_meant(remote: Ktt, remote_shop: 
     assert remote("data", "show", "shop").code == 3
 
 
-# -- jobs ------------------------------------------------------------------------------------------
+# -- completion and help ---------------------------------------------------------------------------
 
 
-def test_a_detached_training_is_a_job_to_come_back_to(remote: Ktt, remote_shop: str) -> None:
-    detached = remote("train", "shop", "-m", "tfidf_hsgd,tfidf_lsgd", "--detach")
-    assert detached.code == 0, detached.err
-    ids = detached.out.split()
-    assert len(ids) == 2
-    watched = remote("jobs", "watch", ids[1], "--json")
-    assert watched.code == 0
-    events = [json.loads(line) for line in watched.out.splitlines()]
-    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
-    assert events[-1]["state"] == "SUCCEEDED"
-    again = remote("jobs", "watch", ids[1], "--json", "--after", len(events) - 1)
-    assert again.out == watched.out.splitlines()[-1] + "\n"
-    shown = remote("jobs", "show", ids[1], "--json").json
-    assert (shown["state"], shown["model"]) == ("SUCCEEDED", "tfidf_lsgd")
-    assert shown["result"]["metrics"]["test"]["hierarchical_f1"] > 0.9
-    listed = remote("jobs", "list", "--kind", "training", "-m", "tfidf_lsgd", "-n", "1", "--json")
-    assert [job["id"] for job in listed.json] == [ids[1]]
-    assert "succeeded" in remote("jobs", "show", ids[1]).out
-    assert ids[0] in remote("jobs", "list").out
-
-
-def test_a_cancelled_job_publishes_nothing(remote: Ktt, remote_shop: str) -> None:
-    before = remote("checkpoints", "--json").out
-    detached = remote("train", "shop", "-m", "tfidf_hsgd", "-e", "10000", "--detach", "--json")
-    job = detached.json[0]["id"]
-    assert detached.json[0]["state"] in ("QUEUED", "RUNNING")
-    assert remote("data", "delete", "shop", "--yes").code == 5
-    assert remote("jobs", "cancel", job).code == 0
-    watched = remote("jobs", "watch", job)
-    assert watched.code == 1
-    assert "cancelled" in watched.out
-    assert remote("jobs", "cancel", job).out == f"{job}: cancelled\n"
-    assert remote("checkpoints", "--json").out == before
-
-
-def test_detaching_needs_a_trainer(ktt: Ktt, shop: str) -> None:
-    refused = ktt("train", shop, "-m", "tfidf_hsgd", "--detach")
-    assert refused.code == 2
-    assert "--address" in refused.err
-
-
-def test_nothing_is_submitted_if_one_run_is_wrong(remote: Ktt, remote_shop: str) -> None:
-    before = remote("jobs", "list", "--json", "-n", "1000").json
-    refused = remote("train", "shop,nothing", "-m", "tfidf_hsgd")
-    assert refused.code == 3
-    assert len(remote("jobs", "list", "--json", "-n", "1000").json) == len(before)
-
-
-def test_a_run_that_fails_is_told_as_it_is_here(
+def test_names_at_the_server_are_completed(
     remote: Ktt, remote_shop: str, services: Services
 ) -> None:
-    file = services.workspace / "datasets/shop/train.parquet"
-    data = file.read_bytes()
-    file.write_bytes(data[:200])
-    try:
-        assert remote("train", "shop", "-m", "tfidf_hsgd", "--json").code == 4
-    finally:
-        file.write_bytes(data)
+    def complete(address: str, words: str) -> str:
+        completing = {
+            **environment(),
+            "KTT_ADDRESS": address,
+            "_KTT_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        }
+        code = "import sys; sys.argv = ['ktt']; from cli.main import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", code], env=completing, capture_output=True, text=True
+        ).stdout
 
-
-# -- a server that goes away -----------------------------------------------------------------------
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
-
-
-def test_a_training_outlives_a_killed_trainer(
-    remote: Ktt, remote_shop: str, services: Services
-) -> None:
-    command = services.command("train", "shop", "-m", "tfidf_hsgd", "-e", "700")
-    process = subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "fit" in line:
-            break
-    services.trainer.stop(signal.SIGKILL)
-    for line in process.stderr:
-        if "lost the connection" in line:
-            break
-    services.trainer.start()
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert "connected" in err
-    assert "wrote weights/tfidf_hsgd/shop/best_" in out
-    newest = remote("jobs", "list", "--kind", "training", "-n", "1", "--json").json[0]
-    assert (newest["state"], newest["attempt"]) == ("SUCCEEDED", 2)
-
-
-def test_a_trainer_that_stays_away_is_given_up(
-    remote: Ktt, remote_shop: str, services: Services
-) -> None:
-    command = services.command("train", "shop", "-m", "tfidf_hsgd", "-e", "10000")
-    command[3:3] = ["--reconnect", "1"]
-    process = subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "fit" in line:
-            break
-    services.trainer.stop(signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
-    services.trainer.start()
-    assert process.returncode == 7, err
-    assert services.trainer.address in err
-    running_jobs = remote("jobs", "list", "--state", "running", "--state", "queued", "--json").json
-    assert remote("jobs", "cancel", *[job["id"] for job in running_jobs]).code == 0
-
-
-def test_nobody_at_the_address_is_said_at_once(remote: Ktt, services: Services) -> None:
+    assert "plain,shop" in complete(services.trainer.address, "ktt train sh")
+    assert "plain,tfidf_hsgd" in complete(services.trainer.address, "ktt models tfidf_h")
     started = time.monotonic()
-    code = run(["--address", "localhost:1", "data", "list"])
-    assert code == 7
-    assert time.monotonic() - started < 20
+    assert complete("localhost:1", "ktt train sh").strip() == ""
+    assert time.monotonic() - started < 10
 
 
-def test_jobs_are_listed_without_an_exporter_that_nobody_named(
-    services: Services, remote: Ktt, capfd: pytest.CaptureFixture[str]
-) -> None:
-    capfd.readouterr()
-    # On port 50052 of the trainer's host there is none in this test.
-    assert run(["--address", services.trainer.address, "jobs", "list", "--json"]) == 0
-    assert json.loads(capfd.readouterr().out) is not None
-
-
-# -- interrupts without a terminal -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_cancels_the_job_where_nobody_can_be_asked(
-    remote: Ktt, remote_shop: str, services: Services, signum: signal.Signals
-) -> None:
-    process = subprocess.Popen(
-        services.command("train", "shop", "-m", "tfidf_hsgd,tfidf_lsgd", "-e", "10000"),
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+def test_help_and_completion_need_none_of_the_services_libraries() -> None:
+    code = (
+        "import sys, contextlib, io\n"
+        "from cli.main import run\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    codes = [run([*command, '--help']) for command in ([], ['train'], ['jobs', 'list'])]\n"
+        "    codes.append(run(['completion', 'bash']))\n"
+        "heavy = ('grpc', 'google.protobuf', 'sqlalchemy', 'numpy', 'pydantic')\n"
+        "print(codes, [name for name in heavy if name in sys.modules])"
     )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "fit" in line:
-            break
-    process.send_signal(signum)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "cancelled at the server" in err
-    assert out == ""
-    newest = remote("jobs", "list", "--kind", "training", "-n", "2", "--json").json
-    assert [job["state"] for job in newest] == ["CANCELLED", "CANCELLED"]
-
-
-def test_watching_ends_without_ending_the_job(
-    remote: Ktt, remote_shop: str, services: Services
-) -> None:
-    done = remote("train", "shop", "-m", "tfidf_hsgd", "-e", "10000", "--detach")
-    job = done.out.strip()
-    process = subprocess.Popen(
-        services.command("jobs", "watch", job),
-        env=environment(),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "fit" in line:
-            break
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "goes on" in err
-    assert remote("jobs", "show", job, "--json").json["state"] == "RUNNING"
-    assert remote("jobs", "cancel", job).code == 0
-
-
-# -- exports ---------------------------------------------------------------------------------------
-
-
-def test_a_folder_of_something_else_is_not_replaced(
-    remote: Ktt, trained: None, tmp_path: Path
-) -> None:
-    assert remote("export", "shop", "-m", "tfidf_hsgd", "--output", "served").code == 0
-    folder = tmp_path / "served/tfidf_hsgd_shop"
-    assert remote("export", "shop", "-m", "tfidf_hsgd", "--output", "served").code == 0
-    (folder / "manifest.json").write_text("{}")
-    before = len(remote("jobs", "list", "--kind", "export", "--json").json)
-    refused = remote("export", "shop", "-m", "tfidf_hsgd", "--output", "served")
-    assert refused.code == 5
-    assert "tfidf_hsgd_shop" in refused.err
-    assert len(remote("jobs", "list", "--kind", "export", "--json").json) == before
-    assert (folder / "manifest.json").read_text() == "{}"
-
-
-def test_an_export_is_fetched_again_by_its_job(remote: Ktt, trained: None, tmp_path: Path) -> None:
-    assert remote("export", "shop", "-m", "tfidf_hsgd", "--output", "one").code == 0
-    job = remote("jobs", "list", "--kind", "export", "-n", "1", "--json").json[0]["id"]
-    fetched = remote("jobs", "fetch", job, "--output", "two", "--json")
-    assert fetched.code == 0, fetched.err
-    one, two = (tmp_path / place / "tfidf_hsgd_shop" for place in ("one", "two"))
-    names = sorted(path.relative_to(one) for path in one.rglob("*"))
-    assert names == sorted(path.relative_to(two) for path in two.rglob("*"))
-    assert all(
-        (one / n).read_bytes() == (two / n).read_bytes() for n in names if (one / n).is_file()
-    )
-    training = remote("jobs", "list", "--kind", "training", "-n", "1", "--json").json[0]["id"]
-    assert remote("jobs", "fetch", training).code == 5
+    for address in ("", "localhost:1"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**environment(), "KTT_ADDRESS": address},
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.strip() == "[0, 0, 0, 0] []", done.stdout + done.stderr
 
 
 def test_threads_are_not_left_behind(remote: Ktt) -> None:

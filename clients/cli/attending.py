@@ -10,13 +10,14 @@ from typing import Literal
 import click
 
 from cli.output import ProgressDisplay
+from cli.question import ask
 from ktt_core.progress import Progress
 
 __all__ = ["Attendant", "Choice"]
 
 Choice = Literal["watch", "detach", "cancel"]
 
-_CHOICES: dict[str, Choice] = {"w": "watch", "d": "detach", "c": "cancel"}
+_CHOICES: dict[str, Choice] = {"d": "detach", "c": "cancel", "w": "watch"}
 
 
 class Attendant:
@@ -71,15 +72,12 @@ class Attendant:
         what = f"job {jobs[0]}" if len(jobs) == 1 else f"{len(jobs)} jobs"
         with self._display.paused():
             try:
-                answer = click.prompt(
-                    f"\n{what} at the server: [d]etach and leave running, [c]ancel, "
-                    "or [w]atch on? (Ctrl-C again: detach)",
-                    type=click.Choice(list(_CHOICES), case_sensitive=False),
-                    show_choices=False,
+                return ask(
+                    f"\n{what} at the server: [d]etach and leave running, [c]ancel, or [w]atch on? "
+                    "(Ctrl-C again: detach)",
+                    _CHOICES,
                     default="d",
-                    err=True,
                 )
-            except (click.Abort, KeyboardInterrupt):
+            except KeyboardInterrupt:
                 click.echo(err=True)
                 return "detach"
-        return _CHOICES[answer.lower()]
