@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ktt_core.atomic import TEMPORARY_PREFIX, fsync_directory
 from ktt_core.errors import FailedPreconditionError, NotFoundError
+from trainer.refusals import refusals
 
 if TYPE_CHECKING:
     from ktt_core.workspace import Workspace
@@ -33,9 +34,10 @@ def delete_dataset(workspace: Workspace, jobs: JobService, name: str) -> None:
     # A reader that has opened it keeps its files. What a crash leaves, the next sweep removes.
     gone = folder.with_name(f"{TEMPORARY_PREFIX}deleted-{name}")
     shutil.rmtree(gone, ignore_errors=True)
-    try:
-        folder.rename(gone)
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no dataset {name!r} any more") from None
-    fsync_directory(folder.parent)
+    with refusals(f"the dataset {name!r} cannot be deleted"):
+        try:
+            folder.rename(gone)
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no dataset {name!r} any more") from None
+        fsync_directory(folder.parent)
     shutil.rmtree(gone, ignore_errors=True)

@@ -28,9 +28,17 @@ __all__ = ["evaluate_here", "temporary_jobs", "train_here"]
 
 
 @contextlib.contextmanager
-def temporary_jobs(tasks: Mapping[str, str]) -> Iterator[JobService]:
-    """Yield jobs that are kept nowhere: a dry run leaves no trace, and an import is no job."""
-    with tempfile.TemporaryDirectory(prefix="ktt-") as folder:
+def temporary_jobs(tasks: Mapping[str, str], parent: Path | None = None) -> Iterator[JobService]:
+    """Yield jobs that are kept nowhere: a dry run leaves no trace, and an import is no job.
+
+    Parameters
+    ----------
+    tasks : mapping of str to str
+        As `JobService` takes them.
+    parent : Path, optional
+        Where their folder is for the time being; by default where the system has such.
+    """
+    with tempfile.TemporaryDirectory(prefix="ktt-", dir=parent) as folder:
         jobs = JobService(Path(folder), tasks)
         try:
             yield jobs

@@ -94,6 +94,7 @@ class HostedTrainer(Trainer):
         """Remove what a server that was killed has left, and begin to look after uploads."""
         self.jobs.on_end.append(self._clear_up_after)
         clear_up(self.workspace)
+        self._imports.clear_up()
         self._sweeper.start()
 
     def stop(self) -> None:

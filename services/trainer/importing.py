@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -17,6 +18,7 @@ from ktt_core.progress import ProgressCallback
 from ktt_core.workspace import Workspace
 from trainer.embedded import temporary_jobs
 from trainer.job_results import job_error
+from trainer.refusals import refusals
 from trainer.upload_info import UsedUpload
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Imports:
 
     def __init__(self, workspace: Workspace, limit: int = 2) -> None:
         self.workspace = workspace
+        self._folder = workspace.root / "jobs" / "imports"
         self._limit = limit
         self._running: set[ImportRun] = set()
         self._stopped = False
@@ -101,6 +104,20 @@ class Imports:
             with self._lock:
                 self._running.discard(run)
 
+    @contextlib.contextmanager
+    def jobs(self) -> Iterator[JobService]:
+        """Yield what runs one import in a process of its own."""
+        with contextlib.ExitStack() as stack:
+            with refusals("the import cannot begin"):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                jobs = stack.enter_context(temporary_jobs(_TASKS, self._folder))
+            yield jobs
+
+    def clear_up(self) -> None:
+        """Remove what the imports of a server that was killed have left; before the first one."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self.workspace.sweep()
+
     def stop(self) -> None:
         """End the running imports, and begin none any more."""
         with self._lock:
@@ -146,7 +163,7 @@ class ImportRun:
                 "replace": wanted.replace,
             }
             try:
-                with temporary_jobs(_TASKS) as jobs:
+                with self._imports.jobs() as jobs:
                     self._jobs = jobs
                     job = jobs.run(_KIND, spec, labels={}, on_event=follow)
             except _CancelledError:

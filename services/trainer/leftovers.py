@@ -40,8 +40,10 @@ def _is_dead(reservation: Path) -> bool:
         if not owner.isdecimal():
             return False  # it is just being written
         os.kill(int(owner), 0)
+        # A dead process that nobody has waited for yet still has its number.
+        status = Path("/proc", owner, "stat").read_bytes()
+        return status.rpartition(b")")[2].split()[0] in (b"Z", b"X")
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):
         return False
-    return False

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from ktt_core.errors import InvalidArgumentError, ResourceExhaustedError, UnavailableError
+from ktt_core.errors import InvalidArgumentError, UnavailableError
+from trainer.refusals import refusals
 from trainer.upload_info import UploadInfo
 
 __all__ = ["MAX_CHUNK_BYTES", "UploadWriter"]
@@ -19,6 +19,7 @@ MAX_CHUNK_BYTES = 1024**2
 
 # The disk gets bytes as they come, so that it has little left to do at the end.
 _SYNC_BYTES = 32 * 1024**2
+_REFUSED = "the upload cannot be written"
 
 
 class UploadWriter:
@@ -60,7 +61,8 @@ class UploadWriter:
             if self._descriptor < 0:
                 return
             try:
-                os.fsync(self._descriptor)
+                with refusals(_REFUSED):
+                    os.fsync(self._descriptor)
             finally:
                 os.close(self._descriptor)
                 self._descriptor = -1
@@ -74,7 +76,8 @@ class UploadWriter:
             If its checksum is another than announced. The upload is thrown away then.
         """
         self.close()
-        return self._complete()
+        with refusals(_REFUSED):
+            return self._complete()
 
     def write(self, chunk: bytes) -> None:
         """Add a chunk, whole or not at all.
@@ -85,6 +88,8 @@ class UploadWriter:
             If it is too large, or there is more than was announced.
         ResourceExhaustedError
             If the disk is full.
+        UnavailableError
+            If the call has ended, or the system refuses for another reason.
         """
         if len(chunk) > MAX_CHUNK_BYTES:
             raise InvalidArgumentError(
@@ -93,7 +98,8 @@ class UploadWriter:
         with self._lock:
             if self._descriptor < 0:
                 raise UnavailableError("the call that wrote this upload has ended")
-            self._add(chunk)
+            with refusals(_REFUSED):
+                self._add(chunk)
 
     def _add(self, chunk: bytes) -> None:
         if self._written + len(chunk) > self._size:
@@ -104,13 +110,8 @@ class UploadWriter:
             rest = memoryview(chunk)
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
-        except OSError as error:
+        except OSError:
             os.ftruncate(self._descriptor, self._written)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise ResourceExhaustedError(
-                    f"the server's disk is full after {self._written:,} of {self._size:,} bytes; "
-                    "free space there, and go on"
-                ) from error
             raise
         self._written += len(chunk)
         if self._written - self._synced >= _SYNC_BYTES:

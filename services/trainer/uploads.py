@@ -36,6 +36,7 @@ from ktt_core.errors import (
     NotFoundError,
     ResourceExhaustedError,
 )
+from trainer.refusals import refusals
 from trainer.upload_info import UploadInfo, UsedUpload, check_announced
 from trainer.upload_writer import UploadWriter
 
@@ -89,8 +90,14 @@ class UploadStore:
             If the name, the size or the checksum cannot be a file's, or the file is too large.
         ResourceExhaustedError
             If there are too many uploads, or the disk has no room for it.
+        UnavailableError
+            If the system refuses.
         """
         check_announced(file_name, size_bytes, sha256, self._suffixes, self._limit)
+        with refusals("the upload cannot be kept"):
+            return self._create(file_name, size_bytes, sha256)
+
+    def _create(self, file_name: str, size_bytes: int, sha256: str) -> UploadInfo:
         self.sweep()
         self._folder.mkdir(parents=True, exist_ok=True)
         if len(self._ids()) >= self._max_uploads:

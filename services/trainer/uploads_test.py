@@ -225,7 +225,7 @@ def test_a_disk_that_is_full_keeps_whole_chunks_only(
     with store.writing(upload, 0) as writer:
         writer.write(DATA[:40])
         monkeypatch.setattr(os, "write", full)
-        with pytest.raises(ResourceExhaustedError, match="disk is full after 40 of"):
+        with pytest.raises(ResourceExhaustedError, match="the server's disk is full"):
             writer.write(DATA[40:140])
         monkeypatch.undo()
     assert store.get(upload).committed_bytes == 40
@@ -258,3 +258,10 @@ def test_a_writer_that_is_killed_leaves_what_had_come(store: UploadStore) -> Non
     process.communicate()
     assert store.get(upload).committed_bytes == 500
     assert write(store, upload, 500, b"x" * 500).complete
+
+
+def test_what_the_system_refuses_is_told_without_a_path(tmp_path: Path) -> None:
+    (tmp_path / "uploads").write_text("a file where a folder should be")
+    with pytest.raises(UnavailableError, match="cannot be kept: File exists") as caught:
+        announce(UploadStore(tmp_path / "uploads", SUFFIXES))
+    assert str(tmp_path) not in str(caught.value)
