@@ -14,6 +14,8 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import BadRequest
+from grpc_status import rpc_status
 
 from ktt.trainer.v1 import datasets_pb2, training_pb2
 from ktt.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
@@ -154,6 +156,29 @@ def code_of(call: Callable[[], Any]) -> grpc.StatusCode:
     except grpc.RpcError as error:
         return error.code()
     return grpc.StatusCode.OK
+
+
+def refusal(
+    call: Callable[..., Any], *arguments: Any, **keywords: Any
+) -> tuple[grpc.StatusCode, list[str]]:
+    """Return the code and the fields at fault of a call that is refused."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call(*arguments, **keywords)
+    status: Any = rpc_status.from_call(caught.value)
+    assert status is not None and "Traceback" not in status.message
+    fields = []
+    for detail in status.details:
+        request = BadRequest()
+        if detail.Unpack(request):
+            fields += [violation.field for violation in request.field_violations]
+    return caught.value.code(), fields
+
+
+def create_dataset(server: TrainerProcess, **request: Any) -> Any:
+    """Make a dataset and return the last message."""
+    options = datasets_pb2.ImportOptions(text="title", classes="category", sep=" > ")
+    wanted = datasets_pb2.CreateDatasetRequest(options=options, **request)
+    return list(server.calls.CreateDataset(wanted))[-1]
 
 
 Start = Callable[..., TrainerProcess]

@@ -1,49 +1,17 @@
-"""Every call of a real server, as a client sees it: what it does, and what it refuses."""
+"""The calls about jobs, models and checkpoints, as a client of a real server sees them."""
 
 from __future__ import annotations
 
-import hashlib
-import threading
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import BadRequest
-from grpc_status import rpc_status
 
 from ktt.jobs.v1 import jobs_pb2
 from ktt.trainer.v1 import datasets_pb2, evaluation_pb2, models_pb2, training_pb2
-from trainer.conftest import TrainerProcess, code_of, rows, written
+from trainer.conftest import TrainerProcess, code_of, refusal
 
-DATA = rows(300).encode()
-DIGEST = hashlib.sha256(DATA).hexdigest()
-OPTIONS = datasets_pb2.ImportOptions(text="title", classes="category", sep=" > ")
 Code = grpc.StatusCode
-
-
-def refusal(
-    call: Callable[..., Any], *arguments: Any, **keywords: Any
-) -> tuple[grpc.StatusCode, list[str]]:
-    """Return the code and the fields at fault of a call that is refused."""
-    with pytest.raises(grpc.RpcError) as caught:
-        call(*arguments, **keywords)
-    status: Any = rpc_status.from_call(caught.value)
-    assert status is not None and "Traceback" not in status.message
-    fields = []
-    for detail in status.details:
-        request = BadRequest()
-        if detail.Unpack(request):
-            fields += [violation.field for violation in request.field_violations]
-    return caught.value.code(), fields
-
-
-def create_dataset(server: TrainerProcess, **request: Any) -> Any:
-    """Make a dataset and return the last message."""
-    wanted = datasets_pb2.CreateDatasetRequest(options=OPTIONS, **request)
-    return list(server.calls.CreateDataset(wanted))[-1]
 
 
 def training(server: TrainerProcess, request_id: str = "", only: bool = False, **spec: Any) -> Any:
@@ -72,9 +40,6 @@ def trained(server: TrainerProcess) -> training_pb2.TrainingJob:
     states = [event.state for event in server.events(job_id)]
     assert states[-1] == jobs_pb2.JOB_STATE_SUCCEEDED
     return server.job(job_id)
-
-
-# -- training and evaluation -----------------------------------------------------------------------
 
 
 def test_a_training_job_leaves_a_checkpoint_that_an_evaluation_job_tests(
@@ -233,9 +198,6 @@ def test_a_job_is_of_its_kind(server: TrainerProcess, trained: training_pb2.Trai
     assert refusal(server.calls.CancelEvaluationJob, request) == (Code.NOT_FOUND, [])
 
 
-# -- lists -----------------------------------------------------------------------------------------
-
-
 def list_jobs(server: TrainerProcess, **request: Any) -> list[training_pb2.TrainingJob]:
     """Return all training jobs, page by page."""
     found, token = [], ""
@@ -326,209 +288,6 @@ def test_models_and_checkpoints_are_listed(
     assert checkpoint.metrics["test"] == trained.result.metrics["test"]
     bad = refusal(calls.ListCheckpoints, models_pb2.ListCheckpointsRequest(model="../x"))
     assert bad == (Code.INVALID_ARGUMENT, ["model"])
-
-
-# -- datasets --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def allowed(server: TrainerProcess) -> Path:
-    """Return the folder that the server allows."""
-    return server.workspace.parent / "allowed"
-
-
-def names(server: TrainerProcess) -> list[str]:
-    """Return the datasets' names, page by page."""
-    found, token = [], ""
-    while True:
-        request = datasets_pb2.ListDatasetsRequest(page_size=1, page_token=token)
-        page = server.calls.ListDatasets(request)
-        found += [dataset.name for dataset in page.datasets]
-        token = page.next_page_token
-        if not token:
-            return found
-
-
-def test_a_dataset_comes_from_a_file_of_the_server_and_goes(
-    server: TrainerProcess, allowed: Path
-) -> None:
-    source = str(allowed / "shop.csv")
-    last = create_dataset(server, name="fromfile", server_path=source)
-    assert last.created.dataset.rows == {"train": 240, "val": 30, "test": 30}
-    assert last.created.report.rows_read == 300
-    again = refusal(create_dataset, server, name="fromfile", server_path=source)
-    assert again == (Code.ALREADY_EXISTS, [])
-    create_dataset(server, name="fromfile", server_path=source, replace=True)
-    shown = server.calls.GetDataset(datasets_pb2.GetDatasetRequest(name="fromfile")).dataset
-    assert shown.leaf_count == 3 and shown.options["sep"] == " > "
-    assert names(server) == ["fromfile", "shop"]
-    server.calls.DeleteDataset(datasets_pb2.DeleteDatasetRequest(name="fromfile"))
-    assert names(server) == ["shop"]
-    gone = datasets_pb2.DeleteDatasetRequest(name="fromfile")
-    assert refusal(server.calls.DeleteDataset, gone) == (Code.NOT_FOUND, [])
-    hostile = datasets_pb2.DeleteDatasetRequest(name="../weights")
-    bad = refusal(server.calls.DeleteDataset, hostile)
-    assert bad == (Code.INVALID_ARGUMENT, ["name"])
-
-
-def test_files_elsewhere_on_the_server_are_refused(server: TrainerProcess, allowed: Path) -> None:
-    (allowed / "link.csv").unlink(missing_ok=True)
-    (allowed / "link.csv").symlink_to(allowed.parent / "shop.csv")
-    for path in ("/etc/passwd", f"{allowed}/../shop.csv", f"{allowed}/link.csv", "/nowhere/x.csv"):
-        bad = refusal(create_dataset, server, name="x", server_path=path)
-        assert bad == (Code.PERMISSION_DENIED, [])
-    for path in ("shop.csv", "~/shop.csv", ""):
-        bad = refusal(create_dataset, server, name="x", server_path=path)
-        assert bad == (Code.INVALID_ARGUMENT, ["server_path"])
-    missing = f"{allowed}/missing.csv"
-    assert refusal(create_dataset, server, name="x", server_path=missing) == (
-        Code.NOT_FOUND,
-        [],
-    )
-    assert names(server) == ["shop"]
-
-
-def test_imports_that_cannot_be_are_refused_whole(server: TrainerProcess, allowed: Path) -> None:
-    (allowed / "bad.csv").write_text("title,category\n,Sport > Shoes\n")
-    path = str(allowed / "bad.csv")
-    assert refusal(create_dataset, server, name="x", server_path=path) == (
-        Code.INVALID_ARGUMENT,
-        [],
-    )
-    good = str(allowed / "shop.csv")
-    for name in ("", "../x", "x" * 64, "nul"):
-        bad = refusal(create_dataset, server, name=name, server_path=good)
-        assert bad == (Code.INVALID_ARGUMENT, ["name"])
-    assert refusal(create_dataset, server, name="x") == (
-        Code.INVALID_ARGUMENT,
-        ["server_path"],
-    )
-    wrong = datasets_pb2.CreateDatasetRequest(
-        name="x", server_path=good, options=datasets_pb2.ImportOptions(text="title", depth=-3)
-    )
-    bad = refusal(list, server.calls.CreateDataset(wrong))
-    assert bad == (Code.INVALID_ARGUMENT, ["options"])
-    assert names(server) == ["shop"]
-    assert [path.name for path in (server.workspace / "datasets").iterdir()] == ["shop"]
-
-
-# -- uploads ---------------------------------------------------------------------------------------
-
-
-def announce(server: TrainerProcess, sha256: str = DIGEST, **changes: Any) -> str:
-    """Announce the file, and return the upload's id."""
-    values = {"file_name": "shop.csv", "size_bytes": len(DATA), "sha256": sha256, **changes}
-    request = datasets_pb2.CreateUploadRequest(**values)
-    return str(server.calls.CreateUpload(request).upload.id)
-
-
-def upload_of(server: TrainerProcess, upload: str) -> datasets_pb2.Upload:
-    """Return an upload."""
-    return server.calls.GetUpload(datasets_pb2.GetUploadRequest(upload_id=upload)).upload
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Say whether a condition comes true within some seconds."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def test_an_uploaded_file_becomes_a_dataset_and_is_thrown_away(server: TrainerProcess) -> None:
-    upload = server.upload(DATA, DIGEST)
-    assert upload_of(server, upload).complete
-    last = create_dataset(server, name="uploaded", upload_id=upload)
-    assert last.created.dataset.leaf_count == 3
-    assert refusal(upload_of, server, upload) == (Code.NOT_FOUND, [])
-    server.calls.DeleteDataset(datasets_pb2.DeleteDatasetRequest(name="uploaded"))
-    assert list((server.workspace / "uploads").iterdir()) == []
-
-
-def test_an_import_that_fails_keeps_the_upload(server: TrainerProcess) -> None:
-    upload = server.upload(DATA, DIGEST)
-    assert refusal(create_dataset, server, name="shop", upload_id=upload) == (
-        Code.ALREADY_EXISTS,
-        [],
-    )
-    assert upload_of(server, upload).complete
-    server.calls.DeleteUpload(datasets_pb2.DeleteUploadRequest(upload_id=upload))
-    assert refusal(upload_of, server, upload) == (Code.NOT_FOUND, [])
-
-
-def test_a_client_that_breaks_off_goes_on_where_it_ended(server: TrainerProcess) -> None:
-    upload = announce(server)
-    begun, release = threading.Event(), threading.Event()
-
-    def breaking() -> Iterator[datasets_pb2.WriteUploadRequest]:
-        yield from written(upload, 0, DATA[:1000])
-        begun.set()
-        release.wait(30)
-
-    call = server.calls.WriteUpload.future(breaking())
-    assert begun.wait(30)
-    assert eventually(lambda: upload_of(server, upload).committed_bytes == 1000)
-    second = refusal(lambda: server.calls.WriteUpload(iter(written(upload, 1000, DATA[1000:]))))
-    assert second == (Code.FAILED_PRECONDITION, [])
-    call.cancel()
-    release.set()
-
-    def go_on() -> bool:
-        return code_of(lambda: server.calls.WriteUpload(iter(rest))) == Code.OK
-
-    rest = written(upload, 1000, DATA[1000:3000])
-    assert eventually(go_on)
-    wrong = refusal(lambda: server.calls.WriteUpload(iter(written(upload, 10, b"x"))))
-    assert wrong == (Code.FAILED_PRECONDITION, [])
-    not_yet = refusal(create_dataset, server, name="x", upload_id=upload)
-    assert not_yet == (Code.FAILED_PRECONDITION, [])
-    done = server.calls.WriteUpload(iter(written(upload, 3000, DATA[3000:]))).upload
-    assert done.complete and done.committed_bytes == len(DATA)
-    server.calls.DeleteUpload(datasets_pb2.DeleteUploadRequest(upload_id=upload))
-
-
-def test_a_wrong_checksum_throws_the_upload_away_and_says_so(server: TrainerProcess) -> None:
-    upload = announce(server, "0" * 64)
-    with pytest.raises(grpc.RpcError, match="thrown away") as caught:
-        server.calls.WriteUpload(iter(written(upload, 0, DATA)))
-    assert caught.value.code() == Code.INVALID_ARGUMENT
-    assert refusal(upload_of, server, upload) == (Code.NOT_FOUND, [])
-    assert list((server.workspace / "uploads").iterdir()) == []
-
-
-def test_uploads_that_cannot_be_are_refused(server: TrainerProcess) -> None:
-    for changes, field in (
-        ({"file_name": "../../etc/cron.d/x.csv"}, "file_name"),
-        ({"file_name": "x.exe"}, "file_name"),
-        ({"size_bytes": -5}, "size_bytes"),
-        ({"size_bytes": 9 * 1024**2}, "size_bytes"),
-        ({"sha256": "abc"}, "sha256"),
-    ):
-        bad = refusal(announce, server, **changes)
-        assert bad == (Code.INVALID_ARGUMENT, [field])
-    upload = announce(server)
-    start, chunk = written(upload, 0, DATA)
-    for messages, field in (
-        ([], "start"),
-        ([chunk], "start"),
-        ([start, start], "chunk"),
-        ([start, datasets_pb2.WriteUploadRequest()], "chunk"),
-        (written("../x", 0), "start.upload_id"),
-        (written(upload, 0, DATA, b"more"), "chunk"),
-    ):
-        bad = refusal(server.calls.WriteUpload, iter(messages))
-        assert bad == (Code.INVALID_ARGUMENT, [field])
-    big = announce(server, size_bytes=3 * 1024**2)
-    large = written(big, 0, b"x" * (1024**2 + 1))
-    assert refusal(server.calls.WriteUpload, iter(large)) == (
-        Code.INVALID_ARGUMENT,
-        ["chunk"],
-    )
-    assert upload_of(server, big).committed_bytes == 0
-    for left in (upload, big):
-        server.calls.DeleteUpload(datasets_pb2.DeleteUploadRequest(upload_id=left))
 
 
 def test_structs_deeper_than_any_parser_reads_harm_nothing(server: TrainerProcess) -> None:
