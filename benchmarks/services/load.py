@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
 from ktt.jobs.v1 import jobs_pb2
 from ktt.trainer.v1 import trainer_service_pb2_grpc, training_pb2
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from services.load import Load
-from services.server import trainer
 
 from ktt_core.datasets.options import ImportOptions
+from services.load import Load
+from services.server import trainer
 from trainer import Trainer
 
 _MODEL = "tfidf_hsgd"

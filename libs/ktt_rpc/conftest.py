@@ -97,7 +97,7 @@ class Servicer(trainer_grpc.TrainerServiceServicer):
         if request.id == "slow":
             self.remaining = call.time_remaining()
             await call.in_thread(self._work)
-            await asyncio.sleep(20)  # The client is to see its own deadline, not an answer after it.
+            await asyncio.sleep(20)  # The client is to see its own deadline, no answer after it.
         job = await call.in_thread(self.jobs.get, request.id)
         message = training.TrainingJob(id=job.id, status=status_to_proto(job))
         return training.GetTrainingJobResponse(training_job=message)
