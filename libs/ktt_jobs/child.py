@@ -28,6 +28,8 @@ from ktt_jobs.context import EventWriter, TaskContext
 __all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
+# A job takes all the time that nobody else wants, and a server still answers while it does.
+_NICENESS = 10
 
 Task = Callable[[dict[str, Any], TaskContext], Mapping[str, Any]]
 
@@ -46,6 +48,7 @@ def main(request: Mapping[str, Any]) -> None:
         "events" and "lock", descriptors of the pipe to the parent and of the job's lock.
     """
     _die_with_parent()
+    os.nice(_NICENESS)
     faulthandler.enable()
     # Programs that the task starts get neither: the lock is free when this process and its forks
     # are gone.

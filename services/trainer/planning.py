@@ -12,6 +12,7 @@ from ktt_core.errors import DataError, InvalidArgumentError, InvalidConfigError,
 from ktt_core.names import check_name
 from ktt_core.registry import get_model, list_models
 from ktt_core.workspace import Workspace
+from trainer.dataset_facts import DatasetFacts, dataset_facts
 from trainer.fields import at_field
 from trainer.hyperparameters import check_hyperparameters, shorten_key
 from trainer.requests import Run, TrainRequest
@@ -70,7 +71,7 @@ def plan_runs(workspace: Workspace, request: TrainRequest) -> list[PlannedRun]:
     overrides = _overrides(models, request)
     configs = _configs(overrides)
     for name in datasets:
-        _check_dataset(open_dataset(workspace, name), request)
+        _check_dataset(name, dataset_facts(workspace, name), request)
     pairs = [(dataset, model) for dataset in datasets for model in models]
     return [
         PlannedRun(
@@ -157,16 +158,15 @@ def _field_at_fault(config_class: type[ModelConfig], model: str, values: Mapping
     return "hyperparameters"
 
 
-def _check_dataset(dataset: Dataset, request: TrainRequest) -> None:
-    name = dataset.name
-    if not dataset.sizes["train"]:
+def _check_dataset(name: str, dataset: DatasetFacts, request: TrainRequest) -> None:
+    if not dataset.train_rows:
         raise DataError(f"the dataset {name!r} has no training rows; import it with more of them")
-    if dataset.taxonomy.n_leaves < 2:
+    if dataset.n_leaves < 2:
         raise DataError(
             f"the dataset {name!r} has one class path only: there is nothing to tell apart; "
             "import labels with at least two"
         )
-    if request.reference and not dataset.sizes["test"]:
+    if request.reference and not dataset.test_rows:
         raise InvalidArgumentError(
             f"a reference set is made of the test split, and {name!r} has no test rows; "
             "train without a reference set, or import the dataset with a test share",
