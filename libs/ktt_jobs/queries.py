@@ -18,6 +18,7 @@ from ktt_jobs.store import JobStore
 __all__ = [
     "RunningJob",
     "find",
+    "find_request",
     "is_cancelled",
     "newest_events",
     "page",
@@ -58,6 +59,16 @@ def find(store: JobStore, job_id: str, kind: str | None = None) -> Job:
                 return job_of(row, _ahead(connection, row))
     what = "job" if kind is None else f"{kind} job"
     raise NotFoundError(f"there is no {what} {job_id}; `ktt jobs list` shows those there are")
+
+
+def find_request(store: JobStore, kind: str, request_id: str) -> tuple[Job, str] | None:
+    """Return the job that a request made, and the digest of what it asked for; None if none did."""
+    if not store.exists:
+        return None
+    query = select(_jobs).where(_jobs.c.kind == kind, _jobs.c.request_id == request_id)
+    with store.reading() as connection:
+        row = connection.execute(query).one_or_none()
+        return None if row is None else (job_of(row, _ahead(connection, row)), row.digest)
 
 
 def page(

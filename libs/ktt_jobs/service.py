@@ -107,6 +107,35 @@ class JobService(JobRecords):
         self.close()
         lock.release()
 
+    def earlier(
+        self, kind: str, spec: Mapping[str, Any], *, labels: Mapping[str, str], request_id: str
+    ) -> Job | None:
+        """Return the job that the same request made before; None if it is new, or has no id.
+
+        Asked first, it lets a request be repeated when what it needs is not there any more.
+
+        Parameters
+        ----------
+        kind, spec, labels, request_id
+            As `submit` takes them.
+
+        Raises
+        ------
+        AlreadyExistsError
+            If a request of this id asked for something else.
+        """
+        from ktt_jobs.queries import find_request
+        from ktt_jobs.store import refuse_other
+        from ktt_jobs.validation import same_request
+
+        found = find_request(self._open()[0], kind, request_id) if request_id else None
+        if found is None:
+            return None
+        job, digest = found
+        if not same_request(digest, kind, spec, labels):
+            refuse_other(request_id, job.id)
+        return job
+
     def submit(
         self, kind: str, spec: Mapping[str, Any], *, labels: Mapping[str, str], request_id: str = ""
     ) -> Job:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
@@ -18,7 +18,7 @@ from ktt_jobs import schema, transitions
 from ktt_jobs.jobs import JobError, JobEvent, JobState
 from ktt_jobs.rows import digest, now
 
-__all__ = ["JobStore", "NewJob"]
+__all__ = ["JobStore", "NewJob", "refuse_other"]
 
 _jobs, _events, _labels = schema.jobs, schema.events, schema.labels
 
@@ -127,10 +127,7 @@ class JobStore:
                 ).one_or_none()
                 if known is not None:
                     if known.digest != content:
-                        raise AlreadyExistsError(
-                            f"the request {new.request_id!r} was made before and asked for "
-                            f"something else (job {known.id}); give this one another request_id"
-                        )
+                        refuse_other(new.request_id, known.id)
                     return known.id, []
             if not begin:
                 _check_room(connection, queue_limit)
@@ -268,6 +265,14 @@ class JobStore:
                 some = job_ids[start : start + 500]
                 found.update(connection.scalars(select(_jobs.c.id).where(_jobs.c.id.in_(some))))
         return found
+
+
+def refuse_other(request_id: str, job_id: str) -> NoReturn:
+    """Raise AlreadyExistsError: a job was made with this id, of another request."""
+    raise AlreadyExistsError(
+        f"the request {request_id!r} was made before and asked for something else (job {job_id}); "
+        "give this one another request_id"
+    )
 
 
 def _check_room(connection: Connection, queue_limit: int) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 from ktt_core.errors import InvalidArgumentError
 from ktt_jobs.locks import new_job_id
-from ktt_jobs.rows import canonical
+from ktt_jobs.rows import canonical, digest
 from ktt_jobs.store import NewJob
 
-__all__ = ["check_new_job"]
+__all__ = ["check_new_job", "same_request"]
 
 _MAX_SPEC = 1 << 20
 _MAX_LABELS = 16
@@ -67,3 +67,14 @@ def check_new_job(
             f"the spec has {len(text)} characters, and {_MAX_SPEC} are allowed", field="spec"
         )
     return NewJob(new_job_id(), kind, text, canonical(dict(labels), "labels"), request_id)
+
+
+def same_request(
+    earlier: str, kind: str, spec: Mapping[str, Any], labels: Mapping[str, str]
+) -> bool:
+    """Say whether what is asked for is that of an earlier request, by its digest."""
+    try:
+        asked = digest(kind, canonical(dict(spec), "spec"), canonical(dict(labels), "labels"))
+    except InvalidArgumentError:
+        return False  # no job was ever made of it
+    return asked == earlier

@@ -120,8 +120,13 @@ class Exporter:
             raise InvalidArgumentError(
                 "a request_id has 1 to 64 letters, digits, '_' and '-'", field="request_id"
             )
+        wanted, labels = spec.to_json(), spec.labels
+        # A repeated request gets its job, whatever has become of what the job needed.
+        earlier = self.jobs.earlier(KIND, wanted, labels=labels, request_id=request_id)
+        if earlier is not None:
+            return earlier
         self.validate_export(spec)
-        return self.jobs.submit(KIND, spec.to_json(), labels=spec.labels, request_id=request_id)
+        return self.jobs.submit(KIND, wanted, labels=labels, request_id=request_id)
 
     def export(
         self, spec: ExportSpec, on_event: Callable[[JobEvent], None] = _ignore

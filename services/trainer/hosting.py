@@ -6,7 +6,7 @@ import contextlib
 import logging
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -186,8 +186,7 @@ class HostedTrainer(Trainer):
         KttError
             As `validate_training` and `ktt_jobs.JobService.submit`.
         """
-        self.validate_training(spec)
-        return self._submit(TRAINING, spec, request_id)
+        return self._submit(TRAINING, spec, request_id, lambda: self.validate_training(spec))
 
     def validate_evaluation(self, spec: EvaluationSpec) -> None:
         """Check a spec as fully as `submit_evaluation` does.
@@ -211,8 +210,7 @@ class HostedTrainer(Trainer):
         KttError
             As `validate_evaluation` and `ktt_jobs.JobService.submit`.
         """
-        self.validate_evaluation(spec)
-        return self._submit(EVALUATION, spec, request_id)
+        return self._submit(EVALUATION, spec, request_id, lambda: self.validate_evaluation(spec))
 
     def get_job(self, job_id: str, kind: str) -> Job:
         """Return a job.
@@ -239,15 +237,27 @@ class HostedTrainer(Trainer):
         self.get_job(job_id, kind)
         return self.jobs.cancel(job_id)
 
-    def _submit(self, kind: str, spec: TrainingSpec | EvaluationSpec, request_id: str) -> Job:
+    def _submit(
+        self,
+        kind: str,
+        spec: TrainingSpec | EvaluationSpec,
+        request_id: str,
+        validate: Callable[[], None],
+    ) -> Job:
         if request_id and _REQUEST_ID.fullmatch(request_id) is None:
             raise InvalidArgumentError(
                 "a request_id has 1 to 64 letters, digits, '_' and '-'", field="request_id"
             )
+        wanted, labels = spec.to_json(), spec.labels
+        # A repeated request gets its job, whatever has become of what the job needed.
+        earlier = self.jobs.earlier(kind, wanted, labels=labels, request_id=request_id)
+        if earlier is not None:
+            return earlier
+        validate()
         with self._deleting:
             if not self.workspace.dataset_folder(spec.dataset).is_dir():
                 raise NotFoundError(f"there is no dataset {spec.dataset!r} any more")
-            return self.jobs.submit(kind, spec.to_json(), labels=spec.labels, request_id=request_id)
+            return self.jobs.submit(kind, wanted, labels=labels, request_id=request_id)
 
     # -- housekeeping ------------------------------------------------------------------------------
 

@@ -1,0 +1,65 @@
+"""A request that is repeated gets its job, whatever has become of what the job needed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ktt_core.errors import AlreadyExistsError, NotFoundError
+from ktt_jobs import JobService
+from trainer.conftest import import_shop
+from trainer.handlers import jobs_folder
+from trainer.hosting import HostedTrainer
+from trainer.specs import TASKS, EvaluationSpec, TrainingSpec
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> HostedTrainer:
+    """Return a trainer whose jobs wait for ever, with the dataset "shop"."""
+    workspace = tmp_path / "workspace"
+    import_shop(workspace, count=30)
+    return HostedTrainer(workspace, JobService(jobs_folder(workspace), TASKS))
+
+
+def test_a_training_is_repeated_without_its_dataset(trainer: HostedTrainer) -> None:
+    spec = TrainingSpec("shop", "tfidf_hsgd", {"epochs": 1})
+    job = trainer.submit_training(spec, "once")
+    shutil.rmtree(trainer.root / "datasets/shop")
+    assert trainer.submit_training(spec, "once").id == job.id
+    with pytest.raises(NotFoundError):
+        trainer.submit_training(spec, "twice")
+    with pytest.raises(NotFoundError):
+        trainer.submit_training(spec)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        TrainingSpec("shop", "tfidf_hsgd", {"epochs": 2}),
+        TrainingSpec("nothing", "tfidf_hsgd"),
+        TrainingSpec("../..", "no model"),
+        TrainingSpec("shop", "tfidf_hsgd", {"alpha": float("nan")}),
+    ],
+)
+def test_another_request_of_the_same_id_is_told_so_before_it_is_looked_at(
+    trainer: HostedTrainer, other: TrainingSpec
+) -> None:
+    trainer.submit_training(TrainingSpec("shop", "tfidf_hsgd"), "once")
+    with pytest.raises(AlreadyExistsError, match="'once' was made before"):
+        trainer.submit_training(other, "once")
+
+
+def test_an_evaluation_is_repeated_without_its_checkpoint(
+    trainer: HostedTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = EvaluationSpec("shop", "tfidf_hsgd")
+    with monkeypatch.context() as there:
+        there.setattr(trainer, "validate_evaluation", lambda spec: None)
+        job = trainer.submit_evaluation(spec, "once")
+    assert trainer.submit_evaluation(spec, "once").id == job.id
+    with pytest.raises(AlreadyExistsError):
+        trainer.submit_evaluation(EvaluationSpec("shop", "tfidf_hsgd", "val"), "once")
+    # Each kind of job has its own ids.
+    assert trainer.submit_training(TrainingSpec("shop", "tfidf_hsgd"), "once").id != job.id
