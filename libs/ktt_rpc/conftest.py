@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from ktt.trainer.v1 import datasets_pb2 as datasets
 from ktt.trainer.v1 import trainer_service_pb2
 from ktt.trainer.v1 import trainer_service_pb2_grpc as trainer_grpc
 from ktt.trainer.v1 import training_pb2 as training
@@ -120,6 +121,11 @@ class Servicer(trainer_grpc.TrainerServiceServicer):
         token = paging.next_page_token(request, str(start + size) if start + size < 10 else None)
         jobs = [training.TrainingJob(id=str(at)) for at in range(start, min(start + size, 10))]
         return training.ListTrainingJobsResponse(training_jobs=jobs, next_page_token=token)
+
+    async def WriteUpload(self, requests, context):  # noqa: N802
+        read = [request async for request in requests]
+        upload = datasets.Upload(committed_bytes=len(read))
+        return datasets.WriteUploadResponse(upload=upload)
 
     async def WatchTrainingJob(self, request, context):  # noqa: N802
         async for event in watch(cast(JobService, self.jobs), request.id, request.after_event):

@@ -1,0 +1,58 @@
+"""Requests that cannot be read: refused in the call, where they are logged and counted.
+
+gRPC itself ends such a call with UNKNOWN before anybody sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from ktt_core.errors import InvalidArgumentError
+
+__all__ = ["Undecodable", "check_readable", "decodable", "decoding"]
+
+
+class Undecodable:
+    """Stands for a request that cannot be read."""
+
+
+_UNDECODABLE = Undecodable()
+
+
+def decoding(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+    """Wrap a deserializer: it returns an `Undecodable` where it would raise."""
+    if deserialize is None:
+        return None
+
+    def attempt(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except (DecodeError, RecursionError, ValueError):
+            return _UNDECODABLE
+
+    return attempt
+
+
+def check_readable(request: Any) -> None:
+    """Let a request pass that could be read.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it could not.
+    """
+    if isinstance(request, Undecodable):
+        raise InvalidArgumentError(
+            "the request cannot be read: it is no message of this call, holds text that is not "
+            "UTF-8, or is nested too deep (at most 100 messages within one another)"
+        )
+
+
+async def decodable(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Yield a stream's requests; raises as `check_readable` at one that could not be read."""
+    async for request in requests:
+        check_readable(request)
+        yield request
