@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from ktt_core.atomic import TEMPORARY_PREFIX, fsync_directory
 from ktt_core.errors import FailedPreconditionError, NotFoundError
+from ktt_jobs.records import JobRecords
 from trainer.refusals import refusals
 
 if TYPE_CHECKING:
     from ktt_core.workspace import Workspace
-    from ktt_jobs import JobService
+    from ktt_jobs import Job, JobService
 
 __all__ = ["delete_dataset"]
 
@@ -24,7 +25,7 @@ def delete_dataset(workspace: Workspace, jobs: JobService, name: str) -> None:
     if not folder.is_dir():
         known = ", ".join(workspace.datasets()) or "none"
         raise NotFoundError(f"there is no dataset {name!r}; there are: {known}")
-    active = jobs.active({"dataset": name})
+    active = jobs.active({"dataset": name}) + _elsewhere(workspace, jobs, name)
     if active:
         shown = ", ".join(f"{job.id} ({job.kind}, {job.state.lower()})" for job in active[:_SHOWN])
         more = f" and {len(active) - _SHOWN} more" if len(active) > _SHOWN else ""
@@ -41,3 +42,17 @@ def delete_dataset(workspace: Workspace, jobs: JobService, name: str) -> None:
             raise NotFoundError(f"there is no dataset {name!r} any more") from None
         fsync_directory(folder.parent)
     shutil.rmtree(gone, ignore_errors=True)
+
+
+def _elsewhere(workspace: Workspace, jobs: JobService, name: str) -> list[Job]:
+    """Return the jobs of the workspace's other services that need a dataset: exports, say."""
+    found: list[Job] = []
+    for store in sorted((workspace.root / "jobs").glob("*/jobs.sqlite")):
+        if store.parent == jobs.folder:
+            continue
+        records = JobRecords(store.parent)
+        try:
+            found += records.active({"dataset": name})
+        finally:
+            records.close()
+    return found

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ktt_core.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from ktt_jobs import JobService, JobState
 from trainer import Trainer
 from trainer.conftest import import_shop
 
@@ -50,4 +51,19 @@ def test_a_dataset_that_a_job_waits_for_stays(trainer: Trainer) -> None:
         trainer.delete_dataset("shop")
     trainer.delete_dataset("other")
     trainer.jobs.cancel(job.id)
+    trainer.delete_dataset("shop")
+
+
+def test_a_dataset_that_another_service_needs_stays(trainer: Trainer) -> None:
+    exports = JobService(trainer.root / "jobs/exporter", {"export": "exporter:run"})
+    ended, waiting = (
+        exports.submit("export", {}, labels={"dataset": "shop", "model": "tfidf_hsgd"})
+        for _ in range(2)
+    )
+    exports.cancel(ended.id)
+    with pytest.raises(FailedPreconditionError, match=f"by {waiting.id} .export, queued.: wait"):
+        trainer.delete_dataset("shop")
+    trainer.delete_dataset("other")
+    assert exports.get(waiting.id).state is JobState.QUEUED
+    exports.cancel(waiting.id)
     trainer.delete_dataset("shop")
