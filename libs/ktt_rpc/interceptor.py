@@ -12,7 +12,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
 import grpc
@@ -25,8 +25,10 @@ from ktt_rpc import call_state
 from ktt_rpc.errors import internal_status, to_status
 from ktt_rpc.limits import Places, RateLimit, peer_host
 from ktt_rpc.metrics import ServerMetrics
+from ktt_rpc.requests import check_readable, decodable, decoding
 from ktt_rpc.settings import ServerSettings
 from ktt_rpc.stopping import Stopping
+from ktt_rpc.streams import answer, received
 from ktt_rpc.tokens import TokenSet
 
 __all__ = ["CallInterceptor"]
@@ -61,8 +63,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._metrics = metrics
         self._stopping = stopping
         self._rate = RateLimit(settings.rate_limit)
+        self._idle = settings.idle_timeout
         self._calls = Places(settings.max_concurrent_calls, "calls in work")
+        # A stream lasts as long as its client likes: it must not keep short calls out.
+        self._streams = Places(settings.max_concurrent_calls, "streams in work")
         self._watchers = Places(settings.max_watchers, "watchers")
+        # Who has no token must not keep out those who have.
+        self._health_watchers = Places(settings.max_watchers, "watchers of health")
 
     @property
     def watchers(self) -> int:
@@ -80,30 +87,49 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         behavior = _behavior(handler)
         method = handler_call_details.method
+        places = self._places(method, handler)
 
         async def unary(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            async with self._around(method, request, context):
+            async with self._around(method, places, request, context):
+                request = self._readable(handler, request)
                 return await behavior(request, context)
 
         async def streaming(request: Any, context: grpc.aio.ServicerContext) -> None:
-            async with self._around(method, request, context):
+            async with self._around(method, places, request, context):
+                request = self._readable(handler, request)
                 if _watches(method):
                     # The first event may be long in coming; this tells the client that it is heard.
                     await context.send_initial_metadata(())
                 if method.startswith((_HEALTH, _REFLECTION)):
-                    await self._until_stopping(_stream(behavior, request, context))
+                    await self._until_stopping(answer(behavior, request, context, None))
                 else:
-                    await _stream(behavior, request, context)
+                    await answer(behavior, request, context, self._idle)
 
         return _wrapped(handler, streaming if handler.response_streaming else unary)
 
+    def _readable(self, handler: grpc.RpcMethodHandler, request: Any) -> Any:
+        """Give the request, or the requests as they come; what cannot be read is refused."""
+        if handler.request_streaming:
+            return decodable(received(request, self._idle))
+        check_readable(request)
+        return request
+
+    def _places(self, method: str, handler: grpc.RpcMethodHandler) -> Places | None:
+        """Give what bounds how many such calls there are at once; None: nothing does."""
+        if method.startswith(_HEALTH):
+            return self._health_watchers if _watches(method) else None
+        if _watches(method):
+            return self._watchers
+        streams = handler.request_streaming or handler.response_streaming
+        return self._streams if streams else self._calls
+
     @asynccontextmanager
     async def _around(
-        self, method: str, request: Any, context: grpc.aio.ServicerContext
+        self, method: str, places: Places | None, request: Any, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[None]:
         with self._record(method, request, context) as state:
             async with _errors(state, context):
-                with self._access(state, context), self._limits(state):
+                with self._access(state, context), self._limits(state, places):
                     yield
 
     @contextmanager
@@ -153,13 +179,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         yield
 
     @contextmanager
-    def _limits(self, state: call_state.CallState) -> Iterator[None]:
+    def _limits(self, state: call_state.CallState, places: Places | None) -> Iterator[None]:
         if not state.method.startswith(_HEALTH):
             self._rate.take(state.peer)
-        elif not _watches(state.method):
-            yield
-            return
-        with (self._watchers if _watches(state.method) else self._calls).place():
+        with places.place() if places is not None else nullcontext():
             yield
 
     async def _until_stopping(self, stream: Awaitable[None]) -> None:
@@ -206,19 +229,6 @@ async def _abort(
     await context.abort(sent.code, sent.details, metadata)
 
 
-async def _stream(
-    behavior: Callable[..., Any], request: Any, context: grpc.aio.ServicerContext
-) -> None:
-    responses = behavior(request, context)
-    if not hasattr(responses, "__aiter__"):
-        await responses
-        return
-    # Closed at once when the caller goes: what a generator holds must not wait for the collector.
-    async with aclosing(responses):
-        async for response in responses:
-            await context.write(response)
-
-
 def _behavior(handler: grpc.RpcMethodHandler) -> Callable[..., Any]:
     return (
         handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
@@ -232,7 +242,7 @@ def _wrapped(handler: grpc.RpcMethodHandler, behavior: Callable[..., Any]) -> gr
         (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }[handler.request_streaming, handler.response_streaming]
-    return make(behavior, handler.request_deserializer, handler.response_serializer)
+    return make(behavior, decoding(handler.request_deserializer), handler.response_serializer)
 
 
 def _watches(method: str) -> bool:

@@ -144,8 +144,8 @@ def _limits() -> list[Callable[[Any], Any]]:
         _option(
             "--max-concurrent-calls",
             "KTT_MAX_CONCURRENT_CALLS",
-            "Calls in work at once, watching not counted. What is over ends with "
-            "RESOURCE_EXHAUSTED.",
+            "Calls in work at once, and as many uploads and downloads beside them; watching is "
+            "not counted. What is over ends with RESOURCE_EXHAUSTED.",
             type=int,
             default=256,
         ),
@@ -155,6 +155,14 @@ def _limits() -> list[Callable[[Any], Any]]:
             "Clients that watch jobs at once.",
             type=int,
             default=1000,
+        ),
+        _option(
+            "--idle-timeout",
+            "KTT_IDLE_TIMEOUT",
+            "Seconds after which an upload of which nothing comes, or a download that nobody "
+            "reads, gives its place away. It can go on where it was.",
+            type=float,
+            default=60.0,
         ),
     ]
 

@@ -38,9 +38,11 @@ class ServerSettings:
     rate_limit : float
         Calls per second of one peer, with bursts of two seconds' worth; 0 for no limit.
     max_concurrent_calls : int
-        Calls in work at once, watching not counted.
+        Calls in work at once; as many streams may come beside them; watching is not counted.
     max_watchers : int
-        Watching calls at once.
+        Watching calls at once; as many watchers of health may come beside them.
+    idle_timeout : float
+        Seconds that a client may send nothing, or read nothing, in a stream of its own.
     log_level : str
         "debug", "info", "warning" or "error".
     grace : float
@@ -60,6 +62,7 @@ class ServerSettings:
     rate_limit: float = 200.0
     max_concurrent_calls: int = 256
     max_watchers: int = 1000
+    idle_timeout: float = 60.0
     log_level: str = "info"
     grace: float = 10.0
 
@@ -102,6 +105,7 @@ class ServerSettings:
             ("--max-message-mb", self.max_message_mb, 0.001),
             ("--max-concurrent-calls", self.max_concurrent_calls, 1),
             ("--max-watchers", self.max_watchers, 1),
+            ("--idle-timeout", self.idle_timeout, 0.1),
             ("--rate-limit", self.rate_limit, 0),
             ("--grace", self.grace, 0),
         ):
