@@ -112,7 +112,11 @@ class TaskContext:
 
     @contextlib.contextmanager
     def publishing(
-        self, result: Mapping[str, Any], proof: Path | Sequence[Path] = ()
+        self,
+        result: Mapping[str, Any],
+        proof: Path | Sequence[Path] = (),
+        *,
+        sign: Path | None = None,
     ) -> Iterator[None]:
         """Publish the task's files in the body: at most once, and never without the result.
 
@@ -128,23 +132,26 @@ class TaskContext:
         proof : Path or sequence of Path
             Files or folders which exist once the body is done, and not before (so their names are
             this job's alone). After a crash they tell what happened: all are there: the job has
-            succeeded; else those that are there are removed, and the job may be run again. A body
-            that replaces a folder puts a file named after the job into the new one as its proof.
+            succeeded; else those that are there are removed, and the job may be run again.
+        sign : Path, optional
+            For a body that puts a folder in another's place: a file named after the job that the
+            new one holds. It is there from that moment on, so the job has succeeded even if the
+            proofs are not there yet. Once they are, it may go.
 
         Raises
         ------
         ConflictError
-            If a proof exists already.
+            If a proof or the sign exists already.
         """
         if self._published is not None or self._publishing:
             raise ConflictError("this job has published its result already")
         proofs = [proof] if isinstance(proof, os.PathLike) else list(proof)
-        for path in proofs:
+        for path in [*proofs, *([] if sign is None else [sign])]:
             if os.path.lexists(path):
                 raise ConflictError(f"{path} exists already")
         self._publishing = True
         try:
-            promise(self._job_folder, result, proofs)
+            promise(self._job_folder, result, proofs, sign)
             yield
             for path in proofs:
                 fsync_directory(path.parent)

@@ -2,6 +2,8 @@
 
 ``result.json`` in the job's folder is written before the files are moved to where others see them,
 and names some of these as its proof. Whoever finds it later can tell whether the job was done.
+A folder that takes another's place in one step can bring a sign of the job with it, which is there
+from that very moment and need not stay once the proofs are there.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ _log = logging.getLogger(__name__)
 _RESULT = "result.json"
 
 
-def promise(folder: Path, result: Mapping[str, Any], proofs: Sequence[Path]) -> None:
+def promise(
+    folder: Path, result: Mapping[str, Any], proofs: Sequence[Path], sign: Path | None = None
+) -> None:
     """Write a job's result durably, before its files are published.
 
     Parameters
@@ -32,6 +36,8 @@ def promise(folder: Path, result: Mapping[str, Any], proofs: Sequence[Path]) -> 
         JSON values.
     proofs : sequence of Path
         What exists once the files are published, and not before.
+    sign : Path, optional
+        What exists from the moment on that they are published, until the proofs do.
 
     Raises
     ------
@@ -40,7 +46,12 @@ def promise(folder: Path, result: Mapping[str, Any], proofs: Sequence[Path]) -> 
     OSError
         If the system refuses.
     """
-    text = json.dumps({"result": result, "proofs": [str(path.absolute()) for path in proofs]})
+    promised = {
+        "result": result,
+        "proofs": [str(path.absolute()) for path in proofs],
+        "sign": None if sign is None else str(sign.absolute()),
+    }
+    text = json.dumps(promised)
     with atomic_file(folder / _RESULT) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -59,7 +70,7 @@ def settle(folder: Path) -> dict[str, Any] | None:
     if promised is None:
         return None
     proofs = [Path(proof) for proof in promised["proofs"]]
-    if all(proof.exists() for proof in proofs):
+    if all(proof.exists() for proof in proofs) or _signed(promised):
         result: dict[str, Any] = promised["result"]
         return result
     _undo(proofs)
@@ -68,8 +79,13 @@ def settle(folder: Path) -> dict[str, Any] | None:
 
 
 def withdraw(folder: Path) -> None:
-    """Undo a promise: remove what of its proofs there is, then the result."""
+    """Undo a promise, unless its sign is there: remove what of its proofs there is, and the result.
+
+    What bears the sign is published, and may have taken the place of what cannot be brought back.
+    """
     promised = _read(folder / _RESULT)
+    if promised is not None and _signed(promised):
+        return
     if promised is not None:
         _undo([Path(proof) for proof in promised["proofs"]])
     (folder / _RESULT).unlink(missing_ok=True)
@@ -79,7 +95,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         promised = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(promised["result"], dict) and isinstance(promised["proofs"], list):
-            return {"result": promised["result"], "proofs": promised["proofs"]}
+            return {"sign": None, **promised}
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
@@ -88,6 +104,10 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     _log.error("%s is damaged; the job counts as not done", path)
     return None
+
+
+def _signed(promised: Mapping[str, Any]) -> bool:
+    return promised["sign"] is not None and Path(promised["sign"]).exists()
 
 
 def _undo(proofs: Iterable[Path]) -> None:

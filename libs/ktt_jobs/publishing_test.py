@@ -60,7 +60,7 @@ def test_publishing_promises_first(context, tmp_path):
     assert context.stoppable
     with context.publishing({"x": 1}, proof=target):
         written = json.loads((tmp_path / "job" / "result.json").read_text())
-        assert written == {"result": {"x": 1}, "proofs": [str(target)]}
+        assert written == {"result": {"x": 1}, "proofs": [str(target)], "sign": None}
         assert not context.stoppable
         target.touch()
     assert context.published == {"x": 1}
@@ -85,6 +85,33 @@ def test_what_exists_already_proves_nothing(context, tmp_path):
         with context.publishing({}, proof=tmp_path / "target"):
             raise AssertionError("it must not come here")
     assert (tmp_path / "target").exists()
+
+
+def test_what_bears_the_sign_is_published_though_the_proof_is_not_there(context, tmp_path):
+    proof, sign = tmp_path / "proof", tmp_path / "folder" / "sign"
+    with pytest.raises(OSError), context.publishing({"x": 1}, proof, sign=sign):
+        sign.parent.mkdir()
+        sign.touch()
+        raise OSError("the disk is gone")
+    assert settle(tmp_path / "job") == {"x": 1}
+    assert sign.exists() and not proof.exists()
+    # It need not stay once the proof is there.
+    proof.touch()
+    sign.unlink()
+    assert settle(tmp_path / "job") == {"x": 1}
+
+
+def test_without_the_sign_nothing_is_published(context, tmp_path):
+    proof, sign = tmp_path / "proof", tmp_path / "sign"
+    with pytest.raises(OSError), context.publishing({"x": 1}, proof, sign=sign):
+        raise OSError("the disk is full")
+    assert settle(tmp_path / "job") is None
+    sign.touch()
+    with pytest.raises(ConflictError), context.publishing({"x": 1}, proof, sign=sign):
+        raise AssertionError
+    # Written before there were signs.
+    (tmp_path / "job" / "result.json").write_text('{"result": {"y": 2}, "proofs": []}')
+    assert settle(tmp_path / "job") == {"y": 2}
 
 
 def test_a_result_that_is_no_json_is_no_result(context, tmp_path):

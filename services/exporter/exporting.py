@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,11 @@ from exporter.checkpoints import locate
 from exporter.folders import export_folder, make_export
 from exporter.job_kind import workspace_of
 from exporter.manifests import MANIFEST_NAME, describe_files, manifest_to_bytes, sha256_of
+from exporter.marks import mark_name, proof_in
 from exporter.requests import ExportSpec
 from exporter.results import ExportedCheckpoint, ExportResult, Manifest, ParityResult
 from exporter.rows import MAX_ROWS, parity_split, spread_texts
-from ktt_core.atomic import atomic_file
+from ktt_core.atomic import atomic_file, fsync_directory
 from ktt_core.checkpoint_record import KeepsRecord, installed_versions
 from ktt_core.errors import CheckpointError, JobFailedError, NotFoundError
 from ktt_core.parity import MAX_PROBABILITY_DIFFERENCE, MIN_TOP_PATH_AGREEMENT, ParityFigures
@@ -62,21 +63,28 @@ def run_export(value: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     def write(staging: Path) -> dict[str, Any]:
         manifest = _write(workspace, spec, staging, context.progress)
         (staging / MANIFEST_NAME).write_bytes(manifest_to_bytes(manifest))
+        (staging / mark_name(context.job_id)).touch()
         return ExportResult(folder.relative_to(workspace).as_posix(), manifest).to_json()
 
-    return make_export(folder, spec, write, lambda result: _publishing(context, result))
+    return make_export(folder, spec, write, lambda result: _publishing(context, folder, result))
 
 
 @contextmanager
-def _publishing(context: TaskContext, result: dict[str, Any]) -> Iterator[None]:
-    # The proof of a folder that takes another's place. All that could fail for want of room is done
-    # before the step; after it there is only a rename.
-    ready, done = context.folder / "ready", context.folder / "published"
+def _publishing(context: TaskContext, folder: Path, result: dict[str, Any]) -> Iterator[None]:
+    # The mark comes with the folder, in the same step, so whatever moment this process is killed at
+    # tells whether it was done. It gives way to a proof that the next export does not replace.
+    # All that could fail for want of room is done before the step.
+    ready, done = context.folder / "ready", proof_in(context.folder)
+    mark = folder / mark_name(context.job_id)
     with atomic_file(ready) as temporary:
         temporary.write_bytes(b"")
-    with context.publishing(result, proof=done):
+    with context.publishing(result, proof=done, sign=mark):
         yield
         ready.rename(done)
+        fsync_directory(done.parent)
+        with suppress(OSError):
+            # It does no harm: the next sweep removes it.
+            mark.unlink()
 
 
 def _write(

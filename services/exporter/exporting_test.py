@@ -12,11 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter import Exporter, ExportSpec
+from exporter import Exporter, ExportSpec, exporting
 from exporter.conftest import TIME
 from exporter.exporting import run_export
 from exporter.job_kind import workspace_of
+from exporter.manifests import manifest_from_bytes
+from exporter.marks import mark_name, sweep_marks
+from exporter.results import ExportResult
 from exporter.rows import parity_split, spread_texts
+from ktt_core import atomic
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.errors import (
@@ -41,13 +45,13 @@ class Killed(BaseException):
 @pytest.fixture
 def folder(workspace: Path) -> Path:
     """Return a job's folder."""
-    folder = workspace / "jobs/exporter/some-job"
+    folder = workspace / "jobs/exporter/0b5e6f1c-2f7a-4d7e-9d55-6a1f0c3e8b42"
     (folder / "files").mkdir(parents=True)
     return folder
 
 
 def context(folder: Path) -> TaskContext:
-    return TaskContext("some-job", 1, folder, EventWriter(io.StringIO()))
+    return TaskContext(folder.name, 1, folder, EventWriter(io.StringIO()))
 
 
 def run(folder: Path) -> dict[str, Any]:
@@ -63,36 +67,83 @@ def test_the_result_is_settled_once_the_folder_is_there(workspace: Path, folder:
     assert (workspace / result["path"] / "manifest.json").is_file()
 
 
-@pytest.mark.parametrize("moment", ["before the step", "after the step"])
-def test_an_export_killed_while_it_publishes_is_made_again(
-    workspace: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+def killed_while_it_publishes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, target: object, name: str
 ) -> None:
-    manifest = workspace / run(folder)["path"] / "manifest.json"
-    older = manifest.read_bytes()
-    shutil.rmtree(folder)
-    (folder / "files").mkdir(parents=True)
+    """Run a job that is killed when it calls something."""
 
     def killed(*arguments: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patched:
-        if moment == "before the step":
-            patched.setattr("ktt_core.atomic._swap", killed)
-        else:
-            patched.setattr(Path, "rename", killed)
+        patched.setattr(target, name, killed)
         # What is killed cleans nothing up.
         patched.setattr("ktt_jobs.context.withdraw", lambda folder: None)
         patched.setattr(shutil, "rmtree", lambda *arguments, **options: None)
         with pytest.raises(Killed):
             run_export(SPEC.to_json(), context(folder))
-    assert (manifest.read_bytes() == older) == (moment == "before the step")
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_an_export_killed_before_its_step_is_made_again(
+    workspace: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = workspace / run(folder)["path"] / "manifest.json"
+    older = manifest.read_bytes()
+    shutil.rmtree(folder)
+    (folder / "files").mkdir(parents=True)
+    killed_while_it_publishes(folder, monkeypatch, atomic, "_swap")
+    assert manifest.read_bytes() == older
     assert settle(folder) is None
     result = run(folder)
     assert settle(folder) == result
-    assert {path.name for path in (workspace / "outputs").iterdir()} == {
-        ".lock",
-        "tfidf_hsgd_shop",
-    }
+    assert names(workspace / "outputs") == {".lock", "tfidf_hsgd_shop"}
+
+
+@pytest.mark.parametrize(
+    ("target", "name"), [(Path, "rename"), (exporting, "fsync_directory"), (Path, "unlink")]
+)
+def test_an_export_killed_after_its_step_is_not_made_again(
+    workspace: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    target: object,
+    name: str,
+) -> None:
+    exported = workspace / run(folder)["path"]
+    older = (exported / "manifest.json").read_bytes()
+    shutil.rmtree(folder)
+    (folder / "files").mkdir(parents=True)
+    killed_while_it_publishes(folder, monkeypatch, target, name)
+    newer = (exported / "manifest.json").read_bytes()
+    assert newer != older
+    for _ in range(2):
+        result = settle(folder)
+        assert result is not None
+        assert manifest_from_bytes(newer, exported) == ExportResult.from_json(result).manifest
+    # Nor if another export takes its place before anybody looks.
+    other = folder.with_name("6b1a83f6-0d0a-4f6b-9a58-8a4f5c3a9d21")
+    (other / "files").mkdir(parents=True)
+    run(other)
+    assert settle(folder) == result
+    assert not [path for path in names(exported) if path.startswith(".")]
+
+
+def test_marks_of_jobs_that_have_ended_go(workspace: Path) -> None:
+    exporter = Exporter(workspace)
+    exporter.export(SPEC)
+    exported = workspace / "outputs/tfidf_hsgd_shop"
+    before = names(exported)
+    (ended,), _ = exporter.list_exports()
+    waiting = exporter.submit_export(SPEC)
+    for job in (ended, waiting):
+        (exported / mark_name(job.id)).touch()
+    (exported / ".published-by-me").touch()
+    sweep_marks(workspace, exporter.jobs)
+    assert names(exported) - before == {mark_name(waiting.id), ".published-by-me"}
 
 
 @pytest.mark.parametrize(

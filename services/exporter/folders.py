@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from exporter.manifests import MANIFEST_NAME, read_manifest
+from exporter.marks import hand_over
 from exporter.requests import ExportSpec
 from ktt_core.atomic import atomic_directory, sweep_leftovers
 from ktt_core.errors import DataError, FailedPreconditionError
@@ -107,6 +108,7 @@ def make_export(
         # Between the look and the step nobody else takes one.
         with _locked(folder.parent / _LOCK_NAME):
             check_owner(folder, spec)
+            hand_over(folder.parent.parent, folder)
             with recording(result):
                 staged.close()
     return result

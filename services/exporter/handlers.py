@@ -75,10 +75,12 @@ class Exporter:
     def start(self) -> None:
         """Begin to serve: what killed exports left is removed, now and whenever a job ends."""
         from exporter.folders import sweep_exports
+        from exporter.marks import sweep_marks
 
         def sweep(job: Job | None = None) -> None:
             if job is None or job.result is None:
                 sweep_exports(self.root)
+            sweep_marks(self.root, self.jobs)
 
         sweep()
         self.jobs.on_end.append(sweep)
@@ -150,9 +152,13 @@ class Exporter:
             As `validate_export`.
         """
         from exporter.job_results import result_of
+        from exporter.marks import sweep_marks
 
         self.validate_export(spec)
-        job = self.jobs.run(KIND, spec.to_json(), labels=spec.labels, on_event=on_event)
+        try:
+            job = self.jobs.run(KIND, spec.to_json(), labels=spec.labels, on_event=on_event)
+        finally:
+            sweep_marks(self.root, self.jobs)
         return result_of(job)
 
     def get_export(self, job_id: str) -> Job:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ktt_jobs import JobService
 
-__all__ = ["KIND", "open_jobs", "workspace_of"]
+__all__ = ["KIND", "files_of", "open_jobs", "workspace_of"]
 
 KIND = "export"
 
@@ -23,6 +23,13 @@ def open_jobs(workspace: Path, **settings: Any) -> JobService:
 
     tasks: Mapping[str, str] = _TASKS
     return JobService(workspace / _STORE, tasks, **settings)
+
+
+def files_of(workspace: Path, job_id: str) -> Path:
+    """Return the folder of files that an export job's task has to itself; it need not exist."""
+    from ktt_jobs.records import JobRecords
+
+    return JobRecords(workspace / _STORE).files(job_id)
 
 
 def workspace_of(folder: Path) -> Path:
