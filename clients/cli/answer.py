@@ -16,6 +16,7 @@ from cli.connection import Session
 from cli.options import DATASET, MODEL, MODELS, checkpoint_options, json_option
 from cli.output import format_figure, in_order, print_json, print_table
 from ktt_core.errors import InvalidArgumentError, NotFoundError
+from ktt_rpc.option_types import NumberRange
 
 if TYPE_CHECKING:
     from ktt_core.decoding import Prediction
@@ -94,7 +95,7 @@ def evaluate_command(
 )
 @click.option(
     "--min-confidence",
-    type=click.FloatRange(0.0, 1.0),
+    type=NumberRange(0.0, 1.0),
     default=0.0,
     show_default=True,
     help="Stop each path at its deepest class that is at least this probable (0 to 1).",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from ktt_rpc.option_types import NumberRange
+
 if TYPE_CHECKING:
     from cli.backend.protocol import Backend
 
@@ -165,7 +167,7 @@ _OPTIONS = (
     ),
     click.option(
         "--timeout",
-        type=click.FloatRange(0, 86_400, min_open=True),
+        type=NumberRange(0, 86_400, min_open=True),
         default=60.0,
         show_default=True,
         metavar="SECONDS",
@@ -176,7 +178,7 @@ _OPTIONS = (
     ),
     click.option(
         "--reconnect",
-        type=click.FloatRange(0, 7 * 86_400),
+        type=NumberRange(0, 7 * 86_400),
         default=600.0,
         show_default=True,
         metavar="SECONDS",

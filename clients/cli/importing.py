@@ -12,6 +12,7 @@ from cli.backend.protocol import ImportSource
 from cli.connection import Session
 from cli.options import DATASET, json_option
 from cli.output import in_order, print_json
+from ktt_rpc.option_types import NumberRange
 
 if TYPE_CHECKING:
     from ktt_core.datasets.report import ImportReport
@@ -76,14 +77,14 @@ class Depth(click.ParamType):
 )
 @click.option(
     "--train-ratio",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=NumberRange(0, 1, min_open=True),
     default=0.8,
     show_default=True,
     help="Share of the rows to train on, spread evenly over the leaf classes.",
 )
 @click.option(
     "--val-ratio",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=NumberRange(0, 1, max_open=True),
     default=0.1,
     show_default=True,
     help="Share of the rows to choose and calibrate on; the remainder is the test split.",

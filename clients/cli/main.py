@@ -27,6 +27,7 @@ from cli.listing import checkpoints_command, models_command
 from cli.stopping import TerminatedError
 from cli.train import train_command
 from ktt_core.errors import KttError
+from ktt_rpc.option_types import Folder
 
 __all__ = ["cli", "main"]
 
@@ -37,7 +38,7 @@ __all__ = ["cli", "main"]
 )
 @click.option(
     "--workspace",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(file_okay=False, path_type=Path),
     default=Path("workspace"),
     show_default="./workspace",
     envvar="KTT_WORKSPACE",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import socket
 
-__all__ = ["is_loopback", "join_address", "split_host"]
+from ktt_core.errors import InvalidArgumentError
+
+__all__ = ["check_free", "is_loopback", "join_address", "split_host"]
 
 
 def is_loopback(host: str) -> bool:
@@ -29,6 +33,32 @@ def join_address(host: str, port: int) -> str:
         return host
     bare = host.strip("[]")
     return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+
+
+def check_free(address: str) -> None:
+    """Refuse the unix socket of a server that runs; gRPC would take it away from there in silence.
+
+    What a killed server has left is free. Ports the system looks after itself.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Somebody listens there.
+    """
+    if not address.startswith("unix:"):
+        return
+    path = address.removeprefix("unix:").removeprefix("//")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            found = probe.connect_ex(path)
+        except OSError:
+            return  # Too long for a socket, which gRPC tells too.
+    if found not in (0, errno.EAGAIN):
+        return
+    raise InvalidArgumentError(
+        f"cannot listen on {address}: another server does; stop it, or give another --host"
+    )
 
 
 def split_host(address: str) -> str:

@@ -1,6 +1,9 @@
+import socket
+
 import pytest
 
-from ktt_rpc.addresses import is_loopback, join_address, split_host
+from ktt_core.errors import InvalidArgumentError
+from ktt_rpc.addresses import check_free, is_loopback, join_address, split_host
 from ktt_rpc.limits import peer_host
 
 
@@ -54,3 +57,18 @@ def test_the_scheme_of_an_address_is_not_its_host():
 )
 def test_a_peer_is_known_by_its_host(peer, host):
     assert peer_host(peer) == host
+
+
+def test_the_socket_of_a_running_server_is_not_free_and_that_of_a_killed_one_is(tmp_path):
+    path = tmp_path / "a.sock"
+    check_free(f"unix:{path}")
+    with socket.socket(socket.AF_UNIX) as running:
+        running.bind(str(path))
+        running.listen(1)
+        for _ in range(4):  # Also when its queue is full.
+            with pytest.raises(InvalidArgumentError, match="another server"):
+                check_free(f"unix:{path}")
+    assert path.exists()
+    check_free(f"unix:{path}")
+    check_free("unix:/" + "x" * 300)
+    check_free("127.0.0.1:1")

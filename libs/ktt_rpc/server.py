@@ -16,7 +16,7 @@ from grpc_health.v1.health import aio as health_aio
 
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_jobs import JobService
-from ktt_rpc.addresses import is_loopback, join_address
+from ktt_rpc.addresses import check_free, is_loopback, join_address
 from ktt_rpc.interceptor import CallInterceptor
 from ktt_rpc.job_log import log_ends
 from ktt_rpc.logs import configure_logging
@@ -252,6 +252,7 @@ class RunningServer:
 
     def _listen(self, credentials: grpc.ServerCredentials | None) -> int:
         address = self._settings.address
+        check_free(address)
         try:
             if credentials is not None:
                 port = self._server.add_secure_port(address, credentials)

@@ -84,6 +84,11 @@ class ServerSettings:
         InvalidArgumentError
             With what is wrong and the ways out of it.
         """
+        if not self.host.removeprefix("unix:").removeprefix("unix-abstract:"):
+            raise InvalidArgumentError(
+                f"--host {self.host!r}: it is empty; 127.0.0.1 is this machine alone, 0.0.0.0 and "
+                ":: are all of its addresses"
+            )
         if (self.tls_cert is None) != (self.tls_key is None):
             missing = "--tls-key" if self.tls_key is None else "--tls-cert"
             raise InvalidArgumentError(

@@ -39,6 +39,9 @@ def test_elsewhere_it_needs_tls_or_to_be_asked_for(host):
         ({"max_concurrent_calls": 0}, "--max-concurrent-calls"),
         ({"max_watchers": 0}, "--max-watchers"),
         ({"grace": float("inf")}, "--grace"),
+        ({"idle_timeout": 0}, "--idle-timeout"),
+        ({"host": ""}, "--host ''.*empty"),
+        ({"host": "unix:"}, "--host 'unix:'.*empty"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes, why):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ktt_core.errors import KttError
+from ktt_rpc.option_types import Folder, NumberRange
 from ktt_rpc.server_options import server_options
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ __all__ = ["main"]
     "--workspace",
     envvar="KTT_WORKSPACE",
     show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(file_okay=False, path_type=Path),
     default=Path("workspace"),
     show_default=True,
     help="The folder with datasets/ and weights/, usually a trainer's; exports go to outputs/ in "
@@ -53,7 +54,7 @@ __all__ = ["main"]
     "--retention-days",
     envvar="KTT_RETENTION_DAYS",
     show_envvar=True,
-    type=click.FloatRange(0, 36_500, min_open=True),
+    type=NumberRange(0, 36_500, min_open=True),
     default=30.0,
     show_default=True,
     help="How long ended jobs are kept. What they exported stays, but DownloadArtifact goes by the "

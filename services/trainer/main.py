@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ktt_core.errors import InvalidArgumentError
+from ktt_rpc.option_types import Folder, NumberRange
 from ktt_rpc.server_options import server_options
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _MIB = 1024**2
     "--workspace",
     envvar="KTT_WORKSPACE",
     show_envvar=True,
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(file_okay=False, path_type=Path),
     default=Path("workspace"),
     show_default=True,
     help="The folder with datasets/, weights/, jobs/ and uploads/; made if missing. Only one "
@@ -66,7 +67,7 @@ _MIB = 1024**2
     "--retention-days",
     envvar="KTT_RETENTION_DAYS",
     show_envvar=True,
-    type=click.FloatRange(0, 36_500, min_open=True),
+    type=NumberRange(0, 36_500, min_open=True),
     default=30.0,
     show_default=True,
     help="How long ended jobs are kept. Checkpoints and datasets are kept for ever.",
@@ -75,7 +76,7 @@ _MIB = 1024**2
     "--upload-limit-mb",
     envvar="KTT_UPLOAD_LIMIT_MB",
     show_envvar=True,
-    type=click.FloatRange(0, 1_000_000_000, min_open=True),
+    type=NumberRange(0, 1_000_000_000, min_open=True),
     default=10_240.0,
     show_default=True,
     help="The largest file that may be uploaded, in MiB.",
@@ -84,7 +85,7 @@ _MIB = 1024**2
     "--upload-ttl-hours",
     envvar="KTT_UPLOAD_TTL_HOURS",
     show_envvar=True,
-    type=click.FloatRange(0, 24 * 365, min_open=True),
+    type=NumberRange(0, 24 * 365, min_open=True),
     default=24.0,
     show_default=True,
     help="An upload that nobody continues or imports for so long is thrown away.",

@@ -24,6 +24,10 @@ def test_the_help_explains_every_option_and_names_its_variable() -> None:
     [
         (["--workers", "0"], "--workers"),
         (["--retention-days", "-1"], "--retention-days"),
+        (["--retention-days", "nan"], "not a number"),
+        (["--upload-limit-mb", "nan"], "not a number"),
+        (["--upload-ttl-hours", "nan"], "not a number"),
+        (["--workspace", ""], "path is empty"),
         (["--allowed-root", "/nowhere/at/all"], "does not exist"),
         (["--workspace", "{file}"], "is a file"),
         (["--workspace", "{file}/inside"], "cannot be used"),
