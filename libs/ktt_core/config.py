@@ -46,39 +46,48 @@ def build_config(config_class: type[ConfigT], model: str, *overrides: Mapping[st
     Raises
     ------
     InvalidConfigError
-        Naming every offending key, the model, the value and what is allowed.
+        Naming every offending key, the model, the value and what is allowed; its `violations` are
+        by key, "" for what is wrong with the keys together.
     """
     values: dict[str, Any] = {}
     for override in overrides:
         values.update(override)
     problems = [
-        f"{model}: {key} = {value}: true and false are no numbers"
+        (key, f"{model}: {key} = {value}: true and false are no numbers")
         for key, value in values.items()
         # Pydantic would take them for 1 and 0.
         if _holds_bool(value) and not _takes_bool(config_class, key, isinstance(value, bool))
     ]
     if problems:
-        raise InvalidConfigError("\n".join(problems))
+        raise _invalid(problems)
     try:
         return config_class.model_validate(values)
     except pydantic.ValidationError as error:
         # The options of a union fail one by one; together they are one problem of one value.
         reasons: dict[str, list[str]] = {}
         inputs: dict[str, Any] = {}
+        keys: dict[str, str] = {}
         for detail in error.errors():
-            key = _place(detail["loc"])
+            place = _place(detail["loc"])
+            key = keys[place] = str(detail["loc"][0]) if detail["loc"] else ""
             if detail["type"] == "extra_forbidden":
                 known = ", ".join(sorted(config_class.model_fields))
-                problems.append(f"{model} has no hyperparameter {_shorten(key)!r}; it has: {known}")
+                text = f"{model} has no hyperparameter {_shorten(place)!r}; it has: {known}"
+                problems.append((key, text))
             else:
-                inputs.setdefault(key, detail["input"])
-                reasons.setdefault(key, []).append(detail["msg"])
-        problems += [
-            f"{model}: {_shorten(key)} = {_shorten(inputs[key])!r}: "
-            + "; or: ".join(dict.fromkeys(messages))
-            for key, messages in reasons.items()
-        ]
-        raise InvalidConfigError("\n".join(problems)) from None
+                inputs.setdefault(place, detail["input"])
+                reasons.setdefault(place, []).append(detail["msg"])
+        for place, messages in reasons.items():
+            value = _shorten(inputs[place])
+            text = f"{model}: {_shorten(place)} = {value!r}: " + "; or: ".join(
+                dict.fromkeys(messages)
+            )
+            problems.append((keys[place], text))
+        raise _invalid(problems) from None
+
+
+def _invalid(problems: list[tuple[str, str]]) -> InvalidConfigError:
+    return InvalidConfigError("\n".join(text for _, text in problems), violations=problems)
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

@@ -99,7 +99,14 @@ def test_an_unknown_key_is_an_error_that_lists_the_known():
 def test_all_problems_are_told_at_once():
     with pytest.raises(InvalidConfigError) as error:
         build({"epochs": 0, "nonsense": 1, "loss": "x"})
-    assert len(str(error.value).splitlines()) == 3
+    problems = str(error.value).splitlines()
+    assert len(problems) == 3
+    assert sorted(error.value.violations) == sorted(
+        (key, problem)
+        for problem in problems
+        for key in ("epochs", "nonsense", "loss")
+        if key in problem.partition(";")[0]
+    )
 
 
 def test_long_values_are_shortened():

@@ -23,6 +23,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 __all__ = [
     "AlreadyExistsError",
     "AuthenticationError",
@@ -57,11 +59,21 @@ class InvalidArgumentError(KttError):
         The message.
     field : str
         The field of the request that is wrong ("dataset", "spec.epochs"), or "".
+    violations : iterable of (str, str)
+        If several are wrong: each field, and what is wrong with it. `field` is then the first.
     """
 
-    def __init__(self, *args: object, field: str = "") -> None:
+    def __init__(
+        self, *args: object, field: str = "", violations: Iterable[tuple[str, str]] = ()
+    ) -> None:
         super().__init__(*args)
-        self.field = field
+        self.violations = tuple(violations)
+        self.field = field or next((name for name, _ in self.violations), "")
+
+    def rename_fields(self, rename: Callable[[str], str]) -> None:
+        """Give every field its name in a greater message."""
+        self.violations = tuple((rename(name), problem) for name, problem in self.violations)
+        self.field = rename(self.field) if self.field else ""
 
 
 class InvalidConfigError(InvalidArgumentError):

@@ -8,6 +8,7 @@ helps. Anything else is a bug: it goes out as INTERNAL with an id, and only the 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import grpc
@@ -88,6 +89,9 @@ _CLASSES: dict[grpc.StatusCode, type[KttError]] = {
 # each time longer than it is.
 _LONGEST_MESSAGE = 2400
 _LONGEST_VIOLATION = 400
+# Of all violations together; there may be many, and the message tells of each too.
+_VIOLATIONS = 1400
+_LONGEST_FIELD = 200
 
 
 def to_status(error: KttError, *, request_id: str = "") -> Status:
@@ -104,10 +108,8 @@ def to_status(error: KttError, *, request_id: str = "") -> Status:
     message = _cropped(str(error) or type(error).__name__, _LONGEST_MESSAGE)
     details: list[Message] = [ErrorInfo(reason=_reason(error), domain=DOMAIN)]
     if isinstance(error, InvalidArgumentError) and error.field:
-        violation = BadRequest.FieldViolation(
-            field=error.field[:200], description=_cropped(message, _LONGEST_VIOLATION)
-        )
-        details.append(BadRequest(field_violations=[violation]))
+        pairs = error.violations or ((error.field, message),)
+        details.append(BadRequest(field_violations=_violations(pairs)))
     default = 1.0 if isinstance(error, UnavailableError) else None
     retry_after = getattr(error, "retry_after", default)
     if retry_after is not None:
@@ -141,12 +143,13 @@ def from_rpc_error(error: grpc.RpcError) -> KttError:
     kind = _class_of(info.reason)
     if issubclass(kind, InvalidArgumentError):
         violations = [
-            violation.field
+            (violation.field, violation.description)
             for part in details
             if isinstance(part, BadRequest)
             for violation in part.field_violations
         ]
-        return kind(message, field=violations[0] if violations else "")
+        field = violations[0][0] if violations else ""
+        return kind(message, field=field, violations=violations if len(violations) > 1 else ())
     return kind(message)
 
 
@@ -181,6 +184,20 @@ def _status(
         packed.Pack(detail)
         status.details.append(packed)
     return status
+
+
+def _violations(pairs: Sequence[tuple[str, str]]) -> list[BadRequest.FieldViolation]:
+    found: list[BadRequest.FieldViolation] = []
+    left = _VIOLATIONS
+    for number, (field, problem) in enumerate(pairs):
+        share = min(_LONGEST_VIOLATION, left // (len(pairs) - number))
+        name = field[:_LONGEST_FIELD]
+        description = _cropped(problem, max(share - len(name), 40))
+        left -= len(name.encode()) + len(description.encode())
+        if found and left < 0:
+            break
+        found.append(BadRequest.FieldViolation(field=name, description=description))
+    return found
 
 
 def _code(error: KttError) -> Code.ValueType:

@@ -71,11 +71,26 @@ def test_a_field_goes_along():
     assert back.field == "spec.model"
 
 
+def test_every_field_that_is_wrong_goes_along():
+    pairs = tuple((f"spec.key{at}", f"key{at} is wrong") for at in range(20))
+    error = InvalidArgumentError("much is wrong", violations=pairs)
+    assert error.field == "spec.key0"
+    back = from_rpc_error(Answer.of(to_status(error)))
+    assert isinstance(back, InvalidArgumentError)
+    assert (back.violations, back.field, str(back)) == (pairs, "spec.key0", "much is wrong")
+
+
+FIELDS = st.text(max_size=5000)
+
+
 @settings(deadline=None)
-@given(st.text(), st.text(max_size=5000))
-def test_whatever_the_message_the_metadata_stay_within_what_clients_take(message, field):
+@given(st.text(), FIELDS, st.lists(st.tuples(FIELDS, FIELDS), max_size=3), st.integers(1, 200))
+def test_whatever_the_message_the_metadata_stay_within_what_clients_take(
+    message, field, violations, times
+):
     message = message * 500
-    answer = Answer.of(to_status(InvalidArgumentError(message, field=field), request_id="x" * 64))
+    error = InvalidArgumentError(message, field=field, violations=violations * times)
+    answer = Answer.of(to_status(error, request_id="x" * 64))
     percent_encoded = sum(3 if ord(c) > 126 else 1 for c in answer.details()) * 2
     sent = sum(len(value) * 4 / 3 for _, value in answer.trailing_metadata()) + percent_encoded
     assert sent < 8192

@@ -26,5 +26,5 @@ def renaming(names: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except InvalidArgumentError as error:
-        error.field = names.get(error.field, error.field)
+        error.rename_fields(lambda field: names.get(field, field))
         raise

@@ -22,7 +22,7 @@ def at_field(field: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def within(message: str, but: tuple[str, ...] = ()) -> Iterator[None]:
-    """Name the message that the field of an InvalidArgumentError is of.
+    """Name the message that the fields of an InvalidArgumentError are of.
 
     Parameters
     ----------
@@ -33,6 +33,5 @@ def within(message: str, but: tuple[str, ...] = ()) -> Iterator[None]:
     try:
         yield
     except InvalidArgumentError as error:
-        if error.field and error.field not in but:
-            error.field = f"{message}.{error.field}"
+        error.rename_fields(lambda field: field if field in but else f"{message}.{field}")
         raise

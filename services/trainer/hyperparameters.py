@@ -7,7 +7,7 @@ from typing import Any
 
 from ktt_core.errors import InvalidConfigError
 
-__all__ = ["check_hyperparameters", "shorten_key"]
+__all__ = ["check_hyperparameters", "hyperparameter_field"]
 
 _MAX_KEYS = 200
 _MAX_KEY = 100
@@ -29,24 +29,31 @@ def check_hyperparameters(values: Mapping[str, Any]) -> None:
     InvalidConfigError
         If there are more than 200, a key has more than 100 characters, a text more than 4,096, or a
         value holds more than 10,000 values or is nested deeper than 8 levels. Its `field` is
-        "hyperparameters" or "hyperparameters.<key>".
+        "hyperparameters" or "hyperparameters.<key>", with a violation for each such key.
     """
     if len(values) > _MAX_KEYS:
         raise InvalidConfigError(
             f"there are {len(values):,} hyperparameters, more than {_MAX_KEYS}",
             field="hyperparameters",
         )
+    violations = []
     for key, value in values.items():
         problem = (
             _problem(value) if len(key) <= _MAX_KEY else f"the key has {len(key):,} characters"
         )
         if problem:
-            name = shorten_key(key)
-            raise InvalidConfigError(f"{name}: {problem}", field=f"hyperparameters.{name}")
+            violations.append((hyperparameter_field(key), f"{_shorten(key)}: {problem}"))
+    if violations:
+        message = "\n".join(problem for _, problem in violations)
+        raise InvalidConfigError(message, violations=violations)
 
 
-def shorten_key(key: str) -> str:
-    """Return a key as messages show it."""
+def hyperparameter_field(key: str) -> str:
+    """Return the field of a key, or of all of them for ""."""
+    return f"hyperparameters.{_shorten(key)}" if key else "hyperparameters"
+
+
+def _shorten(key: str) -> str:
     return key if len(key) <= _MAX_KEY else f"{key[:60]}..."
 
 

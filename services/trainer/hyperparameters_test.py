@@ -36,3 +36,12 @@ def test_too_much_is_refused(values: dict[str, Any], field: str) -> None:
 
 def test_what_a_model_can_mean_passes() -> None:
     check_hyperparameters({"alpha": 1e-5, "ngrams": [1, 3], "name": "x" * 4096, "deep": nested(7)})
+
+
+def test_each_that_is_too_much_is_named() -> None:
+    with pytest.raises(InvalidConfigError) as caught:
+        check_hyperparameters({"alpha": "9" * 5000, "fine": 1, "beta": nested(9)})
+    assert [field for field, _ in caught.value.violations] == [
+        "hyperparameters.alpha",
+        "hyperparameters.beta",
+    ]

@@ -14,7 +14,7 @@ from ktt_core.registry import get_model, list_models
 from ktt_core.workspace import Workspace
 from trainer.dataset_facts import DatasetFacts, dataset_facts
 from trainer.fields import at_field
-from trainer.hyperparameters import check_hyperparameters, shorten_key
+from trainer.hyperparameters import check_hyperparameters, hyperparameter_field
 from trainer.requests import Run, TrainRequest
 from trainer.specs import TrainingSpec
 
@@ -135,27 +135,18 @@ def _overrides(models: list[str], request: TrainRequest) -> dict[str, dict[str, 
 
 def _configs(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, ModelConfig]:
     configs: dict[str, ModelConfig] = {}
-    problems, fields = [], []
+    problems: list[str] = []
+    violations: list[tuple[str, str]] = []
     for model, values in overrides.items():
-        config_class = get_model(model).config_class
         try:
-            configs[model] = build_config(config_class, model, values)
+            configs[model] = build_config(get_model(model).config_class, model, values)
         except InvalidConfigError as error:
             problems.append(str(error))
-            fields.append(_field_at_fault(config_class, model, values))
+            error.rename_fields(hyperparameter_field)
+            violations += error.violations
     if problems:
-        raise InvalidConfigError("\n".join(problems), field=fields[0])
+        raise InvalidConfigError("\n".join(problems), violations=violations)
     return configs
-
-
-def _field_at_fault(config_class: type[ModelConfig], model: str, values: Mapping[str, Any]) -> str:
-    """Name the first hyperparameter that is wrong by itself, or all if only together they are."""
-    for key, value in values.items():
-        try:
-            build_config(config_class, model, {key: value})
-        except InvalidConfigError:
-            return f"hyperparameters.{shorten_key(key)}"
-    return "hyperparameters"
 
 
 def _check_dataset(name: str, dataset: DatasetFacts, request: TrainRequest) -> None:

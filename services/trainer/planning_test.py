@@ -89,6 +89,7 @@ def test_the_mistakes_of_all_models_are_told_at_once(workspace: Workspace) -> No
         plan_runs(workspace, TrainRequest(("a",), BOTH, {"seeed": 1}))
     assert "tfidf_lsgd has no" in str(caught.value)
     assert "tfidf_hsgd has no" in str(caught.value)
+    assert [field for field, _ in caught.value.violations] == ["hyperparameters.seeed"] * 2
 
 
 def test_a_damaged_dataset_is_seen_before_any_run(workspace: Workspace, tmp_path: Path) -> None:

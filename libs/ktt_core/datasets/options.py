@@ -73,52 +73,66 @@ class ImportOptions:
         self._check_columns()
         if self.depth != "max" and not (_is_whole(self.depth) and 1 <= self.depth <= MAX_DEPTH):
             raise InvalidArgumentError(
-                f"depth must be 1 to {MAX_DEPTH} or 'max', not {self.depth!r}"
+                f"depth must be 1 to {MAX_DEPTH} or 'max', not {self.depth!r}", field="depth"
             )
         _check_ratios(self.train_ratio, self.val_ratio)
         ratios = self.train_ratio, self.val_ratio
         if self.split_column and ratios != (ImportOptions.train_ratio, ImportOptions.val_ratio):
             raise InvalidArgumentError(
                 f"--split-column {self.split_column} decides; leave out --train-ratio and "
-                "--val-ratio"
+                "--val-ratio",
+                field="split_column",
             )
         if not _is_whole(self.seed) or not 0 <= self.seed < 2**32:
             raise InvalidArgumentError(
-                f"the seed must be a whole number from 0 to 2**32 - 1, not {self.seed!r}"
+                f"the seed must be a whole number from 0 to 2**32 - 1, not {self.seed!r}",
+                field="seed",
             )
         if not _is_whole(self.min_rows_per_leaf) or self.min_rows_per_leaf < 1:
             raise InvalidArgumentError(
-                f"min-rows-per-leaf must be a whole number from 1, not {self.min_rows_per_leaf!r}"
+                f"min-rows-per-leaf must be a whole number from 1, not {self.min_rows_per_leaf!r}",
+                field="min_rows_per_leaf",
             )
         if self.on_error not in ("stop", "skip"):
-            raise InvalidArgumentError(f"on-error must be 'stop' or 'skip', not {self.on_error!r}")
+            raise InvalidArgumentError(
+                f"on-error must be 'stop' or 'skip', not {self.on_error!r}", field="on_error"
+            )
 
     def _check_columns(self) -> None:
         if not self.text:
-            raise InvalidArgumentError("name the column of the texts (--text)")
+            raise InvalidArgumentError("name the column of the texts (--text)", field="text")
         if bool(self.classes) == bool(self.level_columns):
             raise InvalidArgumentError(
-                "name the labels in one way: --classes COLUMN, or --level-columns A,B,C"
+                "name the labels in one way: --classes COLUMN, or --level-columns A,B,C",
+                field="classes",
             )
         if self.sep is not None and self.level_columns:
             raise InvalidArgumentError(
-                "--sep belongs to --classes; with --level-columns leave it out"
+                "--sep belongs to --classes; with --level-columns leave it out", field="sep"
             )
         if self.sep == "":
-            raise InvalidArgumentError("--sep must not be empty; for example --sep ' > '")
+            raise InvalidArgumentError(
+                "--sep must not be empty; for example --sep ' > '", field="sep"
+            )
         if len(self.level_columns) > MAX_DEPTH:
             raise InvalidArgumentError(
-                f"there are {len(self.level_columns)} level columns, more than {MAX_DEPTH}"
+                f"there are {len(self.level_columns)} level columns, more than {MAX_DEPTH}",
+                field="level_columns",
             )
-        named = [self.text, *([self.classes] if self.classes else []), *self.level_columns]
-        named += [self.split_column] if self.split_column else []
-        if "" in named:
-            raise InvalidArgumentError("a column name is empty")
-        for column in named:
-            if named.count(column) > 1:
-                raise InvalidArgumentError(
-                    f"the column {column!r} is named for two different things"
-                )
+        if "" in self.level_columns:
+            raise InvalidArgumentError("a column name is empty", field="level_columns")
+        named = {self.text}
+        for field, columns in (
+            ("classes", (self.classes,)),
+            ("level_columns", self.level_columns),
+            ("split_column", (self.split_column,)),
+        ):
+            for column in filter(None, columns):
+                if column in named:
+                    raise InvalidArgumentError(
+                        f"the column {column!r} is named for two different things", field=field
+                    )
+                named.add(column)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
@@ -142,8 +156,14 @@ def _is_whole(value: object) -> bool:
 def _check_ratios(train: float, val: float) -> None:
     for name, ratio in (("train-ratio", train), ("val-ratio", val)):
         if isinstance(ratio, bool) or not isinstance(ratio, (int, float)) or not 0 <= ratio <= 1:
-            raise InvalidArgumentError(f"{name} must be a number from 0 to 1, not {ratio!r}")
+            raise InvalidArgumentError(
+                f"{name} must be a number from 0 to 1, not {ratio!r}", field=name.replace("-", "_")
+            )
     if train == 0:
-        raise InvalidArgumentError("train-ratio must be above 0: a model needs rows to learn from")
+        raise InvalidArgumentError(
+            "train-ratio must be above 0: a model needs rows to learn from", field="train_ratio"
+        )
     if train + val > 1 + 1e-9:
-        raise InvalidArgumentError(f"train-ratio {train} and val-ratio {val} add up to more than 1")
+        raise InvalidArgumentError(
+            f"train-ratio {train} and val-ratio {val} add up to more than 1", field="val_ratio"
+        )

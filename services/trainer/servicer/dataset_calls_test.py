@@ -85,10 +85,16 @@ def test_imports_that_cannot_be_are_refused_whole(server: TrainerProcess, allowe
         Code.INVALID_ARGUMENT,
         ["server_path"],
     )
-    wrong = datasets_pb2.CreateDatasetRequest(
-        name="x", server_path=good, options=datasets_pb2.ImportOptions(text="title", depth=-3)
-    )
-    bad = refusal(list, server.calls.CreateDataset(wrong))
-    assert bad == (Code.INVALID_ARGUMENT, ["options"])
+    for options, field in (
+        ({"text": "title", "classes": "category", "depth": -3}, "options.depth"),
+        ({"text": "title", "level_columns": ["a"], "sep": "/"}, "options.sep"),
+        ({"text": "title", "classes": "category", "val_ratio": 7.0}, "options.val_ratio"),
+        ({"classes": "category"}, "options.text"),
+    ):
+        wrong = datasets_pb2.CreateDatasetRequest(
+            name="x", server_path=good, options=datasets_pb2.ImportOptions(**options)
+        )
+        bad = refusal(list, server.calls.CreateDataset(wrong))
+        assert bad == (Code.INVALID_ARGUMENT, [field])
     assert names(server) == ["shop"]
     assert [path.name for path in (server.workspace / "datasets").iterdir()] == ["shop"]

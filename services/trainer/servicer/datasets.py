@@ -12,7 +12,7 @@ from ktt_core.progress import Progress
 from ktt_rpc.call import in_thread
 from ktt_rpc.job_messages import progress_to_proto
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
-from trainer.fields import at_field
+from trainer.fields import at_field, within
 from trainer.hosting import HostedTrainer
 from trainer.importing import ImportRun
 from trainer.messages.datasets import (
@@ -56,7 +56,7 @@ class DatasetCalls:
         )
 
     def _prepare(self, request: datasets_pb2.CreateDatasetRequest) -> ImportRun:
-        with at_field("options"):
+        with at_field("options"), within("options"):
             options = import_options_from_proto(request.options)
         kind = request.WhichOneof("source")
         if kind is None:

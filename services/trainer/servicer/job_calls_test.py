@@ -157,6 +157,13 @@ def test_hyperparameters_that_are_wrong_are_named(
     assert len(list_jobs(server)) == before
 
 
+def test_each_hyperparameter_that_is_wrong_is_named(server: TrainerProcess) -> None:
+    wrong = {"alpha": -1, "epochs": 2, "nonsense": 1, "seed": "x"}
+    code, fields = refusal(training, server, hyperparameters=wrong)
+    names = [f"spec.hyperparameters.{name}" for name in ("alpha", "nonsense", "seed")]
+    assert (code, sorted(fields)) == (Code.INVALID_ARGUMENT, names)
+
+
 @pytest.mark.parametrize(
     ("spec", "code", "fields"),
     [
