@@ -55,7 +55,7 @@ def checkpoint_to_proto(info: CheckpointInfo, root: Path) -> models_pb2.Checkpoi
         size_bytes=info.bytes,
         reference_path=info.reference.relative_to(root).as_posix() if info.reference else "",
         metrics=metrics_to_proto(info.metrics),
-        problem=public_text(info.problem),
+        problem=info.problem,
     )
 
 
