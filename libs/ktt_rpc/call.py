@@ -11,7 +11,15 @@ from typing import ParamSpec, TypeVar
 
 from ktt_rpc import call_state
 
-__all__ = ["abandoned", "in_thread", "in_watch_thread", "note_job", "request_id", "time_remaining"]
+__all__ = [
+    "abandoned",
+    "in_thread",
+    "in_watch_thread",
+    "note_job",
+    "public_text",
+    "request_id",
+    "time_remaining",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +40,12 @@ def note_job(job_id: str) -> None:
     state = call_state.current()
     if state is not None and call_state.is_id(job_id):
         state.job_id = job_id
+
+
+def public_text(text: str) -> str:
+    """Give a text without the places of the server's files, if it goes to a client."""
+    state = call_state.current()
+    return text if state is None else state.private.hide(text)
 
 
 def time_remaining() -> float | None:

@@ -8,9 +8,12 @@ import time
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 
+from ktt_rpc.private_paths import PrivatePaths
 from ktt_rpc.stopping import Stopping
 
 __all__ = ["CallState", "current", "enter", "is_id", "leave"]
+
+_NOTHING = PrivatePaths()
 
 
 @dataclass
@@ -29,6 +32,8 @@ class CallState:
         Of the server.
     job_id : str
         The job it is about.
+    private : PrivatePaths
+        What its answer does not show.
     abandoned : threading.Event
         Set when nobody waits for the answer any more.
     """
@@ -39,6 +44,7 @@ class CallState:
     deadline: float | None
     stopping: Stopping
     job_id: str = ""
+    private: PrivatePaths = _NOTHING
     abandoned: threading.Event = field(default_factory=threading.Event)
 
     def time_remaining(self) -> float | None:

@@ -8,7 +8,7 @@ helps. Anything else is a bug: it goes out as INTERNAL with an id, and only the 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 import grpc
@@ -90,11 +90,14 @@ _CLASSES: dict[grpc.StatusCode, type[KttError]] = {
 _LONGEST_MESSAGE = 2400
 _LONGEST_VIOLATION = 400
 # Of all violations together; there may be many, and the message tells of each too.
-_VIOLATIONS = 1400
+_VIOLATIONS = 1300
+_LONGEST_BESIDE = 1600
 _LONGEST_FIELD = 200
 
 
-def to_status(error: KttError, *, request_id: str = "") -> Status:
+def to_status(
+    error: KttError, *, request_id: str = "", public: Callable[[str], str] = str
+) -> Status:
     """Give the status of an error that a caller can mend.
 
     Parameters
@@ -104,11 +107,16 @@ def to_status(error: KttError, *, request_id: str = "") -> Status:
         always does.
     request_id : str
         The call's id, for `RequestInfo`.
+    public : callable
+        Gives a text as the caller may see it.
     """
-    message = _cropped(str(error) or type(error).__name__, _LONGEST_MESSAGE)
+    several = isinstance(error, InvalidArgumentError) and len(error.violations) > 1
+    longest = _LONGEST_BESIDE if several else _LONGEST_MESSAGE
+    message = _cropped(public(str(error)) or type(error).__name__, longest)
     details: list[Message] = [ErrorInfo(reason=_reason(error), domain=DOMAIN)]
     if isinstance(error, InvalidArgumentError) and error.field:
-        pairs = error.violations or ((error.field, message),)
+        pairs = error.violations or ((error.field, str(error)),)
+        pairs = tuple((field, public(problem)) for field, problem in pairs)
         details.append(BadRequest(field_violations=_violations(pairs)))
     default = 1.0 if isinstance(error, UnavailableError) else None
     retry_after = getattr(error, "retry_after", default)
@@ -193,7 +201,8 @@ def _violations(pairs: Sequence[tuple[str, str]]) -> list[BadRequest.FieldViolat
         share = min(_LONGEST_VIOLATION, left // (len(pairs) - number))
         name = field[:_LONGEST_FIELD]
         description = _cropped(problem, max(share - len(name), 40))
-        left -= len(name.encode()) + len(description.encode())
+        # Lengths and tags take a few bytes more.
+        left -= len(name.encode()) + len(description.encode()) + 8
         if found and left < 0:
             break
         found.append(BadRequest.FieldViolation(field=name, description=description))

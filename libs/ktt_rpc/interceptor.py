@@ -25,6 +25,7 @@ from ktt_rpc import call_state
 from ktt_rpc.errors import internal_status, to_status
 from ktt_rpc.limits import Places, RateLimit, peer_host
 from ktt_rpc.metrics import ServerMetrics
+from ktt_rpc.private_paths import PrivatePaths
 from ktt_rpc.requests import check_readable, decodable, decoding
 from ktt_rpc.settings import ServerSettings
 from ktt_rpc.stopping import Stopping
@@ -50,6 +51,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         None lets everybody call.
     metrics : ServerMetrics
     stopping : Stopping
+    private : PrivatePaths
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         tokens: TokenSet | None,
         metrics: ServerMetrics,
         stopping: Stopping,
+        private: PrivatePaths,
     ) -> None:
+        self._private = private
         self._tokens = tokens
         self._metrics = metrics
         self._stopping = stopping
@@ -145,6 +149,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             deadline=None if remaining is None else began + remaining,
             stopping=self._stopping,
             job_id=_job_id(method, request),
+            private=self._private,
         )
         context.set_trailing_metadata((("x-request-id", state.request_id),))
         token = call_state.enter(state)
@@ -214,7 +219,9 @@ async def _errors(
     except (grpc.aio.AbortError, asyncio.CancelledError):
         raise
     except KttError as error:
-        await _abort(context, state, to_status(error, request_id=state.request_id))
+        await _abort(
+            context, state, to_status(error, request_id=state.request_id, public=state.private.hide)
+        )
     except Exception:
         error_id = uuid.uuid4().hex[:12]
         _LOG.exception("unexpected exception", extra={"error_id": error_id})

@@ -14,6 +14,7 @@ from ktt.jobs.v1 import jobs_pb2
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.progress import Progress
 from ktt_jobs import Job, JobError, JobEvent, JobState
+from ktt_rpc.call import public_text
 
 __all__ = [
     "event_from_proto",
@@ -155,10 +156,10 @@ def status_to_proto(job: Job) -> jobs_pb2.JobStatus:
         status.error.CopyFrom(
             jobs_pb2.JobError(
                 type=job.error.type,
-                message=job.error.message,
+                message=public_text(job.error.message),
                 exit_code=job.error.exit_code,
                 signal=job.error.signal,
-                log_tail=job.error.log_tail,
+                log_tail=map(public_text, job.error.log_tail),
             )
         )
     return status

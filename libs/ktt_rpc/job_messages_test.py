@@ -1,6 +1,7 @@
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from ktt.jobs.v1 import jobs_pb2
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.progress import Progress
 from ktt_jobs import Job, JobError, JobEvent, JobState
+from ktt_rpc import call_state
 from ktt_rpc.job_messages import (
     event_from_proto,
     event_to_proto,
@@ -18,6 +20,8 @@ from ktt_rpc.job_messages import (
     states_from_proto,
     status_to_proto,
 )
+from ktt_rpc.private_paths import PrivatePaths
+from ktt_rpc.stopping import Stopping
 
 _TIMES = st.datetimes(
     datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)  # noqa: DTZ001
@@ -96,3 +100,17 @@ def test_an_estimate_without_bounds_is_sent_as_the_longest_there_is():
     assert event_to_proto(event).progress.eta.ToTimedelta() == timedelta(days=3650)
     for eta in (math.inf, math.nan):
         assert not event_to_proto(replace(event, eta=eta)).progress.HasField("eta")
+
+
+def test_what_a_client_is_told_of_a_failure_leaves_out_where_the_server_s_files_are():
+    error = JobError("KttError", "/data/ws/weights is full", log_tail=("in /data/ws",))
+    job = Job("j1", "training", {}, {}, JobState.FAILED, datetime.now(UTC), error=error)
+    private = PrivatePaths([Path("/data/ws")])
+    token = call_state.enter(
+        call_state.CallState("/a/B", "r1", "peer", None, Stopping(), private=private)
+    )
+    try:
+        sent = status_to_proto(job).error
+    finally:
+        call_state.leave(token)
+    assert (sent.message, list(sent.log_tail)) == ("weights is full", ["in the workspace"])

@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -21,6 +22,7 @@ from ktt_rpc.interceptor import CallInterceptor
 from ktt_rpc.job_log import log_ends
 from ktt_rpc.logs import configure_logging
 from ktt_rpc.metrics import ServerMetrics
+from ktt_rpc.private_paths import PrivatePaths
 from ktt_rpc.reflection import offer_reflection
 from ktt_rpc.server_tls import server_credentials
 from ktt_rpc.settings import ServerSettings
@@ -46,11 +48,14 @@ class ServiceSpec:
         With one coroutine (or asynchronous generator) per call.
     full_name : str
         "ktt.trainer.v1.TrainerService".
+    private : tuple of Path
+        Folders whose place clients are not shown.
     """
 
     add_to_server: Callable[[Any, Any], None]
     servicer: Any
     full_name: str
+    private: tuple[Path, ...] = ()
 
 
 def serve(
@@ -189,7 +194,10 @@ class RunningServer:
         settings.check()
         credentials = server_credentials(settings)
         tokens = TokenSet.from_file(settings.tokens_file) if settings.tokens_file else None
-        self._interceptor = CallInterceptor(settings, tokens, self._metrics, self._stopping)
+        private = PrivatePaths(folder for spec in self._services for folder in spec.private)
+        self._interceptor = CallInterceptor(
+            settings, tokens, self._metrics, self._stopping, private
+        )
         self._server = grpc.aio.server(interceptors=[self._interceptor], options=_options(settings))
         self._add_services()
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)

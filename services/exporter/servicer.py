@@ -214,4 +214,5 @@ def exporter_service(exporter: Exporter) -> ServiceSpec:
         exporter_service_pb2_grpc.add_ExporterServiceServicer_to_server,
         ExporterServicer(exporter),
         SERVICE_NAME,
+        private=(exporter.root,),
     )

@@ -6,6 +6,7 @@ from ktt.trainer.v1 import datasets_pb2
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.report import ImportReport
 from ktt_core.errors import InvalidArgumentError
+from ktt_rpc.call import public_text
 from ktt_rpc.job_messages import time_from_proto, time_to_proto
 from ktt_rpc.structs import dict_to_struct, struct_to_dict
 from trainer.results import DatasetInfo
@@ -36,7 +37,7 @@ def dataset_to_proto(info: DatasetInfo) -> datasets_pb2.Dataset:
         leaf_count=info.n_leaves,
         fingerprint=info.fingerprint,
         options=dict_to_struct(info.options),
-        problem=info.problem,
+        problem=public_text(info.problem),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct
 
 from ktt.trainer.v1 import models_pb2
+from ktt_rpc.call import public_text
 from ktt_rpc.structs import dict_to_struct, struct_to_dict
 from trainer.results import CheckpointInfo, ModelInfo
 
@@ -55,7 +56,7 @@ def checkpoint_to_proto(info: CheckpointInfo, root: Path) -> models_pb2.Checkpoi
         size_bytes=info.bytes,
         reference_path=info.reference.relative_to(root).as_posix() if info.reference else "",
         metrics=metrics_to_proto(info.metrics),
-        problem=info.problem,
+        problem=public_text(info.problem),
     )
 
 

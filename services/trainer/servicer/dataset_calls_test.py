@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import grpc
@@ -98,3 +99,22 @@ def test_imports_that_cannot_be_are_refused_whole(server: TrainerProcess, allowe
         assert bad == (Code.INVALID_ARGUMENT, [field])
     assert names(server) == ["shop"]
     assert [path.name for path in (server.workspace / "datasets").iterdir()] == ["shop"]
+
+
+def test_clients_are_not_shown_where_the_workspace_is(server: TrainerProcess) -> None:
+    damaged = server.workspace / "datasets/damaged"
+    damaged.mkdir()
+    (damaged / "hierarchy.json").write_text("nonsense")
+    try:
+        listed = server.calls.ListDatasets(datasets_pb2.ListDatasetsRequest())
+        problem = next(dataset.problem for dataset in listed.datasets if dataset.problem)
+        messages = [problem]
+        for name in ("damaged", "nothing"):
+            with pytest.raises(grpc.RpcError) as caught:
+                server.calls.GetDataset(datasets_pb2.GetDatasetRequest(name=name))
+            messages.append(caught.value.details())
+    finally:
+        shutil.rmtree(damaged)
+    assert problem.startswith("the dataset in datasets/damaged is damaged")
+    assert "there is no dataset 'nothing' in the workspace; there are: " in messages[2]
+    assert not [message for message in messages if str(server.workspace.parent) in message]

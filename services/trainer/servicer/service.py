@@ -41,4 +41,5 @@ def trainer_service(trainer: HostedTrainer) -> ServiceSpec:
         trainer_service_pb2_grpc.add_TrainerServiceServicer_to_server,
         TrainerServicer(trainer),
         SERVICE_NAME,
+        private=(trainer.root,),
     )
