@@ -88,6 +88,11 @@ def _log_uncaught(
     logging.getLogger(__name__).critical("uncaught %s", kind.__name__, exc_info=error)
 
 
+def _worth_telling(record: logging.LogRecord) -> bool:
+    """Leave out what gRPC says of every caller that goes while its answer is on the way."""
+    return not str(record.msg).startswith("ExecuteBatchError raised in core")
+
+
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
     """Send everything that is logged in this process to `stream` as JSON lines.
 
@@ -109,3 +114,4 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     # At debug level these tell of every poll of an event loop.
     for chatty in ("asyncio", "grpc._cython.cygrpc"):
         logging.getLogger(chatty).setLevel(max(logging.INFO, root.level))
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_worth_telling)

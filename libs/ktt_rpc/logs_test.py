@@ -87,3 +87,10 @@ def test_a_thread_that_dies_is_a_line_too(written):
 def test_a_very_long_message_is_cut(written):
     logging.getLogger("a").info("x" * 100_000)
     assert len(written()[0]["message"]) < 10_000
+
+
+def test_a_caller_that_goes_while_its_answer_is_on_the_way_is_no_error(written):
+    logger = logging.getLogger("grpc._cython.cygrpc")
+    logger.error("ExecuteBatchError raised in core by servicer method [%s]", "/a/B")
+    logger.error("something else")
+    assert [line["message"] for line in written()] == ["something else"]

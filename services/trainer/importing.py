@@ -135,6 +135,8 @@ class ImportRun:
         self._wanted = wanted
         self._source = source
         self._cancelled = threading.Event()
+        # Whoever cancels looks into the import's folder, which must not go away meanwhile.
+        self._lock = threading.Lock()
         self._jobs: JobService | None = None
 
     def run(self, progress: ProgressCallback) -> ImportReport:
@@ -163,13 +165,11 @@ class ImportRun:
                 "replace": wanted.replace,
             }
             try:
-                with self._imports.jobs() as jobs:
-                    self._jobs = jobs
+                with self._imports.jobs() as jobs, self._cancellable(jobs):
                     job = jobs.run(_KIND, spec, labels={}, on_event=follow)
             except _CancelledError:
                 raise self._gone() from None
             finally:
-                self._jobs = None
                 # What a killed process has left.
                 self._imports.workspace.sweep()
             error = job_error(job)
@@ -183,10 +183,20 @@ class ImportRun:
     def cancel(self) -> None:
         """Have it end soon, from any thread."""
         self._cancelled.set()
-        jobs = self._jobs
-        if jobs is not None:
-            for job in jobs.list(kinds=[_KIND])[0]:
-                jobs.cancel(job.id)
+        with self._lock:
+            if self._jobs is not None:
+                for job in self._jobs.list(kinds=[_KIND])[0]:
+                    self._jobs.cancel(job.id)
+
+    @contextlib.contextmanager
+    def _cancellable(self, jobs: JobService) -> Iterator[None]:
+        with self._lock:
+            self._jobs = jobs
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._jobs = None
 
     def _gone(self) -> UnavailableError:
         return UnavailableError(f"the import of {self._wanted.name!r} was ended before it was done")

@@ -44,6 +44,8 @@ __all__ = ["UploadStore"]
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _RECORD = "upload.json"
+# Where all places are taken: how long one is kept, in seconds, for a file of which nothing comes.
+_PATIENCE = 60.0
 
 
 class UploadStore:
@@ -100,7 +102,7 @@ class UploadStore:
     def _create(self, file_name: str, size_bytes: int, sha256: str) -> UploadInfo:
         self.sweep()
         self._folder.mkdir(parents=True, exist_ok=True)
-        if len(self._ids()) >= self._max_uploads:
+        if len(self._ids()) >= self._max_uploads and not self._make_room():
             raise ResourceExhaustedError(
                 f"there are {self._max_uploads} uploads already: use or delete some; "
                 "those that nobody touches expire"
@@ -260,6 +262,19 @@ class UploadStore:
                         self._remove(folder)
                         expired.append(upload_id)
         return expired
+
+    def _make_room(self) -> bool:
+        """Throw one upload away that was announced some time ago, and of which nothing has come."""
+        for upload_id in self._ids():
+            with contextlib.suppress(FailedPreconditionError, NotFoundError, DataError):
+                with self._locked(upload_id) as folder:
+                    upload = self.get(upload_id)
+                    touched = (upload.expire_time - self._ttl).timestamp()
+                    empty = not upload.complete and upload.committed_bytes == 0
+                    if empty and touched + _PATIENCE <= self._now():
+                        self._remove(folder)
+                        return True
+        return False
 
     def _is_expired(self, upload_id: str, folder: Path) -> bool:
         try:

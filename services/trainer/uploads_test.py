@@ -196,6 +196,26 @@ def test_there_is_an_end_to_uploads(store: UploadStore) -> None:
     announce(store)
 
 
+def test_files_that_never_came_make_room_and_begun_ones_do_not(tmp_path: Path) -> None:
+    clock = [time.time()]
+    store = UploadStore(tmp_path / "uploads", SUFFIXES, max_uploads=3, now=lambda: clock[0])
+    begun, done = announce(store), announce(store)
+    write(store, begun, 0, DATA[:100])
+    write(store, done, 0, DATA)
+    never = announce(store)
+    clock[0] += 50
+    with pytest.raises(ResourceExhaustedError):
+        announce(store)
+    clock[0] += 20
+    # Somebody is just beginning with it.
+    with store.writing(never, 0), pytest.raises(ResourceExhaustedError):
+        announce(store)
+    announce(store)
+    assert store.get(begun).committed_bytes == 100 and store.get(done).complete
+    with pytest.raises(NotFoundError):
+        store.get(never)
+
+
 def test_uploads_expire_that_nobody_touches(tmp_path: Path) -> None:
     clock = [time.time()]
     store = UploadStore(

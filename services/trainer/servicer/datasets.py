@@ -20,6 +20,7 @@ from trainer.messages.datasets import (
     import_options_from_proto,
     import_report_to_proto,
 )
+from trainer.servicer.ending import outlast
 
 __all__ = ["DatasetCalls"]
 
@@ -39,15 +40,17 @@ class DatasetCalls:
         newest = _Newest(asyncio.get_running_loop())
         importing = asyncio.ensure_future(in_thread(run.run, newest.put))
         importing.add_done_callback(lambda _: newest.end())
+        ended = False
         try:
             async for progress in newest:
                 yield datasets_pb2.CreateDatasetResponse(progress=progress_to_proto(progress, None))
-            report = await importing
+            ended = True
         finally:
-            if not importing.done():
+            if not ended:
                 run.cancel()
                 # It ends within moments, and then nothing of it is there any more.
-                await asyncio.wait([importing])
+                await outlast(importing)
+        report = await importing
         dataset = await in_thread(self.trainer.get_dataset, request.name)
         yield datasets_pb2.CreateDatasetResponse(
             created=datasets_pb2.CreatedDataset(

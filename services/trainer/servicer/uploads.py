@@ -9,10 +9,11 @@ from typing import Any, ParamSpec, TypeVar
 
 from ktt.trainer.v1 import datasets_pb2
 from ktt_core.errors import InvalidArgumentError
-from ktt_rpc.call import in_thread
+from ktt_rpc.call import abandoned, in_thread
 from trainer.fields import within
 from trainer.hosting import HostedTrainer
 from trainer.messages.datasets import upload_to_proto
+from trainer.servicer.ending import outlast
 from trainer.upload_info import UploadInfo
 from trainer.upload_writer import UploadWriter
 
@@ -31,10 +32,16 @@ class UploadCalls:
         self, request: datasets_pb2.CreateUploadRequest, context: Any
     ) -> datasets_pb2.CreateUploadResponse:
         """Announce a file."""
-        upload = await in_thread(
-            self.trainer.uploads.create, request.file_name, request.size_bytes, request.sha256
-        )
+        upload = await in_thread(self._create, request)
         return datasets_pb2.CreateUploadResponse(upload=upload_to_proto(upload))
+
+    def _create(self, request: datasets_pb2.CreateUploadRequest) -> UploadInfo:
+        uploads = self.trainer.uploads
+        upload = uploads.create(request.file_name, request.size_bytes, request.sha256)
+        if abandoned():
+            # Nobody will ever know its id, and there is an end to uploads.
+            uploads.delete(upload.id)
+        return upload
 
     async def GetUpload(  # noqa: N802
         self, request: datasets_pb2.GetUploadRequest, context: Any
@@ -92,5 +99,5 @@ async def _to_its_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwarg
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait([running])
+        await outlast(running)
         raise

@@ -1,0 +1,21 @@
+"""Work that goes on in a thread when the call that wanted it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from ktt_core.errors import KttError
+
+__all__ = ["outlast"]
+
+_log = logging.getLogger(__name__)
+
+
+async def outlast(running: asyncio.Future[Any]) -> None:
+    """Wait for work whose result nobody will ask for; a failure that is no answer is logged."""
+    await asyncio.wait([running])
+    error = None if running.cancelled() else running.exception()
+    if error is not None and not isinstance(error, KttError):
+        _log.error("the work of a call that has ended failed", exc_info=error)
