@@ -49,7 +49,7 @@ def run_here(
         raise ConflictError(f"another process uses {folder / new.id}")
     created = False
     try:
-        job_id, events = store.create(new, 0, begin=True)
+        job_id, events, _ = store.create(new, 0, begin=True)
         created = bool(events)
         if not created:
             return job_id, False

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from ktt_core.errors import InvalidArgumentError, NotFoundError
 from ktt_jobs import schema
@@ -29,6 +29,19 @@ __all__ = [
 
 _jobs, _events, _labels = schema.jobs, schema.events, schema.labels
 _MAX_PAGE = 1000
+
+# Made once: to put a statement together takes longer than to run it.
+_JOB = select(_jobs).where(_jobs.c.id == bindparam("job_id"))
+_AHEAD = select(func.count()).where(
+    _jobs.c.state == JobState.QUEUED, _jobs.c.number < bindparam("number")
+)
+_NUMBER = select(_jobs.c.number).where(_jobs.c.id == bindparam("job_id"))
+_EVENTS = (
+    select(_events)
+    .where(_events.c.job == bindparam("number"), _events.c.sequence > bindparam("after"))
+    .order_by(_events.c.sequence)
+    .limit(bindparam("limit"))
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,7 @@ def find(store: JobStore, job_id: str, kind: str | None = None) -> Job:
     row = None
     if store.exists:
         with store.reading() as connection:
-            row = connection.execute(select(_jobs).where(_jobs.c.id == job_id)).one_or_none()
+            row = connection.execute(_JOB, {"job_id": job_id}).one_or_none()
             if row is not None and kind in (None, row.kind):
                 return job_of(row, _ahead(connection, row))
     what = "job" if kind is None else f"{kind} job"
@@ -118,8 +131,7 @@ def _narrowed(
 def _ahead(connection: Connection, row: Row[Any]) -> int:
     if row.state != JobState.QUEUED:
         return 0
-    before = select(func.count()).where(_jobs.c.state == row.state, _jobs.c.number < row.number)
-    return connection.execute(before).scalar_one()
+    return connection.execute(_AHEAD, {"number": row.number}).scalar_one()
 
 
 def _ranks(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, int]:
@@ -148,15 +160,11 @@ def read_events(store: JobStore, job_id: str, after: int, limit: int) -> list[Jo
     if not store.exists:
         raise NotFoundError(f"there is no job {job_id}")
     with store.reading() as connection:
-        number = connection.scalar(select(_jobs.c.number).where(_jobs.c.id == job_id))
+        number = connection.scalar(_NUMBER, {"job_id": job_id})
         if number is None:
             raise NotFoundError(f"there is no job {job_id}")
-        rows = connection.execute(
-            select(_events)
-            .where(_events.c.job == number, _events.c.sequence > after)
-            .order_by(_events.c.sequence)
-            .limit(limit)
-        ).all()
+        wanted = {"number": number, "after": after, "limit": limit}
+        rows = connection.execute(_EVENTS, wanted).all()
     return [event_of(row) for row in rows]
 
 

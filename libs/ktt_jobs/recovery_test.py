@@ -22,7 +22,7 @@ def store(tmp_path):
 
 
 def begun(store, *, embedded=False):
-    job_id, _ = store.create(NewJob(new_job_id(), "echo", "{}", "{}"), 99, begin=embedded)
+    job_id, _, _ = store.create(NewJob(new_job_id(), "echo", "{}", "{}"), 99, begin=embedded)
     if not embedded:
         store.begin(job_id)
     return job_id

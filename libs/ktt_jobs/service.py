@@ -112,7 +112,7 @@ class JobService(JobRecords):
     ) -> Job | None:
         """Return the job that the same request made before; None if it is new, or has no id.
 
-        Asked first, it lets a request be repeated when what it needs is not there any more.
+        It lets a request be repeated when what it needs is not there any more.
 
         Parameters
         ----------
@@ -159,14 +159,17 @@ class JobService(JobRecords):
         QueueFullError
             If as many jobs wait as may.
         """
+        from ktt_jobs.store import new_job
         from ktt_jobs.validation import check_new_job
 
         new = check_new_job(self.tasks, kind, spec, labels, request_id)
-        job_id, _ = self._open()[0].create(new, self._queue_limit)
+        job_id, events, ahead = self._open()[0].create(new, self._queue_limit)
+        if not events:
+            return self.get(job_id)
         server = self._server
         if server is not None:
             server[1].wake()
-        return self.get(job_id)
+        return new_job(new, events[0], ahead)
 
     # -- of a command ------------------------------------------------------------------------------
 

@@ -248,3 +248,12 @@ def test_old_jobs_are_pruned_with_their_folders(tmp_path):
     with pytest.raises(NotFoundError):
         service.events(job.id)
     service.close()
+
+
+def test_a_job_is_returned_as_it_is_stored(service):
+    spec = {"b": 1, "a": [1.5, None, "ü"]}
+    for number in range(3):
+        job = service.submit("echo", spec, labels={"dataset": "toy"}, request_id=f"r{number}")
+        assert job == service.get(job.id)
+        assert job.jobs_ahead == number and job.last_event == 1
+        assert [event.sequence for event in service.events(job.id)] == [1]

@@ -10,17 +10,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
 
 from ktt_core.errors import AlreadyExistsError, QueueFullError
 from ktt_core.progress import Progress
 from ktt_jobs import schema, transitions
-from ktt_jobs.jobs import JobError, JobEvent, JobState
+from ktt_jobs.jobs import Job, JobError, JobEvent, JobState
 from ktt_jobs.rows import digest, now
 
-__all__ = ["JobStore", "NewJob", "refuse_other"]
+__all__ = ["JobStore", "NewJob", "new_job", "refuse_other"]
 
-_jobs, _events, _labels = schema.jobs, schema.events, schema.labels
+_jobs, _labels = schema.jobs, schema.labels
+
+# Made once: to put a statement together takes longer than to run it.
+_REQUEST = select(_jobs.c.id, _jobs.c.digest).where(
+    _jobs.c.kind == bindparam("kind"), _jobs.c.request_id == bindparam("request_id")
+)
+_WAITING = select(func.count()).select_from(_jobs).where(_jobs.c.state == JobState.QUEUED)
+_ADD = insert(_jobs).returning(_jobs.c.number)
+_LABEL = insert(_labels)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,7 @@ class JobStore:
 
     def create(
         self, new: NewJob, queue_limit: int, *, begin: bool = False
-    ) -> tuple[str, list[JobEvent]]:
+    ) -> tuple[str, list[JobEvent], int]:
         """Add a job, unless its request was made before.
 
         Parameters
@@ -109,6 +117,8 @@ class JobStore:
         job_id : str
         events : list of JobEvent
             What happened to the new job; nothing if there was one.
+        ahead : int
+            How many jobs are begun before the new one.
 
         Raises
         ------
@@ -120,17 +130,13 @@ class JobStore:
         content = digest(new.kind, new.spec, new.labels)
         with self.writing() as connection:
             if new.request_id:
-                known = connection.execute(
-                    select(_jobs.c.id, _jobs.c.digest)
-                    .where(_jobs.c.kind == new.kind)
-                    .where(_jobs.c.request_id == new.request_id)
-                ).one_or_none()
+                asked = {"kind": new.kind, "request_id": new.request_id}
+                known = connection.execute(_REQUEST, asked).one_or_none()
                 if known is not None:
                     if known.digest != content:
                         refuse_other(new.request_id, known.id)
-                    return known.id, []
-            if not begin:
-                _check_room(connection, queue_limit)
+                    return known.id, [], 0
+            ahead = 0 if begin else _check_room(connection, queue_limit)
             at = now()
             values = {
                 "id": new.id,
@@ -143,20 +149,20 @@ class JobStore:
                 "embedded": begin,
                 "create_time": at,
                 "event_time": at,
+                "last_event": 1,
             }
-            number = connection.scalar(insert(_jobs).returning(_jobs.c.number).values(**values))
+            number = connection.execute(_ADD, values).scalar_one()
             rows = [
                 {"name": name, "value": value, "job": number}
                 for name, value in json.loads(new.labels).items()
             ]
             if rows:
-                connection.execute(insert(_labels), rows)
-            row = transitions.find(connection, new.id)
-            happened = [transitions.happen(connection, row, state=JobState.QUEUED)]
+                connection.execute(_LABEL, rows)
+            happened = [transitions.first(connection, number, at)]
             if begin:
                 row = transitions.find(connection, new.id)
                 happened.append(transitions.begin(connection, row))
-            return new.id, happened
+            return new.id, happened, ahead
 
     def queued(self, limit: int) -> list[str]:
         """Return the ids of the jobs that wait for the server, in the order they are begun in."""
@@ -267,6 +273,21 @@ class JobStore:
         return found
 
 
+def new_job(new: NewJob, event: JobEvent, ahead: int) -> Job:
+    """Return a job as its first event finds it, without reading it again."""
+    return Job(
+        id=new.id,
+        kind=new.kind,
+        spec=json.loads(new.spec),
+        labels=json.loads(new.labels),
+        state=JobState.QUEUED,
+        create_time=event.time,
+        last_event=event.sequence,
+        jobs_ahead=ahead,
+        request_id=new.request_id,
+    )
+
+
 def refuse_other(request_id: str, job_id: str) -> NoReturn:
     """Raise AlreadyExistsError: a job was made with this id, of another request."""
     raise AlreadyExistsError(
@@ -275,12 +296,12 @@ def refuse_other(request_id: str, job_id: str) -> NoReturn:
     )
 
 
-def _check_room(connection: Connection, queue_limit: int) -> None:
-    waiting = connection.execute(
-        select(func.count()).select_from(_jobs).where(_jobs.c.state == JobState.QUEUED)
-    ).scalar_one()
+def _check_room(connection: Connection, queue_limit: int) -> int:
+    """Return how many jobs wait, if one more may."""
+    waiting: int = connection.execute(_WAITING).scalar_one()
     if waiting >= queue_limit:
         raise QueueFullError(
             f"{waiting} jobs are waiting, which is as many as may; try again when some are done, "
             "or cancel some"
         )
+    return waiting

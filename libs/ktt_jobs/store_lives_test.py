@@ -66,7 +66,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(target=jobs, begin=st.booleans())
     def create(self, begin):
-        job, events = self.store.create(new(), 1000, begin=begin)
+        job, events, _ = self.store.create(new(), 1000, begin=begin)
         self.states[job] = RUNNING if begin else QUEUED
         self.lengths[job] = 1 + begin
         assert [event.sequence for event in events] == [*range(1, 2 + begin)]

@@ -138,7 +138,7 @@ def test_the_queue_is_bounded_and_running_jobs_are_not_in_it(store):
 
 def test_a_request_made_twice_is_one_job(store):
     first = add(store, request_id="r")
-    assert store.create(new(request_id="r"), 0) == (first, [])
+    assert store.create(new(request_id="r"), 0) == (first, [], 0)
     assert add(store, kind="export", request_id="r") != first
     for other in ({"spec": "{}"}, {"labels": '{"x":"y"}'}):
         with pytest.raises(AlreadyExistsError, match="another request_id"):

@@ -5,16 +5,29 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from ktt_core.errors import NotFoundError
 from ktt_jobs import schema
 from ktt_jobs.jobs import JobEvent, JobState
 from ktt_jobs.rows import event_of, now
 
-__all__ = ["begin", "end", "find", "happen"]
+__all__ = ["begin", "end", "find", "first", "happen"]
 
 _jobs, _events = schema.jobs, schema.events
+
+# Made once: to put a statement together takes longer than to run it.
+_FIND: Select[Any] = select(
+    _jobs.c.number,
+    _jobs.c.state,
+    _jobs.c.last_event,
+    _jobs.c.event_time,
+    _jobs.c.attempt,
+    _jobs.c.losses,
+    _jobs.c.cancel_requested,
+).where(_jobs.c.id == bindparam("job_id"))
+_TELL = insert(_events)
+_CHANGE = update(_jobs).where(_jobs.c.number == bindparam("job_number"))
 
 
 def find(connection: Connection, job_id: str) -> Row[Any]:
@@ -25,17 +38,7 @@ def find(connection: Connection, job_id: str) -> Row[Any]:
     NotFoundError
         If there is none of that id.
     """
-    columns = (
-        _jobs.c.number,
-        _jobs.c.state,
-        _jobs.c.last_event,
-        _jobs.c.event_time,
-        _jobs.c.attempt,
-        _jobs.c.losses,
-        _jobs.c.cancel_requested,
-    )
-    query: Select[Any] = select(*columns).where(_jobs.c.id == job_id)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_FIND, {"job_id": job_id}).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no job {job_id}")
     return row
@@ -73,9 +76,22 @@ def happen(
         "progress": None if state else changes["progress"],
         "eta": None if state else changes["eta"],
     }
-    connection.execute(insert(_events).values(job=row.number, **told))
+    connection.execute(_TELL, {"job": row.number, **told})
     values = {**changes, "last_event": told["sequence"], "event_time": told["time"]}
     if state is not None:
         values["state"] = state
-    connection.execute(update(_jobs).where(_jobs.c.number == row.number).values(**values))
+    connection.execute(_CHANGE, {**values, "job_number": row.number})
+    return event_of(told)
+
+
+def first(connection: Connection, number: int, time: int) -> JobEvent:
+    """Write the first event of a new job, which its row tells of already."""
+    told = {
+        "sequence": 1,
+        "time": time,
+        "state": JobState.QUEUED,
+        "progress": None,
+        "eta": None,
+    }
+    connection.execute(_TELL, {"job": number, **told})
     return event_of(told)

@@ -14,7 +14,12 @@ from exporter.job_kind import KIND, open_jobs
 from exporter.model_cache import ModelCache
 from exporter.predicting import Decoding, check_options, iter_answers
 from exporter.requests import ExportSpec
-from ktt_core.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from ktt_core.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    KttError,
+    NotFoundError,
+)
 from ktt_core.names import check_name
 
 if TYPE_CHECKING:
@@ -123,12 +128,15 @@ class Exporter:
                 "a request_id has 1 to 64 letters, digits, '_' and '-'", field="request_id"
             )
         wanted, labels = spec.to_json(), spec.labels
-        # A repeated request gets its job, whatever has become of what the job needed.
-        earlier = self.jobs.earlier(KIND, wanted, labels=labels, request_id=request_id)
-        if earlier is not None:
+        try:
+            self.validate_export(spec)
+            return self.jobs.submit(KIND, wanted, labels=labels, request_id=request_id)
+        except KttError:
+            # A repeated request gets its job, whatever has become of what the job needed.
+            earlier = self.jobs.earlier(KIND, wanted, labels=labels, request_id=request_id)
+            if earlier is None:
+                raise
             return earlier
-        self.validate_export(spec)
-        return self.jobs.submit(KIND, wanted, labels=labels, request_id=request_id)
 
     def export(
         self, spec: ExportSpec, on_event: Callable[[JobEvent], None] = _ignore

@@ -249,15 +249,18 @@ class HostedTrainer(Trainer):
                 "a request_id has 1 to 64 letters, digits, '_' and '-'", field="request_id"
             )
         wanted, labels = spec.to_json(), spec.labels
-        # A repeated request gets its job, whatever has become of what the job needed.
-        earlier = self.jobs.earlier(kind, wanted, labels=labels, request_id=request_id)
-        if earlier is not None:
+        try:
+            validate()
+            with self._deleting:
+                if not self.workspace.dataset_folder(spec.dataset).is_dir():
+                    raise NotFoundError(f"there is no dataset {spec.dataset!r} any more")
+                return self.jobs.submit(kind, wanted, labels=labels, request_id=request_id)
+        except KttError:
+            # A repeated request gets its job, whatever has become of what the job needed.
+            earlier = self.jobs.earlier(kind, wanted, labels=labels, request_id=request_id)
+            if earlier is None:
+                raise
             return earlier
-        validate()
-        with self._deleting:
-            if not self.workspace.dataset_folder(spec.dataset).is_dir():
-                raise NotFoundError(f"there is no dataset {spec.dataset!r} any more")
-            return self.jobs.submit(kind, wanted, labels=labels, request_id=request_id)
 
     # -- housekeeping ------------------------------------------------------------------------------
 
