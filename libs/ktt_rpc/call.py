@@ -15,6 +15,7 @@ __all__ = [
     "abandoned",
     "in_thread",
     "in_watch_thread",
+    "in_work_thread",
     "note_job",
     "public_text",
     "request_id",
@@ -27,6 +28,8 @@ T = TypeVar("T")
 _POOL = ThreadPoolExecutor(16, thread_name_prefix="ktt-call")
 # Watchers only ask the store what is new. Of their own, so that long calls do not hold them up.
 _WATCH_POOL = ThreadPoolExecutor(4, thread_name_prefix="ktt-watch")
+# Few: more of them would not compute faster. Of their own, so that they hold nobody else up.
+_WORK_POOL = ThreadPoolExecutor(4, thread_name_prefix="ktt-work")
 
 
 def request_id() -> str:
@@ -77,6 +80,11 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 async def in_watch_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a short function as `in_thread` does, in threads that only watching calls use."""
     return await _run_in(_WATCH_POOL, functools.partial(function, *args, **kwargs))
+
+
+async def in_work_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run what computes, or moves many bytes, as `in_thread` does, in threads of their own."""
+    return await _run_in(_WORK_POOL, functools.partial(function, *args, **kwargs))
 
 
 async def _run_in(pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:

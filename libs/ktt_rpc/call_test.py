@@ -60,6 +60,22 @@ def test_work_that_has_not_begun_never_does_after_a_cancel():
     assert begun == []
 
 
+def test_calls_that_compute_hold_up_nobody_who_only_asks():
+    release = threading.Event()
+
+    async def ask():
+        computing = [asyncio.create_task(call.in_work_thread(release.wait, 20)) for _ in range(50)]
+        await asyncio.sleep(0.1)
+        try:
+            answers = [call.in_thread(int), call.in_watch_thread(int)]
+            return await asyncio.wait_for(asyncio.gather(*answers), 10)
+        finally:
+            release.set()
+            await asyncio.gather(*computing)
+
+    assert asyncio.run(ask()) == [0, 0]
+
+
 def test_a_call_whose_time_is_over_is_abandoned():
     state = call_state.CallState("/a/B", "r1", "peer", 0.0, Stopping())
 

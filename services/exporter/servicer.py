@@ -21,7 +21,7 @@ from ktt.exporter.v1 import (
     predict_pb2,
 )
 from ktt_core.errors import InvalidArgumentError, UnavailableError
-from ktt_rpc.call import abandoned, in_thread, note_job
+from ktt_rpc.call import abandoned, in_thread, in_work_thread, note_job
 from ktt_rpc.job_messages import event_to_proto, states_from_proto
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
 from ktt_rpc.server import ServiceSpec
@@ -153,7 +153,7 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
         """Classify texts."""
         _check_texts(request)
         with renaming(_PREDICT_FIELDS):
-            return await in_thread(self._predict, request)
+            return await in_work_thread(self._predict, request)
 
     def _predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         response = predict_pb2.PredictResponse()

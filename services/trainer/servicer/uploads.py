@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from ktt.trainer.v1 import datasets_pb2
 from ktt_core.errors import InvalidArgumentError
-from ktt_rpc.call import abandoned, in_thread
+from ktt_rpc.call import abandoned, in_thread, in_work_thread
 from trainer.fields import within
 from trainer.hosting import HostedTrainer
 from trainer.messages.datasets import upload_to_proto
@@ -95,7 +95,7 @@ class UploadCalls:
 
 async def _to_its_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function in a thread, and wait for it also when the call is cancelled meanwhile."""
-    running = asyncio.ensure_future(in_thread(function, *args, **kwargs))
+    running = asyncio.ensure_future(in_work_thread(function, *args, **kwargs))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
