@@ -125,7 +125,9 @@ def _stemmer_files(language: str) -> dict[str, str]:
 
 
 def _licence() -> str:
-    for path in metadata.files(_STEMMER_PACKAGE) or ():
-        if path.name == "COPYING":
-            return path.read_text(encoding="utf-8")
+    distribution = metadata.distribution(_STEMMER_PACKAGE)
+    # By name, because a packed PEX keeps the files of a distribution, but not the list of them.
+    for place in ("licenses/COPYING", "COPYING"):
+        if text := distribution.read_text(place):
+            return text
     raise ValueError(f"{_STEMMER_PACKAGE} came without its licence, so it is not handed on")

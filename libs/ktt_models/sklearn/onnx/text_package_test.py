@@ -7,6 +7,7 @@ import importlib
 import random
 import re
 import sys
+from importlib import metadata
 
 import pytest
 import Stemmer
@@ -67,6 +68,16 @@ def test_the_stemmers_licence_goes_with_it():
     licence = package_files("german")["snowballstemmer/COPYING"].decode()
     assert "Martin Porter" in licence
     assert "Redistributions of source code must retain the above copyright" in licence
+
+
+def test_a_stemmer_installed_without_a_list_of_its_files_has_its_licence_too(monkeypatch):
+    """As in a packed PEX."""
+    monkeypatch.setattr(metadata.Distribution, "files", None)
+    package_files.cache_clear()
+    try:
+        assert b"Martin Porter" in package_files("german")["snowballstemmer/COPYING"]
+    finally:
+        package_files.cache_clear()
 
 
 def test_only_the_language_in_use_is_copied():
