@@ -40,6 +40,12 @@ def explain(message: str) -> str:
             return f"{meaning} ({message})"
     if "Socket closed" in message:
         return f"{_CLOSED} ({message})"
+    if "Connection refused" in message and "ipv6:%5B::1%5D" in message:
+        # A name has more than one address, and gRPC tells of the one it tried last.
+        return (
+            "nothing listens at this machine's IPv6 address; if its IPv4 address is meant, call "
+            f"it 127.0.0.1 to hear what is wrong there, as TLS on one side only ({message})"
+        )
     if "Connection refused" in message or "No such file" in message:
         return f"nothing listens at the server's address; does it run? ({message})"
     return message or "the server cannot be reached"
