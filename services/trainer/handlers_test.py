@@ -1,12 +1,10 @@
-"""Runs end well, badly or not at all, and leave whole files or none."""
+"""Runs that end well leave whole files; what cannot run is told before anything does."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,11 +14,9 @@ import pytest
 from ktt_core import registry
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.errors import (
-    DataError,
     InvalidArgumentError,
     KttError,
     NotFoundError,
-    TrainingError,
 )
 from trainer import RunEvent, Trainer, TrainRequest, run_result
 
@@ -165,6 +161,11 @@ def load():
 
 @pytest.fixture
 def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainer:
+    """Return a trainer with scripted runs."""
+    return make_trainer(tmp_path, monkeypatch)
+
+
+def make_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainer:
     """Return a trainer with the datasets "toy" and "untested" and the model "scripted"."""
     site = tmp_path / "site"
     info = site / "scripted-1.dist-info"
@@ -274,75 +275,6 @@ def test_two_runs_get_two_times(trainer: Trainer) -> None:
     assert len(trainer.list_checkpoints("scripted", "toy")) == 2
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "kind", "message"),
-    [
-        ("killed", TrainingError, "killed by SIGKILL.*memory"),
-        ("segfault", TrainingError, "killed by SIGSEGV.*compiled code"),
-        ("exit", TrainingError, "exit code 7"),
-        ("data", DataError, "^these rows cannot be used$"),
-        ("bug", TrainingError, "a bug: ZeroDivisionError: oh"),
-        ("memory", TrainingError, "out of memory"),
-        ("disk", TrainingError, "No space left on device"),
-    ],
-)
-def test_a_run_that_fails_is_a_result_and_the_next_one_runs(
-    trainer: Trainer, behaviour: str, kind: type[Exception], message: str
-) -> None:
-    events: list[RunEvent] = []
-    results = trainer.train(request(behaviour, datasets=("toy", "untested")), events.append)
-    assert [type(result.error) for result in results] == [kind, kind]
-    with pytest.raises(kind, match=message):
-        raise results[0].error  # type: ignore[misc]
-    assert "Traceback" not in str(results[0].error)
-    assert ("Traceback" in results[0].details) == (behaviour in ("bug", "memory", "disk"))
-    assert [event.kind for event in events if event.kind != "progress"] == ["started", "failed"] * 2
-    assert weights(trainer) == []
-    assert trainer.list_checkpoints() == []
-
-
-@pytest.mark.parametrize("behaviour", ["late", "late test", "late reference"])
-def test_a_run_that_dies_after_its_checkpoint_was_written_leaves_the_workspace_as_it_was(
-    trainer: Trainer, behaviour: str
-) -> None:
-    before = contents(trainer)
-    (result,) = trainer.train(request(behaviour, reference=True))
-    assert isinstance(result.error, TrainingError)
-    assert result.checkpoint is None and result.reference is None
-    assert contents(trainer) == before
-
-
-def test_a_run_that_fails_leaves_the_runs_before_it(trainer: Trainer) -> None:
-    trainer.train(request(reference=True))
-    before = contents(trainer)
-    trainer.train(request("late test", reference=True))
-    assert contents(trainer) == before
-    assert len(trainer.list_checkpoints()) == 1
-
-
-def test_a_run_that_is_interrupted_while_it_tests_leaves_the_workspace_as_it_was(
-    trainer: Trainer, tmp_path: Path
-) -> None:
-    before, sign = contents(trainer), tmp_path / "sign"
-
-    def watch(event: RunEvent) -> None:
-        if event.progress and event.progress.phase == "test":
-            wait_for(sign)
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        trainer.train(request("hang in test", overrides={"sign": str(sign)}), watch)
-    assert is_gone(int(sign.read_text()))
-    assert contents(trainer) == before
-
-
-def test_a_checkpoint_that_cannot_be_published_is_a_failed_run(trainer: Trainer) -> None:
-    before = contents(trainer)
-    (result,) = trainer.train(request("unpublishable", reference=True))
-    assert isinstance(result.error, TrainingError) and "No space left" in str(result.error)
-    assert result.checkpoint is None and contents(trainer) == before
-
-
 def test_everything_is_checked_before_anything_runs(trainer: Trainer) -> None:
     events: list[RunEvent] = []
     for wrong, error in (
@@ -355,44 +287,6 @@ def test_everything_is_checked_before_anything_runs(trainer: Trainer) -> None:
         with pytest.raises(error):
             trainer.train(wrong, events.append)
     assert events == []
-    assert weights(trainer) == []
-
-
-def wait_for(sign: Path) -> int:
-    """Return the process id that a hanging run writes."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if sign.exists() and sign.read_text():
-            return int(sign.read_text())
-        time.sleep(0.02)
-    raise AssertionError("the run did not begin to hang")
-
-
-def is_gone(pid: int) -> bool:
-    """Say whether a process ends within some seconds."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-            if Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] == "Z":
-                return True
-        except (ProcessLookupError, FileNotFoundError):
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def test_an_exception_of_the_watcher_stops_the_run(trainer: Trainer, tmp_path: Path) -> None:
-    sign = tmp_path / "sign"
-
-    def watch(event: RunEvent) -> None:
-        if event.kind == "progress":
-            wait_for(sign)
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        trainer.train(request("half", overrides={"sign": str(sign)}), watch)
-    assert is_gone(int(sign.read_text()))
     assert weights(trainer) == []
 
 
