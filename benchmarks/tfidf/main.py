@@ -5,7 +5,8 @@ text, path, split), for flat LinearSVC on words, LinearSVC on words and characte
 tfidf_hsgd with their defaults, with a paired bootstrap of our better model against the better peer.
 Speed: processor seconds (the machine may have other work; medians of --repeats in turns) to fit and
 to predict of HiClass' LocalClassifierPerParentNode over SGDClassifier, divided by tfidf_hsgd's with
-its defaults, on the same features with --jobs each, which should stay 1 for that; then the same,
+its defaults, on the same features with --jobs each, which should stay 1 for that; or, with
+--as-installed, seconds on the clock of both as they come, their threads included. Then the same,
 once, on synthetic data with 100, 1,000 and 10,000 leaves. Memory: the peak of fitting ICD-10-CM's
 75,000 leaf codes, features included, in a process of its own.
 """
@@ -29,13 +30,13 @@ from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_models.sklearn.solvers import HierarchicalSGDClassifier
 from tfidf.measure import (
     Problem,
+    Timing,
     as_matrix,
     bootstrap_difference,
     hierarchical_f1,
     hits,
     read_problem,
     synthetic_rows,
-    timed,
 )
 from tfidf.memory import SOLVERS, memory
 from tfidf.peers import HiclassPeer, PeerFeatures, svc_leaves
@@ -48,20 +49,20 @@ def warm_up() -> None:
         solver(taxonomy, epochs=1, n_jobs=1).fit(rows, codes).predict(rows)
 
 
-def hsgd(taxonomy: Taxonomy, jobs: int) -> HierarchicalSGDClassifier:
+def hsgd(taxonomy: Taxonomy, n_jobs: int | None) -> HierarchicalSGDClassifier:
     """Return the solver as tfidf_hsgd makes it: as many epochs for any number of rows."""
     epochs = HierarchicalSGDClassifier.default_epochs
-    return HierarchicalSGDClassifier(taxonomy, epochs=epochs, n_jobs=jobs)
+    return HierarchicalSGDClassifier(taxonomy, epochs=epochs, n_jobs=n_jobs)
 
 
 def versus_hiclass(
-    problem: Problem, train: CsrRows, test: CsrRows, jobs: int, repeats: int
+    problem: Problem, train: CsrRows, test: CsrRows, timing: Timing
 ) -> tuple[dict[str, float], NDArray[np.float64]]:
     """Time tfidf_hsgd and HiClass on the same rows; return the figures, and HiClass' hits."""
     matrix, test_matrix = as_matrix(train), as_matrix(test)
-    seconds = []
-    for _ in range(repeats):
-        model, peer = hsgd(problem.taxonomy, jobs), HiclassPeer(jobs)
+    timed, seconds = timing.timed, []
+    for _ in range(timing.repeats):
+        model, peer = hsgd(problem.taxonomy, timing.n_jobs), HiclassPeer(timing.n_jobs)
         _, fit_s = timed(partial(model.fit, train, problem.train_codes))
         predicted, predict_s = timed(partial(model.predict, test))
         _, peer_fit_s = timed(partial(peer.fit, matrix, problem.train_codes))
@@ -81,7 +82,7 @@ def versus_hiclass(
     return figures, hits(problem.test_codes, peer_predicted)
 
 
-def quality(problem: Problem, hiclass: bool, jobs: int, repeats: int) -> dict[str, Any]:
+def quality(problem: Problem, hiclass: bool, timing: Timing) -> dict[str, Any]:
     """Return every model's hierarchical F1 on one dataset, and the ratios against HiClass."""
     codes, taxonomy = problem.test_codes, problem.taxonomy
     found: dict[str, np.ndarray] = {}
@@ -96,22 +97,20 @@ def quality(problem: Problem, hiclass: bool, jobs: int, repeats: int) -> dict[st
     test_rows = vectorizer.transform(problem.test_texts)
     speed: dict[str, Any] = {}
     for name, solver in SOLVERS.items():
-        model = hsgd(taxonomy, jobs) if name == "tfidf_hsgd" else solver(taxonomy, n_jobs=jobs)
-        _, fit_s = timed(partial(model.fit, train_rows, problem.train_codes))
-        predicted, predict_s = timed(partial(model.predict, test_rows))
+        n_jobs = timing.n_jobs
+        model = hsgd(taxonomy, n_jobs) if name == "tfidf_hsgd" else solver(taxonomy, n_jobs=n_jobs)
+        _, fit_s = timing.timed(partial(model.fit, train_rows, problem.train_codes))
+        predicted, predict_s = timing.timed(partial(model.predict, test_rows))
         found[name] = hits(codes, predicted)
         speed[name] = {"fit_s": fit_s, "predict_s": predict_s}
     if hiclass:
-        speed["ratio"], found["hiclass"] = versus_hiclass(
-            problem, train_rows, test_rows, jobs, repeats
-        )
+        speed["ratio"], found["hiclass"] = versus_hiclass(problem, train_rows, test_rows, timing)
         words = TfidfVectorizer(char_ngrams=None, stem=None).fit([problem.train_texts])
         speed["ratio_words"], _ = versus_hiclass(
             problem,
             words.transform(problem.train_texts),
             words.transform(problem.test_texts),
-            jobs,
-            repeats,
+            timing,
         )
     scores = {name: float(values.mean()) for name, values in found.items()}
     ours_best = max(SOLVERS, key=scores.__getitem__)
@@ -128,15 +127,16 @@ def quality(problem: Problem, hiclass: bool, jobs: int, repeats: int) -> dict[st
     }
 
 
-def scale(leaves: int, jobs: int) -> dict[str, Any]:
+def scale(leaves: int, timing: Timing) -> dict[str, Any]:
     """Return the ratios against HiClass on synthetic data of so many leaves."""
     taxonomy, rows, codes = synthetic_rows(leaves, np.random.default_rng(leaves))
     train = np.arange(len(codes)) % 6 != 0
     train_rows, test_rows = rows[train], rows[~train]
-    model = hsgd(taxonomy, jobs)
+    timed = timing.timed
+    model = hsgd(taxonomy, timing.n_jobs)
     _, fit_s = timed(lambda: model.fit(train_rows, codes[train]))
     predicted, predict_s = timed(lambda: model.predict(test_rows))
-    peer = HiclassPeer(jobs)
+    peer = HiclassPeer(timing.n_jobs)
     _, peer_fit_s = timed(lambda: peer.fit(train_rows.astype(np.float64), codes[train]))
     peer_codes, peer_predict_s = timed(lambda: peer.predict(test_rows.astype(np.float64)))
     return {
@@ -220,6 +220,12 @@ def main() -> None:
         "--jobs", type=int, default=1, help="n_jobs of our solvers and HiClass' (default: 1)"
     )
     parser.add_argument(
+        "--as-installed",
+        action="store_true",
+        help="seconds on the clock, every library with its own default of threads; needs a machine "
+        "with nothing else to do, and no OMP_NUM_THREADS",
+    )
+    parser.add_argument(
         "--repeats",
         type=int,
         default=3,
@@ -239,24 +245,23 @@ def main() -> None:
         sizes = [int(size) for size in arguments.leaves.split(",") if size.strip()]
     except ValueError:
         parser.error(f"--leaves takes whole numbers and commas, not {arguments.leaves!r}")
-    if os.environ.get("OMP_NUM_THREADS") != "1":
+    threads = os.environ.get("OMP_NUM_THREADS")
+    if arguments.as_installed and threads is not None:
+        parser.error("OMP_NUM_THREADS is set, so nothing runs as installed; unset it")
+    if not arguments.as_installed and threads != "1":
         print("note: set OMP_NUM_THREADS=1 for a fair comparison of speeds", file=sys.stderr)
+    timing = Timing(arguments.as_installed, arguments.jobs, arguments.repeats)
     result: dict[str, Any] = {
         "memory": [] if arguments.no_icd else memory(),
     }
     warm_up()
     result["quality"] = [
-        quality(
-            read_problem(file, arguments.split),
-            not arguments.no_hiclass,
-            arguments.jobs,
-            arguments.repeats,
-        )
+        quality(read_problem(file, arguments.split), not arguments.no_hiclass, timing)
         for file in files
     ]
     if files:
         result["mean_difference"] = float(np.mean([r["difference"] for r in result["quality"]]))
-    result["scale"] = [scale(size, arguments.jobs) for size in sizes]
+    result["scale"] = [scale(size, timing) for size in sizes]
     if arguments.json:
         print(json.dumps(result, indent=2))
     else:

@@ -18,6 +18,7 @@ from ktt_core.tfidf.rows import CsrRows
 
 __all__ = [
     "Problem",
+    "Timing",
     "as_matrix",
     "bootstrap_difference",
     "hierarchical_f1",
@@ -25,7 +26,6 @@ __all__ = [
     "icd_problem",
     "read_problem",
     "synthetic_rows",
-    "timed",
 ]
 
 ValueT = TypeVar("ValueT")
@@ -162,8 +162,32 @@ def as_matrix(rows: CsrRows) -> sp.csr_matrix:
     )
 
 
-def timed(call: Callable[[], ValueT]) -> tuple[ValueT, float]:
-    """Return a call's value and the seconds of processor time it took, over all threads."""
-    start = time.process_time()
-    value: Any = call()
-    return value, time.process_time() - start
+@dataclass(frozen=True)
+class Timing:
+    """How runs are timed.
+
+    Attributes
+    ----------
+    as_installed : bool
+        Seconds on the clock, with the threads that each library uses unless told otherwise; else
+        processor seconds, with `jobs` threads each.
+    jobs : int
+    repeats : int
+        Turns, of which the median counts.
+    """
+
+    as_installed: bool
+    jobs: int
+    repeats: int
+
+    @property
+    def n_jobs(self) -> int | None:
+        """What the libraries are told; None for their defaults."""
+        return None if self.as_installed else self.jobs
+
+    def timed(self, call: Callable[[], ValueT]) -> tuple[ValueT, float]:
+        """Return a call's value and its seconds; processor seconds are summed over threads."""
+        clock = time.perf_counter if self.as_installed else time.process_time
+        start = clock()
+        value: Any = call()
+        return value, clock() - start

@@ -46,9 +46,11 @@ def svc_leaves(
 class HiclassPeer:
     """LocalClassifierPerParentNode over SGDClassifier's defaults, its labels as strings."""
 
-    def __init__(self, n_jobs: int) -> None:
+    def __init__(self, n_jobs: int | None) -> None:
         # A path, as text, because HiClass tells classes of different parents apart by name alone.
-        self.model: Any = LocalClassifierPerParentNode(SGDClassifier(random_state=0), n_jobs=n_jobs)
+        self.model: Any = LocalClassifierPerParentNode(SGDClassifier(random_state=0))
+        if n_jobs is not None:
+            self.model.set_params(n_jobs=n_jobs)
 
     @staticmethod
     def _labels(codes: NDArray[np.int32]) -> NDArray[Any]:
