@@ -163,6 +163,15 @@ def test_errors_have_the_same_type_and_exit_code(
 # -- datasets --------------------------------------------------------------------------------------
 
 
+def test_a_file_for_a_name_that_is_taken_is_not_sent(
+    remote: Ktt, trained: None, source: Path
+) -> None:
+    refused = remote("data", "import", source, "shop", *COLUMNS)
+    assert refused.code == 5
+    assert "--replace" in refused.err
+    assert "upload" not in refused.err
+
+
 def test_a_file_at_the_server_need_not_be_sent(
     remote: Ktt, services: Services, source: Path
 ) -> None:

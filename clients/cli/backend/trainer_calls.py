@@ -10,7 +10,13 @@ from cli.backend.protocol import ImportSource, Watcher
 from cli.backend.uploading import Uploader
 from cli.connection import Connection
 from ktt.trainer.v1 import datasets_pb2, models_pb2
-from ktt_core.errors import KttError, UnavailableError
+from ktt_core.errors import (
+    ConflictError,
+    DataError,
+    KttError,
+    NotFoundError,
+    UnavailableError,
+)
 from ktt_rpc.calls import ktt_errors
 from ktt_rpc.job_messages import progress_from_proto
 from trainer.messages.datasets import (
@@ -60,6 +66,8 @@ class TrainerCalls:
         if source.file is None:
             request.server_path = source.server_path or ""
             return self._create(request, watcher)
+        if not replace:
+            self._check_free(name)
         uploader = Uploader(self._stub, self._connection, watcher)
         request.upload_id = uploader.send(source.file, source.upload)
         try:
@@ -73,6 +81,19 @@ class TrainerCalls:
             # Another try begins with a file that is mended, or with other options.
             uploader.discard(request.upload_id)
             raise
+
+    def _check_free(self, name: str) -> None:
+        """Refuse a name that is taken before the file is sent; the trainer looks again after it."""
+        try:
+            self.get_dataset(name)
+        except NotFoundError:
+            return
+        except DataError:
+            pass  # A damaged dataset has the name all the same.
+        raise ConflictError(
+            f"there is a dataset {name!r} already: choose another name, or replace it with "
+            "--replace"
+        )
 
     def _create(self, request: datasets_pb2.CreateDatasetRequest, watcher: Watcher) -> ImportReport:
         with naming(self._connection, self._connection.trainer), ktt_errors():
