@@ -7,6 +7,8 @@ import threading
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from exporter.handlers import Exporter
 from exporter.servicer import ExporterServicer
 from ktt.exporter.v1 import exports_pb2, predict_pb2
@@ -32,12 +34,11 @@ def test_predictions_do_not_hold_up_other_calls() -> None:
         await asyncio.sleep(0.1)
         asking = servicer.GetExportJob(exports_pb2.GetExportJobRequest(id="x"), None)
         try:
-            await asyncio.wait_for(asking, 10)
-        except NotFoundError:
-            return
+            with pytest.raises(NotFoundError, match="it answers"):
+                await asyncio.wait_for(asking, 10)
+            assert not any(call.done() for call in busy)
         finally:
             release.set()
             await asyncio.gather(*busy)
-        raise AssertionError("it was answered by somebody else")
 
     asyncio.run(main())
