@@ -8,7 +8,7 @@ from typing import Any
 
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.datasets.dataset import Dataset
-from ktt_core.errors import DataError, InvalidArgumentError, InvalidConfigError, NotFoundError
+from ktt_core.errors import DataError, InvalidArgumentError, InvalidConfigError
 from ktt_core.names import check_name
 from ktt_core.registry import get_model, list_models
 from ktt_core.workspace import Workspace
@@ -68,7 +68,7 @@ def plan_runs(workspace: Workspace, request: TrainRequest) -> list[PlannedRun]:
         raise InvalidArgumentError("name at least one dataset to train on")
     if not models:
         raise InvalidArgumentError("name at least one model to train")
-    overrides = _overrides(models, request)
+    overrides = request.merged(lambda: [entry.id for entry in list_models()])
     configs = _configs(overrides)
     for name in datasets:
         _check_dataset(name, dataset_facts(workspace, name), request)
@@ -113,24 +113,6 @@ def open_dataset(workspace: Workspace, name: str) -> Dataset:
     with at_field("dataset"):
         check_name(name, "dataset")
     return workspace.open_dataset(name)
-
-
-def _overrides(models: list[str], request: TrainRequest) -> dict[str, dict[str, Any]]:
-    known = {entry.id for entry in list_models()}
-    strangers = sorted(set(request.hyperparameters) - known)
-    if strangers:
-        raise NotFoundError(
-            f"the hyperparameter file speaks of {', '.join(map(repr, strangers))}; "
-            f"the models are: {', '.join(sorted(known)) or 'none'}"
-        )
-    overrides = dict(request.overrides)
-    if request.epochs is not None:
-        if overrides.get("epochs", request.epochs) != request.epochs:
-            raise InvalidArgumentError(
-                f"epochs is given twice: {request.epochs} and {overrides['epochs']}"
-            )
-        overrides["epochs"] = request.epochs
-    return {model: {**request.hyperparameters.get(model, {}), **overrides} for model in models}
 
 
 def _configs(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, ModelConfig]:

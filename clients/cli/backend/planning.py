@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cli.backend.batch import Piece
 from cli.backend.job_calls import JobCalls
 from ktt.trainer.v1 import training_pb2
-from ktt_core.errors import InvalidArgumentError, InvalidConfigError, NotFoundError
+from ktt_core.errors import InvalidArgumentError, InvalidConfigError
 from trainer import TrainingSpec
 from trainer.messages.jobs import training_spec_to_proto
 
@@ -38,26 +38,12 @@ def training_specs(
     NotFoundError
         If the file speaks of models that do not exist.
     """
-    if request.hyperparameters:
-        known = {model.id for model in list_models()}
-        strangers = sorted(set(request.hyperparameters) - known)
-        if strangers:
-            raise NotFoundError(
-                f"the hyperparameter file speaks of {', '.join(map(repr, strangers))}; "
-                f"the models are: {', '.join(sorted(known)) or 'none'}"
-            )
-    overrides = dict(request.overrides)
-    if request.epochs is not None:
-        if overrides.get("epochs", request.epochs) != request.epochs:
-            raise InvalidArgumentError(
-                f"epochs is given twice: {request.epochs} and {overrides['epochs']}"
-            )
-        overrides["epochs"] = request.epochs
+    merged = request.merged(lambda: [model.id for model in list_models()])
     return [
         TrainingSpec(
             dataset=dataset,
             model=model,
-            hyperparameters={**request.hyperparameters.get(model, {}), **overrides},
+            hyperparameters=merged[model],
             reference_set=request.reference,
             dry_run=request.dry_run,
         )
