@@ -18,7 +18,7 @@ from ktt_core.decoding import leaf_log_proba
 from ktt_core.errors import CheckpointError, UnsupportedError
 from ktt_core.loader import SplitLoader
 from ktt_core.metrics import MetricsAccumulator
-from ktt_core.model import Loader, Metrics, Model
+from ktt_core.model import Loader, Metrics, Model, Observer
 from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.reference import reference_table
@@ -98,11 +98,18 @@ class Centroid(Model):
             self.save(best_path or path)  # type: ignore[arg-type]
         return self.test(val)
 
-    def test(self, loader: Loader, progress: ProgressCallback = ignore_progress) -> Metrics:
+    def test(
+        self,
+        loader: Loader,
+        progress: ProgressCallback = ignore_progress,
+        observe: Observer | None = None,
+    ) -> Metrics:
         """Measure a split block by block."""
         accumulator = MetricsAccumulator(self.taxonomy)
         for batch in loader:
             scores = self.level_scores(batch.inputs)
+            if observe is not None:
+                observe(scores, batch.codes)
             accumulator.update(leaf_log_proba(scores, self.taxonomy), batch.codes)
         return accumulator.compute()
 

@@ -23,10 +23,13 @@ from ktt_core.taxonomy import Taxonomy
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Batch", "Loader", "Model"]
+__all__ = ["Batch", "Loader", "Model", "Observer"]
 
 #: Figures by their names in `ktt_core.metrics`.
 Metrics = dict[str, float]
+
+#: Sees a batch's level scores and codes as they pass.
+Observer = Callable[[Sequence[NDArray[np.floating]], NDArray[np.int32]], None]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Model(ABC):
     #: parent: an only child's is always log 1. The best class of such a level is that of the
     #: highest probability.
     levels_stand_alone: ClassVar[bool] = True
+    #: Whether `fit` keeps its last state at `path` while it goes on, and continues from it.
+    resumable: ClassVar[bool] = False
     #: The formats `export` can write ("onnx", "bento"), each implemented by a method
     #: ``export_<format>``.
     export_formats: ClassVar[frozenset[str]] = frozenset()
@@ -89,6 +94,11 @@ class Model(ABC):
         #: Divides path log-probabilities before decoding; fitted on the validation split's
         #: likelihood.
         self.temperature = 1.0
+
+    @property
+    def preprocessor(self) -> BasePreprocessor:
+        """What turns texts into this model's inputs; a trained model may carry its own."""
+        return self.get_preprocessor(self.config)
 
     # -- construction and data ---------------------------------------------------------------------
 
@@ -147,8 +157,22 @@ class Model(ABC):
         """
 
     @abstractmethod
-    def test(self, loader: Loader, progress: ProgressCallback = ignore_progress) -> Metrics:
-        """Return the metrics over a split."""
+    def test(
+        self,
+        loader: Loader,
+        progress: ProgressCallback = ignore_progress,
+        observe: Observer | None = None,
+    ) -> Metrics:
+        """Return the metrics over a split.
+
+        Parameters
+        ----------
+        loader : Loader
+        progress : callable
+        observe : callable, optional
+            Called with each batch's level scores, as `level_scores` returns them, and its codes:
+            more can be learned from the one pass than its metrics.
+        """
 
     @abstractmethod
     def save(self, path: Path, optim: Mapping[str, Any] | None = None) -> None:

@@ -56,7 +56,7 @@ def _answer(
 ) -> Iterator[list[Prediction]]:
     from ktt_core.decoding import decode, leaf_log_proba
 
-    levels = model.level_scores(model.get_preprocessor(model.config)(texts))
+    levels = model.level_scores(model.preprocessor(texts))
     if options["decoding"] == "independent" and not model.levels_stand_alone:
         levels = [leaf_log_proba(levels, model.taxonomy)]
     decoded = decode(levels, model.taxonomy, temperature=model.temperature, **options)

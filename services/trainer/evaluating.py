@@ -75,7 +75,7 @@ def evaluate_model(
     model = model_class.from_checkpoint(plan.checkpoint)
     _check_taxonomy(plan.checkpoint, model.taxonomy == dataset.taxonomy, dataset)
     loader = model_class.get_dataloader_func()(
-        dataset.split(spec.split), model_class.get_preprocessor(model.config), model.config
+        dataset.split(spec.split), model.preprocessor, model.config
     )
     metrics = {name: float(figure) for name, figure in model.test(loader, progress).items()}
     return EvaluationResult(

@@ -121,7 +121,7 @@ class Scripted(Model):
         Path(self.config.sign).write_text(str(os.getpid()))
         time.sleep(60)
 
-    def test(self, loader, progress=None):
+    def test(self, loader, progress=None, observe=None):
         # The trainer's own test, after `fit`, comes with a callback.
         if progress is not None:
             progress(Progress("test"))

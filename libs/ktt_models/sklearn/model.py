@@ -16,7 +16,7 @@ from ktt_core.config import ModelConfig, build_config
 from ktt_core.decoding import fit_temperature, leaf_log_proba
 from ktt_core.errors import CheckpointError, DataError, KttError, UnsupportedError
 from ktt_core.metrics import MetricsAccumulator, compute_metrics
-from ktt_core.model import Loader, Metrics, Model
+from ktt_core.model import Loader, Metrics, Model, Observer
 from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.taxonomy import Taxonomy
@@ -213,7 +213,12 @@ class SklearnModel(Model):
         pairs = zip(scores() if kept is None else kept, parts, strict=True)
         return self._metrics(pairs, RowCounter(progress, "validate", val.n_rows))
 
-    def test(self, loader: Loader, progress: ProgressCallback = ignore_progress) -> Metrics:
+    def test(
+        self,
+        loader: Loader,
+        progress: ProgressCallback = ignore_progress,
+        observe: Observer | None = None,
+    ) -> Metrics:
         """Return the metrics over a split, read in blocks.
 
         Raises
@@ -222,13 +227,18 @@ class SklearnModel(Model):
             If the split has no rows.
         """
         pairs = ((self.level_scores(batch.inputs), batch.codes) for batch in loader)
-        return self._metrics(pairs, RowCounter(progress, "test", loader.n_rows))
+        return self._metrics(pairs, RowCounter(progress, "test", loader.n_rows), observe)
 
     def _metrics(
-        self, pairs: Iterable[tuple[Levels, NDArray[np.int32]]], seen: RowCounter
+        self,
+        pairs: Iterable[tuple[Levels, NDArray[np.int32]]],
+        seen: RowCounter,
+        observe: Observer | None = None,
     ) -> Metrics:
         accumulator = MetricsAccumulator(self.taxonomy)
         for levels, codes in pairs:
+            if observe is not None:
+                observe(levels, codes)
             log_proba = leaf_log_proba(levels, self.taxonomy, self.temperature)
             accumulator.update(log_proba, codes, levels if self.levels_stand_alone else None)
             seen.count(codes)

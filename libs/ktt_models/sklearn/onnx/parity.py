@@ -75,7 +75,7 @@ def parity(model: SklearnModel, folder: Path, texts: Iterable[str]) -> ParityFig
     folder = Path(folder).resolve()
     _check_package(folder / PACKAGE, model.vectorizer.stem)
     _check_paths(folder / HIERARCHY_NAME, model)
-    preprocess = model.get_preprocessor(model.config)
+    preprocess = model.preprocessor
     counter, read = ParityCounter(), 0
     iterator = iter(texts)
     with _imported(folder / PACKAGE) as package, _as_data_errors(folder, package):

@@ -1,0 +1,1 @@
+"""What the models on a transformer encoder share."""

@@ -1,0 +1,75 @@
+"""The contract of a head: from a text's features to scores and a loss."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ktt_core.taxonomy import Taxonomy
+
+__all__ = ["Head"]
+
+
+class Head(nn.Module, ABC):
+    """What stands on an encoder: one model's own mathematics.
+
+    A head is a network from features to whatever its loss and its scores need, and knows no
+    encoder, no device and no training loop. All work is in float32: the loop keeps heads out of
+    reduced precision.
+
+    Parameters
+    ----------
+    width : int
+        Features per text, d.
+    taxonomy : Taxonomy
+    """
+
+    def __init__(self, width: int, taxonomy: Taxonomy) -> None:
+        super().__init__()
+        self.width = width
+        self.taxonomy = taxonomy
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Any:
+        """Return what `loss` and `level_scores` take.
+
+        Parameters
+        ----------
+        features : Tensor of float32, shape (n, d)
+        """
+
+    @abstractmethod
+    def loss(self, outputs: Any, codes: Tensor) -> Tensor:
+        """Return the mean loss of a batch, a scalar.
+
+        Parameters
+        ----------
+        outputs
+            What `forward` returned.
+        codes : Tensor of int64, shape (n, depth)
+            The true paths, level-local.
+        """
+
+    @abstractmethod
+    def level_scores(self, outputs: Any) -> Sequence[Tensor]:
+        """Return the scores g_h that decoding sums along a path; traced into exported graphs.
+
+        Returns
+        -------
+        sequence of Tensor of float32
+            One per level, shape (n, n_h), or a single one of leaf log-scores, shape (n, n_leaves):
+            see `ktt_core.model.Model.level_scores`.
+        """
+
+    def start(self, counts: Sequence[torch.Tensor]) -> None:
+        """Learn how often classes occur in training, before the first step.
+
+        Parameters
+        ----------
+        counts : sequence of Tensor of int64, shape (n_h,)
+            Training rows of every class, level by level.
+        """
