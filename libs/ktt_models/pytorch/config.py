@@ -1,0 +1,159 @@
+"""Hyperparameters that the models on a transformer encoder share."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from ktt_core.config import ModelConfig
+
+__all__ = ["EncoderConfig"]
+
+
+class EncoderConfig(ModelConfig):
+    """Encoder, input and training of a neural model.
+
+    A model's own class adds its head's fields, changes defaults where another value is better for
+    it, and says in `original` what the original project had.
+    """
+
+    #: What ``profile=original`` sets where nothing else is said. A model's own class extends it.
+    original: ClassVar[dict[str, Any]] = {
+        "pooling": "cls",
+        "max_len": 64,
+        "epochs": 5,
+        "batch_size": 16,
+        "weight_decay": 0.01,
+        "warmup": 0.0,
+        "schedule": "constant",
+        "clip_norm": None,
+    }
+
+    profile: Literal["default", "original"] = Field(
+        "default",
+        description="Which defaults: those that measured best, or those of the original project.",
+    )
+
+    # -- the encoder and what it reads
+    encoder: str = Field(
+        "distilbert-base-uncased",
+        min_length=1,
+        max_length=4096,
+        description="The encoder: its name on the Hugging Face hub, or its local folder.",
+    )
+    download: bool = Field(
+        False, description="Fetch the encoder from the hub if it is not on this machine."
+    )
+    pooling: Literal["cls", "mean"] = Field(
+        "mean",
+        description="A text's features: its first token's, or the mean over its tokens.",
+    )
+    max_len: int = Field(
+        64,
+        ge=4,
+        le=65_536,
+        description="Tokens of a text that are read; at most what the encoder was made for.",
+    )
+    dropout: float = Field(
+        0.1, ge=0.0, lt=1.0, description="Share of the features left out at a step, at random."
+    )
+    freeze_encoder: bool = Field(
+        False,
+        description="Train the head alone: the encoder answers once per text, and is kept as is.",
+    )
+
+    # -- steps
+    epochs: int = Field(5, ge=1, le=10_000, description="Passes over the training rows.")
+    batch_size: int = Field(
+        32, ge=1, le=65_536, description="Texts of a training step, over all processes."
+    )
+    eval_batch_size: int = Field(
+        64,
+        ge=1,
+        le=65_536,
+        description="Texts at once where nothing is trained: validation, test and answers.",
+    )
+    accumulate: int = Field(
+        1,
+        ge=1,
+        le=65_536,
+        description="Parts a step's texts are computed in, one after the other: saves memory.",
+    )
+    encoder_lr: float = Field(
+        1e-4, ge=0.0, le=1.0, description="Highest learning rate of the encoder's weights."
+    )
+    classifier_lr: float = Field(
+        1e-3, gt=0.0, le=10.0, description="Highest learning rate of the head's weights."
+    )
+    weight_decay: float = Field(
+        0.01,
+        ge=0.0,
+        le=10.0,
+        description="Share of a weight taken off at a step, times the learning rate; biases and "
+        "norms keep theirs.",
+    )
+    warmup: float = Field(
+        0.1, ge=0.0, le=1.0, description="Share of all steps in which the learning rates rise."
+    )
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="How the learning rates fall after the warm-up; constant: not at all."
+    )
+    clip_norm: float | None = Field(
+        1.0, gt=0.0, le=1e6, description="Greatest norm of a step's gradient; null: any."
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="Epochs without a gain on the validation rows after which training ends; "
+        "null: never early.",
+    )
+
+    # -- rare classes
+    class_weight: Literal["balanced"] | None = Field(
+        None,
+        description="balanced: a class weighs rows / (classes * its rows); null: rows are equal.",
+    )
+    logit_adjustment: float = Field(
+        0.0,
+        ge=0.0,
+        le=10.0,
+        description="How far scores are moved by the classes' frequencies in training, for rare "
+        "classes' sake; 0: not at all, 1: fully.",
+    )
+
+    # -- the machine
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto",
+        description="Numbers the encoder computes in; auto: bf16 on a GPU that has it, else fp32.",
+    )
+    processes: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Processes that share a step's texts, on a GPU each where there are GPUs.",
+    )
+    checkpoint_minutes: float = Field(
+        10.0,
+        gt=0.0,
+        le=10_080.0,
+        description="Minutes between two checkpoints within an epoch; one ends each epoch anyway.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_profile(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("profile") == "original":
+            return {**cls.original, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> EncoderConfig:
+        parts = self.accumulate * self.processes
+        if parts > self.batch_size:
+            raise ValueError(
+                f"batch_size = {self.batch_size} texts cannot be shared by accumulate * processes "
+                f"= {parts} parts: raise batch_size or lower the others"
+            )
+        return self
