@@ -1,0 +1,1 @@
+"""Finding, listing and loading the transformer encoders that models stand on."""
