@@ -276,7 +276,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self._runs = find_runs(weights)
         runs = self._runs
         scores = np.repeat(weights.bias[None, :], rows.n_rows, axis=0)
-        n_threads = max(1, min(self._n_threads(), rows.n_rows // 16))
+        n_threads = max(1, min(self.n_threads, rows.n_rows // 16))
         edges = np.linspace(0, rows.n_rows, n_threads + 1).astype(int).tolist()
 
         def run(part: int) -> None:
@@ -289,12 +289,14 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.in_threads(run, n_threads)
         return scores
 
-    def _n_threads(self) -> int:
+    @property
+    def n_threads(self) -> int:
+        """How many threads work."""
         return self.n_jobs if self.n_jobs is not None else len(os.sched_getaffinity(0))
 
     def in_threads(self, run: Callable[[int], Any], n_parts: int) -> list[Any]:
         """Call ``run(0) .. run(n_parts - 1)``; the compiled loops hold no interpreter lock."""
-        n_threads = min(n_parts, self._n_threads())
+        n_threads = min(n_parts, self.n_threads)
         if n_threads < 2:
             return [run(part) for part in range(n_parts)]
         with ThreadPoolExecutor(n_threads) as pool:

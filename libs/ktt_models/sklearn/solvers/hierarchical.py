@@ -67,7 +67,7 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
         """Most probable path of each row in level-local classes, shape (n, depth)."""
         self._scorer()
         matrix = as_rows(rows)
-        n_parts = max(1, min(self._n_threads(), matrix.n_rows // _FEW))
+        n_parts = max(1, min(self.n_threads, matrix.n_rows // _FEW))
         edges = np.linspace(0, matrix.n_rows, n_parts + 1).astype(int).tolist()
         if matrix.n_rows >= _FEW and self._index is None:
             self._index = index_nodes(self.weights_)

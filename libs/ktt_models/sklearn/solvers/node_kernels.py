@@ -102,38 +102,53 @@ def level_epoch(
 
 
 @compiled(nogil=True)
-def count_weights(pair_feature: Any, pair_node: Any, child_count: Any, counts: Any) -> None:
-    """Add each feature's pairs and weights to `counts`, shape (n_features, 2)."""
+def count_weights(
+    pair_feature: Any, pair_node: Any, child_count: Any, low: int, high: int, counts: Any
+) -> None:
+    """Add each feature's pairs and weights to `counts`, shape (n_features, 2).
+
+    Only of the features from `low` up to, not including, `high`.
+    """
     for pair in range(len(pair_feature)):
-        counts[pair_feature[pair], 0] += 1
-        counts[pair_feature[pair], 1] += child_count[pair_node[pair]]
+        feature = pair_feature[pair]
+        if low <= feature < high:
+            counts[feature, 0] += 1
+            counts[feature, 1] += child_count[pair_node[pair]]
 
 
 @compiled(nogil=True)
 def write_weights(
     blocks: Any, pair_feature: Any, pair_node: Any, pair_block: Any, pair_scale: Any,
-    child_count: Any, ends: Any, nodes: Any, weights: Any,
+    child_count: Any, low: int, high: int, ends: Any, nodes: Any, weights: Any,
 ) -> float:  # fmt: skip
     """Write pairs' nodes and weights, their blocks' times their scales, feature by feature.
 
-    `ends`, shape (n_features, 2), says where each feature's next go, and is moved on. What is
-    returned means nothing.
+    Only those of the features from `low` up to, not including, `high`. `ends`, shape
+    (n_features, 2), says where each feature's next go, and is moved on. What is returned means
+    nothing.
     """
     touched = np.float32(0)
+    pairs = np.empty(_TOGETHER, np.int64)
     places, firsts = np.empty(_TOGETHER, np.int64), np.empty(_TOGETHER, np.int64)
-    for begin in range(0, len(pair_feature), _TOGETHER):
-        n = min(_TOGETHER, len(pair_feature) - begin)
+    pair, n_pairs = 0, len(pair_feature)
+    while pair < n_pairs:
+        n = 0
+        while pair < n_pairs and n < _TOGETHER:
+            pairs[n] = pair
+            # Written always: whether it counts no processor foresees.
+            n += low <= pair_feature[pair] < high
+            pair += 1
         # The places are anywhere. Reading them first brings them from memory all at the same time.
         for i in range(n):
-            feature = pair_feature[begin + i]
+            feature = pair_feature[pairs[i]]
             places[i], firsts[i] = ends[feature, 0], ends[feature, 1]
             ends[feature, 0] += 1
-            ends[feature, 1] += child_count[pair_node[begin + i]]
+            ends[feature, 1] += child_count[pair_node[pairs[i]]]
         for i in range(n):
             touched += nodes[places[i]] + weights[firsts[i]]
         for i in range(n):
-            node, scale = pair_node[begin + i], pair_scale[begin + i]
-            start, width = 4 * np.int64(pair_block[begin + i]) + 1, child_count[node]
+            node, scale = pair_node[pairs[i]], pair_scale[pairs[i]]
+            start, width = 4 * np.int64(pair_block[pairs[i]]) + 1, child_count[node]
             nodes[places[i]] = node
             into, block = weights[firsts[i] : firsts[i] + width], blocks[start : start + width]
             for c in range(len(into)):

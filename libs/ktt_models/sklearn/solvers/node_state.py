@@ -21,8 +21,12 @@ from ktt_models.sklearn.solvers.state import FIRST_BIAS_SQUARE, FIRST_SQUARE, Tr
 __all__ = ["NodeState"]
 
 
-class _Level:
-    """One level's rows, and the pairs of their features and nodes."""
+# Parts of a level below the root: as many as keep some threads busy, for the root's is one.
+_PARTS = 4
+
+
+class _Part:
+    """Some nodes of one level: their rows, and the pairs of their features and nodes."""
 
     def __init__(
         self,
@@ -33,7 +37,9 @@ class _Level:
         layout: NodeLayout,
         balanced: bool,
     ) -> None:
-        """`children` are the rows' classes of this level, in indices over all levels."""
+        """`nodes` are the rows' nodes, -1 of those of other parts; `children` their classes of this
+        level, in indices over all levels.
+        """
         self.nodes = nodes
         self.targets = (children - layout.child_start[nodes]).astype(np.int32)
         self.row_weights = row_weights
@@ -102,40 +108,40 @@ class NodeState(TrainingState):
         self.layout = NodeLayout(taxonomy)
         nodes = self.layout.nodes_of(codes)
         children = codes.astype(np.int64) + taxonomy.level_offsets[:-1]
-        # With one node of one child there is nothing to decide on a level.
-        used = [level for level in range(taxonomy.depth) if np.any(nodes[level] >= 0)]
         balanced = solver.class_weight == "balanced"
-        self.levels: list[_Level] = solver.in_threads(
-            lambda i: _Level(
-                rows, nodes[used[i]], children[:, used[i]], row_weights, self.layout, balanced
-            ),
-            len(used),
+        parts = [
+            (part, children[:, level])
+            for level in range(taxonomy.depth)
+            for part in _parts_of(nodes[level])
+        ]
+        self.parts: list[_Part] = solver.in_threads(
+            lambda i: _Part(rows, *parts[i], row_weights, self.layout, balanced), len(parts)
         )
         kept = self._affordable(rows)
         solver.in_threads(
-            lambda i: self.levels[i].group(rows, self.layout, kept[i], solver.alpha > 0),
-            len(used),
+            lambda i: self.parts[i].group(rows, self.layout, kept[i], solver.alpha > 0),
+            len(parts),
         )
-        self.blocks = np.empty(4 * sum(level.n_blocks for level in self.levels), np.float32)
-        self.level_starts = np.cumsum([0, *(4 * level.n_blocks for level in self.levels)])
+        self.blocks = np.empty(4 * sum(part.n_blocks for part in self.parts), np.float32)
+        self.part_starts = np.cumsum([0, *(4 * part.n_blocks for part in self.parts)])
         self.bias = np.zeros(taxonomy.n_classes, dtype=np.float32)
         self.bias_squares = np.empty(taxonomy.n_classes, dtype=np.float32)
         self.restart()
 
     def _affordable(self, rows: CsrRows) -> list[NDArray[np.bool_]]:
-        """Say of each level's pairs which are kept."""
-        widths = [self.layout.child_count[level.pair_node] for level in self.levels]
+        """Say of each part's pairs which are kept."""
+        widths = [self.layout.child_count[part.pair_node] for part in self.parts]
         if sum(int(width.sum()) for width in widths) <= self.solver.max_weights:
             return [np.ones(len(width), dtype=bool) for width in widths]
         kept = affordable(
-            np.concatenate([level.pair_rows(rows) for level in self.levels]),
+            np.concatenate([part.pair_rows(rows) for part in self.parts]),
             np.concatenate(widths),
             self.solver.max_weights,
         )
         return np.split(kept, np.cumsum([len(width) for width in widths])[:-1])
 
     def _blocks_of(self, position: int) -> NDArray[np.float32]:
-        return self.blocks[self.level_starts[position] : self.level_starts[position + 1]]
+        return self.blocks[self.part_starts[position] : self.part_starts[position + 1]]
 
     def current(self) -> list[NDArray[np.float32]]:
         """Return the blocks and the biases."""
@@ -144,43 +150,66 @@ class NodeState(TrainingState):
     def restart(self) -> None:
         """Forget the current weights, but not the mean."""
         self.blocks.fill(0)
-        for position, level in enumerate(self.levels):
-            self._blocks_of(position)[level.first_places] = FIRST_SQUARE
+        for position, part in enumerate(self.parts):
+            self._blocks_of(position)[part.first_places] = FIRST_SQUARE
         self.bias.fill(0)
         self.bias_squares.fill(FIRST_BIAS_SQUARE)
 
     def run_epoch(self, order: NDArray[np.int32]) -> float:
-        """Pass once over the rows, level by level; return the sum of their losses."""
+        """Pass once over the rows, part by part; return the sum of their losses."""
         solver = self.solver
 
-        def run_level(position: int) -> float:
-            level = self.levels[position]
+        def run_part(position: int) -> float:
+            part = self.parts[position]
             return level_epoch(
-                level.starts, level.entry_block, level.sums, level.values,
-                level.ordered(order), level.nodes, level.targets, level.row_weights,
-                level.block_rows, self.layout.child_start, self.layout.child_count,
+                part.starts, part.entry_block, part.sums, part.values,
+                part.ordered(order), part.nodes, part.targets, part.row_weights,
+                part.block_rows, self.layout.child_start, self.layout.child_count,
                 self._blocks_of(position), self.bias, self.bias_squares,
                 solver.step_size, solver.alpha, solver.loss == "modified_huber",
             )  # fmt: skip
 
-        return float(sum(solver.in_threads(run_level, len(self.levels))))
+        return float(sum(solver.in_threads(run_part, len(self.parts))))
 
     def weights_of(self, arrays: list[NDArray[np.float32]]) -> BlockWeights:
-        """Return the weights of all pairs, feature by feature."""
+        """Return the weights of all pairs, feature by feature; each thread writes some features."""
         blocks, bias = arrays
         child_count = self.layout.child_count
         counts = np.zeros((self.n_columns + 1, 2), dtype=np.int64)
-        for level in self.levels:
-            count_weights(level.pair_feature, level.pair_node, child_count, counts[1:])
+        n_ranges = self.solver.n_threads
+        edges = np.linspace(0, self.n_columns, n_ranges + 1).astype(int).tolist()
+
+        def count(i: int) -> None:
+            for part in self.parts:
+                count_weights(
+                    part.pair_feature, part.pair_node, child_count, *edges[i : i + 2], counts[1:]
+                )
+
+        self.solver.in_threads(count, n_ranges)
         starts = np.cumsum(counts, axis=0)
         feature_start = starts[:, 0].copy()
         nodes = np.full(int(starts[-1, 0]), -1, dtype=np.int32)
         weights = np.full(int(starts[-1, 1]), 0, dtype=np.float32)
-        # Levels' nodes ascend, so a feature's nodes do.
-        for position, level in enumerate(self.levels):
-            first, behind = self.level_starts[position : position + 2]
-            write_weights(
-                blocks[first:behind], level.pair_feature, level.pair_node, level.pair_block,
-                level.pair_scale, child_count, starts, nodes, weights,
-            )  # fmt: skip
+
+        def write(i: int) -> None:
+            # Parts' nodes ascend, so a feature's nodes do.
+            for position, part in enumerate(self.parts):
+                first, behind = self.part_starts[position : position + 2]
+                write_weights(
+                    blocks[first:behind], part.pair_feature, part.pair_node, part.pair_block,
+                    part.pair_scale, child_count, *edges[i : i + 2], starts, nodes, weights,
+                )  # fmt: skip
+
+        self.solver.in_threads(write, n_ranges)
         return BlockWeights(self.layout, feature_start, nodes, weights, bias)
+
+
+def _parts_of(nodes: NDArray[np.int32]) -> list[NDArray[np.int32]]:
+    """Divide a level's rows by node, about equally: where others decide, a row's node is -1."""
+    # With one child there is nothing to decide, on a whole level perhaps.
+    deciding = np.sort(nodes[nodes >= 0])
+    if not len(deciding):
+        return []
+    edges = np.unique(deciding[np.linspace(0, len(deciding), _PARTS, endpoint=False).astype(int)])
+    bounds = zip(edges, [*edges[1:], np.iinfo(np.int32).max], strict=True)
+    return [np.where((nodes >= low) & (nodes < high), nodes, np.int32(-1)) for low, high in bounds]
