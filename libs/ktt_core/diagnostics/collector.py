@@ -1,0 +1,128 @@
+"""Everything the diagnostics need, gathered while a model is tested."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.decoding.scores import (
+    check_levels,
+    exponentials,
+    fill_class_proba,
+    inverse_temperature,
+    leaf_scores,
+    row_blocks,
+    row_maxima,
+)
+from ktt_core.diagnostics.answers import AnswerCounts
+from ktt_core.diagnostics.confusions import Confusions
+from ktt_core.errors import InvalidArgumentError
+from ktt_core.metrics import CalibrationBins, ClassCounts
+from ktt_core.metrics.counts import class_indices
+
+if TYPE_CHECKING:
+    from ktt_core.decoding.scores import LevelScores
+    from ktt_core.taxonomy import Taxonomy
+
+__all__ = ["SplitDiagnostics"]
+
+
+class SplitDiagnostics:
+    """What a pass over a split shows, in memory that does not grow with the split.
+
+    An instance is an observer as `ktt_core.model.Model.test` takes one: it is called with each
+    batch's level scores and codes. As in `ktt_core.metrics`, a row's prediction is its most
+    probable path.
+
+    Parameters
+    ----------
+    taxonomy : Taxonomy
+    temperature : float
+        The model's.
+
+    Attributes
+    ----------
+    counts : ClassCounts
+    confusions : Confusions
+        Of leaves.
+    calibration, raw_calibration : CalibrationBins
+        Of the predicted path's probability at the model's temperature, and at 1.
+    answers : AnswerCounts
+    first_wrong : ndarray of int64, shape (depth,)
+        Rows whose predicted path is right above a level and wrong at it.
+    """
+
+    def __init__(self, taxonomy: Taxonomy, temperature: float = 1.0) -> None:
+        self.taxonomy = taxonomy
+        self.temperature = temperature
+        self._beta = inverse_temperature(temperature)
+        self.counts = ClassCounts.empty(taxonomy)
+        self.confusions = Confusions(taxonomy.n_leaves)
+        self.calibration = CalibrationBins()
+        self.raw_calibration = CalibrationBins()
+        self.answers = AnswerCounts(taxonomy.depth)
+        self.first_wrong: NDArray[np.int64] = np.zeros(taxonomy.depth, dtype=np.int64)
+
+    @property
+    def rows(self) -> int:
+        """Rows seen so far."""
+        return self.counts.rows
+
+    def __call__(self, levels: LevelScores, codes: NDArray[np.integer]) -> None:
+        """Add rows.
+
+        Parameters
+        ----------
+        levels : sequence of ndarray
+            As `ktt_core.model.Model.level_scores` returns them.
+        codes : ndarray of int, shape (n, depth)
+            The true paths, level-local.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If shapes or codes do not fit the taxonomy, or a row holds no usable scores.
+        """
+        taxonomy = self.taxonomy
+        arrays = check_levels(levels, taxonomy)
+        codes = (class_indices(codes, taxonomy) - taxonomy.level_offsets[:-1]).astype(np.int64)
+        if len(arrays[0]) != len(codes):
+            raise InvalidArgumentError(
+                f"{len(arrays[0])} rows of level scores for {len(codes)} rows"
+            )
+        for rows in row_blocks(len(codes), taxonomy.n_classes):
+            scores = leaf_scores(arrays, rows, taxonomy, 1.0)
+            largest = row_maxima(scores, rows.start)
+            _, log_sum = exponentials(scores, largest)
+            raw = np.minimum(np.exp(largest - log_sum), 1.0)
+            scores *= np.float32(self._beta)
+            _, log_sum = exponentials(scores, row_maxima(scores, rows.start))
+            scores -= log_sum[:, None]
+            self._add(scores, raw, codes[rows])
+
+    def _add(
+        self,
+        log_proba: NDArray[np.float32],
+        raw: NDArray[np.float32],
+        true: NDArray[np.integer],
+    ) -> None:
+        """Add a block of rows from its leaf log-probabilities."""
+        taxonomy = self.taxonomy
+        top = log_proba.argmax(axis=1)
+        row = np.arange(len(top))
+        predicted = taxonomy.leaf_codes[top]
+        right = predicted == true
+        leaf_proba = np.minimum(np.exp(log_proba), np.float32(1.0))
+        proba = np.empty((len(top), taxonomy.n_classes), dtype=np.float32)
+        fill_class_proba(leaf_proba, taxonomy, proba)
+        along = proba[row[:, None], taxonomy.level_offsets[:-1] + predicted]
+        self.counts.update(true, predicted)
+        self.confusions.update(true[:, -1], top)
+        self.calibration.update(leaf_proba[row, top], right[:, -1])
+        self.raw_calibration.update(raw, right[:, -1])
+        self.answers.update(along, right)
+        wrong = ~right[:, -1]
+        # A wrong leaf's path leaves the true one at some level; argmin finds the first False.
+        self.first_wrong += np.bincount(right[wrong].argmin(axis=1), minlength=taxonomy.depth)

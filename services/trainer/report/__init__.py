@@ -1,0 +1,8 @@
+"""The page that a training run leaves beside its checkpoint: one HTML file, complete in itself."""
+
+from __future__ import annotations
+
+from trainer.report.facts import ReportFacts
+from trainer.report.rendering import render_report, write_report
+
+__all__ = ["ReportFacts", "render_report", "write_report"]

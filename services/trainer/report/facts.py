@@ -1,0 +1,79 @@
+"""What a report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.datasets.dataset import Split
+from ktt_core.diagnostics import SplitDiagnostics
+from ktt_core.taxonomy import Taxonomy
+
+__all__ = ["ReportFacts", "count_leaf_rows"]
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """Facts of one training run.
+
+    Attributes
+    ----------
+    dataset, model : str
+        Names.
+    taxonomy : Taxonomy
+    split_rows : mapping of str to int
+        Rows of "train", "val" and "test".
+    train_rows : ndarray of int, shape (n_leaves,)
+        Training rows of each leaf; see `count_leaf_rows`.
+    config : mapping
+        All hyperparameters, as JSON values.
+    defaults : mapping
+        Those of a run that was asked for nothing in particular.
+    metrics : mapping
+        Per split ("val", "test") the figures by their names in `ktt_core.metrics`.
+    diagnostics : SplitDiagnostics or None
+        None if no split but the training one has rows, or the model shows no scores.
+    split : str
+        The split the diagnostics are of.
+    history : sequence of mapping
+        The run's progress, as `ktt_core.checkpoint_record.RunRecord` has it: numbers by name.
+    checkpoint : str
+        The checkpoint's file name.
+    started : str
+        When the run began, UTC.
+    seconds : float
+        How long it took, from its start to this report.
+    device : str
+        What it ran on.
+    fingerprint : str
+        Of the dataset.
+    versions : mapping of str to str
+        Of what made the weights.
+    """
+
+    dataset: str
+    model: str
+    taxonomy: Taxonomy
+    split_rows: Mapping[str, int]
+    train_rows: NDArray[np.integer]
+    config: Mapping[str, Any]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    diagnostics: SplitDiagnostics | None = None
+    split: str = "test"
+    history: Sequence[Mapping[str, Any]] = ()
+    checkpoint: str = ""
+    started: str = ""
+    seconds: float = 0.0
+    device: str = ""
+    fingerprint: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+def count_leaf_rows(split: Split) -> NDArray[np.int64]:
+    """Return how many rows of a split each leaf has, shape (n_leaves,). Reads no text."""
+    return np.bincount(split.codes()[:, -1], minlength=split.taxonomy.n_leaves).astype(np.int64)
