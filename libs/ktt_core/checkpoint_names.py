@@ -1,43 +1,37 @@
-"""Names of checkpoint files: how a run gets its own time, and how its files are found again.
+"""Names of checkpoint files, and how they are found again.
 
 Every run has a start time, ``2026-01-31T12:34:56`` in UTC, that its files share::
 
-    best_<time>.<ext>   last_<time>.<ext>   last_<time>_reference.parquet
+    best_<time>.<ext>   last_<time>.<ext>   last_<time>_reference.parquet   last_<time>_report.html
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 from ktt_core.errors import InvalidArgumentError, NotFoundError
 
 __all__ = [
     "LABELS",
+    "TIME_FORMAT",
     "CheckpointFile",
+    "check_run_time",
     "checkpoint_path",
     "find_checkpoint",
     "list_checkpoint_files",
     "reference_path",
-    "reserve_run_time",
+    "report_path",
 ]
 
 LABELS = ("best", "last")
 
-_TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S"
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 _CHECKPOINT = re.compile(rf"(best|last)_({_TIME})\.[A-Za-z0-9]+")
-_RESERVATION = ".run-"
 _MAX_LISTED = 20
-# Only reservations older than this, in seconds, are looked at when sweeping: nobody asks for their
-# second any more, so removing one cannot take a second from under a run that has just begun.
-_SWEEP_AGE = 10.0
 
 
 @dataclass(frozen=True)
@@ -60,12 +54,17 @@ class CheckpointFile:
 
 def checkpoint_path(folder: Path, label: str, run_time: str, suffix: str) -> Path:
     """Return where a run's checkpoint goes; `suffix` begins with a dot."""
-    return folder / f"{_check_label(label)}_{_check_time(run_time)}{suffix}"
+    return folder / f"{_check_label(label)}_{check_run_time(run_time)}{suffix}"
 
 
 def reference_path(folder: Path, run_time: str) -> Path:
     """Return where a run's reference set goes."""
-    return folder / f"last_{_check_time(run_time)}_reference.parquet"
+    return folder / f"last_{check_run_time(run_time)}_reference.parquet"
+
+
+def report_path(folder: Path, run_time: str) -> Path:
+    """Return where a run's report goes."""
+    return folder / f"last_{check_run_time(run_time)}_report.html"
 
 
 def list_checkpoint_files(folder: Path) -> list[CheckpointFile]:
@@ -105,7 +104,7 @@ def find_checkpoint(
     """
     _check_label(label)
     if run_time is not None:
-        _check_time(run_time)
+        check_run_time(run_time)
     there = list_checkpoint_files(folder)
     for file in there:
         if file.label == label and run_time in (None, file.time):
@@ -123,78 +122,6 @@ def find_checkpoint(
     )
 
 
-@contextlib.contextmanager
-def reserve_run_time(
-    folder: Path, now: Callable[[], float] = time.time, sleep: Callable[[float], None] = time.sleep
-) -> Iterator[str]:
-    """Reserve the current second for a run in `folder`; a second that is taken waits for the next.
-
-    Two processes never get the same second: the reservation is a file made exclusively *before*
-    looking for the checkpoints of that second, and removed only after the run has written its own.
-
-    Parameters
-    ----------
-    folder : Path
-        ``weights/<model>/<dataset>``; made if missing.
-    now, sleep : callable
-        The clock, in seconds since 1970, and the wait, in seconds.
-
-    Yields
-    ------
-    str
-        The run's start time, UTC.
-    """
-    _sweep_reservations(folder)
-    while True:
-        # Each time: a run that failed may have removed the folder while it was empty.
-        folder.mkdir(parents=True, exist_ok=True)
-        moment = now()
-        run_time = datetime.fromtimestamp(moment, timezone.utc).strftime(_TIME_FORMAT)
-        reservation = folder / f"{_RESERVATION}{run_time}"
-        if _reserve(reservation):
-            if not any(run_time in path.name for path in folder.glob(f"*_{run_time}*")):
-                break
-            reservation.unlink(missing_ok=True)
-        sleep(1.0 - moment % 1.0)
-    try:
-        yield run_time
-    finally:
-        reservation.unlink(missing_ok=True)
-
-
-def _reserve(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except (FileExistsError, FileNotFoundError):
-        return False  # taken, or the folder has just gone
-    try:
-        os.write(descriptor, str(os.getpid()).encode())
-    finally:
-        os.close(descriptor)
-    return True
-
-
-def _sweep_reservations(folder: Path) -> None:
-    """Remove the reservations of processes that died."""
-    for path in folder.glob(f"{_RESERVATION}*"):
-        try:
-            owner, age = path.read_text(), time.time() - path.stat().st_mtime
-        except FileNotFoundError:
-            continue  # its owner has just finished
-        if age > _SWEEP_AGE and not (owner.isdigit() and _is_alive(int(owner))):
-            path.unlink(missing_ok=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _check_label(label: str) -> str:
     if label not in LABELS:
         raise InvalidArgumentError(
@@ -203,12 +130,19 @@ def _check_label(label: str) -> str:
     return label
 
 
-def _check_time(run_time: str) -> str:
+def check_run_time(run_time: str) -> str:
+    """Return a run's time.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If it is none.
+    """
     try:
-        parsed = datetime.strptime(run_time, _TIME_FORMAT)
+        parsed = datetime.strptime(run_time, TIME_FORMAT)
     except (TypeError, ValueError):
         parsed = None
-    if parsed is None or parsed.strftime(_TIME_FORMAT) != run_time:
+    if parsed is None or parsed.strftime(TIME_FORMAT) != run_time:
         shown = run_time if len(str(run_time)) <= 40 else str(run_time)[:37] + "..."
         raise InvalidArgumentError(
             f"{shown!r} is not a run's time: write it like 2026-01-31T12:34:56 (UTC)"

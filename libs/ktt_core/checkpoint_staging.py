@@ -1,7 +1,8 @@
 """A run's files, kept out of sight until the run has ended well.
 
 Checkpoints are written while a run goes on. They are written into a hidden folder, so that nobody
-takes the best state of a run that then fails, or is stopped, for the newest checkpoint.
+takes the best state of a run that then fails, or is stopped, for the newest checkpoint. Only the
+last state of a run that can be continued lies in the open from the beginning.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ktt_core.atomic import TEMPORARY_PREFIX, fsync_directory
-from ktt_core.checkpoint_names import reserve_run_time
+from ktt_core.run_times import hold_run_time, reserve_run_time
 
 __all__ = ["StagedRun", "stage_run"]
 
@@ -28,7 +29,7 @@ class StagedRun:
     Attributes
     ----------
     time : str
-        The run's start, UTC; reserved for it.
+        The run's start, UTC; this process's alone.
     folder : Path
         Where its files go at the end.
     staging : Path
@@ -64,7 +65,7 @@ class StagedRun:
 
 
 @contextlib.contextmanager
-def stage_run(folder: Path) -> Iterator[StagedRun]:
+def stage_run(folder: Path, run_time: str | None = None) -> Iterator[StagedRun]:
     """Reserve a time for a run in `folder`, and give it a hidden folder to write into.
 
     What is not published by the end is removed, and so are the folders that were made and stay
@@ -75,6 +76,8 @@ def stage_run(folder: Path) -> Iterator[StagedRun]:
     ----------
     folder : Path
         ``weights/<model>/<dataset>``; made if missing.
+    run_time : str, optional
+        The start of an earlier run that is continued.
 
     Yields
     ------
@@ -82,12 +85,17 @@ def stage_run(folder: Path) -> Iterator[StagedRun]:
 
     Raises
     ------
+    InvalidArgumentError
+        If `run_time` is no run's time.
+    ConflictError
+        If that run goes on in another process.
     OSError
         If `folder` cannot be made or written to.
     """
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
-        with reserve_run_time(folder) as run_time, _hidden_folder(folder) as staging:
+        held = hold_run_time(folder, run_time) if run_time else reserve_run_time(folder)
+        with held as run_time, _hidden_folder(folder) as staging:
             yield StagedRun(run_time, folder, staging)
     finally:
         for made in missing:

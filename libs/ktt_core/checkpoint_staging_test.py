@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from ktt_core.atomic import TEMPORARY_PREFIX, sweep_leftovers
-from ktt_core.checkpoint_names import list_checkpoint_files, reserve_run_time
+from ktt_core.checkpoint_names import list_checkpoint_files
 from ktt_core.checkpoint_staging import StagedRun, stage_run
+from ktt_core.errors import ConflictError
+from ktt_core.run_times import reserve_run_time
 
 
 def write(run: StagedRun) -> list[str]:
@@ -85,3 +87,20 @@ def test_a_folder_removed_under_a_reservation_is_made_again(tmp_path: Path) -> N
     # The second is taken: while the run waits for the next one, another run cleans up.
     with reserve_run_time(folder, lambda: 0.0), reserve_run_time(folder, lambda: waits, sleep):
         assert folder.is_dir() and waits == 1
+
+
+def test_a_run_that_is_continued_keeps_its_time_and_is_one_processs_alone(tmp_path: Path) -> None:
+    folder, time = tmp_path / "shop", "2026-01-31T12:34:56"
+    folder.mkdir()
+    (folder / f"last_{time}.json").write_text("half")
+    with stage_run(folder, time) as run:
+        assert run.time == time
+        with pytest.raises(ConflictError, match=f"run of {time}.*goes on in another process"):
+            with stage_run(folder, time):
+                raise AssertionError("both have it")
+        (run.staging / f"best_{time}.json").write_text("whole")
+        run.publish()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"best_{time}.json",
+        f"last_{time}.json",
+    ]

@@ -57,26 +57,6 @@ def test_checkpoints_and_living_runs_stay(workspace: Workspace) -> None:
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_dead_process_that_nobody_has_waited_for_is_dead(workspace: Workspace) -> None:
-    folder = workspace.weights_folder("model", "one")
-    folder.mkdir(parents=True)
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    (folder / ".run-2026-01-31T12:34:56").write_text(str(process.pid))
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    clear_up(workspace)
-    assert list(workspace.root.iterdir()) == []
-    process.wait()
-
-
-def test_a_reservation_that_is_just_being_written_stays(workspace: Workspace) -> None:
-    folder = workspace.weights_folder("model", "one")
-    folder.mkdir(parents=True)
-    (folder / ".run-2026-01-31T12:34:56").touch()
-    clear_up(workspace)
-    assert len(list(folder.iterdir())) == 1
-
-
 def test_a_workspace_that_does_not_exist_is_left_alone(workspace: Workspace) -> None:
     clear_up(workspace)
     assert not workspace.root.exists()
