@@ -37,9 +37,7 @@ class _Part:
         layout: NodeLayout,
         balanced: bool,
     ) -> None:
-        """`nodes` are the rows' nodes, -1 of those of other parts; `children` their classes of this
-        level, in indices over all levels.
-        """
+        """`nodes` are -1 where rows are of other parts; `children` count over all levels."""
         self.nodes = nodes
         self.targets = (children - layout.child_start[nodes]).astype(np.int32)
         self.row_weights = row_weights
