@@ -16,8 +16,7 @@ FLAT = Taxonomy.from_paths([(name,) for name in "abcdef"])
 
 
 def figures(true, predicted):
-    column = [np.array(values)[:, None] for values in (true, predicted)]
-    return leaf_figures(count_classes(*column, FLAT))
+    return leaf_figures(count_classes(np.array([true]).T, np.array([predicted]).T, FLAT))
 
 
 def test_figures_of_a_leaf_are_undefined_only_where_nothing_was_seen():

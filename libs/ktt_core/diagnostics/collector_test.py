@@ -58,7 +58,7 @@ def test_calibration_and_counts_are_those_of_the_metrics(case):
     assert np.nanmean(leaves.f1) == pytest.approx(metrics["leaf_macro_f1"])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(scored_rows())
 def test_level_figures_agree_with_scikit_learn(case):
     taxonomy, levels, temperature, codes = case
@@ -131,7 +131,7 @@ def test_confusions_are_those_counted_by_hand(case):
     assert dict(zip(zip(first, second, strict=True), counts, strict=True)) == expected
     assert found.is_exact and found.rows == expected.total()
     paths = taxonomy.leaf_paths
-    both = Counter()
+    both: Counter[tuple[int, ...]] = Counter()
     for (first, second), count in expected.items():
         both[tuple(sorted((first, second)))] += count
     for siblings in (True, False):
@@ -151,7 +151,9 @@ def test_confusions_are_those_counted_by_hand(case):
 @settings(deadline=None)
 @given(scored_rows(), st.integers(1, 7))
 def test_batches_add_up(case, size):
-    whole, parts = diagnose(*case), diagnose(*case, size=size)
+    taxonomy, levels, temperature, codes = case
+    whole = diagnose(*case)
+    parts = diagnose(taxonomy, levels, temperature, codes, size)
     assert np.array_equal(whole.counts.hits, parts.counts.hits)
     assert np.array_equal(whole.first_wrong, parts.first_wrong)
     assert whole.answers.shares() == parts.answers.shares()
