@@ -35,6 +35,9 @@ class RunRecord:
         When the training began, UTC.
     versions : dict of str to str
         Of Python and of the packages that made the weights.
+    history : list of dict of str to float
+        How training went, a point per entry: "step" or "epoch", "loss", "learning_rate", metrics
+        of the validation split ...; what a point does not know it leaves out.
     """
 
     dataset: str = ""
@@ -42,6 +45,7 @@ class RunRecord:
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     created: str = field(default_factory=_now)
     versions: dict[str, str] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
@@ -50,6 +54,7 @@ class RunRecord:
             "metrics": self.metrics,
             "created": self.created,
             "versions": self.versions,
+            "history": self.history,
         }
 
     @classmethod
@@ -73,6 +78,10 @@ class RunRecord:
             },
             created=_text(value, "created"),
             versions={name: _text(versions, name) for name in versions},
+            history=[
+                {name: _number(point, name) for name in point}
+                for point in _points(value, "history")
+            ],
         )
 
 
@@ -87,6 +96,13 @@ def _object(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = value.get(key, {})
     if not isinstance(found, dict):
         raise _damaged(key, "object", found)
+    return found
+
+
+def _points(value: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    found = value.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(point, dict) for point in found):
+        raise _damaged(key, "list of objects", found)
     return found
 
 

@@ -12,7 +12,13 @@ from ktt_core.errors import CheckpointError
 
 
 def test_a_record_survives_json() -> None:
-    record = RunRecord("shop", "abc", {"val": {"leaf_accuracy": 0.5}}, versions={"numpy": "2"})
+    record = RunRecord(
+        "shop",
+        "abc",
+        {"val": {"leaf_accuracy": 0.5}},
+        versions={"numpy": "2"},
+        history=[{"step": 1.0, "loss": 2.5}, {"epoch": 1.0, "leaf_accuracy": 0.5}],
+    )
     assert RunRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
 
 
@@ -36,6 +42,10 @@ def test_an_older_record_may_lack_fields() -> None:
         {"metrics": {"val": {"leaf_accuracy": 10**400}}},
         {"created": 2026},
         {"versions": {"numpy": 2}},
+        {"history": {"loss": 1.0}},
+        {"history": [1.0]},
+        {"history": [{"loss": "low"}]},
+        {"history": [{"loss": float("inf")}]},
     ],
 )
 def test_a_record_of_another_type_is_damaged(value: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ktt_core.metrics.accumulator import METRIC_NAMES, MetricsAccumulator, compute_metrics
-from ktt_core.metrics.calibration import CalibrationBins
+from ktt_core.metrics.calibration import UNCALIBRATED, CalibrationBins, UncalibratedError
 from ktt_core.metrics.counts import (
     ClassCounts,
     count_classes,
@@ -22,10 +22,12 @@ from ktt_core.metrics.ranking import PairRanking
 
 __all__ = [
     "METRIC_NAMES",
+    "UNCALIBRATED",
     "CalibrationBins",
     "ClassCounts",
     "MetricsAccumulator",
     "PairRanking",
+    "UncalibratedError",
     "compute_metrics",
     "count_classes",
     "hierarchical_f1",

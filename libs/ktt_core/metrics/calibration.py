@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ktt_core.decoding.scores import leaf_log_proba
 from ktt_core.errors import DataError, InvalidArgumentError
 
-__all__ = ["CalibrationBins"]
+if TYPE_CHECKING:
+    from ktt_core.decoding.scores import LevelScores
+    from ktt_core.taxonomy import Taxonomy
+
+__all__ = ["UNCALIBRATED", "CalibrationBins", "UncalibratedError"]
+
+#: The name of `calibration_error` at the temperature 1, where a model knows it.
+UNCALIBRATED = "calibration_error_uncalibrated"
 
 
 class CalibrationBins:
@@ -53,3 +63,27 @@ class CalibrationBins:
         if not self.rows.sum():
             raise DataError("there are no rows to compute the calibration error over")
         return float(np.abs(self.hits - self.confidence).sum() / self.rows.sum())
+
+
+class UncalibratedError:
+    """What the calibration error is without a temperature: observes level scores as they pass.
+
+    Parameters
+    ----------
+    taxonomy : Taxonomy
+    """
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        self.taxonomy = taxonomy
+        self.bins = CalibrationBins()
+
+    def __call__(self, levels: LevelScores, codes: NDArray[np.integer]) -> None:
+        """Count rows by their level scores and true paths."""
+        log_proba = leaf_log_proba(levels, self.taxonomy)
+        top = log_proba.argmax(axis=1)
+        best = np.exp(log_proba[np.arange(len(top)), top])
+        self.bins.update(np.minimum(best, 1.0), top == np.asarray(codes)[:, -1])
+
+    def error(self) -> float:
+        """Return the error of the rows so far; see `CalibrationBins.error`."""
+        return self.bins.error()

@@ -15,7 +15,12 @@ from ktt_core.checkpoint_record import RunRecord, installed_versions
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.decoding import fit_temperature, leaf_log_proba
 from ktt_core.errors import CheckpointError, DataError, KttError, UnsupportedError
-from ktt_core.metrics import MetricsAccumulator, compute_metrics
+from ktt_core.metrics import (
+    UNCALIBRATED,
+    MetricsAccumulator,
+    UncalibratedError,
+    compute_metrics,
+)
 from ktt_core.model import Loader, Metrics, Model, Observer
 from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
@@ -177,7 +182,10 @@ class SklearnModel(Model):
             raise
         rows, codes = gather_rows(train, lambda texts: vectorizer.transform(seen.count(texts)))
 
+        self.record.history = []
+
         def on_epoch(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+            self.record.history.append({"epoch": float(epoch), "loss": metrics["train_loss"]})
             progress(Progress("fit", epoch, epochs, "epochs", metrics))
 
         progress(Progress("fit", 0, self.config.epochs, "epochs"))
@@ -187,6 +195,8 @@ class SklearnModel(Model):
         del rows, codes
         metrics = self._validate(val, progress) if val.n_rows else {}
         self.record.metrics = {"val": metrics} if metrics else {}
+        self.record.history[-1] |= metrics
+        metrics = {name: figure for name, figure in metrics.items() if name != UNCALIBRATED}
         target = best_path or path
         if target is not None:
             progress(Progress("save"))
@@ -211,7 +221,9 @@ class SklearnModel(Model):
         self.temperature = fit_temperature(scores if kept is None else kept, codes, self.taxonomy)
         parts = (codes[start : start + size] for start in range(0, len(codes), size))
         pairs = zip(scores() if kept is None else kept, parts, strict=True)
-        return self._metrics(pairs, RowCounter(progress, "validate", val.n_rows))
+        uncalibrated = UncalibratedError(self.taxonomy)
+        metrics = self._metrics(pairs, RowCounter(progress, "validate", val.n_rows), uncalibrated)
+        return {**metrics, UNCALIBRATED: uncalibrated.error()}
 
     def test(
         self,
