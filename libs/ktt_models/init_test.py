@@ -12,9 +12,10 @@ import ktt_models
 LISTING = """
 import sys
 import ktt_models
-assert ktt_models.MODEL_LIST == ["tfidf_hsgd", "tfidf_lsgd"], ktt_models.MODEL_LIST
+ENCODER_MODELS = ["db_achmcnn", "db_ahmcnf", "db_bhcn", "db_bhcn_awx", "db_linear"]
+assert ktt_models.MODEL_LIST == [*ENCODER_MODELS, "tfidf_hsgd", "tfidf_lsgd"], ktt_models.MODEL_LIST
 assert ktt_models.SKLEARN_MODEL_LIST == ["tfidf_hsgd", "tfidf_lsgd"]
-assert ktt_models.PYTORCH_MODEL_LIST == []
+assert ktt_models.PYTORCH_MODEL_LIST == ENCODER_MODELS
 dir(ktt_models)
 heavy = {"numpy", "scipy", "sklearn", "numba", "torch", "pyarrow"} & sys.modules.keys()
 assert not heavy, heavy

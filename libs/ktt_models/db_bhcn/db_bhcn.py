@@ -1,0 +1,128 @@
+"""Branching Hierarchical Classification Network: a softmax per level, and levels made to agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from ktt_core.config import ModelConfig
+from ktt_core.taxonomy import Taxonomy
+from ktt_models.db_bhcn.flow import BranchingFlow, level_weights
+from ktt_models.pytorch.balancing import Balance
+from ktt_models.pytorch.config import EncoderConfig
+from ktt_models.pytorch.head import Head
+from ktt_models.pytorch.hierarchy import Hierarchy
+from ktt_models.pytorch.model import PyTorchModel
+
+__all__ = ["BHCNHead", "DBBHCN", "DBBHCNConfig"]
+
+
+class DBBHCNConfig(EncoderConfig):
+    """Hyperparameters of `DBBHCN`."""
+
+    original: ClassVar[dict[str, Any]] = {
+        **EncoderConfig.original,
+        "encoder_lr": 3e-5,
+        "classifier_lr": 5e-4,
+        "gamma_l": -0.1,
+        "lambda_l": 1.0,
+        "lambda_h": 0.7,
+        "dropout": 0.3,
+        "nonlinear": "relu",
+        "batch_size": 16,
+        "eval_batch_size": 64,
+    }
+
+    gamma_l: float = Field(
+        -0.1,
+        ge=-1.0,
+        le=1.0,
+        description="How much less the loss of the last level weighs than that of the first: "
+        "1 - gamma_l and 1 + gamma_l, evenly in between.",
+    )
+    lambda_l: float = Field(1.0, ge=0.0, le=100.0, description="Weight of the levels' losses.")
+    lambda_h: float = Field(
+        0.7, ge=0.0, le=100.0, description="Weight of the penalty on levels that disagree."
+    )
+    nonlinear: Literal["relu", "tanh"] = Field(
+        "relu", description="What a level's scores pass on their way to the next level."
+    )
+
+
+class BHCNHead(Head):
+    """BHCN's flow, a log-softmax per level, and a penalty on levels that disagree.
+
+    ``loss = lambda_l sum_h w_h NLL(P^h, y_h)
+    + lambda_h sum_{h<D} mean_b[ f_b NLL(P^h, pa(argmax P^{h+1})) ]``.
+    """
+
+    weights: Tensor
+
+    def __init__(self, width: int, taxonomy: Taxonomy, config: DBBHCNConfig) -> None:
+        super().__init__(width, taxonomy)
+        self.hierarchy = Hierarchy(taxonomy)
+        self.flow = BranchingFlow(
+            width, self.hierarchy.level_sizes, config.dropout, config.nonlinear
+        )
+        self.balance = Balance(taxonomy, config.class_weight, config.logit_adjustment)
+        weights = config.lambda_l * level_weights(config.gamma_l, taxonomy.depth)
+        self.register_buffer("weights", weights, persistent=False)
+        self.lambda_h = config.lambda_h
+
+    def start(self, counts: Sequence[Tensor]) -> None:
+        """Weigh or adjust the classes by their counts, where that is asked for."""
+        self.balance.start(counts)
+
+    def forward(self, features: Tensor) -> list[Tensor]:
+        """Return the logits z^h of every level, shape (n, n_h)."""
+        return self.flow(features)  # type: ignore[no-any-return]
+
+    def loss(self, outputs: list[Tensor], codes: Tensor) -> Tensor:
+        """Return the levels' losses and the hierarchical penalty."""
+        total = outputs[0].new_zeros(())
+        for level, logits in enumerate(outputs):
+            loss = self.balance.cross_entropy(logits, codes[:, level], level)
+            total = total + self.weights[level] * loss
+        parent_of = self.hierarchy.parent_of
+        for level in range(len(outputs) - 1):
+            below = outputs[level + 1]
+            expected = parent_of[level + 1][below.argmax(dim=1)]
+            penalty = functional.cross_entropy(outputs[level], expected, reduction="none")
+            factor = _trust(below, codes[:, level + 1])
+            total = total + self.lambda_h * (factor * penalty).mean()
+        return total
+
+    def level_scores(self, outputs: list[Tensor]) -> list[Tensor]:
+        """Return P^h of every level: log-probabilities."""
+        return [logits.log_softmax(dim=1) for logits in outputs]
+
+
+@torch.no_grad()
+def _trust(logits: Tensor, codes: Tensor) -> Tensor:
+    """Return f_b in [0, 1], shape (n,): 1 where the true child is the most probable of its level.
+
+    That is 1 less the value at the true child of -P, min-max scaled over the level's classes. A
+    logit differs from P by the same for all of them, so its scaling is the same. A weight, not a
+    term: no gradient flows through it, which would lower the true child's score.
+    """
+    lowest, highest = logits.aminmax(dim=1)
+    true = logits.gather(1, codes[:, None])[:, 0]
+    span = highest - lowest
+    # All equal, or one class: the true child is as probable as any.
+    return torch.where(span > 0, (true - lowest) / torch.where(span > 0, span, 1.0), 1.0)
+
+
+class DBBHCN(PyTorchModel):
+    """Branching Hierarchical Classification Network."""
+
+    model_id: ClassVar[str] = "db_bhcn"
+    config_class: ClassVar[type[ModelConfig]] = DBBHCNConfig
+
+    def make_head(self, width: int) -> Head:
+        """Return a new head for features of this width."""
+        return BHCNHead(width, self.taxonomy, self.config)

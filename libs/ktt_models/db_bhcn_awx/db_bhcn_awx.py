@@ -1,0 +1,137 @@
+"""BHCN with an Adjacency Wrapping matriX: upper classes score what the leaves below them do.
+
+AWX is of Masera and Blanzieri, "AWX: An Integrated Approach to Hierarchical-Multilabel
+Classification", ECML PKDD 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from ktt_core.config import ModelConfig
+from ktt_core.taxonomy import Taxonomy
+from ktt_models.db_bhcn.flow import BranchingFlow, level_weights
+from ktt_models.pytorch.balancing import Balance
+from ktt_models.pytorch.config import EncoderConfig
+from ktt_models.pytorch.head import Head
+from ktt_models.pytorch.hierarchy import Hierarchy
+from ktt_models.pytorch.model import PyTorchModel
+
+__all__ = ["AWXHead", "DBBHCNAWX", "DBBHCNAWXConfig"]
+
+# The least distance of ln(a) from 0 in ln(1 - a).
+_EPS = 1e-6
+
+
+class DBBHCNAWXConfig(EncoderConfig):
+    """Hyperparameters of `DBBHCNAWX`."""
+
+    original: ClassVar[dict[str, Any]] = {
+        **EncoderConfig.original,
+        "encoder_lr": 5.236e-5,
+        "classifier_lr": 3.658e-4,
+        "gamma_l": -0.3367,
+        "lambda_l": 0.7255,
+        "dropout": 0.475,
+        "awx_norm": 5,
+        "nonlinear": "relu",
+        "batch_size": 16,
+        "eval_batch_size": 64,
+    }
+
+    gamma_l: float = Field(
+        -0.3367,
+        ge=-1.0,
+        le=1.0,
+        description="How much less the loss of the last level weighs than that of the first: "
+        "1 - gamma_l and 1 + gamma_l, evenly in between.",
+    )
+    lambda_l: float = Field(0.7255, ge=0.0, le=100.0, description="Weight of the levels' losses.")
+    awx_norm: int = Field(
+        5,
+        ge=0,
+        le=100,
+        description="The norm n by which leaves add up to their ancestors; 0: the maximum.",
+    )
+    nonlinear: Literal["relu", "tanh"] = Field(
+        "relu", description="What a level's scores pass on their way to the next level."
+    )
+
+
+class AWXHead(Head):
+    """BHCN's flow, whose final scores come from the leaves alone.
+
+    With s = sigmoid(z^D), ``a_i = (min(1, sum over the leaves l below i of s_l^n))^(1/n)``: a
+    parent never scores less than a child. ``loss = BCE(a, Y) + lambda_l sum_h w_h NLL(P^h, y_h)``.
+    """
+
+    weights: Tensor
+
+    def __init__(self, width: int, taxonomy: Taxonomy, config: DBBHCNAWXConfig) -> None:
+        super().__init__(width, taxonomy)
+        self.norm = config.awx_norm
+        self.hierarchy = Hierarchy(taxonomy)
+        self.flow = BranchingFlow(
+            width, self.hierarchy.level_sizes, config.dropout, config.nonlinear
+        )
+        self.balance = Balance(taxonomy, config.class_weight, config.logit_adjustment)
+        weights = config.lambda_l * level_weights(config.gamma_l, taxonomy.depth)
+        self.register_buffer("weights", weights, persistent=False)
+        if self.norm:
+            # Without this, a class over many leaves starts clipped at 1 and has no gradient: let
+            # the fullest class's sum of s^n be 1/2.
+            fullest = max(int(np.diff(ranges).max()) for ranges in taxonomy.leaf_ranges)
+            score = torch.tensor((0.5 / fullest) ** (1.0 / self.norm), dtype=torch.float64)
+            self.flow.start_last_bias(float(torch.logit(score)))
+
+    def start(self, counts: Sequence[Tensor]) -> None:
+        """Weigh or adjust the classes by their counts, where that is asked for."""
+        self.balance.start(counts)
+
+    def forward(self, features: Tensor) -> list[Tensor]:
+        """Return the logits z^h of every level, shape (n, n_h)."""
+        return self.flow(features)  # type: ignore[no-any-return]
+
+    def log_awx(self, leaf_logits: Tensor) -> Tensor:
+        """Return ln a of every class, at most 0: shape (n, n_leaves) -> (n, C)."""
+        log_s = -functional.softplus(-leaf_logits)
+        if self.norm == 0:
+            no_class = torch.full_like(log_s[:, :1], -torch.inf)
+            upper = len(self.hierarchy.parent) - log_s.shape[1]
+            padded = torch.cat([no_class.expand(-1, upper), log_s], dim=1)
+            return self.hierarchy.subtree_max(padded)
+        return (self.hierarchy.subtree_logsumexp(self.norm * log_s) / self.norm).clamp(max=0.0)
+
+    def loss(self, outputs: list[Tensor], codes: Tensor) -> Tensor:
+        """Return the scores' binary cross-entropy and the levels' losses."""
+        log_a = self.log_awx(self.balance.adjust(outputs[-1], len(outputs) - 1))
+        log_not_a = torch.log(-torch.expm1(log_a.clamp(max=-_EPS)))
+        path = self.hierarchy.along_path(codes)
+        # Y picks ln a on the path and ln(1 - a) elsewhere.
+        total = -self.balance.mean(log_not_a.scatter(1, path, log_a.gather(1, path)), codes)
+        for level, logits in enumerate(outputs):
+            loss = self.balance.cross_entropy(logits, codes[:, level], level)
+            total = total + self.weights[level] * loss
+        return total
+
+    def level_scores(self, outputs: list[Tensor]) -> list[Tensor]:
+        """Return ln a, level by level."""
+        return list(self.hierarchy.split(self.log_awx(outputs[-1])))
+
+
+class DBBHCNAWX(PyTorchModel):
+    """BHCN with an Adjacency Wrapping matriX."""
+
+    model_id: ClassVar[str] = "db_bhcn_awx"
+    config_class: ClassVar[type[ModelConfig]] = DBBHCNAWXConfig
+
+    def make_head(self, width: int) -> Head:
+        """Return a new head for features of this width."""
+        return AWXHead(width, self.taxonomy, self.config)
