@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trainer.results import (
         CheckpointInfo,
         DatasetInfo,
+        EncoderInfo,
         EvaluationResult,
         ModelInfo,
         RunEvent,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckpointInfo",
     "DatasetInfo",
+    "EncoderInfo",
     "EvaluationOutcome",
     "EvaluationResult",
     "EvaluationSpec",

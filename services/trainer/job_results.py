@@ -40,6 +40,9 @@ def run_result(job: Job, root: Path) -> RunResult:
         seconds=outcome.seconds,
         checkpoint=root / outcome.checkpoint_path if outcome.checkpoint_path else None,
         reference=root / outcome.reference_path if outcome.reference_path else None,
+        report=root / outcome.report_path if outcome.report_path else None,
+        run_time=outcome.run_time,
+        resumed=outcome.resumed,
         metrics=outcome.metrics,
     )
 
@@ -65,6 +68,7 @@ def evaluation_result(job: Job, root: Path) -> EvaluationResult:
         rows=outcome.rows,
         metrics=outcome.figures,
         warnings=list(outcome.warnings),
+        seconds=outcome.seconds,
     )
 
 

@@ -14,11 +14,16 @@ from trainer.requests import Run
 __all__ = [
     "CheckpointInfo",
     "DatasetInfo",
+    "EncoderInfo",
     "EvaluationResult",
     "ModelInfo",
     "RunEvent",
     "RunResult",
+    "RunState",
 ]
+
+#: How the run that a checkpoint is of stands; "" where that cannot be told.
+RunState = Literal["", "finished", "unfinished", "running"]
 
 #: Per split ("val", "test") the figures by their names in `ktt_core.metrics`.
 SplitMetrics = Mapping[str, Mapping[str, float]]
@@ -99,12 +104,17 @@ class CheckpointInfo:
     path : Path
     bytes : int
         The file's size.
-    reference : Path or None
-        The reference set of the same run.
+    reference, report : Path or None
+        The reference set and the report of the same run.
     metrics : mapping
         Empty where the file does not tell.
     problem : str
         Why a damaged file cannot be used.
+    run_state : str
+        "finished", "running", or "unfinished": then the run can be continued.
+    epochs_done, epochs : float or None
+        Passes over the training rows behind the checkpoint, and at most to be made; None where the
+        file does not tell.
     """
 
     model: str
@@ -116,6 +126,10 @@ class CheckpointInfo:
     reference: Path | None = None
     metrics: SplitMetrics = field(default_factory=dict)
     problem: str = ""
+    report: Path | None = None
+    run_state: RunState = ""
+    epochs_done: float | None = None
+    epochs: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
@@ -123,8 +137,41 @@ class CheckpointInfo:
             **asdict(self),
             "path": str(self.path),
             "reference": str(self.reference) if self.reference else None,
+            "report": str(self.report) if self.report else None,
             "metrics": _plain(self.metrics),
         }
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """An encoder that models can be trained on.
+
+    Attributes
+    ----------
+    name : str
+        What the hyperparameter "encoder" takes.
+    source : str
+        Where it was found: "huggingface cache", "KTT_ENCODERS" or "package".
+    architecture : str
+        Its family, as transformers names it; empty if it cannot be read.
+    width, layers, parameters, max_length : int
+        Features of a token, layers, weights, and the most tokens of a text; 0 if unknown.
+    problem : str
+        Why it cannot be used.
+    """
+
+    name: str
+    source: str
+    architecture: str = ""
+    width: int = 0
+    layers: int = 0
+    parameters: int = 0
+    max_length: int = 0
+    problem: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON value."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -140,6 +187,8 @@ class EvaluationResult:
     metrics : mapping of str to float
     warnings : list of str
         Why the metrics may say something else than they seem to.
+    seconds : float
+        That the model took for the rows, without being loaded; 0 if unknown.
     """
 
     model: str
@@ -149,6 +198,12 @@ class EvaluationResult:
     rows: int
     metrics: Mapping[str, float]
     warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def texts_per_second(self) -> float | None:
+        """How fast the model was; None if unknown."""
+        return self.rows / self.seconds if self.seconds > 0 else None
 
     def to_json(self) -> dict[str, Any]:
         """Return one JSON object, flat but for "warnings", which is there if there are any."""
@@ -159,6 +214,8 @@ class EvaluationResult:
             "split": self.split,
             "checkpoint": self.checkpoint.name,
             "rows": self.rows,
+            "seconds": self.seconds,
+            "texts_per_second": self.texts_per_second,
             **self.metrics,
             **warnings,
         }
@@ -173,7 +230,7 @@ class RunResult:
     dataset, model : str
     seconds : float
         Wall time.
-    checkpoint, reference : Path or None
+    checkpoint, reference, report : Path or None
         What was written, whole.
     metrics : mapping
         Of "val" and "test"; a split without rows is left out.
@@ -181,6 +238,10 @@ class RunResult:
         Why the run failed.
     details : str
         The traceback of an unexpected error, for a bug report.
+    run_time : str
+        The start of the run, UTC, by which its files are found; empty if it left none.
+    resumed : bool
+        Whether it continued a run that had been begun before.
     """
 
     dataset: str
@@ -191,6 +252,9 @@ class RunResult:
     metrics: SplitMetrics = field(default_factory=dict)
     error: KttError | None = None
     details: str = ""
+    report: Path | None = None
+    run_time: str = ""
+    resumed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
@@ -201,6 +265,9 @@ class RunResult:
             "seconds": self.seconds,
             "checkpoint": str(self.checkpoint) if self.checkpoint else None,
             "reference": str(self.reference) if self.reference else None,
+            "report": str(self.report) if self.report else None,
+            "run_time": self.run_time or None,
+            "resumed": self.resumed,
             "metrics": _plain(self.metrics),
             "error": {"type": type(error).__name__, "message": str(error)} if error else None,
         }
@@ -208,12 +275,17 @@ class RunResult:
 
 @dataclass(frozen=True)
 class RunEvent:
-    """What happened in a run: `progress` comes with "progress", `result` with the ends."""
+    """What happened in a run.
+
+    `progress` comes with "progress", `result` with the ends ("finished" and "failed"), and
+    `message` with "notice": something a person should read, such as why a stop takes a while.
+    """
 
     run: Run
-    kind: Literal["started", "progress", "finished", "failed"]
+    kind: Literal["started", "progress", "notice", "finished", "failed"]
     progress: Progress | None = None
     result: RunResult | None = None
+    message: str = ""
 
 
 def _plain(metrics: SplitMetrics) -> dict[str, dict[str, float]]:

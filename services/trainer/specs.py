@@ -41,6 +41,10 @@ class TrainingSpec:
         Whether to write the reference set beside the checkpoint.
     dry_run : bool
         Whether to write nothing to the workspace.
+    resume : bool
+        Whether to continue a run that was begun before, with the hyperparameters it was begun with.
+    resume_time : str
+        The start of that run, UTC; empty for the newest that is not finished.
     """
 
     dataset: str
@@ -48,6 +52,8 @@ class TrainingSpec:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     reference_set: bool = False
     dry_run: bool = False
+    resume: bool = False
+    resume_time: str = ""
 
     @property
     def labels(self) -> dict[str, str]:
@@ -106,21 +112,25 @@ class TrainingOutcome:
 
     Attributes
     ----------
-    checkpoint_path, reference_path : str
+    checkpoint_path, reference_path, report_path : str
         Relative to the workspace; empty where none was written.
     run_time : str
         The start of the run, UTC, by which the checkpoint is found; empty after a dry run.
     metrics : mapping of str to mapping
         By split; one without rows is left out.
     seconds : float
-        Wall time of the run.
+        Wall time of the run; of its last attempt, if it was continued.
+    resumed : bool
+        Whether it continued a run that had been begun before.
     """
 
     checkpoint_path: str = ""
     reference_path: str = ""
+    report_path: str = ""
     run_time: str = ""
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seconds: float = 0.0
+    resumed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
@@ -147,12 +157,15 @@ class EvaluationOutcome:
         By their names in `ktt_core.metrics`.
     warnings : tuple of str
         Why the figures may say something else than they seem to.
+    seconds : float
+        That the model took for the rows, without being loaded.
     """
 
     checkpoint_path: str
     rows: int
     figures: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""

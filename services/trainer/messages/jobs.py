@@ -49,6 +49,8 @@ def training_spec_to_proto(spec: TrainingSpec) -> training_pb2.TrainingSpec:
         hyperparameters=dict_to_struct(spec.hyperparameters),
         reference_set=spec.reference_set,
         dry_run=spec.dry_run,
+        resume=spec.resume,
+        resume_time=spec.resume_time,
     )
 
 
@@ -60,6 +62,8 @@ def training_spec_from_proto(message: training_pb2.TrainingSpec) -> TrainingSpec
         hyperparameters=struct_to_dict(message.hyperparameters),
         reference_set=message.reference_set,
         dry_run=message.dry_run,
+        resume=message.resume,
+        resume_time=message.resume_time,
     )
 
 
@@ -87,6 +91,8 @@ def training_outcome_to_proto(outcome: TrainingOutcome) -> training_pb2.Training
         run_time=outcome.run_time,
         metrics=metrics_to_proto(outcome.metrics),
         seconds=outcome.seconds,
+        report_path=outcome.report_path,
+        resumed=outcome.resumed,
     )
 
 
@@ -98,6 +104,8 @@ def training_outcome_from_proto(message: training_pb2.TrainingResult) -> Trainin
         run_time=message.run_time,
         metrics=metrics_from_proto(message.metrics),
         seconds=message.seconds,
+        report_path=message.report_path,
+        resumed=message.resumed,
     )
 
 
@@ -113,6 +121,7 @@ def evaluation_outcome_from_proto(message: evaluation_pb2.EvaluationResult) -> E
         rows=message.rows,
         figures=dict(message.figures),
         warnings=tuple(message.warnings),
+        seconds=message.seconds,
     )
 
 

@@ -18,7 +18,7 @@ from ktt_core.registry import get_model
 from ktt_jobs import Job, JobError, JobState
 from trainer.catalogue import describe_model
 from trainer.messages import datasets, jobs, models
-from trainer.results import CheckpointInfo, DatasetInfo, ModelInfo
+from trainer.results import CheckpointInfo, DatasetInfo, EncoderInfo, ModelInfo
 from trainer.specs import EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
 from trainer.upload_info import UploadInfo
 
@@ -184,12 +184,33 @@ def test_every_models_hyperparameters() -> None:
         reference=st.none() | PATH.map(lambda path: Path("/ws") / path),
         metrics=METRICS,
         problem=TEXT,
+        report=st.none() | PATH.map(lambda path: Path("/ws") / path),
+        run_state=st.sampled_from(["", "finished", "unfinished", "running"]),
+        epochs_done=st.none() | FIGURE,
+        epochs=st.none() | FIGURE,
     )
 )
 def test_checkpoints(info: CheckpointInfo) -> None:
     message = over_the_wire(models.checkpoint_to_proto(info, Path("/ws")))
     assert models.checkpoint_from_proto(message, Path("/ws")) == info
     assert not message.path.startswith("/")
+
+
+@given(
+    st.builds(
+        EncoderInfo,
+        name=TEXT,
+        source=TEXT,
+        architecture=TEXT,
+        width=st.integers(0, 2**31 - 1),
+        layers=st.integers(0, 2**31 - 1),
+        parameters=COUNT,
+        max_length=COUNT,
+        problem=TEXT,
+    )
+)
+def test_encoders(info: EncoderInfo) -> None:
+    assert models.encoder_from_proto(over_the_wire(models.encoder_to_proto(info))) == info
 
 
 TRAINING_SPEC = st.builds(
@@ -199,6 +220,8 @@ TRAINING_SPEC = st.builds(
     hyperparameters=SETTINGS,
     reference_set=st.booleans(),
     dry_run=st.booleans(),
+    resume=st.booleans(),
+    resume_time=TEXT,
 )
 EVALUATION_SPEC = st.builds(
     EvaluationSpec,
@@ -215,6 +238,8 @@ TRAINING_OUTCOME = st.builds(
     run_time=TEXT,
     metrics=METRICS,
     seconds=FIGURE,
+    report_path=TEXT,
+    resumed=st.booleans(),
 )
 EVALUATION_OUTCOME = st.builds(
     EvaluationOutcome,
@@ -222,6 +247,7 @@ EVALUATION_OUTCOME = st.builds(
     rows=COUNT,
     figures=st.dictionaries(TEXT, FIGURE),
     warnings=st.lists(TEXT, max_size=3).map(tuple),
+    seconds=FIGURE,
 )
 
 

@@ -11,16 +11,25 @@ from google.protobuf.struct_pb2 import Struct
 from ktt.trainer.v1 import models_pb2
 from ktt_rpc.call import public_text
 from ktt_rpc.structs import dict_to_struct, struct_to_dict
-from trainer.results import CheckpointInfo, ModelInfo
+from trainer.results import CheckpointInfo, EncoderInfo, ModelInfo, RunState
 
 __all__ = [
     "checkpoint_from_proto",
     "checkpoint_to_proto",
+    "encoder_from_proto",
+    "encoder_to_proto",
     "metrics_from_proto",
     "metrics_to_proto",
     "model_from_proto",
     "model_to_proto",
 ]
+
+_RUN_STATES: dict[RunState, models_pb2.RunState] = {
+    "": models_pb2.RUN_STATE_UNSPECIFIED,
+    "finished": models_pb2.RUN_STATE_FINISHED,
+    "unfinished": models_pb2.RUN_STATE_UNFINISHED,
+    "running": models_pb2.RUN_STATE_RUNNING,
+}
 
 
 def model_to_proto(info: ModelInfo) -> models_pb2.Model:
@@ -57,6 +66,10 @@ def checkpoint_to_proto(info: CheckpointInfo, root: Path) -> models_pb2.Checkpoi
         reference_path=info.reference.relative_to(root).as_posix() if info.reference else "",
         metrics=metrics_to_proto(info.metrics),
         problem=public_text(info.problem),
+        report_path=info.report.relative_to(root).as_posix() if info.report else "",
+        run_state=_RUN_STATES[info.run_state],
+        epochs_done=info.epochs_done,
+        epochs=info.epochs,
     )
 
 
@@ -71,6 +84,32 @@ def checkpoint_from_proto(message: models_pb2.Checkpoint, root: Path = Path()) -
         bytes=message.size_bytes,
         reference=root / message.reference_path if message.reference_path else None,
         metrics=metrics_from_proto(message.metrics),
+        problem=message.problem,
+        report=root / message.report_path if message.report_path else None,
+        # A state that only a newer server knows is none that can be told here.
+        run_state={number: state for state, number in _RUN_STATES.items()}.get(
+            message.run_state, ""
+        ),
+        epochs_done=message.epochs_done if message.HasField("epochs_done") else None,
+        epochs=message.epochs if message.HasField("epochs") else None,
+    )
+
+
+def encoder_to_proto(info: EncoderInfo) -> models_pb2.Encoder:
+    """Give the message of an encoder."""
+    return models_pb2.Encoder(**{**info.to_json(), "problem": public_text(info.problem)})
+
+
+def encoder_from_proto(message: models_pb2.Encoder) -> EncoderInfo:
+    """Give the encoder of a message."""
+    return EncoderInfo(
+        name=message.name,
+        source=message.source,
+        architecture=message.architecture,
+        width=message.width,
+        layers=message.layers,
+        parameters=message.parameters,
+        max_length=message.max_length,
         problem=message.problem,
     )
 

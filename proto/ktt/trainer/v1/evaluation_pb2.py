@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from ktt.jobs.v1 import jobs_pb2 as ktt_dot_jobs_dot_v1_dot_jobs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fktt/trainer/v1/evaluation.proto\x12\x0ektt.trainer.v1\x1a\x16ktt/jobs/v1/jobs.proto\"\xa3\x01\n\rEvaluationJob\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x04spec\x18\x02 \x01(\x0b\x32\x1e.ktt.trainer.v1.EvaluationSpec\x12&\n\x06status\x18\x03 \x01(\x0b\x32\x16.ktt.jobs.v1.JobStatus\x12\x30\n\x06result\x18\x04 \x01(\x0b\x32 .ktt.trainer.v1.EvaluationResult\"`\n\x0e\x45valuationSpec\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05split\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\x10\n\x08run_time\x18\x05 \x01(\t\"\xbb\x01\n\x10\x45valuationResult\x12\x17\n\x0f\x63heckpoint_path\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12>\n\x07\x66igures\x18\x03 \x03(\x0b\x32-.ktt.trainer.v1.EvaluationResult.FiguresEntry\x12\x10\n\x08warnings\x18\x04 \x03(\t\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"u\n\x1a\x43reateEvaluationJobRequest\x12,\n\x04spec\x18\x01 \x01(\x0b\x32\x1e.ktt.trainer.v1.EvaluationSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"T\n\x1b\x43reateEvaluationJobResponse\x12\x35\n\x0e\x65valuation_job\x18\x01 \x01(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\"%\n\x17GetEvaluationJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"Q\n\x18GetEvaluationJobResponse\x12\x35\n\x0e\x65valuation_job\x18\x01 \x01(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\"\x89\x01\n\x19ListEvaluationJobsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.ktt.jobs.v1.JobState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"m\n\x1aListEvaluationJobsResponse\x12\x36\n\x0f\x65valuation_jobs\x18\x01 \x03(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x19WatchEvaluationJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x03\"B\n\x1aWatchEvaluationJobResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.ktt.jobs.v1.JobEvent\"(\n\x1a\x43\x61ncelEvaluationJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"T\n\x1b\x43\x61ncelEvaluationJobResponse\x12\x35\n\x0e\x65valuation_job\x18\x01 \x01(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fktt/trainer/v1/evaluation.proto\x12\x0ektt.trainer.v1\x1a\x16ktt/jobs/v1/jobs.proto\"\xa3\x01\n\rEvaluationJob\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x04spec\x18\x02 \x01(\x0b\x32\x1e.ktt.trainer.v1.EvaluationSpec\x12&\n\x06status\x18\x03 \x01(\x0b\x32\x16.ktt.jobs.v1.JobStatus\x12\x30\n\x06result\x18\x04 \x01(\x0b\x32 .ktt.trainer.v1.EvaluationResult\"`\n\x0e\x45valuationSpec\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05split\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\x10\n\x08run_time\x18\x05 \x01(\t\"\xcc\x01\n\x10\x45valuationResult\x12\x17\n\x0f\x63heckpoint_path\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12>\n\x07\x66igures\x18\x03 \x03(\x0b\x32-.ktt.trainer.v1.EvaluationResult.FiguresEntry\x12\x10\n\x08warnings\x18\x04 \x03(\t\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"u\n\x1a\x43reateEvaluationJobRequest\x12,\n\x04spec\x18\x01 \x01(\x0b\x32\x1e.ktt.trainer.v1.EvaluationSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"T\n\x1b\x43reateEvaluationJobResponse\x12\x35\n\x0e\x65valuation_job\x18\x01 \x01(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\"%\n\x17GetEvaluationJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"Q\n\x18GetEvaluationJobResponse\x12\x35\n\x0e\x65valuation_job\x18\x01 \x01(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\"\x89\x01\n\x19ListEvaluationJobsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.ktt.jobs.v1.JobState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"m\n\x1aListEvaluationJobsResponse\x12\x36\n\x0f\x65valuation_jobs\x18\x01 \x03(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x19WatchEvaluationJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x03\"B\n\x1aWatchEvaluationJobResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.ktt.jobs.v1.JobEvent\"(\n\x1a\x43\x61ncelEvaluationJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"T\n\x1b\x43\x61ncelEvaluationJobResponse\x12\x35\n\x0e\x65valuation_job\x18\x01 \x01(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,27 +39,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVALUATIONSPEC']._serialized_start=241
   _globals['_EVALUATIONSPEC']._serialized_end=337
   _globals['_EVALUATIONRESULT']._serialized_start=340
-  _globals['_EVALUATIONRESULT']._serialized_end=527
-  _globals['_EVALUATIONRESULT_FIGURESENTRY']._serialized_start=481
-  _globals['_EVALUATIONRESULT_FIGURESENTRY']._serialized_end=527
-  _globals['_CREATEEVALUATIONJOBREQUEST']._serialized_start=529
-  _globals['_CREATEEVALUATIONJOBREQUEST']._serialized_end=646
-  _globals['_CREATEEVALUATIONJOBRESPONSE']._serialized_start=648
-  _globals['_CREATEEVALUATIONJOBRESPONSE']._serialized_end=732
-  _globals['_GETEVALUATIONJOBREQUEST']._serialized_start=734
-  _globals['_GETEVALUATIONJOBREQUEST']._serialized_end=771
-  _globals['_GETEVALUATIONJOBRESPONSE']._serialized_start=773
-  _globals['_GETEVALUATIONJOBRESPONSE']._serialized_end=854
-  _globals['_LISTEVALUATIONJOBSREQUEST']._serialized_start=857
-  _globals['_LISTEVALUATIONJOBSREQUEST']._serialized_end=994
-  _globals['_LISTEVALUATIONJOBSRESPONSE']._serialized_start=996
-  _globals['_LISTEVALUATIONJOBSRESPONSE']._serialized_end=1105
-  _globals['_WATCHEVALUATIONJOBREQUEST']._serialized_start=1107
-  _globals['_WATCHEVALUATIONJOBREQUEST']._serialized_end=1167
-  _globals['_WATCHEVALUATIONJOBRESPONSE']._serialized_start=1169
-  _globals['_WATCHEVALUATIONJOBRESPONSE']._serialized_end=1235
-  _globals['_CANCELEVALUATIONJOBREQUEST']._serialized_start=1237
-  _globals['_CANCELEVALUATIONJOBREQUEST']._serialized_end=1277
-  _globals['_CANCELEVALUATIONJOBRESPONSE']._serialized_start=1279
-  _globals['_CANCELEVALUATIONJOBRESPONSE']._serialized_end=1363
+  _globals['_EVALUATIONRESULT']._serialized_end=544
+  _globals['_EVALUATIONRESULT_FIGURESENTRY']._serialized_start=498
+  _globals['_EVALUATIONRESULT_FIGURESENTRY']._serialized_end=544
+  _globals['_CREATEEVALUATIONJOBREQUEST']._serialized_start=546
+  _globals['_CREATEEVALUATIONJOBREQUEST']._serialized_end=663
+  _globals['_CREATEEVALUATIONJOBRESPONSE']._serialized_start=665
+  _globals['_CREATEEVALUATIONJOBRESPONSE']._serialized_end=749
+  _globals['_GETEVALUATIONJOBREQUEST']._serialized_start=751
+  _globals['_GETEVALUATIONJOBREQUEST']._serialized_end=788
+  _globals['_GETEVALUATIONJOBRESPONSE']._serialized_start=790
+  _globals['_GETEVALUATIONJOBRESPONSE']._serialized_end=871
+  _globals['_LISTEVALUATIONJOBSREQUEST']._serialized_start=874
+  _globals['_LISTEVALUATIONJOBSREQUEST']._serialized_end=1011
+  _globals['_LISTEVALUATIONJOBSRESPONSE']._serialized_start=1013
+  _globals['_LISTEVALUATIONJOBSRESPONSE']._serialized_end=1122
+  _globals['_WATCHEVALUATIONJOBREQUEST']._serialized_start=1124
+  _globals['_WATCHEVALUATIONJOBREQUEST']._serialized_end=1184
+  _globals['_WATCHEVALUATIONJOBRESPONSE']._serialized_start=1186
+  _globals['_WATCHEVALUATIONJOBRESPONSE']._serialized_end=1252
+  _globals['_CANCELEVALUATIONJOBREQUEST']._serialized_start=1254
+  _globals['_CANCELEVALUATIONJOBREQUEST']._serialized_end=1294
+  _globals['_CANCELEVALUATIONJOBRESPONSE']._serialized_start=1296
+  _globals['_CANCELEVALUATIONJOBRESPONSE']._serialized_end=1380
 # @@protoc_insertion_point(module_scope)

@@ -34,7 +34,7 @@ class EvaluationSpec(_message.Message):
     def __init__(self, dataset: _Optional[str] = ..., model: _Optional[str] = ..., split: _Optional[str] = ..., label: _Optional[str] = ..., run_time: _Optional[str] = ...) -> None: ...
 
 class EvaluationResult(_message.Message):
-    __slots__ = ("checkpoint_path", "rows", "figures", "warnings")
+    __slots__ = ("checkpoint_path", "rows", "figures", "warnings", "seconds")
     class FiguresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -46,11 +46,13 @@ class EvaluationResult(_message.Message):
     ROWS_FIELD_NUMBER: _ClassVar[int]
     FIGURES_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
     checkpoint_path: str
     rows: int
     figures: _containers.ScalarMap[str, float]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, checkpoint_path: _Optional[str] = ..., rows: _Optional[int] = ..., figures: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    seconds: float
+    def __init__(self, checkpoint_path: _Optional[str] = ..., rows: _Optional[int] = ..., figures: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class CreateEvaluationJobRequest(_message.Message):
     __slots__ = ("spec", "request_id", "validate_only")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bktt/trainer/v1/models.proto\x12\x0ektt.trainer.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x86\x01\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x11\n\tframework\x18\x03 \x01(\t\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x37\n\x0fhyperparameters\x18\x05 \x03(\x0b\x32\x1e.ktt.trainer.v1.Hyperparameter\"\x99\x01\n\x0eHyperparameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12-\n\rdefault_value\x18\x03 \x01(\x0b\x32\x16.google.protobuf.Value\x12\'\n\x06limits\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\"z\n\x0cSplitMetrics\x12:\n\x07\x66igures\x18\x01 \x03(\x0b\x32).ktt.trainer.v1.SplitMetrics.FiguresEntry\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xa0\x02\n\nCheckpoint\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x10\n\x08run_time\x18\x04 \x01(\t\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x16\n\x0ereference_path\x18\x07 \x01(\t\x12\x38\n\x07metrics\x18\x08 \x03(\x0b\x32\'.ktt.trainer.v1.Checkpoint.MetricsEntry\x12\x0f\n\x07problem\x18\t \x01(\t\x1aL\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.ktt.trainer.v1.SplitMetrics:\x02\x38\x01\"M\n\x11ListModelsRequest\x12\x11\n\tframework\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x12ListModelsResponse\x12%\n\x06models\x18\x01 \x03(\x0b\x32\x15.ktt.trainer.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1d\n\x0fGetModelRequest\x12\n\n\x02id\x18\x01 \x01(\t\"8\n\x10GetModelResponse\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.ktt.trainer.v1.Model\"_\n\x16ListCheckpointsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"c\n\x17ListCheckpointsResponse\x12/\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x1a.ktt.trainer.v1.Checkpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bktt/trainer/v1/models.proto\x12\x0ektt.trainer.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x86\x01\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x11\n\tframework\x18\x03 \x01(\t\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x37\n\x0fhyperparameters\x18\x05 \x03(\x0b\x32\x1e.ktt.trainer.v1.Hyperparameter\"\x99\x01\n\x0eHyperparameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12-\n\rdefault_value\x18\x03 \x01(\x0b\x32\x16.google.protobuf.Value\x12\'\n\x06limits\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\"z\n\x0cSplitMetrics\x12:\n\x07\x66igures\x18\x01 \x03(\x0b\x32).ktt.trainer.v1.SplitMetrics.FiguresEntry\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xac\x03\n\nCheckpoint\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x10\n\x08run_time\x18\x04 \x01(\t\x12\x0c\n\x04path\x18\x05 \x01(\t\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x16\n\x0ereference_path\x18\x07 \x01(\t\x12\x38\n\x07metrics\x18\x08 \x03(\x0b\x32\'.ktt.trainer.v1.Checkpoint.MetricsEntry\x12\x0f\n\x07problem\x18\t \x01(\t\x12\x13\n\x0breport_path\x18\n \x01(\t\x12+\n\trun_state\x18\x0b \x01(\x0e\x32\x18.ktt.trainer.v1.RunState\x12\x18\n\x0b\x65pochs_done\x18\x0c \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06\x65pochs\x18\r \x01(\x01H\x01\x88\x01\x01\x1aL\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.ktt.trainer.v1.SplitMetrics:\x02\x38\x01\x42\x0e\n\x0c_epochs_doneB\t\n\x07_epochs\"M\n\x11ListModelsRequest\x12\x11\n\tframework\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x12ListModelsResponse\x12%\n\x06models\x18\x01 \x03(\x0b\x32\x15.ktt.trainer.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1d\n\x0fGetModelRequest\x12\n\n\x02id\x18\x01 \x01(\t\"8\n\x10GetModelResponse\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.ktt.trainer.v1.Model\"_\n\x16ListCheckpointsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"c\n\x17ListCheckpointsResponse\x12/\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32\x1a.ktt.trainer.v1.Checkpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x95\x01\n\x07\x45ncoder\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x03 \x01(\t\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06layers\x18\x05 \x01(\x05\x12\x12\n\nparameters\x18\x06 \x01(\x03\x12\x12\n\nmax_length\x18\x07 \x01(\x03\x12\x0f\n\x07problem\x18\x08 \x01(\t\"<\n\x13ListEncodersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x14ListEncodersResponse\x12)\n\x08\x65ncoders\x18\x01 \x03(\x0b\x32\x17.ktt.trainer.v1.Encoder\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*n\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12RUN_STATE_FINISHED\x10\x01\x12\x18\n\x14RUN_STATE_UNFINISHED\x10\x02\x12\x15\n\x11RUN_STATE_RUNNING\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SPLITMETRICS_FIGURESENTRY']._serialized_options = b'8\001'
   _globals['_CHECKPOINT_METRICSENTRY']._loaded_options = None
   _globals['_CHECKPOINT_METRICSENTRY']._serialized_options = b'8\001'
+  _globals['_RUNSTATE']._serialized_start=1683
+  _globals['_RUNSTATE']._serialized_end=1793
   _globals['_MODEL']._serialized_start=78
   _globals['_MODEL']._serialized_end=212
   _globals['_HYPERPARAMETER']._serialized_start=215
@@ -45,19 +47,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SPLITMETRICS_FIGURESENTRY']._serialized_start=446
   _globals['_SPLITMETRICS_FIGURESENTRY']._serialized_end=492
   _globals['_CHECKPOINT']._serialized_start=495
-  _globals['_CHECKPOINT']._serialized_end=783
-  _globals['_CHECKPOINT_METRICSENTRY']._serialized_start=707
-  _globals['_CHECKPOINT_METRICSENTRY']._serialized_end=783
-  _globals['_LISTMODELSREQUEST']._serialized_start=785
-  _globals['_LISTMODELSREQUEST']._serialized_end=862
-  _globals['_LISTMODELSRESPONSE']._serialized_start=864
-  _globals['_LISTMODELSRESPONSE']._serialized_end=948
-  _globals['_GETMODELREQUEST']._serialized_start=950
-  _globals['_GETMODELREQUEST']._serialized_end=979
-  _globals['_GETMODELRESPONSE']._serialized_start=981
-  _globals['_GETMODELRESPONSE']._serialized_end=1037
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=1039
-  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=1134
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=1136
-  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=1235
+  _globals['_CHECKPOINT']._serialized_end=923
+  _globals['_CHECKPOINT_METRICSENTRY']._serialized_start=820
+  _globals['_CHECKPOINT_METRICSENTRY']._serialized_end=896
+  _globals['_LISTMODELSREQUEST']._serialized_start=925
+  _globals['_LISTMODELSREQUEST']._serialized_end=1002
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1004
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1088
+  _globals['_GETMODELREQUEST']._serialized_start=1090
+  _globals['_GETMODELREQUEST']._serialized_end=1119
+  _globals['_GETMODELRESPONSE']._serialized_start=1121
+  _globals['_GETMODELRESPONSE']._serialized_end=1177
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=1179
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=1274
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=1276
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=1375
+  _globals['_ENCODER']._serialized_start=1378
+  _globals['_ENCODER']._serialized_end=1527
+  _globals['_LISTENCODERSREQUEST']._serialized_start=1529
+  _globals['_LISTENCODERSREQUEST']._serialized_end=1589
+  _globals['_LISTENCODERSRESPONSE']._serialized_start=1591
+  _globals['_LISTENCODERSRESPONSE']._serialized_end=1681
 # @@protoc_insertion_point(module_scope)

@@ -1,11 +1,23 @@
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class RunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RUN_STATE_UNSPECIFIED: _ClassVar[RunState]
+    RUN_STATE_FINISHED: _ClassVar[RunState]
+    RUN_STATE_UNFINISHED: _ClassVar[RunState]
+    RUN_STATE_RUNNING: _ClassVar[RunState]
+RUN_STATE_UNSPECIFIED: RunState
+RUN_STATE_FINISHED: RunState
+RUN_STATE_UNFINISHED: RunState
+RUN_STATE_RUNNING: RunState
 
 class Model(_message.Message):
     __slots__ = ("id", "display_name", "framework", "summary", "hyperparameters")
@@ -49,7 +61,7 @@ class SplitMetrics(_message.Message):
     def __init__(self, figures: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Checkpoint(_message.Message):
-    __slots__ = ("model", "dataset", "label", "run_time", "path", "size_bytes", "reference_path", "metrics", "problem")
+    __slots__ = ("model", "dataset", "label", "run_time", "path", "size_bytes", "reference_path", "metrics", "problem", "report_path", "run_state", "epochs_done", "epochs")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +78,10 @@ class Checkpoint(_message.Message):
     REFERENCE_PATH_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    REPORT_PATH_FIELD_NUMBER: _ClassVar[int]
+    RUN_STATE_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_DONE_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
     model: str
     dataset: str
     label: str
@@ -75,7 +91,11 @@ class Checkpoint(_message.Message):
     reference_path: str
     metrics: _containers.MessageMap[str, SplitMetrics]
     problem: str
-    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., label: _Optional[str] = ..., run_time: _Optional[str] = ..., path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., reference_path: _Optional[str] = ..., metrics: _Optional[_Mapping[str, SplitMetrics]] = ..., problem: _Optional[str] = ...) -> None: ...
+    report_path: str
+    run_state: RunState
+    epochs_done: float
+    epochs: float
+    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., label: _Optional[str] = ..., run_time: _Optional[str] = ..., path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., reference_path: _Optional[str] = ..., metrics: _Optional[_Mapping[str, SplitMetrics]] = ..., problem: _Optional[str] = ..., report_path: _Optional[str] = ..., run_state: _Optional[_Union[RunState, str]] = ..., epochs_done: _Optional[float] = ..., epochs: _Optional[float] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ("framework", "page_size", "page_token")
@@ -126,3 +146,39 @@ class ListCheckpointsResponse(_message.Message):
     checkpoints: _containers.RepeatedCompositeFieldContainer[Checkpoint]
     next_page_token: str
     def __init__(self, checkpoints: _Optional[_Iterable[_Union[Checkpoint, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Encoder(_message.Message):
+    __slots__ = ("name", "source", "architecture", "width", "layers", "parameters", "max_length", "problem")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    MAX_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    source: str
+    architecture: str
+    width: int
+    layers: int
+    parameters: int
+    max_length: int
+    problem: str
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[str] = ..., architecture: _Optional[str] = ..., width: _Optional[int] = ..., layers: _Optional[int] = ..., parameters: _Optional[int] = ..., max_length: _Optional[int] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class ListEncodersRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListEncodersResponse(_message.Message):
+    __slots__ = ("encoders", "next_page_token")
+    ENCODERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    encoders: _containers.RepeatedCompositeFieldContainer[Encoder]
+    next_page_token: str
+    def __init__(self, encoders: _Optional[_Iterable[_Union[Encoder, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...

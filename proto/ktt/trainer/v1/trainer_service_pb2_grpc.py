@@ -141,6 +141,11 @@ class TrainerServiceStub:
                 request_serializer=ktt_dot_trainer_dot_v1_dot_models__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=ktt_dot_trainer_dot_v1_dot_models__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.ListEncoders = channel.unary_unary(
+                '/ktt.trainer.v1.TrainerService/ListEncoders',
+                request_serializer=ktt_dot_trainer_dot_v1_dot_models__pb2.ListEncodersRequest.SerializeToString,
+                response_deserializer=ktt_dot_trainer_dot_v1_dot_models__pb2.ListEncodersResponse.FromString,
+                _registered_method=True)
         self.ListCheckpoints = channel.unary_unary(
                 '/ktt.trainer.v1.TrainerService/ListCheckpoints',
                 request_serializer=ktt_dot_trainer_dot_v1_dot_models__pb2.ListCheckpointsRequest.SerializeToString,
@@ -295,6 +300,13 @@ class TrainerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEncoders(self, request, context):
+        """Returns the encoders that models can be trained on without a download.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListCheckpoints(self, request, context):
         """Returns the checkpoints there are.
         """
@@ -404,6 +416,11 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=ktt_dot_trainer_dot_v1_dot_models__pb2.GetModelRequest.FromString,
                     response_serializer=ktt_dot_trainer_dot_v1_dot_models__pb2.GetModelResponse.SerializeToString,
+            ),
+            'ListEncoders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEncoders,
+                    request_deserializer=ktt_dot_trainer_dot_v1_dot_models__pb2.ListEncodersRequest.FromString,
+                    response_serializer=ktt_dot_trainer_dot_v1_dot_models__pb2.ListEncodersResponse.SerializeToString,
             ),
             'ListCheckpoints': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCheckpoints,
@@ -955,6 +972,33 @@ class TrainerService:
             '/ktt.trainer.v1.TrainerService/GetModel',
             ktt_dot_trainer_dot_v1_dot_models__pb2.GetModelRequest.SerializeToString,
             ktt_dot_trainer_dot_v1_dot_models__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEncoders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ktt.trainer.v1.TrainerService/ListEncoders',
+            ktt_dot_trainer_dot_v1_dot_models__pb2.ListEncodersRequest.SerializeToString,
+            ktt_dot_trainer_dot_v1_dot_models__pb2.ListEncodersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,21 +22,25 @@ class TrainingJob(_message.Message):
     def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[TrainingSpec, _Mapping]] = ..., status: _Optional[_Union[_jobs_pb2.JobStatus, _Mapping]] = ..., result: _Optional[_Union[TrainingResult, _Mapping]] = ...) -> None: ...
 
 class TrainingSpec(_message.Message):
-    __slots__ = ("dataset", "model", "hyperparameters", "reference_set", "dry_run")
+    __slots__ = ("dataset", "model", "hyperparameters", "reference_set", "dry_run", "resume", "resume_time")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     HYPERPARAMETERS_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_SET_FIELD_NUMBER: _ClassVar[int]
     DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FIELD_NUMBER: _ClassVar[int]
+    RESUME_TIME_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     model: str
     hyperparameters: _struct_pb2.Struct
     reference_set: bool
     dry_run: bool
-    def __init__(self, dataset: _Optional[str] = ..., model: _Optional[str] = ..., hyperparameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., reference_set: _Optional[bool] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+    resume: bool
+    resume_time: str
+    def __init__(self, dataset: _Optional[str] = ..., model: _Optional[str] = ..., hyperparameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., reference_set: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., resume: _Optional[bool] = ..., resume_time: _Optional[str] = ...) -> None: ...
 
 class TrainingResult(_message.Message):
-    __slots__ = ("checkpoint_path", "reference_path", "run_time", "metrics", "seconds")
+    __slots__ = ("checkpoint_path", "reference_path", "run_time", "metrics", "seconds", "report_path", "resumed")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -49,12 +53,16 @@ class TrainingResult(_message.Message):
     RUN_TIME_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REPORT_PATH_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_FIELD_NUMBER: _ClassVar[int]
     checkpoint_path: str
     reference_path: str
     run_time: str
     metrics: _containers.MessageMap[str, _models_pb2.SplitMetrics]
     seconds: float
-    def __init__(self, checkpoint_path: _Optional[str] = ..., reference_path: _Optional[str] = ..., run_time: _Optional[str] = ..., metrics: _Optional[_Mapping[str, _models_pb2.SplitMetrics]] = ..., seconds: _Optional[float] = ...) -> None: ...
+    report_path: str
+    resumed: bool
+    def __init__(self, checkpoint_path: _Optional[str] = ..., reference_path: _Optional[str] = ..., run_time: _Optional[str] = ..., metrics: _Optional[_Mapping[str, _models_pb2.SplitMetrics]] = ..., seconds: _Optional[float] = ..., report_path: _Optional[str] = ..., resumed: _Optional[bool] = ...) -> None: ...
 
 class CreateTrainingJobRequest(_message.Message):
     __slots__ = ("spec", "request_id", "validate_only")
