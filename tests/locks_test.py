@@ -132,9 +132,33 @@ def test_a_lock_names_no_place(lock: str) -> None:
     assert re.findall(r"--(?!hash=)\S+", lock) == []
 
 
-@pytest.mark.parametrize("resolve", ["cpu", "benchmarks", "bento", "monitoring"])
+CUDA = re.compile(r"^(?:nvidia|cuda|triton|onnxruntime-gpu)[^\s=]*", re.MULTILINE)
+
+
+@pytest.mark.parametrize("resolve", sorted(set(CONFIGURATION["resolves"]) - {"gpu"}))
 def test_no_resolve_but_gpu_brings_cuda(lock: str) -> None:
-    assert re.findall(r"^(?:nvidia|cuda|triton|onnxruntime-gpu)\S*", lock, re.MULTILINE) == []
+    assert CUDA.findall(lock) == []
+
+
+@pytest.mark.parametrize("resolve", ["gpu"])
+def test_the_gpu_resolve_has_cuda_of_one_version(lock: str) -> None:
+    """Both torch and onnxruntime load it."""
+    names = set(CUDA.findall(lock))
+    assert {"nvidia-cublas", "nvidia-cudnn-cu13", "triton", "onnxruntime-gpu"} <= names
+    assert {match[0] for name in names if (match := re.search(r"-cu\d+$", name))} == {"-cu13"}
+
+
+def test_the_gpu_resolve_is_the_cpu_one_with_other_builds() -> None:
+    gpu, cpu = (
+        {pin.requirement.name: pin for pin in pins((FOLDER / f"{name}.lock").read_text())}
+        for name in ("gpu", "cpu")
+    )
+    assert set(cpu) - set(gpu) == {"onnxruntime"}
+    assert {CUDA.match(name) is not None for name in set(gpu) - set(cpu)} == {True}
+    assert [name for name in set(gpu) & set(cpu) if gpu[name] != cpu[name]] == ["torch"]
+    assert gpu["torch"].version.public == cpu["torch"].version.public
+    assert gpu["torch"].version.local is None
+    assert not set(gpu["torch"].hashes) & set(cpu["torch"].hashes)
 
 
 @pytest.mark.parametrize("resolve", ["cpu", "benchmarks"])
@@ -143,7 +167,7 @@ def test_torch_is_the_build_without_cuda(lock: str) -> None:
     assert [version.local for version in versions] == ["cpu"]
 
 
-@pytest.mark.parametrize("resolve", ["cpu", "benchmarks", "bento", "monitoring", "protos"])
+@pytest.mark.parametrize("resolve", ["cpu", "gpu", "benchmarks", "bento", "monitoring", "protos"])
 def test_the_test_runner_and_the_tests_agree_on_its_version(resolve: str, lock: str) -> None:
     """Both are on one path when a test runs."""
     runner = pins(Path(CONFIGURATION["resolves"]["pytest"]).read_text())
