@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ktt_core.errors import InvalidArgumentError, NotFoundError
 from ktt_core.preprocessors.base import BasePreprocessor, check_texts
+from ktt_core.preprocessors.padding import pad_rows
 
 if TYPE_CHECKING:
     import tokenizers
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["TOKENIZER_FILE", "TransformerPreprocessor"]
 
 TOKENIZER_FILE = "tokenizer.json"
+
+# Of a long text only this many characters a token are read at first: words are shorter, mostly.
+_CHARACTERS_A_TOKEN = 16
 
 # Names under which tokenizers keep their padding token, where nothing says which it is.
 _PADDING_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|padding|>", "<|endoftext|>")
@@ -93,6 +99,9 @@ class TransformerPreprocessor(BasePreprocessor):
         # Padding is done below, straight into one array.
         loaded.no_padding()
         self._tokenizer = loaded
+        # Without the offsets, which nobody reads here; older versions always make them.
+        self._encode = getattr(loaded, "encode_batch_fast", loaded.encode_batch)
+        self._cuts_the_end = direction == "right"
 
     def __call__(self, texts: Sequence[str]) -> dict[str, Any]:
         """Turn a batch of texts into ids.
@@ -112,24 +121,67 @@ class TransformerPreprocessor(BasePreprocessor):
         InvalidArgumentError
             If an entry is not text.
         """
+        values, lengths = self.token_ids(texts)
+        return dict(pad_rows(values, np.cumsum(lengths) - lengths, lengths, self.pad_id))
+
+    def token_ids(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Turn a batch of texts into ids without padding.
+
+        Parameters
+        ----------
+        texts : sequence of str, length n
+
+        Returns
+        -------
+        values : ndarray of int32
+            The ids of all texts, one after the other.
+        lengths : ndarray of int64, shape (n,)
+            Ids of each text.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an entry is not text.
+        """
         batch = [_encodable(text) for text in check_texts(texts)]
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(batch)]
-        lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
-        # An empty text of a tokenizer without special tokens has no ids; an encoder still needs a
-        # column.
-        width = max(1, int(lengths.max(initial=0)))
-        mask = np.arange(width) < lengths[:, None]
-        input_ids = np.full((len(ids), width), self.pad_id, dtype=np.int64)
-        input_ids[mask] = np.fromiter(
-            (one for row in ids for one in row), np.int64, int(lengths.sum())
-        )
-        return {"input_ids": input_ids, "attention_mask": mask.astype(np.int64)}
+        rows = self._rows([self._beginning(text, 1) for text in batch])
+        for place, text in enumerate(batch):
+            # What the beginning of a long text did not fill needs more of it.
+            factor = 1
+            while len(rows[place]) < self.max_length and self._is_cut(text, factor):
+                factor *= 8
+                rows[place] = self._rows([self._beginning(text, factor)])[0]
+        lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+        values = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
+        return values, lengths
+
+    def _rows(self, texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._encode(texts)]
+
+    def _is_cut(self, text: str, factor: int) -> bool:
+        return self._cuts_the_end and len(text) > factor * _CHARACTERS_A_TOKEN * self.max_length
+
+    def _beginning(self, text: str, factor: int) -> str:
+        """Return whole words of a long text's beginning; they become the ids they always become."""
+        if not self._is_cut(text, factor):
+            return text
+        part = text[: factor * _CHARACTERS_A_TOKEN * self.max_length]
+        # The last word may go on behind the part. Where it is all one word, no part of it will do.
+        # Only a space parts words for every tokenizer: some drop other blanks, and join what is
+        # around them.
+        words, space, _ = part.rpartition(" ")
+        return words if space else text
 
     @cached_property
     def vocabulary_size(self) -> int:
         """Number of ids, added tokens included."""
         size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
         return size
+
+    @cached_property
+    def highest_id(self) -> int:
+        """The greatest id; an encoder needs an embedding for it."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
 
     def save(self, folder: Path) -> Path:
         """Write the tokenizer as ``tokenizer.json`` into a folder, and return the file."""

@@ -59,6 +59,59 @@ def test_a_long_text_is_cut_and_keeps_its_special_tokens(folder):
     assert inputs["input_ids"].tolist() == [[CLS, RED, RED, RED, SEP]]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "red shoes " * 10_000,
+        "red" * 33_000,
+        "red shoes " + "running" * 15_000 + " red",
+        " " * 99_990 + "red shoes ",
+        "red " + " " * 50_000 + "shoes" + " " * 50_000 + "running",
+        "red\x1cshoes" * 10_000,
+        "東京" * 50_000,
+        "red \ud800 " * 15_000,
+    ],
+)
+@pytest.mark.parametrize("max_length", [3, 5, 64])
+def test_only_the_beginning_of_a_long_text_is_read_and_its_ids_are_those_of_the_whole(
+    folder, text, max_length
+):
+    preprocessor = TransformerPreprocessor(folder, max_length)
+    whole = make_tokenizer()
+    whole.enable_truncation(max_length)
+    expected = whole.encode(text.encode("utf-8", "replace").decode()).ids
+    assert preprocessor(["red", text, ""])["input_ids"][1].tolist()[: len(expected)] == expected
+    seen = []
+    encode = preprocessor._encode
+
+    def watch(texts):
+        seen.append(max(map(len, texts)))
+        return encode(texts)
+
+    preprocessor._encode = watch
+    preprocessor([text])
+    if text.startswith("red shoes red"):
+        assert seen == [pytest.approx(16 * max_length, abs=10)]
+
+
+def test_a_tokenizer_that_keeps_the_end_reads_it(tmp_path):
+    tokenizer = make_tokenizer()
+    tokenizer.enable_truncation(3, direction="left")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    inputs = TransformerPreprocessor(tmp_path, 4)(["red " * 30_000 + "running shoes"])
+    assert inputs["input_ids"].tolist() == [[CLS, SHOE, S, SEP]]
+
+
+def test_ids_without_padding_are_those_of_the_batch(folder):
+    preprocessor = TransformerPreprocessor(folder, 5)
+    texts = ["Red", "running shoes red red", ""]
+    values, lengths = preprocessor.token_ids(texts)
+    assert lengths.tolist() == [3, 5, 2]
+    batch = preprocessor(texts)
+    assert values.tolist() == batch["input_ids"][batch["attention_mask"] == 1].tolist()
+    assert preprocessor.highest_id == len(WORDS) - 1
+
+
 def test_no_texts_and_texts_without_ids_have_a_column(tmp_path):
     make_tokenizer(special=False).save(str(tmp_path / "tokenizer.json"))
     preprocessor = TransformerPreprocessor(tmp_path, 4)

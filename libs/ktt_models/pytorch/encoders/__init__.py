@@ -1,1 +1,19 @@
-"""Finding, listing and loading the transformer encoders that models stand on."""
+"""Finding, listing and loading the transformer encoders that models stand on.
+
+`find_encoder`, `list_encoders` and `encoder_preprocessor` import no torch; `encoder.Encoder` does,
+and is imported from its module.
+"""
+
+from ktt_models.pytorch.encoders.finding import find_encoder
+from ktt_models.pytorch.encoders.folder import EncoderFacts, read_facts
+from ktt_models.pytorch.encoders.listing import FoundEncoder, list_encoders
+from ktt_models.pytorch.encoders.tokenizer import encoder_preprocessor
+
+__all__ = [
+    "EncoderFacts",
+    "FoundEncoder",
+    "encoder_preprocessor",
+    "find_encoder",
+    "list_encoders",
+    "read_facts",
+]

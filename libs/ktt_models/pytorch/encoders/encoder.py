@@ -1,0 +1,216 @@
+"""An encoder as a network: token ids in, one row of features per text out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ktt_core.errors import DataError, InvalidArgumentError, KttError, UnsupportedError
+from ktt_models.pytorch.encoders.folder import read_config, read_facts
+
+__all__ = ["Encoder", "Pooling"]
+
+Pooling = Literal["cls", "mean"]
+
+
+class Encoder(nn.Module):
+    """A BERT-like encoder and the pooling of its last layer.
+
+    Made by `from_folder` with trained weights, or by `from_config_json` for weights that a
+    checkpoint brings; in evaluation mode.
+
+    Attributes
+    ----------
+    width : int
+        Features per text, d.
+    pooling : {"cls", "mean"}
+        The first token's features, or the mean over the text's tokens.
+    config_json : dict
+        All that `from_config_json` needs, as a JSON value.
+    """
+
+    def __init__(self, network: Any, pooling: Pooling) -> None:
+        super().__init__()
+        if pooling not in ("cls", "mean"):
+            raise InvalidArgumentError(f"pooling = {pooling!r} must be cls or mean")
+        # The layer behind the first token that some checkpoints carry is not read: it would only
+        # take memory, and be a weight without a gradient.
+        if getattr(network, "pooler", None) is not None:
+            network.pooler = None
+        self.network = network
+        self.pooling = pooling
+        self.width = int(network.config.hidden_size)
+        self.config_json: dict[str, Any] = {
+            "pooling": pooling,
+            "config": _plain_config(network.config.to_dict()),
+        }
+        self._check()
+        self.eval()
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return the features of a batch of texts.
+
+        Parameters
+        ----------
+        input_ids, attention_mask : Tensor of int64, shape (n, length)
+            The mask is 1 where a token is and 0 where padding is. A text without any token is read
+            as one token of padding.
+
+        Returns
+        -------
+        Tensor of float32, shape (n, width)
+        """
+        first = torch.maximum(attention_mask[:, :1], 1 - attention_mask.amax(1, keepdim=True))
+        attention_mask = torch.cat([first, attention_mask[:, 1:]], dim=1)
+        outputs = self.network(input_ids=input_ids, attention_mask=attention_mask)
+        hidden = outputs.last_hidden_state
+        if self.pooling == "cls":
+            return hidden[:, 0].float()
+        weights = attention_mask.unsqueeze(-1).float()
+        return (hidden.float() * weights).sum(1) / weights.sum(1)
+
+    @classmethod
+    def from_folder(cls, folder: Path, pooling: Pooling = "mean") -> Encoder:
+        """Load an encoder with its weights, from safetensors alone and without the network.
+
+        Parameters
+        ----------
+        folder : Path
+            As `find_encoder` returns it.
+        pooling : {"cls", "mean"}
+
+        Raises
+        ------
+        NotFoundError
+            If a file is missing.
+        UnsupportedError
+            If it is not a BERT-like encoder, or could be loaded only by running its own code.
+        DataError
+            If a file is damaged, or the weights do not fit the config.
+        """
+        folder = Path(folder)
+        read_facts(folder)
+        network = _load(folder)
+        return cls(network, pooling)
+
+    @classmethod
+    def from_config_json(cls, value: Mapping[str, Any]) -> Encoder:
+        """Rebuild an encoder from its `config_json`; its weights are random until they are loaded.
+
+        The global random state is left as it was.
+
+        Raises
+        ------
+        DataError
+            If `value` is not such a value.
+        """
+        from transformers import AutoConfig, AutoModel
+
+        fields = dict(value) if isinstance(value, Mapping) else {}
+        config = fields.get("config")
+        if set(fields) != {"pooling", "config"} or not isinstance(config, Mapping):
+            raise DataError("this is not the description of an encoder")
+        config = _plain_config(config)
+        kind = config.pop("model_type", None)
+        try:
+            made = AutoConfig.for_model(kind, **config)
+            with torch.random.fork_rng(devices=[]):
+                network = AutoModel.from_config(made)
+            return cls(network, fields["pooling"])
+        except KttError as error:
+            raise DataError(f"the encoder cannot be rebuilt: {error}") from error
+        except Exception as error:  # transformers raises whatever a strange value makes it raise
+            raise DataError(
+                f"an encoder of type {kind!r:.80} cannot be rebuilt: {_first_line(error)}"
+            ) from error
+
+    def fingerprint(self) -> str:
+        """Return the digest of what decides the features, "sha256:...": config, pooling, weights.
+
+        It is of the weights as they are now, wherever they came from.
+        """
+        digest = hashlib.sha256(repr(_sorted(self.config_json)).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            plain = tensor.detach().cpu().contiguous()
+            digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}".encode())
+            digest.update(plain.view(-1).view(torch.uint8).numpy())
+        return f"sha256:{digest.hexdigest()}"
+
+    def _check(self) -> None:
+        """See that the network reads and answers as an encoder does."""
+        kind = type(self.network).__name__
+        self.network.eval()
+        one = torch.ones((1, 1), dtype=torch.int64)
+        try:
+            with torch.inference_mode():
+                outputs = self.network(input_ids=one, attention_mask=one)
+            shape = tuple(outputs.last_hidden_state.shape)
+        except Exception as error:  # every architecture has its own way to miss an input
+            raise UnsupportedError(
+                f"{kind} does not answer as a BERT-like encoder does: {_first_line(error)}"
+            ) from error
+        if shape != (1, 1, self.width):
+            raise UnsupportedError(
+                f"{kind} does not answer with {self.width} features a token, as its config says, "
+                f"but with {shape}"
+            )
+
+
+def _load(folder: Path) -> nn.Module:
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    verbosity = logging.get_verbosity()
+    # The report of other tasks' heads that are not loaded is no news to anybody.
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            network, info = AutoModel.from_pretrained(
+                str(folder),
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+    except Exception as error:  # it has an exception of its own for every kind of damage
+        raise DataError(
+            f"the encoder in {folder} cannot be loaded: its weights do not fit its config.json, "
+            f"or a file is damaged ({_first_line(error)})"
+        ) from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if shown:
+            logging.enable_progress_bar()
+    missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        kind = read_config(folder)["model_type"]
+        raise DataError(
+            f"the weights in {folder} are not those of the {kind} that its config.json describes: "
+            f"{len(missing)} are missing, the first is {missing[0]}"
+        )
+    return network
+
+
+def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what says where an encoder came from, or would have other code loaded."""
+    left_out = {"_name_or_path", "auto_map", "transformers_version", "architectures", "dtype"}
+    return {key: value for key, value in config.items() if key not in left_out}
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return sorted((str(key), _sorted(entry)) for key, entry in value.items())
+    return [_sorted(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,0 +1,50 @@
+"""The tokenizer that goes with an encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ktt_core.errors import DataError, InvalidArgumentError
+from ktt_core.preprocessors import TransformerPreprocessor
+from ktt_models.pytorch.encoders.folder import longest_input, read_config
+
+__all__ = ["encoder_preprocessor"]
+
+
+def encoder_preprocessor(folder: Path, max_len: int) -> TransformerPreprocessor:
+    """Return an encoder's tokenizer, after a look at whether the two fit. Imports no torch.
+
+    Parameters
+    ----------
+    folder : Path
+        As `find_encoder` returns it.
+    max_len : int
+        Tokens per text, special ones included.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no tokenizer.
+    InvalidArgumentError
+        If `max_len` is more than the encoder takes, or leaves no room for a text.
+    DataError
+        If the tokenizer has ids that the encoder has no embedding for.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    longest = longest_input(config)
+    if longest and max_len > longest:
+        raise InvalidArgumentError(
+            f"max_len = {max_len} is more than the {longest} tokens that the encoder in {folder} "
+            f"was made for: set max_len to {longest} or less",
+            field="max_len",
+        )
+    preprocessor = TransformerPreprocessor(folder, max_len)
+    rows = config.get("vocab_size")
+    if type(rows) is int and preprocessor.highest_id >= rows:
+        raise DataError(
+            f"the tokenizer in {folder} is not this encoder's: it has ids up to "
+            f"{preprocessor.highest_id:,}, and the encoder embeds {rows:,} (vocab_size in its "
+            "config.json); put the two of one encoder into one folder"
+        )
+    return preprocessor
