@@ -11,13 +11,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ktt_jobs.context import TaskContext
-    from ktt_jobs.jobs import Job, JobError, JobEvent, JobState
+    from ktt_jobs.context import StoppedError, TaskContext
+    from ktt_jobs.jobs import Job, JobError, JobEvent, JobState, Manner
     from ktt_jobs.service import JobService
 
-__all__ = ["Job", "JobError", "JobEvent", "JobService", "JobState", "TaskContext"]
+__all__ = [
+    "Job",
+    "JobError",
+    "JobEvent",
+    "JobService",
+    "JobState",
+    "Manner",
+    "StoppedError",
+    "TaskContext",
+]
 
-_MODULES = {"JobService": "service", "TaskContext": "context"}
+_MODULES = {"JobService": "service", "StoppedError": "context", "TaskContext": "context"}
 
 
 def __getattr__(name: str) -> Any:

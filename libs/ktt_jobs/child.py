@@ -23,7 +23,7 @@ from types import FrameType
 from typing import Any
 
 from ktt_core.errors import KttError
-from ktt_jobs.context import EventWriter, TaskContext
+from ktt_jobs.context import EventWriter, StoppedError, TaskContext
 
 __all__ = ["main"]
 
@@ -32,10 +32,6 @@ _PR_SET_PDEATHSIG = 1
 _NICENESS = 10
 
 Task = Callable[[dict[str, Any], TaskContext], Mapping[str, Any]]
-
-
-class _StoppedError(BaseException):
-    """The parent wants the task to end. No `except Exception` may take it for something else."""
 
 
 def main(request: Mapping[str, Any]) -> None:
@@ -61,7 +57,7 @@ def main(request: Mapping[str, Any]) -> None:
         try:
             _stop_on_request(context)
             _run(request["task"], request["spec"], context)
-        except _StoppedError:
+        except StoppedError:
             # So that the parent sees how it ended.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
@@ -75,6 +71,7 @@ def main(request: Mapping[str, Any]) -> None:
 def _run(task: str, spec: dict[str, Any], context: TaskContext) -> None:
     shutil.rmtree(context.folder, ignore_errors=True)
     context.folder.mkdir(parents=True)
+    context.keep.mkdir(exist_ok=True)
     module, _, name = task.partition(":")
     function: Task = getattr(importlib.import_module(module), name)
     result = function(spec, context)
@@ -88,7 +85,8 @@ def _stop_on_request(context: TaskContext) -> None:
         if context.stoppable:
             # Once is enough: a second one must not interrupt the cleaning up.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            raise _StoppedError
+            if context.ask_to_stop():
+                raise StoppedError
 
     signal.signal(signal.SIGTERM, stop)
 

@@ -14,12 +14,17 @@ from typing import IO, Any
 from ktt_core.atomic import fsync_directory
 from ktt_core.errors import ConflictError
 from ktt_core.progress import Progress
+from ktt_jobs.keeping import keep_folder, write_word
 from ktt_jobs.publishing import promise, withdraw
 
-__all__ = ["EventWriter", "TaskContext"]
+__all__ = ["EventWriter", "StoppedError", "TaskContext"]
 
 # Events of one phase are at least this far apart, in seconds: a bar needs no more.
 _EVENT_INTERVAL = 0.05
+
+
+class StoppedError(BaseException):
+    """The parent wants the task to end. No `except Exception` may take it for something else."""
 
 
 class EventWriter:
@@ -85,16 +90,22 @@ class TaskContext:
     folder : Path
         The job's own folder for files: empty when a task begins, kept if the job succeeds (until it
         is pruned), else removed. It is in the workspace's file system.
+    keep : Path
+        A folder for what the next attempt should know, if this one dies or is stopped for another
+        time; removed when the job has ended.
     """
 
     def __init__(self, job_id: str, attempt: int, folder: Path, events: EventWriter) -> None:
         self.job_id = job_id
         self.attempt = attempt
         self.folder = folder / "files"
+        self.keep = keep_folder(folder)
         self._job_folder = folder
         self._events = events
         self._published: dict[str, Any] | None = None
         self._publishing = False
+        self._takes_steps = False
+        self._asked_to_stop = False
 
     @property
     def stoppable(self) -> bool:
@@ -107,8 +118,66 @@ class TaskContext:
         return self._published
 
     def progress(self, progress: Progress) -> None:
-        """Tell how far the task is; as often as it likes. Usable as a `ProgressCallback`."""
+        """Tell how far the task is; as often as it likes. Usable as a `ProgressCallback`.
+
+        Raises
+        ------
+        StoppedError
+            Within `taking_steps`, once, if the task was asked to end meanwhile.
+        """
         self._events.progress(progress)
+        self._end_if_asked()
+
+    @contextlib.contextmanager
+    def taking_steps(self) -> Iterator[None]:
+        """Let a request to stop wait, in the body, until the next call of `progress` raises.
+
+        For work that can be continued: it has the time to finish a step and to keep its state.
+        Elsewhere a request to stop raises wherever the task is. Who made the request waits for
+        some time only, and somebody in a hurry not at all: then the process is killed.
+
+        Raises
+        ------
+        StoppedError
+            At the end of the body, if the request came after its last call of `progress`.
+        """
+        self._takes_steps = True
+        self._events.write("steps", {"begin": True})
+        try:
+            yield
+        finally:
+            self._takes_steps = False
+            self._events.write("steps", {"begin": False})
+        if self._asked_to_stop:
+            raise StoppedError
+
+    def ask_to_stop(self) -> bool:
+        """Hear that the task should end; return whether it must do so wherever it is.
+
+        Called by the handler of a signal.
+        """
+        self._asked_to_stop = self._takes_steps
+        return not self._takes_steps
+
+    def leave_word(self, text: str, if_there: Path) -> None:
+        """Say what is added to the error's message if the job fails: how to go on, say.
+
+        It is also said if the process is killed outright.
+
+        Parameters
+        ----------
+        text : str
+            Begins after "; ".
+        if_there : Path
+            A file that the text is only true with.
+        """
+        write_word(self._job_folder, text, if_there)
+
+    def _end_if_asked(self) -> None:
+        if self._asked_to_stop:
+            # Once is enough: what is done on the way out may tell of its progress too.
+            self._asked_to_stop = False
+            raise StoppedError
 
     @contextlib.contextmanager
     def publishing(

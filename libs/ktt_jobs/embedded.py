@@ -9,7 +9,7 @@ from pathlib import Path
 from ktt_core.errors import ConflictError
 from ktt_jobs.execution import Execution
 from ktt_jobs.feed import Feed
-from ktt_jobs.jobs import JobEvent, JobState
+from ktt_jobs.jobs import JobEvent, JobState, Manner
 from ktt_jobs.locks import lock_job
 from ktt_jobs.queries import find
 from ktt_jobs.store import JobStore, NewJob
@@ -23,7 +23,9 @@ def run_here(
     folder: Path,
     new: NewJob,
     task: str,
+    manner: Manner,
     on_event: Callable[[JobEvent], None],
+    on_wait: Callable[[float], None] | None = None,
 ) -> tuple[str, bool]:
     """Create a job that is RUNNING from the first moment, and run it to its end in a worker.
 
@@ -35,7 +37,10 @@ def run_here(
         Holds the jobs' folders.
     new : NewJob
     task : str
+    manner : Manner
     on_event : callable
+    on_wait : callable, optional
+        As `Execution` takes them.
 
     Returns
     -------
@@ -55,7 +60,9 @@ def run_here(
             return job_id, False
         feed.open(job_id, events)
         job = find(store, job_id)
-        execution = Execution(store, feed, folder / job_id, job, task, lock, on_event)
+        execution = Execution(
+            store, feed, folder / job_id, job, task, lock, manner, on_event, on_wait
+        )
         execution.run(events)
         return job_id, True
     except BaseException:

@@ -10,13 +10,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ktt_core.errors import KttError, NotFoundError
 from ktt_core.progress import Progress
 from ktt_jobs.feed import Feed
-from ktt_jobs.jobs import Job, JobError, JobEvent, JobState
+from ktt_jobs.jobs import Job, JobError, JobEvent, JobState, Manner
+from ktt_jobs.keeping import forget, read_word
 from ktt_jobs.locks import Lock
 from ktt_jobs.publishing import settle, withdraw
 from ktt_jobs.queries import is_cancelled
@@ -31,7 +33,8 @@ _log = logging.getLogger(__name__)
 # the job's end.
 _TICK = 0.1
 _ASK = 0.5
-# Seconds that a worker has to end after it was told to, or said that it is done.
+# Seconds that a worker has to end after it was told to, if it takes no steps, or said that it is
+# done.
 _CANCEL_PATIENCE = 1.0
 _DONE_PATIENCE = 10.0
 
@@ -56,8 +59,12 @@ class Execution:
         "package.module:function"; None if this process knows no jobs of its kind.
     lock : Lock
         The job's; released when the job's state is stored.
+    manner : Manner
     on_event : callable, optional
         Called with every event from the next one on, in the thread that runs it.
+    on_wait : callable, optional
+        Called once if an interruption has to wait for the worker to finish a step, with the seconds
+        that it waits at most.
     """
 
     def __init__(
@@ -68,11 +75,15 @@ class Execution:
         job: Job,
         task: str | None,
         lock: Lock,
+        manner: Manner,
         on_event: Callable[[JobEvent], None] | None = None,
+        on_wait: Callable[[float], None] | None = None,
     ) -> None:
         self.job = job
         self._store, self._feed, self._folder = store, feed, folder
-        self._task, self._lock, self._on_event = task, lock, on_event
+        self._task, self._lock, self._manner = task, lock, manner
+        self._on_event, self._on_wait = on_event, on_wait
+        self._takes_steps = False
         self._stopping = threading.Event()
         self._reason: Reason = ""
         self._deadline = 0.0
@@ -153,7 +164,7 @@ class Execution:
         try:
             self._follow(worker)
         except BaseException:
-            worker.stop(_CANCEL_PATIENCE)
+            self._see_out(worker)
             raise
         finally:
             code = worker.close()
@@ -162,7 +173,7 @@ class Execution:
             self._stopping.wait(_HEARSAY)
         if self._final is not None and "type" in self._final:
             return JobError(self._final["type"], self._final["message"], log_tail=worker.tail())
-        return death(code, worker.tail())
+        return death(code, worker.tail(), self._manner.memory_advice)
 
     def _follow(self, worker: Worker) -> None:
         """Listen to a worker until it has ended; tell it to when it should."""
@@ -176,6 +187,8 @@ class Execution:
                 if not told:
                     told = True
                     worker.terminate()
+                    if self._takes_steps and self._reason == "cancel":
+                        self._deadline = max(self._deadline, now + self._manner.step_grace)
                 if now >= self._deadline:
                     worker.kill()
             elif now >= self._done_by:
@@ -187,10 +200,22 @@ class Execution:
         self._take(worker.drain())
         self._recorder.flush()
 
+    def _see_out(self, worker: Worker) -> None:
+        """End a worker after an interruption; a second one, meanwhile, ends it at once."""
+        if not self._takes_steps:
+            worker.stop(_CANCEL_PATIENCE)
+            return
+        if self._on_wait is not None:
+            self._on_wait(self._manner.step_grace)
+        worker.stop(self._manner.step_grace)
+
     def _take(self, events: list[dict[str, Any]]) -> None:
         for event in events:
-            if event.pop("event") == "progress":
+            kind = event.pop("event")
+            if kind == "progress":
                 self._recorder.offer(Progress(**event))
+            elif kind == "steps":
+                self._takes_steps = bool(event["begin"])
             else:
                 self._final = event
                 self._done_by = time.monotonic() + _DONE_PATIENCE
@@ -217,6 +242,8 @@ class Execution:
             state = JobState.QUEUED
         if state is not JobState.SUCCEEDED:
             shutil.rmtree(self._folder / "files", ignore_errors=True)
+        if state is JobState.FAILED and (word := read_word(self._folder)):
+            error = replace(error, message=f"{error.message}; {word}")
 
         def keep() -> JobEvent | None:
             if state is JobState.QUEUED:
@@ -228,6 +255,8 @@ class Execution:
         if event is not None:
             state = event.state or state
             self._tell(event)
+        if state.ended:
+            forget(self._folder)
         return state
 
     def _insist(self, keep: Callable[[], JobEvent | None]) -> JobEvent | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ktt_core.progress import Progress
 
-__all__ = ["Job", "JobError", "JobEvent", "JobState"]
+__all__ = ["Job", "JobError", "JobEvent", "JobState", "Manner"]
 
 
 class JobState(StrEnum):
@@ -131,3 +131,20 @@ class JobEvent:
     state: JobState | None = None
     progress: Progress | None = None
     eta: float | None = None
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How jobs of a kind are run.
+
+    Attributes
+    ----------
+    step_grace : float
+        Seconds that a worker which takes steps has to finish one, and to keep its state, when its
+        job is cancelled.
+    memory_advice : str
+        What to ask for less of if memory runs out.
+    """
+
+    step_grace: float = 60.0
+    memory_advice: str = "ask for less at once"

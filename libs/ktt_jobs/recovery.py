@@ -12,6 +12,7 @@ from pathlib import Path
 from ktt_core.errors import KttError
 from ktt_jobs.feed import Feed
 from ktt_jobs.jobs import JobError, JobEvent, JobState
+from ktt_jobs.keeping import forget, read_word
 from ktt_jobs.locks import is_job_id, lock_job
 from ktt_jobs.logs import read_tail
 from ktt_jobs.publishing import settle
@@ -94,12 +95,19 @@ def _recover(store: JobStore, folder: Path, job: RunningJob) -> JobEvent | None:
     if result is not None:
         return store.end(job.id, JobState.SUCCEEDED, result=result)
     shutil.rmtree(folder / "files", ignore_errors=True)
+    event = _go_on_or_end(store, folder, job)
+    if event is not None and event.state is not None and event.state.ended:
+        forget(folder)
+    return event
+
+
+def _go_on_or_end(store: JobStore, folder: Path, job: RunningJob) -> JobEvent | None:
     if job.cancel_requested:
         return store.end(job.id, JobState.CANCELLED)
     if job.embedded:
         message = (
             f"the command that ran it (process {job.runner}) was ended before the job was done; "
-            "run it again"
+            f"{read_word(folder) or 'run it again'}"
         )
         return store.end(job.id, JobState.FAILED, _error("RunnerGone", message, folder))
     if job.losses + 1 >= _MAX_LOSSES:
@@ -107,6 +115,8 @@ def _recover(store: JobStore, folder: Path, job: RunningJob) -> JobEvent | None:
             f"the server died {job.losses + 1} times while this job ran, so it is not begun again; "
             "if memory ran out, ask for less at once"
         )
+        if word := read_word(folder):
+            message += f"; {word}"
         return store.end(job.id, JobState.FAILED, _error("ServerRestarted", message, folder))
     return store.requeue(job.id, lost=True)
 

@@ -20,7 +20,7 @@ TASKS = {
     name: f"ktt_jobs.sample_tasks:{name}"
     for name in (
         *("echo", "end", "family", "fill", "hoard"),
-        *("noise", "publish", "steps", "stubborn"),
+        *("noise", "publish", "resume", "steps", "stubborn"),
     )
 }
 

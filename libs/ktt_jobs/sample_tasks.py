@@ -31,6 +31,29 @@ def steps(spec: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     return {"steps": total, "attempt": context.attempt}
 
 
+def resume(spec: dict[str, Any], context: TaskContext) -> dict[str, Any]:
+    """Count to a number, keep the count at each stop, and go on from there in the next attempt."""
+    kept, last = context.keep / "count", Path(spec["last"])
+    begun = int(kept.read_text()) if kept.exists() else 0
+    context.leave_word("go on with --resume", if_there=last)
+    count = begun
+    try:
+        with context.taking_steps():
+            while count < spec["steps"]:
+                time.sleep(spec.get("pause", 0.05))
+                count += 1
+                if count == spec.get("dies_at") and context.attempt == 1:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                context.progress(Progress("count", count, spec["steps"]))
+    finally:
+        # On the way out it may tell how far it is, and takes its time.
+        context.progress(Progress("keep"))
+        time.sleep(spec.get("slow", 0))
+        kept.write_text(str(count))
+        last.write_text(str(count))
+    return {"begun": begun, "count": count}
+
+
 def stubborn(spec: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     """Never end, and take no request to."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

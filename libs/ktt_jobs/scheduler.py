@@ -12,7 +12,7 @@ from pathlib import Path
 from ktt_core.errors import KttError
 from ktt_jobs.execution import Execution
 from ktt_jobs.feed import Feed
-from ktt_jobs.jobs import Job
+from ktt_jobs.jobs import Job, Manner
 from ktt_jobs.locks import Lock, lock_job
 from ktt_jobs.queries import find
 from ktt_jobs.recovery import prune, recover
@@ -44,6 +44,7 @@ class Scheduler:
     workers : int
         Jobs at once.
     retention : timedelta
+    manner : Manner
     on_end : callable
         Called with every job that has ended.
     """
@@ -56,10 +57,11 @@ class Scheduler:
         tasks: Mapping[str, str],
         workers: int,
         retention: timedelta,
+        manner: Manner,
         on_end: Callable[[Job], None],
     ) -> None:
         self._store, self._feed, self._folder, self._tasks = store, feed, folder, tasks
-        self._retention, self._on_end = retention, on_end
+        self._retention, self._manner, self._on_end = retention, manner, on_end
         self._stopping = threading.Event()
         self._grown = threading.Condition()
         # One takes from the queue at a time, so that jobs are begun in their order.
@@ -147,7 +149,9 @@ class Scheduler:
         self._feed.open(job_id, [event])
         job = find(self._store, job_id)
         task = self._tasks.get(job.kind)
-        return Execution(self._store, self._feed, self._folder / job_id, job, task, lock)
+        return Execution(
+            self._store, self._feed, self._folder / job_id, job, task, lock, self._manner
+        )
 
     def _run(self, execution: Execution) -> None:
         job_id = execution.job.id

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import FailedPreconditionError, NotFoundError
-from ktt_jobs.jobs import Job, JobEvent
+from ktt_jobs.jobs import Job, JobEvent, Manner
 from ktt_jobs.records import JobRecords
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class JobService(JobRecords):
         Jobs that may wait.
     retention : timedelta
         How long ended jobs are kept.
+    manner : Manner
+        How the jobs are run.
 
     Attributes
     ----------
@@ -56,11 +58,13 @@ class JobService(JobRecords):
         workers: int = 1,
         queue_limit: int = 1000,
         retention: timedelta = timedelta(days=30),
+        manner: Manner = Manner(),  # noqa: B008 - it cannot be changed
     ) -> None:
         super().__init__(folder)
         self.tasks = dict(tasks)
         self.on_end: list[Callable[[Job], None]] = []
         self._workers, self._queue_limit, self._retention = workers, queue_limit, retention
+        self._manner = manner
         self._server: tuple[Lock, Scheduler] | None = None
 
     # -- of a server -------------------------------------------------------------------------------
@@ -82,7 +86,14 @@ class JobService(JobRecords):
         try:
             store, feed = self._open()
             scheduler = Scheduler(
-                store, feed, self.folder, self.tasks, self._workers, self._retention, self._ended
+                store,
+                feed,
+                self.folder,
+                self.tasks,
+                self._workers,
+                self._retention,
+                self._manner,
+                self._ended,
             )
             scheduler.start()
         except BaseException:
@@ -180,12 +191,14 @@ class JobService(JobRecords):
         *,
         labels: Mapping[str, str],
         on_event: Callable[[JobEvent], None],
+        on_wait: Callable[[float], None] | None = None,
         request_id: str = "",
     ) -> Job:
         """Run a job now, in a worker of this process, beside whatever server there may be.
 
         If this process is interrupted, or `on_event` raises, the worker is stopped, the job is
-        CANCELLED, and the exception goes on. If a job of this kind was created with `request_id`
+        CANCELLED, and the exception goes on. A worker that takes steps finishes one first; a second
+        interruption meanwhile ends it at once. If a job of this kind was created with `request_id`
         before, that one is watched to its end instead.
 
         Parameters
@@ -194,6 +207,8 @@ class JobService(JobRecords):
             As `submit` takes them.
         on_event : callable
             Called with every event, in this thread.
+        on_wait : callable, optional
+            Called with the seconds that a stop may take if it waits for a step's end.
 
         Returns
         -------
@@ -215,7 +230,9 @@ class JobService(JobRecords):
             self._recover()
             prune(store, feed, self.folder, self._retention)
         try:
-            job_id, ran = run_here(store, feed, self.folder, new, self.tasks[kind], on_event)
+            job_id, ran = run_here(
+                store, feed, self.folder, new, self.tasks[kind], self._manner, on_event, on_wait
+            )
         except BaseException:
             self._ended_if_known(new.id)
             raise
@@ -229,6 +246,8 @@ class JobService(JobRecords):
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job: at once if it is queued, within some 2 s if it runs.
+
+        One that takes steps has its manner's `step_grace` to finish one.
 
         A job that has ended is returned as it is.
 

@@ -185,7 +185,7 @@ def _start(descriptors: list[int], output: int) -> subprocess.Popen[bytes]:
         signal.pthread_sigmask(signal.SIG_SETMASK, masked)
 
 
-def death(code: int, tail: tuple[str, ...]) -> JobError:
+def death(code: int, tail: tuple[str, ...], memory_advice: str) -> JobError:
     """Say how a process ended that had no result.
 
     Parameters
@@ -194,6 +194,8 @@ def death(code: int, tail: tuple[str, ...]) -> JobError:
         Its exit code, or the negative of the signal that killed it.
     tail : tuple of str
         The last lines of its log.
+    memory_advice : str
+        What to ask for less of if memory ran out.
     """
     if code >= 0:
         message = f"the job's process ended with exit code {code} before it was done"
@@ -204,7 +206,7 @@ def death(code: int, tail: tuple[str, ...]) -> JobError:
         name = f"signal {-code}"
     hint = ""
     if -code == signal.SIGKILL:
-        hint = " (the system does that when memory runs out: ask for less at once, or give it more)"
+        hint = f" (the system does that when memory runs out: {memory_advice}, or give it more)"
     elif -code in (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGABRT):
         hint = " (a crash inside compiled code)"
     message = f"the job's process was killed by {name}{hint}"
