@@ -303,11 +303,13 @@ class SklearnModel(Model):
         write_folder(self, folder)
 
     def onnx_parity(self, folder: Path, texts: Iterable[str]) -> ParityFigures:
-        """Compare an exported folder with this model; see `ktt_models.sklearn.onnx.parity`."""
+        """Compare an exported folder with this model; see `ktt_models.onnx_folder.parity`."""
         self._check_format("onnx")
-        from ktt_models.sklearn.onnx.parity import parity
+        from ktt_models.onnx_folder.parity import parity
+        from ktt_models.sklearn.onnx.text_package import package_files
 
-        return parity(self, folder, texts)
+        # The graph's memory grows with the weights of all its texts' terms, hence few at a time.
+        return parity(self, folder, texts, package_files(self.vectorizer.stem), batches=(8,))
 
     # -- checkpoints -------------------------------------------------------------------------------
 

@@ -10,17 +10,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["EXTERNAL_DATA", "IR_VERSION", "OPSET", "GraphBuilder"]
+from ktt_models.onnx_folder.layout import EXTERNAL_DATA, IR_VERSION, MAX_FILE_BYTES, OPSET
 
-#: onnxruntime 1.14 and later have all of it; 18 is the first with a scattered maximum.
-OPSET = 18
-#: Of the file format; onnxruntime 1.14 and later read it.
-IR_VERSION = 8
+__all__ = ["GraphBuilder"]
 
-#: Beside the graph's file, where a graph is too large for one.
-EXTERNAL_DATA = "model.onnx.data"
-# A protobuf file ends at 2 GiB.
-_MAX_FILE_BYTES = 1_500_000_000
 # Smaller constants stay in the file: shapes are worked out from some of them.
 _MIN_EXTERNAL_BYTES = 2**16
 # External tensors begin at multiples of it, so that they can be mapped into memory.
@@ -64,7 +57,7 @@ class GraphBuilder:
 
     def write(self, path: Path, doc: str, metadata: dict[str, str]) -> None:
         """Write the graph; its constants go beside it where they are too large for one file."""
-        external = sum(array.nbytes for array in self._constants.values()) > _MAX_FILE_BYTES
+        external = sum(array.nbytes for array in self._constants.values()) > MAX_FILE_BYTES
         large = {
             name: array
             for name, array in self._constants.items()

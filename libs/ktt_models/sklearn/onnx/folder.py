@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ktt_core.errors import UnsupportedError
 from ktt_core.tfidf.scorer import load_scorer
 from ktt_core.tfidf.vocabulary import write_vocabulary
+from ktt_models.onnx_folder.layout import GRAPH_NAME, README_NAME, write_hierarchy
+from ktt_models.onnx_folder.package import PACKAGE, write_package
 from ktt_models.sklearn.onnx.graph import build_graph
-from ktt_models.sklearn.onnx.text_package import PACKAGE, package_files
+from ktt_models.sklearn.onnx.text_package import package_files
 
 if TYPE_CHECKING:
-    from ktt_core.taxonomy import Taxonomy
     from ktt_models.sklearn.model import SklearnModel
 
-__all__ = ["GRAPH_NAME", "HIERARCHY_NAME", "write_folder"]
-
-GRAPH_NAME = "model.onnx"
-HIERARCHY_NAME = "hierarchy.json"
-
-_HIERARCHY_VERSION = 1
+__all__ = ["write_folder"]
 
 _README = """# {model}, as an ONNX graph
 
@@ -113,12 +108,9 @@ def write_folder(model: SklearnModel, folder: Path) -> None:
         f"{model.model_id}: tf-idf rows in, log-probabilities of the leaves out.",
         {"model": model.model_id, "temperature": repr(model.temperature)},
     )
-    (folder / HIERARCHY_NAME).write_text(_hierarchy(model.taxonomy), encoding="utf-8")
+    write_hierarchy(model.taxonomy, folder)
     write_vocabulary(vectorizer, folder)
-    for path, content in package_files(vectorizer.stem).items():
-        target = folder / PACKAGE / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+    write_package(package_files(vectorizer.stem), folder)
     note = ""
     if vectorizer.stem is not None:
         note = _STEMMER_NOTE.format(language=vectorizer.stem, package=PACKAGE)
@@ -129,13 +121,4 @@ def write_folder(model: SklearnModel, folder: Path) -> None:
         scores=_SCORES[scorer.kind],
         stemmer=note,
     )
-    (folder / "README.md").write_text(readme, encoding="utf-8")
-
-
-def _hierarchy(taxonomy: Taxonomy) -> str:
-    value: dict[str, Any] = {
-        "format_version": _HIERARCHY_VERSION,
-        "taxonomy": taxonomy.to_json(),
-        "leaf_paths": [list(path) for path in taxonomy.leaf_paths],
-    }
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
+    (folder / README_NAME).write_text(readme, encoding="utf-8")

@@ -17,6 +17,7 @@ from ktt_core.tfidf.reference_features import random_projections
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import FlatScorer, HierarchicalScorer
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
+from ktt_models.onnx_folder.layout import EXTERNAL_DATA, OPSET
 from ktt_models.sklearn.model import SklearnModel
 from ktt_models.sklearn.onnx import builder
 from ktt_models.sklearn.onnx.graph import build_graph
@@ -166,10 +167,10 @@ def test_what_int32_cannot_count_stops_the_graph(folder):
 
 def test_large_weights_stand_beside_the_graph(folder, monkeypatch):
     rng = np.random.default_rng(2)
-    monkeypatch.setattr(builder, "_MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr(builder, "MAX_FILE_BYTES", 1000)
     scorer = HierarchicalScorer(random_weights(RAGGED, rng, n_features=20_000), "softmax")
     assert_same(scorer, 0.5, random_rows([400, 0, 7], rng, 20_000), folder)
-    beside = (folder / builder.EXTERNAL_DATA).stat().st_size
+    beside = (folder / EXTERNAL_DATA).stat().st_size
     assert beside > scorer.weights.weights.nbytes
     assert (folder / "model.onnx").stat().st_size < 2**17
 
@@ -180,8 +181,8 @@ def test_the_graph_is_one_that_older_runtimes_read(folder):
     model = onnx.load(folder / "model.onnx")
     # onnxruntime 1.17 reads format versions up to 9.
     assert model.ir_version <= 9
-    assert [(item.domain, item.version) for item in model.opset_import] == [("", builder.OPSET)]
-    assert SklearnModel.onnx_opset == builder.OPSET
+    assert [(item.domain, item.version) for item in model.opset_import] == [("", OPSET)]
+    assert SklearnModel.onnx_opset == OPSET
     assert model.doc_string == "what it is"
     assert {item.key: item.value for item in model.metadata_props} == {"model": "m"}
     assert not {node.op_type for node in model.graph.node} & {"Loop", "Scan", "If", "MatMul"}

@@ -1,10 +1,6 @@
-"""The package beside a graph that turns texts into its inputs.
+"""The package beside a tf-idf graph that turns texts into its inputs.
 
-It holds copies of the modules that training uses, so that an exported folder needs nothing but
-numpy, and the two cannot drift apart.
-
-The copies differ from their originals in their imports alone: the modules stand in one folder, and
-PyStemmer's place is taken by a stemmer in pure Python. That one is of the ``snowballstemmer``
+PyStemmer's place in it is taken by a stemmer in pure Python. That one is of the ``snowballstemmer``
 package, by the authors of Snowball and compiled from the same algorithms; only the language in use
 is copied, with its licence.
 """
@@ -16,27 +12,12 @@ from functools import cache
 from importlib import metadata, resources
 
 from ktt_core.tfidf import text_rows
+from ktt_models.onnx_folder.package import package_sources
 
-__all__ = ["PACKAGE", "package_files"]
-
-#: The package's folder in the export.
-PACKAGE = "text_rows"
+__all__ = ["package_files"]
 
 _STEMMER_PACKAGE = "snowballstemmer"
-_OWN_IMPORT = re.compile(r"^( *)from (ktt_core(?:\.\w+)*)\.(\w+) import ", re.MULTILINE)
 _PYSTEMMER_IMPORT = re.compile(r"^( *)import Stemmer\b.*$", re.MULTILINE)
-
-_INIT = '''"""Turns texts into the inputs of ../model.onnx; see ../README.md.
-
-Nothing here opens a connection, writes a file, starts a process or runs code from a data file.
-"""
-
-from __future__ import annotations
-
-from .{module} import TextRows
-
-__all__ = ["TextRows"]
-'''
 
 _STEMMER = '''"""Snowball's stemmer of one language in pure Python, under the names of PyStemmer."""
 
@@ -76,27 +57,13 @@ def package_files(language: str | None) -> dict[str, bytes]:
     language : str or None
         Of the words' stemmer; None: words are not stemmed.
     """
-    main = text_rows.__name__
-    sources: dict[str, str] = {}
-    _follow(main, sources)
-    sources["__init__"] = _INIT.format(module=main.rpartition(".")[2])
-    files = {f"{name}.py": source for name, source in sources.items()}
+    files = {
+        path: _PYSTEMMER_IMPORT.sub(r"\1from . import stemmer as Stemmer", source)
+        for path, source in package_sources(text_rows.__name__, "TextRows").items()
+    }
     if language is not None:
         files |= _stemmer_files(language)
     return {path: source.encode() for path, source in sorted(files.items())}
-
-
-def _follow(module: str, sources: dict[str, str]) -> None:
-    """Add a module's source, and those of all modules of ours it imports, by their bare names."""
-    package, _, name = module.rpartition(".")
-    original = resources.files(package).joinpath(f"{name}.py").read_text(encoding="utf-8")
-    source = _OWN_IMPORT.sub(r"\1from .\3 import ", original)
-    source = _PYSTEMMER_IMPORT.sub(r"\1from . import stemmer as Stemmer", source)
-    if sources.setdefault(name, source) != source:
-        raise ValueError(f"two modules of the package would be called {name}")
-    for _, imported_package, imported in _OWN_IMPORT.findall(original):
-        if imported not in sources:
-            _follow(f"{imported_package}.{imported}", sources)
 
 
 def _stemmer_files(language: str) -> dict[str, str]:

@@ -1,0 +1,76 @@
+"""The package beside a graph that turns texts into its inputs.
+
+It holds copies of the modules that training uses, so that an exported folder needs nothing but
+what those stand on, and the two cannot drift apart. The copies differ from their originals in
+their imports alone: the modules stand in one folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+__all__ = ["PACKAGE", "package_sources", "write_package"]
+
+#: The package's folder in the export.
+PACKAGE = "text_rows"
+
+_OWN_IMPORT = re.compile(r"^( *)from (ktt_core(?:\.\w+)*)\.(\w+) import ", re.MULTILINE)
+
+_INIT = '''"""Turns texts into the inputs of ../model.onnx; see ../README.md.
+
+Nothing here opens a connection, writes a file, starts a process or runs code from a data file.
+"""
+
+from __future__ import annotations
+
+from .{module} import {name}
+
+__all__ = ["TextRows"]
+'''
+
+
+@cache
+def package_sources(module: str, class_name: str) -> dict[str, str]:
+    """Return the package's modules by their paths in it.
+
+    Parameters
+    ----------
+    module : str
+        The full name of the one with the class; those of ``ktt_core`` that it imports come along.
+    class_name : str
+        What the package offers as ``TextRows``.
+
+    Raises
+    ------
+    ValueError
+        If two of the modules have one name.
+    """
+    sources: dict[str, str] = {}
+    _follow(module, sources)
+    name = class_name if class_name == "TextRows" else f"{class_name} as TextRows"
+    sources["__init__"] = _INIT.format(module=module.rpartition(".")[2], name=name)
+    return {f"{name}.py": source for name, source in sorted(sources.items())}
+
+
+def write_package(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write the package's files, given by their paths in it, into an export's folder."""
+    for path, content in files.items():
+        target = folder / PACKAGE / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def _follow(module: str, sources: dict[str, str]) -> None:
+    """Add a module's source, and those of all modules of ours it imports, by their bare names."""
+    package, _, name = module.rpartition(".")
+    original = resources.files(package).joinpath(f"{name}.py").read_text(encoding="utf-8")
+    source = _OWN_IMPORT.sub(r"\1from .\3 import ", original)
+    if sources.setdefault(name, source) != source:
+        raise ValueError(f"two modules of the package would be called {name}")
+    for _, imported_package, imported in _OWN_IMPORT.findall(original):
+        if imported not in sources:
+            _follow(f"{imported_package}.{imported}", sources)

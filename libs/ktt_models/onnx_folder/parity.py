@@ -1,0 +1,107 @@
+"""The check of an exported folder: its own code and graph against the model it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.decoding import leaf_log_proba
+from ktt_core.model import Model
+from ktt_core.parity import ParityCounter, ParityFigures
+from ktt_core.preprocessors.cleaning import clean_texts
+from ktt_models.onnx_folder.layout import GRAPH_NAME, check_hierarchy
+from ktt_models.onnx_folder.running import open_session, running
+
+__all__ = ["parity"]
+
+# Texts the model answers at once.
+_BLOCK_ROWS = 32
+
+LogProba = NDArray[np.float32]
+
+
+def parity(
+    model: Model,
+    folder: Path,
+    texts: Iterable[str],
+    package: Mapping[str, bytes],
+    batches: Sequence[int],
+    odd: Sequence[str] = (),
+    threads: int = 1,
+) -> ParityFigures:
+    """Answer texts with the model and with an exported folder, and compare.
+
+    The folder's part is done by its own files alone: its package makes the inputs, its graph
+    answers, and its ``hierarchy.json`` names the leaves. The package is run only if it is, byte for
+    byte, what an export writes.
+
+    Parameters
+    ----------
+    model : Model
+    folder : Path
+        What the model's export has written.
+    texts : iterable of str
+        As a user gives them: both sides tidy them up. Read in blocks.
+    package : mapping of str to bytes
+        What the folder's package must hold, by the paths in it.
+    batches : sequence of int
+        The graph is given so many texts at once, by turns; the model has batches of its own.
+    odd : sequence of str
+        Texts no dataset has, to be answered too, each alone. They are no rows, but their largest
+        difference counts.
+    threads : int
+        Of the graph.
+
+    Returns
+    -------
+    ParityFigures
+
+    Raises
+    ------
+    DataError
+        If there are no texts, or files of the folder are missing, damaged or of another model.
+    InvalidArgumentError
+        If a text is no valid Unicode string.
+    """
+    folder = Path(folder).resolve()
+    rows, extremes, read = ParityCounter(), ParityCounter(), 0
+    iterator, sizes = iter(texts), cycle(batches)
+    with running(folder, package) as text_rows:
+        check_hierarchy(folder, model.taxonomy)
+        session = open_session(folder / GRAPH_NAME, threads)
+
+        def answer(part: list[str]) -> LogProba:
+            found: LogProba = session.run(["log_proba"], text_rows(part))[0]
+            return found
+
+        while block := list(islice(iterator, _BLOCK_ROWS)):
+            expected = _answers_of(model, clean_texts(block, read))
+            rows.add(expected, np.concatenate(list(_in_parts(answer, block, sizes))))
+            read += len(block)
+        for text in odd:
+            extremes.add(_answers_of(model, clean_texts([text])), answer([text]))
+    figures = rows.figures()
+    if not odd:
+        return figures
+    largest = max(
+        figures.max_probability_difference, extremes.figures().max_probability_difference,
+        key=lambda value: (np.isnan(value), value),
+    )  # fmt: skip
+    return ParityFigures(figures.rows, figures.top_path_agreement, largest)
+
+
+def _answers_of(model: Model, texts: list[str]) -> LogProba:
+    levels = model.level_scores(model.preprocessor(texts))
+    return leaf_log_proba(levels, model.taxonomy, model.temperature)
+
+
+def _in_parts(
+    answer: Callable[[list[str]], LogProba], block: list[str], sizes: Iterator[int]
+) -> Iterator[LogProba]:
+    rest = iter(block)
+    while part := list(islice(rest, next(sizes))):
+        yield answer(part)
