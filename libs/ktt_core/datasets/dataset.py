@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ktt_core.datasets.hierarchy import FILE_NAME, SPLITS, Hierarchy, damaged, parse_hierarchy
-from ktt_core.datasets.pinned import PinnedFile, pin_files
+from ktt_core.datasets.pinned import PinnedFile, PinnedView, pin_files
 from ktt_core.errors import DataError, NotFoundError
 from ktt_core.taxonomy import Taxonomy
 
@@ -89,6 +89,10 @@ class Split:
             )
         except _READ_ERRORS as error:
             raise damaged(self.path, _first_line(error)) from error
+
+    def view(self) -> PinnedView:
+        """Return a reader of the Parquet file's bytes."""
+        return self._file.view()
 
     def iter_batches(self, batch_rows: int) -> Iterator[Rows]:
         """Yield ``(texts, codes)`` in file order; codes are int32, shape (rows, depth).

@@ -86,8 +86,8 @@ def read_facts(folder: Path) -> EncoderFacts:
     if not (folder / TOKENIZER_FILE).is_file():
         raise NotFoundError(
             f"the encoder in {folder} has no {TOKENIZER_FILE}: a fast tokenizer is needed. Save "
-            "one there with AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER), or choose an "
-            "encoder that has one"
+            "one there with AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER), or choose "
+            "an encoder that has one"
         )
     return EncoderFacts(
         architecture=config["model_type"],

@@ -1,0 +1,1 @@
+"""From a dataset's split to batches of token ids, or of a frozen encoder's features."""

@@ -1,0 +1,116 @@
+"""A frozen encoder's features, computed once per text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.progress import Progress, ProgressCallback, ignore_progress
+from ktt_models.pytorch.input.cache import Cache
+from ktt_models.pytorch.input.loader import EncoderBatch, EncoderLoader, OrderedLoader
+from ktt_models.pytorch.input.order import file_order, shuffled_order
+from ktt_models.pytorch.input.spool import Spool
+from ktt_models.pytorch.input.tables import FeatureTable
+
+__all__ = ["Encode", "FeatureLoader"]
+
+#: From ``input_ids`` and ``attention_mask`` (int64, shape (n, length)) to features of float32,
+#: shape (n, width).
+Encode = Callable[[Mapping[str, NDArray[np.int64]]], NDArray[np.float32]]
+
+# Rows whose texts are sorted by length together.
+_BLOCK_ROWS = 8_192
+
+
+class FeatureLoader(OrderedLoader):
+    """Features of a split in batches, kept in the workspace's cache.
+
+    Takes rows, batch size, seed and shard from a loader of token ids; batches hold
+    ``inputs={"features"}``, float32, shape (n, width). Without a seed, batches are in the file's
+    order.
+
+    Parameters
+    ----------
+    tokens : EncoderLoader
+    encode : callable
+        The encoder, without dropout; see `Encode`.
+    fingerprint : str
+        Of the encoder; see `Encoder.fingerprint`.
+    width : int
+        Features per text.
+    encode_rows : int
+        Texts at once for `encode`.
+    """
+
+    def __init__(
+        self,
+        tokens: EncoderLoader,
+        encode: Encode,
+        fingerprint: str,
+        width: int,
+        encode_rows: int = 64,
+    ) -> None:
+        super().__init__(tokens.n_rows, tokens.batch_size, tokens.shuffle_seed)
+        self._rank, self._world = tokens._rank, tokens._world
+        self._tokens = tokens
+        self._encode = encode
+        self._fingerprint = fingerprint
+        self._width = width
+        self._encode_rows = encode_rows
+        self._table: FeatureTable | None = None
+
+    def prepare(self, progress: ProgressCallback = ignore_progress) -> None:
+        """Compute the features, or find them in the cache.
+
+        Raises
+        ------
+        DataError
+            If the split is damaged.
+        ResourceExhaustedError
+            If there is room for them neither on disk nor in memory.
+        """
+        if self._table is not None:
+            return
+        source = self._tokens.source
+        about: dict[str, Any] = {**source.made_of, "encoder": self._fingerprint}
+        cache = Cache(source.split.path, "features", source.content, about)
+        self._table = cache.get(
+            FeatureTable.of,
+            lambda folder: self._make(folder, progress),
+            FeatureTable.columns,
+            lambda: progress(Progress("features", 0, self.n_rows, "rows")),
+        )
+
+    def _make(self, folder: Path | None, progress: ProgressCallback) -> FeatureTable:
+        self._tokens.prepare(progress)
+        lengths = self._tokens.lengths
+        spool = Spool(folder, np.float32)
+        progress(Progress("features", 0, self.n_rows, "rows"))
+        for start in range(0, self.n_rows, _BLOCK_ROWS):
+            stop = min(start + _BLOCK_ROWS, self.n_rows)
+            block = np.empty((stop - start, self._width), dtype=np.float32)
+            order = start + np.argsort(-lengths[start:stop], kind="stable")
+            for first in range(0, len(order), self._encode_rows):
+                rows = order[first : first + self._encode_rows]
+                block[rows - start] = self._encode(self._tokens.inputs(rows))
+                done = start + first + len(rows)
+                progress(Progress("features", done, self.n_rows, "rows"))
+            spool.append(block)
+        return FeatureTable(spool.array().reshape(-1, self._width), self._tokens.codes)
+
+    def _order(self, epoch: int) -> NDArray[np.uint32]:
+        if self.shuffle_seed is None:
+            return file_order(self.n_rows)
+        return shuffled_order(None, self.n_rows, self.batch_size, self.shuffle_seed, epoch)
+
+    def _codes(self) -> NDArray[np.int32]:
+        assert self._table is not None
+        return self._table.codes
+
+    def _batch(self, rows: NDArray[np.int64]) -> EncoderBatch:
+        assert self._table is not None
+        return EncoderBatch({"features": self._table.features[rows]}, self._table.codes[rows], rows)

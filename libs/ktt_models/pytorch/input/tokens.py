@@ -1,0 +1,100 @@
+"""A split's token ids, made once per rows, tokenizer and length."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from ktt_core.datasets.dataset import Split
+from ktt_core.preprocessors import TransformerPreprocessor
+from ktt_core.progress import Progress, ProgressCallback
+from ktt_models.pytorch.input.cache import Cache
+from ktt_models.pytorch.input.spool import Spool
+from ktt_models.pytorch.input.tables import TokenTable
+
+__all__ = ["TokenSource"]
+
+# Texts tokenised at once: enough for all cores, and a few MB.
+_BLOCK_ROWS = 8_192
+
+# Raised when what is stored changes its meaning.
+_FORMAT = 1
+
+
+class TokenSource:
+    """A split as token ids; nothing is read before `table` is asked for.
+
+    Parameters
+    ----------
+    split : Split
+    preprocessor : TransformerPreprocessor
+    """
+
+    def __init__(self, split: Split, preprocessor: TransformerPreprocessor) -> None:
+        self.split = split
+        self.preprocessor = preprocessor
+        self._table: TokenTable | None = None
+
+    @cached_property
+    def content(self) -> str:
+        """The digest of the rows and of what their codes mean."""
+        digest = hashlib.sha256(self.split.taxonomy.leaf_codes.tobytes())
+        with self.split.view() as file:
+            while block := file.read(2**20):
+                digest.update(block)
+        return digest.hexdigest()
+
+    @cached_property
+    def made_of(self) -> dict[str, str | int]:
+        """What else decides the ids."""
+        tokenizer = str(self.preprocessor.to_json()["tokenizer"])
+        return {
+            "format": _FORMAT,
+            "tokenizer": hashlib.sha256(tokenizer.encode()).hexdigest(),
+            "tokenizers": version("tokenizers"),
+            "max_length": self.preprocessor.max_length,
+        }
+
+    def table(self, progress: ProgressCallback) -> TokenTable:
+        """Return the ids, from the cache if they are there.
+
+        Raises
+        ------
+        DataError
+            If the split is damaged.
+        ResourceExhaustedError
+            If there is room neither on disk nor in memory.
+        """
+        if self._table is None:
+            total = self.split.n_rows
+            cache = Cache(self.split.path, "tokens", self.content, self.made_of)
+            self._table = cache.get(
+                TokenTable.of,
+                lambda folder: self._make(folder, progress),
+                TokenTable.columns,
+                lambda: progress(Progress("tokenize", 0, total, "rows")),
+            )
+        return self._table
+
+    def _make(self, folder: Path | None, progress: ProgressCallback) -> TokenTable:
+        total, depth = self.split.n_rows, self.split.taxonomy.depth
+        small = self.preprocessor.highest_id < 2**16
+        values = Spool(folder, np.uint16 if small else np.int32)
+        offsets = Spool(folder, np.int64)
+        codes = Spool(folder, np.int32)
+        offsets.append(np.zeros(1, dtype=np.int64))
+        done = end = 0
+        progress(Progress("tokenize", done, total, "rows"))
+        for texts, block_codes in self.split.iter_batches(_BLOCK_ROWS):
+            ids, lengths = self.preprocessor.token_ids(texts)
+            values.append(ids)
+            offsets.append(end + np.cumsum(lengths))
+            codes.append(block_codes)
+            end += len(ids)
+            done += len(texts)
+            progress(Progress("tokenize", done, total, "rows"))
+        return TokenTable(values.array(), offsets.array(), codes.array().reshape(-1, depth))
