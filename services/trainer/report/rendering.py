@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
+from importlib import resources
 from pathlib import Path
+
+import jinja2
 
 from ktt_core.atomic import atomic_file
 from trainer.report.facts import ReportFacts
+from trainer.report.page import page_values
+from trainer.report.scales import number, percent
+from trainer.report.tables import optional_percent
 
 __all__ = ["render_report", "write_report"]
 
 
 def render_report(facts: ReportFacts) -> str:
-    """Return the page: HTML that needs no other file, no script and no network."""
-    raise NotImplementedError
+    """Return the page: HTML that needs no other file, no script and no network.
+
+    The same facts give the same page. Its size has a bound that does not depend on the number of
+    classes or texts.
+    """
+    if facts.diagnostics is not None and not facts.diagnostics.rows:
+        # A model that shows nobody its scores.
+        facts = replace(facts, diagnostics=None)
+    template = _environment().get_template("report.html")
+    return template.render(page_values(facts), style=_read("style.css"))
 
 
 def write_report(path: Path, facts: ReportFacts) -> None:
@@ -26,3 +42,21 @@ def write_report(path: Path, facts: ReportFacts) -> None:
     page = render_report(facts)
     with atomic_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_read),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "percent": percent, "optional": optional_percent}
+    return environment
+
+
+def _read(name: str) -> str:
+    folder = resources.files("trainer.report") / "templates"
+    return (folder / name).read_text(encoding="utf-8")

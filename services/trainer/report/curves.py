@@ -1,0 +1,122 @@
+"""How training went, as charts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainer.report.charts import Chart, Series, line_chart, thin
+from trainer.report.scales import Axis, nice_axis, number, percent, share_axis
+
+__all__ = ["best_point", "curves", "validated"]
+
+History = Sequence[Mapping[str, Any]]
+Points = list[tuple[float, float]]
+
+_LOSSES = {
+    "loss": "training",
+    "train_loss": "training",
+    "training_loss": "training",
+    "val_loss": "validation",
+    "validation_loss": "validation",
+}
+_METRICS = {
+    "hierarchical_f1": "hierarchical F1",
+    "leaf_accuracy": "leaf accuracy",
+    "leaf_macro_f1": "leaf macro-F1",
+}
+# What chooses the best state, in the order of trust.
+_CHOOSING = ("hierarchical_f1", "leaf_accuracy", "leaf_macro_f1")
+_MAX_LINES = 4
+
+
+def curves(history: History) -> list[Chart]:
+    """Return the charts of what the history knows: loss, validation metrics, learning rates."""
+    name, positions = _positions(history)
+    charts = []
+    losses: dict[str, Points] = {}
+    for key, label in _LOSSES.items():
+        if label not in losses and len(points := _points(history, positions, (key,))) > 1:
+            losses[label] = points
+    if losses:
+        charts.append(_chart("loss", "Loss", name, losses, _value_axis(losses)))
+    metrics = {
+        label: points
+        for key, label in _METRICS.items()
+        if len(points := _points(history, positions, (f"val_{key}", key))) > 1
+    }
+    if metrics:
+        lowest = min(y for points in metrics.values() for _, y in points)
+        axis = share_axis("", max(0.0, math.floor(lowest * 10 - 0.2) / 10))
+        charts.append(_chart("metrics", "Metrics on the validation rows", name, metrics, axis))
+    rates: dict[str, Points] = {}
+    for key in sorted({key for point in history for key in point if _is_rate(key)}):
+        if len(rates) < _MAX_LINES and len(points := _points(history, positions, (key,))) > 1:
+            rates[key.replace("_", " ")] = points
+    if rates:
+        charts.append(_chart("rate", "Learning rate", name, rates, _value_axis(rates)))
+    return charts
+
+
+def validated(history: History) -> tuple[str, Points]:
+    """Return the unit of time and the points of the metric that tells how good a state was."""
+    name, positions = _positions(history)
+    for key in _CHOOSING:
+        points = _points(history, positions, (f"val_{key}", key))
+        if points:
+            return name, points
+    return name, []
+
+
+def best_point(points: Points) -> int:
+    """Return the position of the first highest point."""
+    return max(range(len(points)), key=lambda index: (points[index][1], -index))
+
+
+def _positions(history: History) -> tuple[str, list[float]]:
+    """Return what the entries are numbered by, and each one's number."""
+    for name in ("step", "epoch"):
+        values = [_finite(point.get(name)) for point in history]
+        if values and None not in values:
+            return name, [value for value in values if value is not None]
+    return "point", [float(index + 1) for index in range(len(history))]
+
+
+def _points(history: History, positions: Sequence[float], keys: Sequence[str]) -> Points:
+    points = []
+    for position, point in zip(positions, history, strict=True):
+        found = next((v for key in keys if (v := _finite(point.get(key))) is not None), None)
+        if found is not None:
+            points.append((position, found))
+    return sorted(points, key=lambda pair: pair[0])
+
+
+def _finite(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _is_rate(key: str) -> bool:
+    return "learning_rate" in key or key == "lr" or key.endswith("_lr")
+
+
+def _value_axis(lines: Mapping[str, Points]) -> Axis:
+    values = [y for points in lines.values() for _, y in thin(points)]
+    # A loss that is never below 0 is read against 0.
+    return nice_axis(values, from_zero=min(values) >= 0)
+
+
+def _chart(id: str, title: str, unit: str, lines: Mapping[str, Points], y_axis: Axis) -> Chart:
+    write = percent if id == "metrics" else number
+    series, words = [], []
+    for style, (label, whole) in enumerate(lines.items()):
+        points = thin(whole)
+        notes = [f"{label}, {unit} {number(x)}: {write(y)}" for x, y in points]
+        series.append(Series(label, points, notes, style))
+        words.append(f"{label} from {write(whole[0][1])} to {write(whole[-1][1])}")
+    x_values = [x for points in lines.values() for x, _ in points]
+    start = min(x_values)
+    x_axis = nice_axis(x_values, unit, from_zero=start > 0 and start < 0.2 * max(x_values))
+    return line_chart(id, title, "; ".join(words) + ".", series, x_axis, y_axis)
