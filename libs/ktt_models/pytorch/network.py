@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from ktt_models.pytorch.encoders.encoder import Encoder
 from ktt_models.pytorch.head import Head
 
 __all__ = ["EncoderNetwork"]
@@ -17,14 +18,13 @@ class EncoderNetwork(nn.Module):
 
     Parameters
     ----------
-    encoder : nn.Module
-        From ``input_ids`` and ``attention_mask`` to features, float32, shape (n, d).
+    encoder : Encoder
     head : Head
     frozen : bool
         Whether the encoder is left as it is.
     """
 
-    def __init__(self, encoder: nn.Module, head: Head, frozen: bool = False) -> None:
+    def __init__(self, encoder: Encoder, head: Head, frozen: bool = False) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head

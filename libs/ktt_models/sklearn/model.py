@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.checkpoint import read_arrays, write_arrays
+from ktt_core.checkpoint_parts import arrays_of, named_for, stored_temperature
 from ktt_core.checkpoint_record import RunRecord, installed_versions
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.decoding import fit_temperature, leaf_log_proba
@@ -29,7 +30,6 @@ from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_models.sklearn.config import TfidfConfig
 from ktt_models.sklearn.contract import Arrays, Levels, Scorer, Solver
 from ktt_models.sklearn.features import RowCounter, block_rows, gather_rows
-from ktt_models.sklearn.stored import arrays_of, named_for, stored_temperature
 
 if TYPE_CHECKING:
     import pyarrow as pa

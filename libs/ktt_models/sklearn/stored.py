@@ -1,18 +1,16 @@
-"""The parts of a trained model as a checkpoint holds them."""
+"""A trained solver as a checkpoint holds it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from ktt_core.errors import CheckpointError
 from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import load_scorer
 from ktt_models.sklearn.contract import Arrays, Levels, Scorer
 
-__all__ = ["StoredSolver", "arrays_of", "named_for", "stored_temperature"]
+__all__ = ["StoredSolver"]
 
 # Importing and compiling a solver takes as long as numpy needs for about so many rows, at 1 or 2 ms
 # each.
@@ -62,32 +60,3 @@ class StoredSolver:
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
         """Return the trained weights, and what is JSON."""
         return self._state
-
-
-def named_for(part: str, arrays: Arrays) -> Arrays:
-    """Return a part's arrays under the names that a checkpoint has for them."""
-    return {f"{part}.{name}": array for name, array in arrays.items()}
-
-
-def arrays_of(part: str, arrays: Arrays) -> Arrays:
-    """Undo `named_for`: return the arrays of one part of a checkpoint."""
-    start = f"{part}."
-    return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}
-
-
-def stored_temperature(metadata: Mapping[str, Any]) -> float:
-    """Return a checkpoint's temperature.
-
-    Raises
-    ------
-    KeyError
-        If it has none.
-    CheckpointError
-        If that is no finite number above 0.
-    """
-    found = metadata["temperature"]
-    # A whole number may be too large for a float; true and "1" are none.
-    whole = type(found) is int and found < 2**53
-    if not ((whole or type(found) is float) and math.isfinite(found) and found > 0):
-        raise CheckpointError(f"the temperature {found!r:.40} is no finite number above 0")
-    return float(found)

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ktt_core.errors import CheckpointError
 from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_models.sklearn import stored
 from ktt_models.sklearn.contract import Arrays, Scorer
 from ktt_models.sklearn.solvers import FlatSGDClassifier, HierarchicalSGDClassifier
-from ktt_models.sklearn.stored import StoredSolver, stored_temperature
+from ktt_models.sklearn.stored import StoredSolver
 
 TEXTS = ["running shoes", "tennis ball", "electric guitar"]
 TAXONOMY = Taxonomy.from_paths([("Sport", "Shoes"), ("Sport", "Balls"), ("Music", "Guitars")])
@@ -44,11 +43,3 @@ def test_the_solver_is_made_when_there_is_much_to_score(
         np.testing.assert_allclose(one, original, atol=1e-5)
         np.testing.assert_array_equal(other, original)
     assert lazy.state_dict() == solver.state_dict()
-
-
-def test_a_temperature_is_a_finite_number_above_zero() -> None:
-    assert stored_temperature({"temperature": 2}) == 2.0
-    assert stored_temperature({"temperature": 0.5}) == 0.5
-    for wrong in (True, "1", None, [1.0], 0, -1.0, float("nan"), float("inf"), 10**400):
-        with pytest.raises(CheckpointError, match="is no finite number above 0"):
-            stored_temperature({"temperature": wrong})

@@ -1,0 +1,46 @@
+"""Device, precision and processes, as Hugging Face accelerate decides them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ktt_core.errors import UnsupportedError
+from ktt_models.pytorch.config import EncoderConfig
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["answering_device", "make_accelerator"]
+
+
+def make_accelerator(config: EncoderConfig) -> Accelerator:
+    """Return an accelerator for one run.
+
+    Raises
+    ------
+    UnsupportedError
+        If there is no device for the precision that is asked for.
+    """
+    # Imported here: answering needs none of it.
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    # Its state is one per process, and a process may train one model after another, each in a
+    # precision of its own.
+    AcceleratorState._reset_state()
+    gpu = torch.cuda.is_available()
+    precision = config.precision
+    if precision == "fp16" and not gpu:
+        raise UnsupportedError("precision = fp16 needs a GPU, and there is none: use bf16 or fp32")
+    if precision == "auto":
+        precision = "bf16" if gpu and torch.cuda.is_bf16_supported(False) else "fp32"
+    elif precision == "bf16" and gpu and not torch.cuda.is_bf16_supported():
+        raise UnsupportedError("precision = bf16 is more than this GPU can: use fp16 or fp32")
+    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=not gpu)
+
+
+def answering_device() -> torch.device:
+    """Return the device that answers are computed on: a GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

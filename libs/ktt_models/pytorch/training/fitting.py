@@ -1,0 +1,143 @@
+"""A training run from its first step, or from where it was stopped, to the best weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.checkpoint import read_arrays
+from ktt_core.checkpoint_parts import arrays_of
+from ktt_core.checkpoint_record import RunRecord
+from ktt_core.errors import CheckpointError, DataError
+from ktt_core.metrics import UNCALIBRATED
+from ktt_core.model import Loader, Metrics
+from ktt_core.progress import Progress, ProgressCallback
+from ktt_models.pytorch.stored import load_arrays
+from ktt_models.pytorch.training.feeding import class_counts, prepared
+from ktt_models.pytorch.training.keeping import Keeper
+from ktt_models.pytorch.training.loop import TrainingLoop
+from ktt_models.pytorch.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from ktt_models.pytorch.model import PyTorchModel
+
+__all__ = ["fit"]
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def fit(
+    model: PyTorchModel,
+    train: Loader,
+    val: Loader,
+    path: Path | None,
+    best_path: Path | None,
+    resume_from: Path | None,
+    progress: ProgressCallback,
+) -> Metrics:
+    """See `ktt_models.pytorch.model.PyTorchModel.fit`."""
+    if train.n_rows == 0:
+        raise DataError(
+            "the train split has no rows; import the dataset with a larger --train-ratio"
+        )
+    if model.taxonomy.n_leaves < 2:
+        raise DataError(
+            "the taxonomy has one class path only: there is nothing to tell apart; "
+            "import labels with at least two"
+        )
+    state, optimizer = TrainingState(), Arrays()
+    if resume_from is None:
+        model.build()
+    else:
+        state, optimizer = resume(model, resume_from)
+    train_rows, val_rows = (prepared(loader, model, progress) for loader in (train, val))
+    if resume_from is None:
+        model.network.head.start(class_counts(train_rows, model.taxonomy))
+    keeper = Keeper(path, model.config.checkpoint_minutes)
+    try:
+        TrainingLoop(
+            model.network,
+            model.taxonomy,
+            model.config,
+            train_rows,
+            val_rows,
+            state,
+            optimizer,
+            keeper,
+            model.snapshot,
+            progress,
+            model.levels_stand_alone,
+            model.mark,
+        ).run()
+    finally:
+        keeper.close()
+    best = state.best
+    assert best is not None, "a finished run has a best state"
+    load_arrays(model.network, best.arrays, [name for name, _ in model.network.trained()])
+    model.network.eval()
+    model.temperature = best.temperature
+    model.record.metrics = {"val": best.metrics} if best.metrics else {}
+    model.record.history = state.history
+    if best_path is not None:
+        progress(Progress("save"))
+        model.save(best_path)
+    return {name: figure for name, figure in best.metrics.items() if name != UNCALIBRATED}
+
+
+def resume(model: PyTorchModel, path: Path) -> tuple[TrainingState, Arrays]:
+    """Give a model the weights of a stopped run; return its state and its optimizer's.
+
+    Raises
+    ------
+    CheckpointError
+        If the run was one of another config, taxonomy, model or dataset, or cannot be continued.
+    """
+    metadata, arrays = read_arrays(path, model.model_id)
+    if "training" not in metadata:
+        raise CheckpointError(
+            f"{path} holds a trained model, and not the state of its training: "
+            "only a last checkpoint can be continued"
+        )
+    _check_config(path, model.config.model_dump(mode="json"), metadata.get("config"))
+    record = RunRecord.from_json(metadata)
+    mine = model.record.fingerprint
+    if mine and record.fingerprint and mine != record.fingerprint:
+        raise CheckpointError(
+            f"{path} was trained on another import of {record.dataset!r}: "
+            "its rows have changed since; train anew"
+        )
+    model.load(path)
+    try:
+        state = TrainingState.from_json(
+            metadata["training"], record.history, arrays_of("best", arrays)
+        )
+        if state.best is not None and not state.best.arrays:
+            # The best weights are its own.
+            weights = dict(model.network.trained())
+            own = arrays_of("network", arrays)
+            state.best.arrays = {name: np.array(own[name]) for name in weights}
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} cannot be continued: {error}") from error
+    return state, arrays_of("optimizer", arrays)
+
+
+# What may change while a run goes on, because its numbers do not follow from it.
+_FREE = frozenset(["checkpoint_minutes", "download", "eval_batch_size", "processes"])
+
+
+def _check_config(path: Path, mine: dict[str, Any], stored: Any) -> None:
+    if not isinstance(stored, dict):
+        raise CheckpointError(f"{path} holds no config")
+    differing = [
+        f"{key} ({stored.get(key)!r:.60} there, {mine.get(key)!r:.60} here)"
+        for key in sorted(mine.keys() | stored.keys())
+        if key not in _FREE and mine.get(key) != stored.get(key)
+    ]
+    if differing:
+        raise CheckpointError(
+            f"{path} was begun with other hyperparameters: {', '.join(differing)}; "
+            "continue it with its own, or begin a new run"
+        )

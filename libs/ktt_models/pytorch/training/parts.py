@@ -1,0 +1,71 @@
+"""What a process computes of a step: its share of the batch, in as many parts as it is told to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ktt_core.model import Batch
+
+__all__ = ["Part", "batch_parts", "cut", "to_tensors"]
+
+
+class Part(NamedTuple):
+    """Rows to compute at once.
+
+    Attributes
+    ----------
+    batch : Batch
+    weight : float
+        The part's share of the batch's mean loss, times the processes: their gradients are
+        averaged.
+    last : bool
+        Whether this process has no more rows of the step.
+    """
+
+    batch: Batch
+    weight: float
+    last: bool
+
+
+def batch_parts(batch: Batch, rank: int, world: int, accumulate: int) -> Iterator[Part]:
+    """Yield what process `rank` of `world` computes of a batch, in up to `accumulate` parts.
+
+    Every row is in one part of one process. Rows stand by length, so they are dealt out in turn.
+    A process without a row, at the short end of an epoch, gets one of weight 0, so that all
+    processes take part in the step.
+    """
+    total = len(batch.codes)
+    n_rows = len(range(rank, total, world))
+    n_parts = min(accumulate, n_rows)
+    if not n_parts:
+        yield Part(cut(batch, slice(0, 1)), 0.0, True)
+    for number in range(n_parts):
+        start, end = n_rows * number // n_parts, n_rows * (number + 1) // n_parts
+        rows = slice(rank + start * world, rank + end * world, world)
+        yield Part(cut(batch, rows), (end - start) / total * world, number == n_parts - 1)
+
+
+def cut(batch: Batch, rows: slice) -> Batch:
+    """Return some rows of a batch, padded no further than they need."""
+    inputs = {name: array[rows] for name, array in batch.inputs.items()}
+    if "attention_mask" in inputs:
+        used = np.flatnonzero(inputs["attention_mask"].any(axis=0))
+        width = int(used[-1]) + 1 if used.size else 1
+        inputs = {name: array[:, :width] for name, array in inputs.items()}
+    return Batch(inputs, batch.codes[rows])
+
+
+def to_tensors(inputs: Any, device: torch.device) -> dict[str, Tensor]:
+    """Return a batch's arrays on a device; the copy runs beside what the device is doing."""
+    tensors = {}
+    for name, array in inputs.items():
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        if device.type == "cuda":
+            tensor = tensor.pin_memory()
+        tensors[name] = tensor.to(device, non_blocking=True)
+    return tensors
