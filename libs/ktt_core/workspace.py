@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,10 +95,29 @@ class Workspace:
             raise NotFoundError(f"there is no dataset {name!r} in {self.root}; there are: {known}")
         return Dataset.open(folder)
 
+    def remove_caches(self, dataset: str) -> None:
+        """Remove what was derived from a dataset to be at hand again: ``cache/<kind>/<dataset>``.
+
+        Who has opened such a file keeps it.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If the name cannot be a dataset's, or the workspace cannot be read.
+        """
+        name = check_name(dataset, "dataset")
+        with self._reachable():
+            for folder in self.root.glob(f"cache/*/{name}"):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def sweep(self) -> list[Path]:
         """Remove what killed writers left; return what was removed."""
         with self._reachable():
-            folders = [self.root / "datasets", *self.root.glob("weights/*/*")]
+            folders = [
+                self.root / "datasets",
+                *self.root.glob("weights/*/*"),
+                *self.root.glob("cache/*/*"),
+            ]
             return [
                 path for folder in folders if folder.is_dir() for path in sweep_leftovers(folder)
             ]

@@ -104,3 +104,16 @@ def test_a_workspace_whose_datasets_would_have_too_long_paths_is_refused(tmp_pat
     room = 4_090 - len(str(tmp_path)) - 1
     with pytest.raises(InvalidArgumentError, match="File name too long"):
         Workspace(tmp_path / ("y/" * (room // 2)))
+
+
+def test_what_was_derived_from_one_dataset_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = tmp_path / "cache" / "tokens" / "bikes" / "a.arrow"
+    gone = [tmp_path / "cache" / kind / "toys" / "a.arrow" for kind in ("tokens", "features")]
+    for file in (kept, *gone):
+        file.parent.mkdir(parents=True)
+        file.touch()
+    Workspace(tmp_path).remove_caches("toys")
+    assert kept.exists()
+    assert not any(file.parent.exists() for file in gone)
+    with pytest.raises(InvalidArgumentError):
+        Workspace(tmp_path).remove_caches("*")

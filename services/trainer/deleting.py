@@ -42,6 +42,7 @@ def delete_dataset(workspace: Workspace, jobs: JobService, name: str) -> None:
             raise NotFoundError(f"there is no dataset {name!r} any more") from None
         fsync_directory(folder.parent)
     shutil.rmtree(gone, ignore_errors=True)
+    workspace.remove_caches(name)
 
 
 def _elsewhere(workspace: Workspace, jobs: JobService, name: str) -> list[Job]:

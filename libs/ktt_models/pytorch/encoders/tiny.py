@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["write_tiny_encoder"]
+__all__ = ["write_tiny_encoder", "write_tiny_tokenizer"]
 
 # MPNet takes id 1 for padding, whatever its config says.
 _SPECIAL = ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]")
@@ -57,9 +57,7 @@ def write_tiny_encoder(
     from transformers import AutoConfig, AutoModel
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = _vocabulary(texts, max_words)
-    _write_tokenizer(folder, vocabulary, max_positions)
+    vocabulary = write_tiny_tokenizer(folder, texts, max_words, max_positions)
     config = AutoConfig.for_model(
         architecture,
         vocab_size=len(vocabulary),
@@ -95,7 +93,10 @@ def _vocabulary(texts: Iterable[str], max_words: int) -> dict[str, int]:
     return {piece: number for number, piece in enumerate(dict.fromkeys([*_SPECIAL, *pieces]))}
 
 
-def _write_tokenizer(folder: Path, vocabulary: dict[str, int], max_positions: int) -> None:
+def write_tiny_tokenizer(
+    folder: Path, texts: Iterable[str], max_words: int = 2000, max_positions: int = 128
+) -> dict[str, int]:
+    """Write the tokenizer alone, without torch; return its vocabulary. See `write_tiny_encoder`."""
     from tokenizers import Tokenizer
     from tokenizers.decoders import WordPiece as WordPieceDecoder
     from tokenizers.models import WordPiece
@@ -103,6 +104,9 @@ def _write_tokenizer(folder: Path, vocabulary: dict[str, int], max_positions: in
     from tokenizers.pre_tokenizers import BertPreTokenizer
     from tokenizers.processors import TemplateProcessing
 
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = _vocabulary(texts, max_words)
     tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer()
     tokenizer.pre_tokenizer = BertPreTokenizer()
@@ -123,3 +127,4 @@ def _write_tokenizer(folder: Path, vocabulary: dict[str, int], max_positions: in
         "mask_token": "[MASK]",
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
+    return vocabulary

@@ -1,8 +1,8 @@
 """Files that are made once and found again: one folder per dataset, bounded, shared by processes.
 
 ``<workspace>/cache/<kind>/<dataset>/<split>-<content>-<made of>.arrow``. Whoever needs a file that
-is not there makes it, while others wait for it; a damaged one is made anew. Without a folder, or
-without room in it, what is made stays in memory.
+is not there makes it, while others wait for it; a damaged one is made anew. Where no file can be
+kept, what is made lasts as long as the process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pyarrow as pa
 from ktt_core.atomic import atomic_file, sweep_leftovers
 from ktt_models.pytorch.input.tables import DamagedCacheError, read_table, write_table
 
-__all__ = ["MAX_BYTES", "Cache", "cache_root", "remove_caches"]
+__all__ = ["MAX_BYTES", "Cache", "cache_root"]
 
 #: All caches of a workspace together; the longest unused are removed.
 MAX_BYTES = 32 * 1024**3
@@ -45,12 +45,6 @@ def cache_root(split_path: Path) -> Path | None:
     """
     datasets = split_path.absolute().parent.parent
     return datasets.parent / "cache" if datasets.name == "datasets" else None
-
-
-def remove_caches(workspace: Path, dataset: str) -> None:
-    """Remove what is kept of a dataset that is deleted; runs that use it go on undisturbed."""
-    for folder in (Path(workspace) / "cache").glob(f"*/{dataset}"):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Cache:
@@ -118,30 +112,35 @@ class Cache:
         found = self._read(of_columns)
         if found is not None:
             return found
-        making = False
         try:
-            with self._alone(self.path, waiting):
-                found = self._read(of_columns)
-                if found is not None:
-                    return found
-                making = True
-                made = make(self.path.parent)
+            lock = contextlib.ExitStack()
+            lock.enter_context(self._alone(self.path, waiting))
+        except OSError as error:
+            self._tell(error)
+            return make(None)
+        with lock:
+            # The one who held the lock may have made it.
+            found = self._read(of_columns)
+            if found is not None:
+                return found
+            made = make(self.path.parent)
+            try:
                 with atomic_file(self.path) as temporary:
                     write_table(temporary, columns_of(made), self.about)
-                making = False
                 self._tidy()
-                found = self._read(of_columns)
-                # What was just made is of use even if its file is gone again by now.
-                return made if found is None else found
-        except OSError as error:
-            what = "kept" if making else "shared"
-            _log.warning(
-                "the input cannot be %s in %s and stays in memory: %s",
-                what,
-                self.path.parent,
-                error.strerror or error,
-            )
-        return make(None)
+            except OSError as error:
+                self._tell(error)
+                return made
+            found = self._read(of_columns)
+            # What was just made is of use even if its file is gone again by now.
+            return made if found is None else found
+
+    def _tell(self, error: OSError) -> None:
+        _log.warning(
+            "the input cannot be kept in %s for the next time: %s",
+            self.path and self.path.parent,
+            error.strerror or error,
+        )
 
     def _read(self, of_columns: Callable[[dict[str, pa.Array]], TableT]) -> TableT | None:
         assert self.path is not None

@@ -26,6 +26,59 @@ Encode = Callable[[Mapping[str, NDArray[np.int64]]], NDArray[np.float32]]
 _BLOCK_ROWS = 8_192
 
 
+class FeatureSource:
+    """A split as features; nothing is computed before `table` is asked for.
+
+    Parameters
+    ----------
+    tokens : EncoderLoader
+        Of the same split.
+    encode, fingerprint, width, encode_rows
+        As in `FeatureLoader`.
+    """
+
+    def __init__(
+        self, tokens: EncoderLoader, encode: Encode, fingerprint: str, width: int, encode_rows: int
+    ) -> None:
+        self._tokens = tokens
+        self._encode = encode
+        self._fingerprint = fingerprint
+        self._width = width
+        self._encode_rows = encode_rows
+        self._table: FeatureTable | None = None
+
+    def table(self, progress: ProgressCallback) -> FeatureTable:
+        """Return the features, from the cache if they are there."""
+        if self._table is None:
+            source = self._tokens.source
+            about: dict[str, Any] = {**source.made_of, "encoder": self._fingerprint}
+            cache = Cache(source.split.path, "features", source.content, about)
+            total = self._tokens.n_rows
+            self._table = cache.get(
+                FeatureTable.of,
+                lambda folder: self._make(folder, progress),
+                FeatureTable.columns,
+                lambda: progress(Progress("features", 0, total, "rows")),
+            )
+        return self._table
+
+    def _make(self, folder: Path | None, progress: ProgressCallback) -> FeatureTable:
+        self._tokens.prepare(progress)
+        lengths, total = self._tokens.lengths, self._tokens.n_rows
+        spool = Spool(folder, np.float32)
+        progress(Progress("features", 0, total, "rows"))
+        for start in range(0, total, _BLOCK_ROWS):
+            stop = min(start + _BLOCK_ROWS, total)
+            block = np.empty((stop - start, self._width), dtype=np.float32)
+            order = start + np.argsort(-lengths[start:stop], kind="stable")
+            for first in range(0, len(order), self._encode_rows):
+                rows = order[first : first + self._encode_rows]
+                block[rows - start] = self._encode(self._tokens.inputs(rows))
+                progress(Progress("features", start + first + len(rows), total, "rows"))
+            spool.append(block)
+        return FeatureTable(spool.array().reshape(-1, self._width), self._tokens.codes)
+
+
 class FeatureLoader(OrderedLoader):
     """Features of a split in batches, kept in the workspace's cache.
 
@@ -56,12 +109,7 @@ class FeatureLoader(OrderedLoader):
     ) -> None:
         super().__init__(tokens.n_rows, tokens.batch_size, tokens.shuffle_seed)
         self._rank, self._world = tokens._rank, tokens._world
-        self._tokens = tokens
-        self._encode = encode
-        self._fingerprint = fingerprint
-        self._width = width
-        self._encode_rows = encode_rows
-        self._table: FeatureTable | None = None
+        self.source = FeatureSource(tokens, encode, fingerprint, width, encode_rows)
 
     def prepare(self, progress: ProgressCallback = ignore_progress) -> None:
         """Compute the features, or find them in the cache.
@@ -73,34 +121,7 @@ class FeatureLoader(OrderedLoader):
         ResourceExhaustedError
             If there is room for them neither on disk nor in memory.
         """
-        if self._table is not None:
-            return
-        source = self._tokens.source
-        about: dict[str, Any] = {**source.made_of, "encoder": self._fingerprint}
-        cache = Cache(source.split.path, "features", source.content, about)
-        self._table = cache.get(
-            FeatureTable.of,
-            lambda folder: self._make(folder, progress),
-            FeatureTable.columns,
-            lambda: progress(Progress("features", 0, self.n_rows, "rows")),
-        )
-
-    def _make(self, folder: Path | None, progress: ProgressCallback) -> FeatureTable:
-        self._tokens.prepare(progress)
-        lengths = self._tokens.lengths
-        spool = Spool(folder, np.float32)
-        progress(Progress("features", 0, self.n_rows, "rows"))
-        for start in range(0, self.n_rows, _BLOCK_ROWS):
-            stop = min(start + _BLOCK_ROWS, self.n_rows)
-            block = np.empty((stop - start, self._width), dtype=np.float32)
-            order = start + np.argsort(-lengths[start:stop], kind="stable")
-            for first in range(0, len(order), self._encode_rows):
-                rows = order[first : first + self._encode_rows]
-                block[rows - start] = self._encode(self._tokens.inputs(rows))
-                done = start + first + len(rows)
-                progress(Progress("features", done, self.n_rows, "rows"))
-            spool.append(block)
-        return FeatureTable(spool.array().reshape(-1, self._width), self._tokens.codes)
+        self.source.table(progress)
 
     def _order(self, epoch: int) -> NDArray[np.uint32]:
         if self.shuffle_seed is None:
@@ -108,9 +129,8 @@ class FeatureLoader(OrderedLoader):
         return shuffled_order(None, self.n_rows, self.batch_size, self.shuffle_seed, epoch)
 
     def _codes(self) -> NDArray[np.int32]:
-        assert self._table is not None
-        return self._table.codes
+        return self.source.table(ignore_progress).codes
 
     def _batch(self, rows: NDArray[np.int64]) -> EncoderBatch:
-        assert self._table is not None
-        return EncoderBatch({"features": self._table.features[rows]}, self._table.codes[rows], rows)
+        table = self.source.table(ignore_progress)
+        return EncoderBatch({"features": table.features[rows]}, table.codes[rows], rows)

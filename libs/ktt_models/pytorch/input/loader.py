@@ -116,6 +116,9 @@ class OrderedLoader(ABC):
     def __iter__(self) -> Iterator[EncoderBatch]:
         epoch, first = self.epoch, self._first_batch
         self.epoch, self._first_batch = epoch + 1, 0
+        return self._pass(epoch, first)
+
+    def _pass(self, epoch: int, first: int) -> Iterator[EncoderBatch]:
         self.prepare()
         order = self._order(epoch)
         for batch in range(first, len(self)):

@@ -9,8 +9,10 @@ __all__ = ["file_order", "shuffled_order", "sorted_order"]
 
 Rows = NDArray[np.uint32]
 
-#: Batches whose rows are sorted by length together. More waste less padding and mix less.
+#: Batches whose rows are sorted by length together: more waste less padding, and mix less. Few rows
+#: have fewer, so that rows of a length meet others at the next pass.
 POOL_BATCHES = 64
+_MOST_OF_A_PASS = 8
 
 
 def shuffled_order(
@@ -43,7 +45,7 @@ def shuffled_order(
     if lengths is None:
         return order
     full = n_rows - n_rows % batch_size
-    pool = batch_size * pool_batches
+    pool = batch_size * max(1, min(pool_batches, full // batch_size // _MOST_OF_A_PASS))
     # One pool at a time: the memory is that of the order itself.
     for start in range(0, full, pool):
         part = order[start : min(start + pool, full)]

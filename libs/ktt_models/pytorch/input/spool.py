@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import tempfile
 from pathlib import Path
 from typing import IO, Any
@@ -17,9 +18,13 @@ __all__ = ["MEMORY_BYTES", "Spool"]
 #: What is kept in memory where there is no disk to keep it.
 MEMORY_BYTES = 2 * 1024**3
 
+_log = logging.getLogger(__name__)
+
 
 class Spool:
     """A growing array on disk; nothing is left of it however the process ends.
+
+    If the disk fails it, it goes on in memory.
 
     Parameters
     ----------
@@ -32,35 +37,61 @@ class Spool:
     def __init__(self, folder: Path | None, dtype: Any) -> None:
         self.dtype = np.dtype(dtype)
         self._bytes = 0
-        self._file: IO[bytes] = (
-            io.BytesIO() if folder is None else tempfile.TemporaryFile(dir=folder, buffering=0)
-        )
+        self._file: IO[bytes] = io.BytesIO()
+        if folder is not None:
+            try:
+                self._file = tempfile.TemporaryFile(dir=folder, buffering=0)
+            except OSError as error:
+                self._tell(folder, error)
 
     def append(self, array: NDArray[Any]) -> None:
         """Add numbers.
 
         Raises
         ------
-        OSError
-            If the disk is full.
         ResourceExhaustedError
             If it is kept in memory, and would take more than `MEMORY_BYTES`.
         """
         data = np.ascontiguousarray(array, dtype=self.dtype).data.cast("B")
+        if not isinstance(self._file, io.BytesIO):
+            try:
+                self._write(data)
+            except OSError as error:
+                self._tell(None, error)
+                self._move()
+        if isinstance(self._file, io.BytesIO):
+            self._check_room(len(data))
+            self._write(data)
         self._bytes += len(data)
-        if isinstance(self._file, io.BytesIO) and self._bytes > MEMORY_BYTES:
+
+    def array(self) -> NDArray[Any]:
+        """Return all of it, read-only: mapped into memory, or there already."""
+        if self._bytes == 0:
+            return np.zeros(0, dtype=self.dtype)
+        if isinstance(self._file, io.BytesIO):
+            return np.frombuffer(self._file.getvalue(), dtype=self.dtype)
+        return np.asarray(np.memmap(self._file, dtype=self.dtype, mode="r"))
+
+    def _write(self, data: memoryview) -> None:
+        while data:
+            data = data[self._file.write(data) :]
+
+    def _move(self) -> None:
+        """Take what was written into memory, and give the disk back."""
+        self._check_room(0)
+        with self._file as disk:
+            disk.seek(0)
+            self._file = io.BytesIO()
+            self._file.write(disk.read(self._bytes))
+
+    def _check_room(self, more: int) -> None:
+        if self._bytes + more > MEMORY_BYTES:
             raise ResourceExhaustedError(
                 f"there is no disk to keep the input on, and it takes more than "
                 f"{MEMORY_BYTES / 1024**3:.0f} GiB of memory: make room in the workspace's cache "
                 "folder, or import fewer rows"
             )
-        while data:
-            data = data[self._file.write(data) :]
 
-    def array(self) -> NDArray[Any]:
-        """Return all of it, mapped into memory and read-only; the file lives as long as this."""
-        if self._bytes == 0:
-            return np.zeros(0, dtype=self.dtype)
-        if isinstance(self._file, io.BytesIO):
-            return np.frombuffer(self._file.getbuffer(), dtype=self.dtype)
-        return np.memmap(self._file, dtype=self.dtype, mode="r")
+    def _tell(self, folder: Path | None, error: OSError) -> None:
+        where = f" in {folder}" if folder is not None else ""
+        _log.warning("no room%s for the input, which goes on in memory: %s", where, error.strerror)
