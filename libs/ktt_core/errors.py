@@ -9,6 +9,7 @@
      ├── ConflictError             something of that name exists already, or somebody holds it
      │    └── AlreadyExistsError   the same request was made before with another content
      ├── FailedPreconditionError   what was asked is right, but not in the present state
+     │    └── NothingToResumeError there is no run to continue
      ├── ResourceExhaustedError    no room, too many, too big
      │    └── QueueFullError       as many jobs wait as may
      ├── AuthenticationError       nobody knows who asks
@@ -37,6 +38,7 @@ __all__ = [
     "JobFailedError",
     "KttError",
     "NotFoundError",
+    "NothingToResumeError",
     "PermissionDeniedError",
     "QueueFullError",
     "ResourceExhaustedError",
@@ -94,6 +96,10 @@ class AlreadyExistsError(ConflictError):
 
 class FailedPreconditionError(KttError):
     """What was asked is right in itself, but the state of things does not allow it."""
+
+
+class NothingToResumeError(FailedPreconditionError):
+    """There is no run to continue: none was begun, all are finished, or the model keeps none."""
 
 
 class ResourceExhaustedError(KttError):

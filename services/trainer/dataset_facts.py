@@ -25,11 +25,14 @@ class DatasetFacts:
     ----------
     train_rows, test_rows : int
     n_leaves : int
+    fingerprint : str
+        Of the contents.
     """
 
     train_rows: int
     test_rows: int
     n_leaves: int
+    fingerprint: str
 
 
 def dataset_facts(workspace: Workspace, name: str) -> DatasetFacts:
@@ -64,4 +67,5 @@ def _read(folder: Path, version: tuple[tuple[int, ...], ...]) -> DatasetFacts:
 
 def _facts(dataset: Dataset) -> DatasetFacts:
     sizes = dataset.sizes
-    return DatasetFacts(sizes["train"], sizes["test"], int(dataset.taxonomy.n_leaves))
+    n_leaves = int(dataset.taxonomy.n_leaves)
+    return DatasetFacts(sizes["train"], sizes["test"], n_leaves, dataset.fingerprint)

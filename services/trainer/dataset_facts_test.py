@@ -27,9 +27,10 @@ def make(folder: Path, rows: int, *, replace: bool = False) -> Workspace:
 
 def test_a_dataset_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = make(tmp_path, 9)
-    assert dataset_facts(workspace, "shop") == DatasetFacts(9, 1, 3)
+    fingerprint = workspace.open_dataset("shop").fingerprint
+    assert dataset_facts(workspace, "shop") == DatasetFacts(9, 1, 3, fingerprint)
     monkeypatch.setattr(Dataset, "open", lambda folder: pytest.fail("opened again"))
-    assert dataset_facts(workspace, "shop") == DatasetFacts(9, 1, 3)
+    assert dataset_facts(workspace, "shop") == DatasetFacts(9, 1, 3, fingerprint)
 
 
 def test_a_dataset_in_its_place_is_seen(tmp_path: Path) -> None:

@@ -54,7 +54,10 @@ def train_here(
 ) -> list[RunResult]:
     """Run a request's runs one after the other; see `trainer.handlers.Trainer.train`."""
     results = []
-    for planned in plan_runs(workspace, request):
+    plan = plan_runs(workspace, request)
+    for run, why in plan.left_out.items():
+        on_event(RunEvent(run, "notice", message=why))
+    for planned in plan.runs:
         on_event(RunEvent(planned.run, "started"))
         result = _train_one(workspace, jobs, planned, request, on_event)
         kind = "finished" if result.error is None else "failed"
@@ -72,17 +75,34 @@ def _train_one(
 ) -> RunResult:
     run = planned.run
     spec = TrainingSpec(
-        run.dataset, run.model, planned.overrides, request.reference, request.dry_run
+        run.dataset,
+        run.model,
+        planned.overrides,
+        request.reference,
+        request.dry_run,
+        request.resume,
+        planned.continued.time if planned.continued else "",
     )
 
     def follow(event: JobEvent) -> None:
         if event.progress is not None:
             on_event(RunEvent(run, "progress", event.progress))
 
+    def wait(seconds: float) -> None:
+        message = (
+            f"stopping: it finishes its step and keeps its state, within {seconds:.0f} s "
+            "(again: end it at once)"
+        )
+        on_event(RunEvent(run, "notice", message=message))
+
     try:
         with _keeping(workspace, jobs, keep=not request.dry_run) as (service, where):
             job = service.run(
-                TRAINING, {**spec.to_json(), **where}, labels=spec.labels, on_event=follow
+                TRAINING,
+                {**spec.to_json(), **where},
+                labels=spec.labels,
+                on_event=follow,
+                on_wait=wait,
             )
     finally:
         if not request.dry_run:

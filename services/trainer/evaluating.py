@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,9 @@ def evaluate_model(
     loader = model_class.get_dataloader_func()(
         dataset.split(spec.split), model.preprocessor, model.config
     )
+    started = time.monotonic()
     metrics = {name: float(figure) for name, figure in model.test(loader, progress).items()}
+    seconds = time.monotonic() - started
     return EvaluationResult(
         spec.model,
         spec.dataset,
@@ -86,6 +89,7 @@ def evaluate_model(
         plan.rows,
         metrics,
         _warnings(model, dataset, spec.split),
+        seconds,
     )
 
 

@@ -131,6 +131,8 @@ class Scripted(Model):
                 self.hang()
         codes = np.concatenate([batch.codes for batch in loader])
         levels = self.level_scores({"text": codes})
+        if observe is not None:
+            observe(levels, codes)
         return compute_metrics(levels[0], codes, self.taxonomy)
 
     def save(self, path, optim=None):
@@ -223,7 +225,11 @@ def test_a_run_leaves_a_checkpoint_with_its_metrics_and_a_reference(trainer: Tra
     assert result.checkpoint is not None and result.reference is not None
     time_of_run = result.checkpoint.name.removeprefix("best_").removesuffix(".json")
     assert result.reference.name == f"last_{time_of_run}_reference.parquet"
-    assert weights(trainer) == sorted([result.checkpoint.name, result.reference.name])
+    assert result.report is not None and result.report.name == f"last_{time_of_run}_report.html"
+    assert result.run_time == time_of_run and not result.resumed
+    assert "scripted" in result.report.read_text()
+    files = (result.checkpoint, result.reference, result.report)
+    assert weights(trainer) == sorted(file.name for file in files)
     record = json.loads(result.checkpoint.read_text())
     assert record["metrics"]["test"] == result.metrics["test"]
     assert record["dataset"]["name"] == "toy"
@@ -254,6 +260,8 @@ def test_every_other_run_is_kept_with_what_came_of_it(trainer: Trainer) -> None:
         "hyperparameters": {"behaviour": "ok"},
         "reference_set": True,
         "dry_run": False,
+        "resume": False,
+        "resume_time": "",
     }
     assert bad_job.labels == {"dataset": "untested", "model": "scripted"}
     assert bad_job.error is not None and bad_job.error.type == "DataError"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.datasets.dataset import Dataset
-from ktt_core.errors import DataError, InvalidArgumentError, InvalidConfigError
+from ktt_core.errors import (
+    DataError,
+    InvalidArgumentError,
+    InvalidConfigError,
+    NothingToResumeError,
+)
 from ktt_core.names import check_name
 from ktt_core.registry import get_model, list_models
 from ktt_core.workspace import Workspace
@@ -16,9 +21,11 @@ from trainer.dataset_facts import DatasetFacts, dataset_facts
 from trainer.fields import at_field
 from trainer.hyperparameters import check_hyperparameters, hyperparameter_field
 from trainer.requests import Run, TrainRequest
+from trainer.resuming import UnfinishedRun, find_unfinished
 from trainer.specs import TrainingSpec
 
 __all__ = [
+    "Plan",
     "PlannedRun",
     "check_model",
     "open_dataset",
@@ -40,21 +47,43 @@ class PlannedRun:
         All hyperparameters, as JSON values.
     checkpoint_suffix : str
         Of the model's checkpoint files.
+    resumable : bool
+        Whether the run can be continued if it ends before its time.
+    continued : UnfinishedRun or None
+        The run that this one continues.
     """
 
     run: Run
     overrides: Mapping[str, Any]
     config: Mapping[str, Any]
     checkpoint_suffix: str
+    resumable: bool = False
+    continued: UnfinishedRun | None = None
 
 
-def plan_runs(workspace: Workspace, request: TrainRequest) -> list[PlannedRun]:
-    """Return the runs, dataset by dataset.
+@dataclass(frozen=True)
+class Plan:
+    """What a request comes to.
+
+    Attributes
+    ----------
+    runs : list of PlannedRun
+        Dataset by dataset.
+    left_out : mapping of Run to str
+        Of a request to continue several: those with nothing to continue, and why.
+    """
+
+    runs: list[PlannedRun]
+    left_out: Mapping[Run, str] = field(default_factory=dict)
+
+
+def plan_runs(workspace: Workspace, request: TrainRequest) -> Plan:
+    """Return the runs, all of them checked.
 
     Raises
     ------
     InvalidArgumentError
-        If no dataset or no model is named, a name is not valid, or a reference set is wanted of a
+        If the request contradicts itself, a name is not valid, or a reference set is wanted of a
         dataset without test rows.
     InvalidConfigError
         Naming every hyperparameter that is unknown or out of range, of all models.
@@ -62,27 +91,63 @@ def plan_runs(workspace: Workspace, request: TrainRequest) -> list[PlannedRun]:
         If a dataset or a model does not exist.
     DataError
         If a dataset is damaged or cannot be learned from.
+    KttError
+        As `trainer.resuming.find_unfinished`, if runs are to be continued. NothingToResumeError if
+        there is none of all that were named.
     """
+    request.check()
     datasets, models = _distinct(request.datasets), _distinct(request.models)
-    if not datasets:
-        raise InvalidArgumentError("name at least one dataset to train on")
-    if not models:
-        raise InvalidArgumentError("name at least one model to train")
-    overrides = request.merged(lambda: [entry.id for entry in list_models()])
+    overrides = request.merged(
+        lambda: [entry.id for entry in list_models()],
+        lambda model: get_model(model).config_class.model_fields,
+    )
     configs = _configs(overrides)
+    facts = {name: dataset_facts(workspace, name) for name in datasets}
     for name in datasets:
-        _check_dataset(name, dataset_facts(workspace, name), request)
+        _check_dataset(name, facts[name], request)
     pairs = [(dataset, model) for dataset in datasets for model in models]
-    return [
-        PlannedRun(
-            Run(index, len(pairs), dataset, model),
+    continued: dict[tuple[str, str], UnfinishedRun] = {}
+    left_out: dict[tuple[str, str], str] = {}
+    for dataset, model in pairs if request.resume else []:
+        try:
+            continued[dataset, model] = find_unfinished(
+                workspace,
+                model,
+                dataset,
+                facts[dataset].fingerprint,
+                request.resume_time,
+                overrides[model],
+            )
+        except NothingToResumeError as error:
+            left_out[dataset, model] = str(error)
+    if left_out and not continued:
+        raise NothingToResumeError("\n".join(left_out.values()))
+    kept = [pair for pair in pairs if pair not in left_out]
+    runs = [
+        _planned(
+            Run(index, len(kept), dataset, model),
             overrides[model],
-            configs[model].model_dump(mode="json"),
-            # A framework of its own may not say what its files end with; lookups ignore it.
-            getattr(get_model(model), "checkpoint_suffix", ".checkpoint"),
+            configs[model],
+            continued.get((dataset, model)),
         )
-        for index, (dataset, model) in enumerate(pairs)
+        for index, (dataset, model) in enumerate(kept)
     ]
+    return Plan(runs, {Run(0, len(kept), *pair): why for pair, why in left_out.items()})
+
+
+def _planned(
+    run: Run, overrides: Mapping[str, Any], config: ModelConfig, continued: UnfinishedRun | None
+) -> PlannedRun:
+    model_class = get_model(run.model)
+    return PlannedRun(
+        run,
+        overrides,
+        continued.config if continued else config.model_dump(mode="json"),
+        # A framework of its own may not say what its files end with; lookups ignore it.
+        getattr(model_class, "checkpoint_suffix", ".checkpoint"),
+        model_class.resumable,
+        continued,
+    )
 
 
 def plan_training(workspace: Workspace, spec: TrainingSpec) -> PlannedRun:
@@ -96,9 +161,15 @@ def plan_training(workspace: Workspace, spec: TrainingSpec) -> PlannedRun:
     check_model(spec.model)
     check_hyperparameters(spec.hyperparameters)
     request = TrainRequest(
-        (spec.dataset,), (spec.model,), spec.hyperparameters, reference=spec.reference_set
+        (spec.dataset,),
+        (spec.model,),
+        spec.hyperparameters,
+        reference=spec.reference_set,
+        dry_run=spec.dry_run,
+        resume=spec.resume,
+        resume_time=spec.resume_time,
     )
-    (planned,) = plan_runs(workspace, request)
+    (planned,) = plan_runs(workspace, request).runs
     return planned
 
 

@@ -37,7 +37,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def test_every_model_runs_on_every_dataset_once(workspace: Workspace) -> None:
-    runs = plan_runs(workspace, TrainRequest(("a", "b", "a"), (*BOTH, BOTH[0])))
+    runs = plan_runs(workspace, TrainRequest(("a", "b", "a"), (*BOTH, BOTH[0]))).runs
     assert [(planned.run.index, planned.run.dataset, planned.run.model) for planned in runs] == [
         (0, "a", "tfidf_lsgd"),
         (1, "a", "tfidf_hsgd"),
@@ -56,7 +56,7 @@ def test_overrides_win_over_the_file_and_the_file_over_defaults(workspace: Works
         hyperparameters={"tfidf_hsgd": {"seed": 1, "min_df": 2}, "tfidf_lsgd": {"min_df": 4}},
         epochs=9,
     )
-    flat, hierarchical = (planned.config for planned in plan_runs(workspace, request))
+    flat, hierarchical = (planned.config for planned in plan_runs(workspace, request).runs)
     assert [flat[key] for key in ("seed", "min_df", "epochs")] == [3, 4, 9]
     assert [hierarchical[key] for key in ("seed", "min_df", "epochs")] == [3, 2, 9]
 

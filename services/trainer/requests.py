@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,13 @@ class TrainRequest:
         Whether to write reference sets.
     dry_run : bool
         Whether to train and test without writing anything.
+    where_known : mapping
+        Hyperparameters for those of the models that have them; at least one must.
+    resume : bool
+        Whether to continue the runs that were begun and not finished. Of several, those with
+        nothing to continue are left out.
+    resume_time : str
+        The start of the run to continue; empty for each model's and dataset's newest.
     """
 
     datasets: tuple[str, ...]
@@ -37,19 +44,55 @@ class TrainRequest:
     epochs: int | None = None
     reference: bool = False
     dry_run: bool = False
+    where_known: Mapping[str, Any] = field(default_factory=dict)
+    resume: bool = False
+    resume_time: str = ""
 
-    def merged(self, known_models: Callable[[], Iterable[str]]) -> dict[str, dict[str, Any]]:
+    def check(self) -> None:
+        """Check that the parts go together.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If they do not.
+        """
+        if not self.datasets:
+            raise InvalidArgumentError("name at least one dataset to train on")
+        if not self.models:
+            raise InvalidArgumentError("name at least one model to train")
+        if self.resume and self.dry_run:
+            raise InvalidArgumentError(
+                "a dry run writes nothing, so there is nothing of it to continue: leave out "
+                "--dry-run or --resume",
+                field="dry_run",
+            )
+        if self.resume_time and not self.resume:
+            raise InvalidArgumentError(
+                "a time names the run to continue: it needs --resume", field="resume_time"
+            )
+        if self.resume_time and len(set(self.datasets)) * len(set(self.models)) > 1:
+            raise InvalidArgumentError(
+                "a time names one run: name one dataset and one model with it", field="resume_time"
+            )
+
+    def merged(
+        self,
+        known_models: Callable[[], Iterable[str]],
+        known_keys: Callable[[str], Container[str]],
+    ) -> dict[str, dict[str, Any]]:
         """Return the hyperparameters that each of the models is to have, by model id.
 
         Parameters
         ----------
         known_models : callable
             Returns the ids of all models there are; only asked if there are `hyperparameters`.
+        known_keys : callable
+            Returns the hyperparameters of a model; only asked if there are some `where_known`.
 
         Raises
         ------
         InvalidArgumentError
-            If epochs are given twice.
+            If one is given twice, or one of `where_known` is of none of the models.
         NotFoundError
             If `hyperparameters` speak of models that do not exist.
         """
@@ -67,10 +110,31 @@ class TrainRequest:
                     f"epochs is given twice: {self.epochs} and {overrides['epochs']}"
                 )
             overrides["epochs"] = self.epochs
-        return {
+        merged = {
             model: {**self.hyperparameters.get(model, {}), **overrides}
             for model in dict.fromkeys(self.models)
         }
+        self._add_where_known(merged, known_keys)
+        return merged
+
+    def _add_where_known(
+        self, merged: dict[str, dict[str, Any]], known_keys: Callable[[str], Container[str]]
+    ) -> None:
+        if not self.where_known:
+            return
+        keys = {model: known_keys(model) for model in merged}
+        for key, value in self.where_known.items():
+            if self.overrides.get(key, value) != value:
+                raise InvalidArgumentError(
+                    f"{key} is given twice: {value} and {self.overrides[key]}"
+                )
+            taking = [model for model in merged if key in keys[model]]
+            if not taking:
+                raise InvalidArgumentError(
+                    f"none of these models has the hyperparameter {key!r}: {', '.join(merged)}"
+                )
+            for model in taking:
+                merged[model][key] = value
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,42 +24,51 @@ __all__ = ["evaluate", "import_dataset", "train"]
 def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     """Run a training job: `TrainingSpec` and workspace in, `TrainingOutcome` out."""
     from trainer.planning import plan_training
+    from trainer.resuming import write_note
     from trainer.training import TrainingJob, run_training
 
     started = time.monotonic()
-    workspace, wanted = _workspace(spec, context), TrainingSpec.from_json(spec)
+    workspace = _workspace(spec, context)
+    wanted = _going_on(workspace, TrainingSpec.from_json(spec), context)
     planned = plan_training(workspace, wanted)
     job = TrainingJob(str(workspace.root), wanted.dataset, wanted.model, planned.config)
     if wanted.dry_run:
         metrics = run_training(job, context.progress)
         return TrainingOutcome(metrics=metrics, seconds=time.monotonic() - started).to_json()
     with ExitStack() as stack:
-        staged = _stage(workspace, wanted, stack)
-        best, last, reference = _files(staged, planned)
+        staged = _stage(workspace, wanted, planned, stack)
+        files = _RunFiles.of(staged, planned)
+        if planned.resumable:
+            write_note(context.keep, staged.time)
+            context.leave_word(
+                "its last state is kept: continue it with: "
+                f"ktt train {wanted.dataset} -m {wanted.model} --resume",
+                if_there=files.last,
+            )
         metrics = run_training(
-            TrainingJob(
-                job.workspace,
-                job.dataset,
-                job.model,
-                job.config,
-                str(best),
-                str(last),
-                str(reference) if wanted.reference_set else None,
+            replace(
+                job,
+                best_path=str(files.best),
+                last_path=str(files.last),
+                reference_path=str(files.reference) if wanted.reference_set else None,
+                report_path=str(files.report),
+                resume_from=str(planned.continued.last) if planned.continued else None,
             ),
             context.progress,
+            context.taking_steps if planned.resumable else nullcontext,
         )
-        written = {
-            file.name: staged.folder / file.name
-            for file in (best, last, reference)
-            if file.is_file()
-        }
-        checkpoint = written.get(best.name) or written.get(last.name)
+        written = files.written_for(staged.folder)
+        checkpoint = written.get(files.best) or written.get(files.last)
+        if checkpoint is None and files.last.is_file():
+            checkpoint = files.last
         result = TrainingOutcome(
             checkpoint_path=_relative(checkpoint, workspace),
-            reference_path=_relative(written.get(reference.name), workspace),
+            reference_path=_relative(written.get(files.reference), workspace),
+            report_path=_relative(written.get(files.report), workspace),
             run_time=staged.time,
             metrics=metrics,
             seconds=time.monotonic() - started,
+            resumed=planned.continued is not None,
         ).to_json()
         with context.publishing(result, proof=list(written.values())):
             try:
@@ -82,6 +92,7 @@ def evaluate(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
         rows=result.rows,
         figures=result.metrics,
         warnings=tuple(result.warnings),
+        seconds=result.seconds,
     ).to_json()
 
 
@@ -100,27 +111,63 @@ def import_dataset(spec: Mapping[str, Any], context: TaskContext) -> dict[str, A
     ).to_json()
 
 
-def _stage(workspace: Workspace, spec: TrainingSpec, stack: ExitStack) -> StagedRun:
+def _going_on(workspace: Workspace, spec: TrainingSpec, context: TaskContext) -> TrainingSpec:
+    """Return what this attempt has to do: to go on where an earlier one was ended."""
+    from trainer.resuming import last_states, read_note
+
+    begun = read_note(context.keep)
+    if begun and begun in last_states(workspace.weights_folder(spec.model, spec.dataset)):
+        return replace(spec, resume=True, resume_time=begun)
+    return spec
+
+
+@dataclass(frozen=True)
+class _RunFiles:
+    """Where a run writes."""
+
+    best: Path
+    last: Path
+    reference: Path
+    report: Path
+
+    @classmethod
+    def of(cls, staged: StagedRun, planned: PlannedRun) -> _RunFiles:
+        from ktt_core.checkpoint_names import checkpoint_path, reference_path, report_path
+
+        hidden, suffix = staged.staging, planned.checkpoint_suffix
+        # A state that a run can be continued from must outlive whatever ends the run.
+        place = staged.folder if planned.resumable else hidden
+        last = checkpoint_path(place, "last", staged.time, suffix)
+        return cls(
+            best=checkpoint_path(hidden, "best", staged.time, suffix),
+            last=planned.continued.last if planned.continued else last,
+            reference=reference_path(hidden, staged.time),
+            report=report_path(hidden, staged.time),
+        )
+
+    def written_for(self, folder: Path) -> dict[Path, Path]:
+        """Return what was written out of sight, with the places in a folder where it goes."""
+        return {
+            file: folder / file.name
+            for file in (self.best, self.last, self.reference, self.report)
+            if file.is_file() and file.parent != folder
+        }
+
+
+def _stage(
+    workspace: Workspace, spec: TrainingSpec, planned: PlannedRun, stack: ExitStack
+) -> StagedRun:
     from ktt_core.checkpoint_staging import stage_run
 
     try:
         workspace.sweep()
-        return stack.enter_context(stage_run(workspace.weights_folder(spec.model, spec.dataset)))
+        folder = workspace.weights_folder(spec.model, spec.dataset)
+        run_time = planned.continued.time if planned.continued else None
+        return stack.enter_context(stage_run(folder, run_time))
     except OSError as error:
         raise KttError(
             f"the workspace cannot be written: {error.strerror}: {error.filename}"
         ) from error
-
-
-def _files(staged: StagedRun, planned: PlannedRun) -> tuple[Path, Path, Path]:
-    from ktt_core.checkpoint_names import checkpoint_path, reference_path
-
-    hidden, suffix = staged.staging, planned.checkpoint_suffix
-    return (
-        checkpoint_path(hidden, "best", staged.time, suffix),
-        checkpoint_path(hidden, "last", staged.time, suffix),
-        reference_path(hidden, staged.time),
-    )
 
 
 def _workspace(spec: Mapping[str, Any], context: TaskContext) -> Workspace:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ktt_core.checkpoint_record import KeepsRecord
 from ktt_core.config import build_config
+from ktt_core.diagnostics import SplitDiagnostics
+from ktt_core.errors import CheckpointError
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.reference import write_reference
 from ktt_core.registry import get_model
 from ktt_core.workspace import Workspace
+from trainer.reporting import leave_report
 
 __all__ = ["TrainingJob", "run_training"]
 
@@ -30,6 +35,10 @@ class TrainingJob:
         Where the checkpoints go; None for a dry run.
     reference_path : str or None
         Where the reference set goes, if one is wanted.
+    report_path : str or None
+        Where the report goes.
+    resume_from : str or None
+        The last checkpoint of the run that this one continues.
     """
 
     workspace: str
@@ -39,12 +48,23 @@ class TrainingJob:
     best_path: str | None = None
     last_path: str | None = None
     reference_path: str | None = None
+    report_path: str | None = None
+    resume_from: str | None = None
 
 
 def run_training(
-    job: TrainingJob, progress: ProgressCallback = ignore_progress
+    job: TrainingJob,
+    progress: ProgressCallback = ignore_progress,
+    taking_steps: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> dict[str, dict[str, float]]:
-    """Train a model, test it, and write its checkpoint and reference set.
+    """Train a model, test it, and write its checkpoint, reference set and report.
+
+    Parameters
+    ----------
+    job : TrainingJob
+    progress : callable
+    taking_steps : callable
+        Returns a context for the part of the run that can be continued if `progress` ends it.
 
     Returns
     -------
@@ -56,28 +76,35 @@ def run_training(
     KttError
         If the dataset or the config cannot be used after all.
     """
+    started = time.monotonic()
     dataset = Workspace(Path(job.workspace)).open_dataset(job.dataset)
     model_class = get_model(job.model)
     config = build_config(model_class.config_class, job.model, job.config)
-    preprocessor = model_class.get_preprocessor(config)
     load = model_class.get_dataloader_func()
-    model = model_class(dataset.taxonomy, config)
+    resume_from = Path(job.resume_from) if job.resume_from else None
+    if resume_from is None:
+        model = model_class(dataset.taxonomy, config)
+        preprocessor = model_class.get_preprocessor(config)
+    else:
+        # All that it takes is in the file, whatever has become of what the run was begun with.
+        model = model_class.from_checkpoint(resume_from)
+        if model.taxonomy != dataset.taxonomy:
+            raise CheckpointError(f"{resume_from} is of another taxonomy than {dataset.name!r} has")
+        preprocessor = model.preprocessor
     if isinstance(model, KeepsRecord):
         model.record.dataset = dataset.name
         model.record.fingerprint = dataset.fingerprint
     best_path = Path(job.best_path) if job.best_path else None
     last_path = Path(job.last_path) if job.last_path else None
-    validation = model.fit(
-        load(dataset.split("train"), preprocessor, config, shuffle=True),
-        load(dataset.split("val"), preprocessor, config),
-        last_path,
-        best_path,
-        progress=progress,
-    )
+    train = load(dataset.split("train"), preprocessor, config, shuffle=True)
+    val = load(dataset.split("val"), preprocessor, config)
+    with taking_steps():
+        validation = model.fit(train, val, last_path, best_path, resume_from, progress)
     metrics = {"val": _floats(validation)} if validation else {}
+    diagnostics = SplitDiagnostics(model.taxonomy, model.temperature) if job.report_path else None
     if dataset.sizes["test"]:
         test = load(dataset.split("test"), preprocessor, config)
-        metrics["test"] = _floats(model.test(test, progress))
+        metrics["test"] = _floats(model.test(test, progress, diagnostics))
         if isinstance(model, KeepsRecord):
             model.record.metrics = {**model.record.metrics, "test": metrics["test"]}
             if best_path is not None:
@@ -87,6 +114,21 @@ def run_training(
         if job.reference_path:
             progress(Progress("reference"))
             write_reference(model.gen_reference_set(test), Path(job.reference_path))
+    elif diagnostics is not None and dataset.sizes["val"]:
+        model.test(val, progress, diagnostics)
+    if job.report_path:
+        progress(Progress("report"))
+        leave_report(
+            Path(job.report_path),
+            job.model,
+            model,
+            dataset,
+            metrics,
+            diagnostics if diagnostics is not None and diagnostics.rows else None,
+            "test" if dataset.sizes["test"] else "val",
+            best_path.name if best_path else "",
+            time.monotonic() - started,
+        )
     return metrics
 
 

@@ -1,0 +1,77 @@
+"""The report of a run: what is gathered for it while the run is tested, and its writing."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+
+from ktt_core.checkpoint_record import KeepsRecord, RunRecord
+from ktt_core.config import build_config
+from ktt_core.datasets.dataset import Dataset
+from ktt_core.diagnostics import SplitDiagnostics
+from ktt_core.model import Model
+from trainer.report import ReportFacts, write_report
+from trainer.report.facts import count_leaf_rows
+
+__all__ = ["leave_report"]
+
+
+def leave_report(
+    path: Path,
+    model_id: str,
+    model: Model,
+    dataset: Dataset,
+    metrics: Mapping[str, Mapping[str, float]],
+    diagnostics: SplitDiagnostics | None,
+    split: str,
+    checkpoint: str,
+    seconds: float,
+) -> bool:
+    """Write the report of a run; return whether it is there.
+
+    A report that cannot be made costs nobody the run: what went wrong goes into the job's log.
+
+    Parameters
+    ----------
+    path : Path
+    model_id : str
+    model : Model
+    dataset : Dataset
+    metrics : mapping
+        By split.
+    diagnostics : SplitDiagnostics or None
+    split : str
+        Which one they are of.
+    checkpoint : str
+        The name of the checkpoint's file.
+    seconds : float
+        How long the run took.
+    """
+    record = model.record if isinstance(model, KeepsRecord) else RunRecord()
+    try:
+        facts = ReportFacts(
+            dataset=dataset.name,
+            model=model_id,
+            taxonomy=dataset.taxonomy,
+            split_rows=dict(dataset.sizes),
+            train_rows=count_leaf_rows(dataset.split("train")),
+            config=model.config.model_dump(mode="json"),
+            defaults=build_config(type(model.config), model_id, {}).model_dump(mode="json"),
+            metrics=metrics,
+            diagnostics=diagnostics,
+            split=split,
+            history=record.history,
+            checkpoint=checkpoint,
+            started=record.created,
+            seconds=seconds,
+            device=str(getattr(model, "device", "")),
+            fingerprint=dataset.fingerprint,
+            versions=record.versions,
+        )
+        write_report(path, facts)
+    except Exception:  # whatever it is, the run is worth more than its report
+        print("the report could not be made:")
+        traceback.print_exc()
+        path.unlink(missing_ok=True)
+    return path.is_file()

@@ -1,0 +1,209 @@
+"""Runs that ended before their time, and what it takes to continue one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ktt_core.atomic import atomic_file
+from ktt_core.checkpoint import read_metadata
+from ktt_core.checkpoint_names import (
+    CheckpointFile,
+    check_run_time,
+    find_checkpoint,
+    list_checkpoint_files,
+)
+from ktt_core.checkpoint_record import RunRecord
+from ktt_core.config import ModelConfig, build_config
+from ktt_core.errors import (
+    CheckpointError,
+    ConflictError,
+    FailedPreconditionError,
+    InvalidConfigError,
+    NothingToResumeError,
+)
+from ktt_core.registry import get_model
+from ktt_core.run_times import holder_of
+from ktt_core.workspace import Workspace
+from trainer.fields import at_field
+from trainer.hyperparameters import hyperparameter_field
+
+__all__ = [
+    "UnfinishedRun",
+    "find_unfinished",
+    "last_states",
+    "read_note",
+    "write_note",
+]
+
+_NOTE = "run.json"
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class UnfinishedRun:
+    """A run that can be continued: its start, its last checkpoint, its hyperparameters."""
+
+    time: str
+    last: Path
+    config: Mapping[str, Any]
+
+
+def find_unfinished(
+    workspace: Workspace,
+    model: str,
+    dataset: str,
+    fingerprint: str,
+    run_time: str = "",
+    overrides: Mapping[str, Any] | None = None,
+) -> UnfinishedRun:
+    """Find the run to continue: the newest that is not finished, or that of a time.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    model, dataset : str
+    fingerprint : str
+        Of the dataset as it is now.
+    run_time : str
+    overrides : mapping, optional
+        Hyperparameters that the caller believes the run to have.
+
+    Raises
+    ------
+    NothingToResumeError
+        If the model cannot be continued, nothing was begun, or all that was begun is finished.
+    NotFoundError
+        If there is no run of that time.
+    ConflictError
+        If the run goes on just now.
+    FailedPreconditionError
+        If the dataset has changed since the run was begun.
+    InvalidConfigError
+        If the run was begun with other hyperparameters than `overrides`; it names them.
+    CheckpointError
+        If the run's last checkpoint is damaged, or of other software.
+    """
+    model_class = get_model(model)
+    if not model_class.resumable:
+        raise NothingToResumeError(
+            f"{model} cannot be continued: it keeps no state while it trains; train it anew, "
+            "without --resume"
+        )
+    file = _last_of(workspace.weights_folder(model, dataset), model, dataset, run_time)
+    owner = holder_of(file.path.parent, file.time)
+    if owner is not None:
+        raise ConflictError(
+            f"the run of {model} on {dataset} of {file.time} goes on"
+            f"{f' in process {owner}' if owner else ''}; wait for its end, or stop it"
+        )
+    metadata = read_metadata(file.path)
+    if metadata["model"] != model:
+        raise CheckpointError(f"{file.path} is of {metadata['model']!r:.80}, not of {model!r}")
+    trained_on = RunRecord.from_json(metadata).fingerprint
+    if trained_on != fingerprint:
+        raise FailedPreconditionError(
+            f"the run of {model} of {file.time} cannot be continued: the dataset {dataset!r} has "
+            "been imported anew since, with other contents; train anew, without --resume"
+        )
+    config = _config_of(file.path, model, model_class.config_class, metadata)
+    _check_same(file, model, model_class.config_class, config, overrides or {})
+    return UnfinishedRun(file.time, file.path, config)
+
+
+def last_states(folder: Path) -> dict[str, bool]:
+    """Return the starts of the runs of a folder that have a last state, the newest first.
+
+    Returns
+    -------
+    dict of str to bool
+        Whether the run is finished: its best state is there only then.
+    """
+    files = list_checkpoint_files(folder)
+    finished = {file.time for file in files if file.label == "best"}
+    return {file.time: file.time in finished for file in files if file.label == "last"}
+
+
+def write_note(keep: Path, run_time: str) -> None:
+    """Keep for the next attempt at a job which run this one is at."""
+    with atomic_file(keep / _NOTE) as temporary:
+        temporary.write_text(json.dumps({"run_time": run_time}), encoding="utf-8")
+
+
+def read_note(keep: Path) -> str:
+    """Return which run an earlier attempt at a job was at, or ""."""
+    try:
+        return str(json.loads((keep / _NOTE).read_text(encoding="utf-8"))["run_time"])
+    except FileNotFoundError:
+        return ""
+
+
+def _last_of(folder: Path, model: str, dataset: str, run_time: str) -> CheckpointFile:
+    """Return the last checkpoint of the run to continue."""
+    unfinished = [time for time, finished in last_states(folder).items() if not finished]
+    if run_time:
+        with at_field("resume_time"):
+            file = find_checkpoint(folder, "last", check_run_time(run_time))
+        if run_time not in unfinished:
+            raise NothingToResumeError(
+                f"the run of {model} on {dataset} of {run_time} is finished: there is nothing to "
+                "continue"
+            )
+        return file
+    if unfinished:
+        return find_checkpoint(folder, "last", unfinished[0])
+    finished = [file.time for file in list_checkpoint_files(folder)]
+    if finished:
+        raise NothingToResumeError(
+            f"there is no run of {model} on {dataset} to continue: the newest, of {finished[0]}, "
+            "is finished"
+        )
+    raise NothingToResumeError(
+        f"there is no run of {model} on {dataset} to continue: none has been begun; train it "
+        "without --resume"
+    )
+
+
+def _config_of(
+    path: Path, model: str, config_class: type[ModelConfig], metadata: Mapping[str, Any]
+) -> dict[str, Any]:
+    config = metadata.get("config")
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} is damaged: it has no hyperparameters; train anew")
+    try:
+        return build_config(config_class, model, config).model_dump(mode="json")
+    except InvalidConfigError as error:
+        raise CheckpointError(
+            f"{path} was begun with hyperparameters that this version does not take: {error}"
+        ) from error
+
+
+def _check_same(
+    file: CheckpointFile,
+    model: str,
+    config_class: type[ModelConfig],
+    config: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+) -> None:
+    wanted = build_config(config_class, model, {**config, **overrides}).model_dump(mode="json")
+    others = [key for key in overrides if wanted[key] != config[key]]
+    if not others:
+        return
+    shown = ", ".join(f"{key} = {_show(config[key])} (not {_show(wanted[key])})" for key in others)
+    violations = [
+        (hyperparameter_field(key), f"the run was begun with {_show(config[key])}")
+        for key in others
+    ]
+    raise InvalidConfigError(
+        f"{model}: the run of {file.time} goes on with the hyperparameters it was begun with: "
+        f"{shown}; leave them out, or train anew, without --resume",
+        violations=violations,
+    )
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
