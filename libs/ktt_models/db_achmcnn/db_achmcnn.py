@@ -95,9 +95,10 @@ class ACHMCNNHead(Head):
 
     def level_scores(self, outputs: Tensor) -> list[Tensor]:
         """Return ln MCM, level by level."""
-        return list(
-            self.hierarchy.split(-functional.softplus(-self.hierarchy.subtree_max(outputs)))
-        )
+        # Logarithms first: equal logits need not round to equal logarithms, and a parent is never
+        # to be below its child.
+        log_h = -functional.softplus(-outputs)
+        return list(self.hierarchy.split(self.hierarchy.subtree_max(log_h)))
 
 
 class DBACHMCNN(PyTorchModel):
@@ -105,6 +106,7 @@ class DBACHMCNN(PyTorchModel):
 
     model_id: ClassVar[str] = "db_achmcnn"
     config_class: ClassVar[type[ModelConfig]] = DBACHMCNNConfig
+    config: DBACHMCNNConfig
 
     def make_head(self, width: int) -> Head:
         """Return a new head for features of this width."""

@@ -132,7 +132,7 @@ class AHMCNFHead(Head):
 
     def loss(self, outputs: AHMCNFOutputs, codes: Tensor) -> Tensor:
         """Return both flows' binary cross-entropies and the hierarchical penalty."""
-        Y = self.hierarchy.ancestor_sets(codes)
+        Y = self.hierarchy.ancestor_sets(codes, outputs.global_logits.dtype)
         balance, bce = self.balance, functional.binary_cross_entropy_with_logits
         all_classes = bce(balance.adjust(outputs.global_logits), Y, reduction="none")
         by_level = bce(balance.adjust(outputs.local_logits), Y, reduction="none")
@@ -176,6 +176,7 @@ class DBAHMCNF(PyTorchModel):
 
     model_id: ClassVar[str] = "db_ahmcnf"
     config_class: ClassVar[type[ModelConfig]] = DBAHMCNFConfig
+    config: DBAHMCNFConfig
 
     def make_head(self, width: int) -> Head:
         """Return a new head for features of this width."""

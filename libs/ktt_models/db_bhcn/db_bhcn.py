@@ -19,7 +19,7 @@ from ktt_models.pytorch.head import Head
 from ktt_models.pytorch.hierarchy import Hierarchy
 from ktt_models.pytorch.model import PyTorchModel
 
-__all__ = ["BHCNHead", "DBBHCN", "DBBHCNConfig"]
+__all__ = ["BHCNHead", "DBBHCN", "DBBHCNConfig", "target_trust"]
 
 
 class DBBHCNConfig(EncoderConfig):
@@ -61,8 +61,6 @@ class BHCNHead(Head):
     + lambda_h sum_{h<D} mean_b[ f_b NLL(P^h, pa(argmax P^{h+1})) ]``.
     """
 
-    weights: Tensor
-
     def __init__(self, width: int, taxonomy: Taxonomy, config: DBBHCNConfig) -> None:
         super().__init__(width, taxonomy)
         self.hierarchy = Hierarchy(taxonomy)
@@ -70,8 +68,8 @@ class BHCNHead(Head):
             width, self.hierarchy.level_sizes, config.dropout, config.nonlinear
         )
         self.balance = Balance(taxonomy, config.class_weight, config.logit_adjustment)
-        weights = config.lambda_l * level_weights(config.gamma_l, taxonomy.depth)
-        self.register_buffer("weights", weights, persistent=False)
+        self.lambda_l = config.lambda_l
+        self.weights = level_weights(config.gamma_l, taxonomy.depth)
         self.lambda_h = config.lambda_h
 
     def start(self, counts: Sequence[Tensor]) -> None:
@@ -87,13 +85,13 @@ class BHCNHead(Head):
         total = outputs[0].new_zeros(())
         for level, logits in enumerate(outputs):
             loss = self.balance.cross_entropy(logits, codes[:, level], level)
-            total = total + self.weights[level] * loss
+            total = total + self.lambda_l * self.weights[level] * loss
         parent_of = self.hierarchy.parent_of
         for level in range(len(outputs) - 1):
             below = outputs[level + 1]
             expected = parent_of[level + 1][below.argmax(dim=1)]
             penalty = functional.cross_entropy(outputs[level], expected, reduction="none")
-            factor = _trust(below, codes[:, level + 1])
+            factor = target_trust(below, codes[:, level + 1])
             total = total + self.lambda_h * (factor * penalty).mean()
         return total
 
@@ -103,7 +101,7 @@ class BHCNHead(Head):
 
 
 @torch.no_grad()
-def _trust(logits: Tensor, codes: Tensor) -> Tensor:
+def target_trust(logits: Tensor, codes: Tensor) -> Tensor:
     """Return f_b in [0, 1], shape (n,): 1 where the true child is the most probable of its level.
 
     That is 1 less the value at the true child of -P, min-max scaled over the level's classes. A
@@ -122,6 +120,7 @@ class DBBHCN(PyTorchModel):
 
     model_id: ClassVar[str] = "db_bhcn"
     config_class: ClassVar[type[ModelConfig]] = DBBHCNConfig
+    config: DBBHCNConfig
 
     def make_head(self, width: int) -> Head:
         """Return a new head for features of this width."""

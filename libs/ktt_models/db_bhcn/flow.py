@@ -15,9 +15,11 @@ def nonlinearity(name: Literal["relu", "tanh"]) -> nn.Module:
     return {"relu": nn.ReLU, "tanh": nn.Tanh}[name]()
 
 
-def level_weights(gamma: float, depth: int) -> Tensor:
+def level_weights(gamma: float, depth: int) -> list[float]:
     """Return ``w = 1 - linspace(-gamma, gamma, depth)``, and 1 for a single level."""
-    return torch.ones(1) if depth == 1 else 1.0 - torch.linspace(-gamma, gamma, depth)
+    if depth == 1:
+        return [1.0]
+    return (1.0 - torch.linspace(-gamma, gamma, depth, dtype=torch.float64)).tolist()
 
 
 class BranchingFlow(nn.Module):

@@ -72,8 +72,6 @@ class AWXHead(Head):
     parent never scores less than a child. ``loss = BCE(a, Y) + lambda_l sum_h w_h NLL(P^h, y_h)``.
     """
 
-    weights: Tensor
-
     def __init__(self, width: int, taxonomy: Taxonomy, config: DBBHCNAWXConfig) -> None:
         super().__init__(width, taxonomy)
         self.norm = config.awx_norm
@@ -82,8 +80,8 @@ class AWXHead(Head):
             width, self.hierarchy.level_sizes, config.dropout, config.nonlinear
         )
         self.balance = Balance(taxonomy, config.class_weight, config.logit_adjustment)
-        weights = config.lambda_l * level_weights(config.gamma_l, taxonomy.depth)
-        self.register_buffer("weights", weights, persistent=False)
+        self.lambda_l = config.lambda_l
+        self.weights = level_weights(config.gamma_l, taxonomy.depth)
         if self.norm:
             # Without this, a class over many leaves starts clipped at 1 and has no gradient: let
             # the fullest class's sum of s^n be 1/2.
@@ -118,7 +116,7 @@ class AWXHead(Head):
         total = -self.balance.mean(log_not_a.scatter(1, path, log_a.gather(1, path)), codes)
         for level, logits in enumerate(outputs):
             loss = self.balance.cross_entropy(logits, codes[:, level], level)
-            total = total + self.weights[level] * loss
+            total = total + self.lambda_l * self.weights[level] * loss
         return total
 
     def level_scores(self, outputs: list[Tensor]) -> list[Tensor]:
@@ -131,6 +129,7 @@ class DBBHCNAWX(PyTorchModel):
 
     model_id: ClassVar[str] = "db_bhcn_awx"
     config_class: ClassVar[type[ModelConfig]] = DBBHCNAWXConfig
+    config: DBBHCNAWXConfig
 
     def make_head(self, width: int) -> Head:
         """Return a new head for features of this width."""

@@ -61,6 +61,7 @@ class DBLinear(PyTorchModel):
 
     model_id: ClassVar[str] = "db_linear"
     config_class: ClassVar[type[ModelConfig]] = DBLinearConfig
+    config: DBLinearConfig
 
     def make_head(self, width: int) -> Head:
         """Return a new head for features of this width."""

@@ -32,10 +32,8 @@ def mcm(h: Tensor, below: Tensor) -> Tensor:
 
 def mcloss(h: Tensor, Y: Tensor, below: Tensor) -> Tensor:
     """Return MCLoss (Giunchiglia and Lukasiewicz, 2020, equation 5): a mean over (n, C)."""
-    constrained = mcm(h, below)
-    positive = Y * mcm(h * Y, below).log()
-    # Written apart: 0 * ln(0) is no number.
-    return -torch.where(Y > 0, positive, (1 - constrained).log()).mean()
+    # Picked before the logarithm: 0 * ln(0) is no number.
+    return -torch.where(Y > 0, mcm(h * Y, below), 1 - mcm(h, below)).log().mean()
 
 
 def awx(s: Tensor, below: Tensor, norm: int) -> Tensor:
@@ -59,4 +57,4 @@ def awx(s: Tensor, below: Tensor, norm: int) -> Tensor:
 def awx_loss(s: Tensor, Y: Tensor, below: Tensor, norm: int, eps: float) -> Tensor:
     """Return the binary cross-entropy of AWX's scores: a mean over (n, C)."""
     a = awx(s, below, norm)
-    return -torch.where(Y > 0, a.log(), (1 - a).clamp(min=eps).log()).mean()
+    return -torch.where(Y > 0, a, (1 - a).clamp(min=eps)).log().mean()

@@ -64,9 +64,9 @@ class Hierarchy(nn.Module):
         """Return where the classes of paths, level-local, stand among all; shape (n, depth)."""
         return codes + self.offsets
 
-    def ancestor_sets(self, codes: Tensor) -> Tensor:
-        """Return Y of shape (n, C): 1 at the classes of a row's path, else 0; float32."""
-        empty = torch.zeros(len(codes), len(self.parent), device=codes.device)
+    def ancestor_sets(self, codes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return Y of shape (n, C): 1 at the classes of a row's path, else 0."""
+        empty = torch.zeros(len(codes), len(self.parent), dtype=dtype, device=codes.device)
         return empty.scatter(1, self.along_path(codes), 1.0)
 
     def subtree_max(self, scores: Tensor) -> Tensor:
