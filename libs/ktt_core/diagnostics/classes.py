@@ -27,7 +27,7 @@ Counts = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 #: Training rows that begin a bucket; the last one has no end.
-FREQUENCY_EDGES = (0, 1, 5, 10, 20, 50, 100, 200, 500, 1000, 10_000)
+FREQUENCY_EDGES = (0, 1, 5, 10, 20, 50, 100, 500, 1000, 10_000)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ __all__ = [
     "answer_chart",
     "answer_rows",
     "bin_rows",
+    "bucket_label",
     "frequency_chart",
     "overconfidence",
     "reliability_chart",

@@ -21,8 +21,8 @@ from trainer.report.facts import ReportFacts
 
 __all__ = ["Findings", "find"]
 
-PAIRS = 15
-CLASSES = 20
+PAIRS, FEW_PAIRS = 15, 5
+CLASSES = 15
 #: Rows of the split that a class of the worst should have; fewer where no class has so many.
 WORST_ROWS = (10, 5, 3, 1)
 
@@ -68,11 +68,10 @@ def find(facts: ReportFacts) -> Findings:
         WORST_ROWS[-1],
     )
     worst = worst_leaves(leaves, CLASSES, worst_rows)
-    pairs = (
-        top_pairs(diagnostics.confusions, facts.taxonomy, PAIRS, siblings=siblings)
+    siblings, elsewhere = (
+        _telling(top_pairs(diagnostics.confusions, facts.taxonomy, PAIRS, siblings=siblings))
         for siblings in (True, False)
     )
-    siblings, elsewhere = pairs
     return Findings(
         levels=level_figures(diagnostics.counts, diagnostics.first_wrong),
         leaves=leaves,
@@ -85,3 +84,9 @@ def find(facts: ReportFacts) -> Findings:
         buckets=frequency_buckets(facts.train_rows, leaves),
         shares=diagnostics.answers.shares(),
     )
+
+
+def _telling(pairs: list[ConfusedPair]) -> list[ConfusedPair]:
+    """Return the pairs confused more than once; of single mistakes only a few."""
+    repeated = [pair for pair in pairs if pair.rows > 1]
+    return repeated if len(repeated) >= FEW_PAIRS else pairs[:FEW_PAIRS]

@@ -40,7 +40,7 @@ class Tile:
 def page_values(facts: ReportFacts) -> dict[str, Any]:
     """Return the template's variables."""
     found = find(facts)
-    summary = summarise(facts, found.levels, found.leaves, found.buckets)
+    summary = summarise(facts, found.levels, found.leaves)
     config = config_rows(facts.config, facts.defaults)
     splits = [split for split in _SPLITS if facts.metrics.get(split)]
     values: dict[str, Any] = {
@@ -83,8 +83,8 @@ def _findings(facts: ReportFacts, found: Findings) -> dict[str, Any]:
         "confidence": [
             reliability_chart(diagnostics),
             row_chart(diagnostics),
-            answer_chart(found.shares),
         ],
+        "answer_chart": answer_chart(found.shares),
         "bins": list(
             zip(
                 bin_rows(diagnostics.raw_calibration),

@@ -10,6 +10,7 @@ from pathlib import Path
 import jinja2
 
 from ktt_core.atomic import atomic_file
+from trainer.report.confidence import bucket_label
 from trainer.report.facts import ReportFacts
 from trainer.report.page import page_values
 from trainer.report.scales import number, percent
@@ -53,7 +54,12 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "percent": percent, "optional": optional_percent}
+    environment.filters |= {
+        "bucket": bucket_label,
+        "number": number,
+        "optional": optional_percent,
+        "percent": percent,
+    }
     return environment
 
 

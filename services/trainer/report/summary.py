@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass, field
 
 from ktt_core.diagnostics import (
-    FrequencyBucket,
     LeafFigures,
     LevelFigures,
     SplitDiagnostics,
     top_pairs,
 )
-from trainer.report.confidence import bucket_label, overconfidence
+from trainer.report.confidence import overconfidence
 from trainer.report.curves import best_point, validated
 from trainer.report.facts import ReportFacts
 from trainer.report.names import class_name
@@ -26,6 +25,8 @@ _FEW_ROWS = 200
 #: Differences, as shares, that are worth a sentence.
 _GAP = 0.05
 _MISCALIBRATED = 0.03
+#: What few training rows are: the first that says something about enough texts.
+_RARE = (5, 10, 20, 50, 100)
 _TARGETS = (0.8, 0.9, 0.95, 0.98, 0.99)
 
 
@@ -42,7 +43,6 @@ def summarise(
     facts: ReportFacts,
     levels: list[LevelFigures],
     leaves: LeafFigures | None,
-    buckets: list[FrequencyBucket],
 ) -> Summary:
     """Return the summary; without diagnostics there are only notes.
 
@@ -51,7 +51,6 @@ def summarise(
     facts : ReportFacts
     levels : list of LevelFigures
     leaves : LeafFigures or None
-    buckets : list of FrequencyBucket
     """
     summary = Summary()
     diagnostics = facts.diagnostics
@@ -63,7 +62,7 @@ def summarise(
     else:
         _accuracy(summary, facts, diagnostics, levels, leaves)
         _mistakes(summary, facts, diagnostics, levels, leaves)
-        _rare_classes(summary, facts, leaves, buckets)
+        _rare_classes(summary, facts, leaves)
         _probabilities(summary, diagnostics)
         _rows(summary, facts, diagnostics)
     _progress(summary, facts)
@@ -143,20 +142,20 @@ def _mistakes(
         )
 
 
-def _rare_classes(
-    summary: Summary, facts: ReportFacts, leaves: LeafFigures, buckets: list[FrequencyBucket]
-) -> None:
-    tested = [b for b in buckets if b.rows >= _FEW and b.accuracy is not None]
-    if len(tested) > 1:
-        rare, common = tested[0], max(tested[1:], key=lambda bucket: bucket.rows)
-        gap = (common.accuracy or 0.0) - (rare.accuracy or 0.0)
-        if gap > _GAP:
+def _rare_classes(summary: Summary, facts: ReportFacts, leaves: LeafFigures) -> None:
+    for limit in _RARE:
+        rare = facts.train_rows < limit
+        few, rest = int(leaves.support[rare].sum()), int(leaves.support[~rare].sum())
+        if min(few, rest) < max(_FEW, 0.03 * (few + rest)):
+            continue
+        accuracy, others = leaves.hits[rare].sum() / few, leaves.hits[~rare].sum() / rest
+        if others - accuracy > _GAP:
             summary.wrong.append(
-                f"Classes with {bucket_label(rare)} training texts are right in "
-                f"{percent(rare.accuracy or 0.0, 0)} of their texts, those with "
-                f"{bucket_label(common)} in {percent(common.accuracy or 0.0, 0)}: more examples "
-                "of the rare ones would help most."
+                f"Classes with fewer than {limit} training texts are right in "
+                f"{percent(accuracy, 0)} of their texts, the others in {percent(others, 0)}: more "
+                "examples of the rare ones would help."
             )
+        break
     unlearned = int(((facts.train_rows == 0) & (leaves.support > 0)).sum())
     if unlearned:
         summary.wrong.append(

@@ -31,6 +31,7 @@ __all__ = [
 
 _MAX_VALUE = 120
 _MAX_METRICS = 40
+_SPACE = "\N{NO-BREAK SPACE}"
 
 _MEANING = {
     "leaf_accuracy": "share of texts whose whole path is right",
@@ -162,12 +163,12 @@ def config_rows(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[
 def duration(seconds: float) -> str:
     """Return a time span in its two largest units."""
     if seconds < 60:
-        return f"{number(round(seconds, 1))} s"
+        return f"{number(round(seconds, 1))}{_SPACE}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
+        return f"{minutes}{_SPACE}min {rest}{_SPACE}s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours:,} h {minutes} min"
+    return f"{hours:,}{_SPACE}h {minutes}{_SPACE}min"
 
 
 def _figure(value: float | None) -> str:
