@@ -14,13 +14,8 @@ __all__ = ["best_point", "curves", "validated"]
 History = Sequence[Mapping[str, Any]]
 Points = list[tuple[float, float]]
 
-_LOSSES = {
-    "loss": "training",
-    "train_loss": "training",
-    "training_loss": "training",
-    "val_loss": "validation",
-    "validation_loss": "validation",
-}
+_TRAINING_LOSS = ("loss", "train_loss")
+_VALIDATION_LOSS = ("val_loss",)
 _METRICS = {
     "hierarchical_f1": "hierarchical F1",
     "leaf_accuracy": "leaf accuracy",
@@ -35,10 +30,7 @@ def curves(history: History) -> list[Chart]:
     """Return the charts of what the history knows: loss, validation metrics, learning rates."""
     name, positions = _positions(history)
     charts = []
-    losses: dict[str, Points] = {}
-    for key, label in _LOSSES.items():
-        if label not in losses and len(points := _points(history, positions, (key,))) > 1:
-            losses[label] = points
+    losses = _losses(history, positions)
     if losses:
         charts.append(_chart("loss", "Loss", name, losses, _value_axis(losses)))
     metrics = {
@@ -61,12 +53,14 @@ def curves(history: History) -> list[Chart]:
 
 def validated(history: History) -> tuple[str, Points]:
     """Return the unit of time and the points of the metric that tells how good a state was."""
-    name, positions = _positions(history)
     for key in _CHOOSING:
-        points = _points(history, positions, (f"val_{key}", key))
-        if points:
-            return name, points
-    return name, []
+        keys = (f"val_{key}", key)
+        known = [point for point in history if _value(point, keys) is not None]
+        if known:
+            # Of validations alone, the number of the epoch says more than that of the step.
+            name, positions = _positions(known, ("epoch", "step"))
+            return name, _points(known, positions, keys)
+    return "epoch", []
 
 
 def best_point(points: Points) -> int:
@@ -74,9 +68,29 @@ def best_point(points: Points) -> int:
     return max(range(len(points)), key=lambda index: (points[index][1], -index))
 
 
-def _positions(history: History) -> tuple[str, list[float]]:
+def _losses(history: History, positions: Sequence[float]) -> dict[str, Points]:
+    """Return the losses; those of whole epochs are another line than those of some steps."""
+    epochs = [index for index, point in enumerate(history) if "epoch" in point]
+    steps = [index for index, point in enumerate(history) if "epoch" not in point]
+    both = len(epochs) > 0 and len(steps) > 0
+    named = {
+        "training": (steps if both else range(len(history)), _TRAINING_LOSS),
+        "training, mean of an epoch": (epochs if both else (), _TRAINING_LOSS),
+        "validation": (range(len(history)), _VALIDATION_LOSS),
+    }
+    lines = {}
+    for label, (chosen, keys) in named.items():
+        points = _points([history[i] for i in chosen], [positions[i] for i in chosen], keys)
+        if len(points) > 1:
+            lines[label] = points
+    return lines
+
+
+def _positions(
+    history: History, names: Sequence[str] = ("step", "epoch")
+) -> tuple[str, list[float]]:
     """Return what the entries are numbered by, and each one's number."""
-    for name in ("step", "epoch"):
+    for name in names:
         values = [_finite(point.get(name)) for point in history]
         if values and None not in values:
             return name, [value for value in values if value is not None]
@@ -86,10 +100,15 @@ def _positions(history: History) -> tuple[str, list[float]]:
 def _points(history: History, positions: Sequence[float], keys: Sequence[str]) -> Points:
     points = []
     for position, point in zip(positions, history, strict=True):
-        found = next((v for key in keys if (v := _finite(point.get(key))) is not None), None)
+        found = _value(point, keys)
         if found is not None:
             points.append((position, found))
     return sorted(points, key=lambda pair: pair[0])
+
+
+def _value(point: Mapping[str, Any], keys: Sequence[str]) -> float | None:
+    """Return the first of these figures that an entry has."""
+    return next((v for key in keys if (v := _finite(point.get(key))) is not None), None)
 
 
 def _finite(value: Any) -> float | None:

@@ -23,8 +23,9 @@ __all__ = ["Findings", "find"]
 
 PAIRS, FEW_PAIRS = 15, 5
 CLASSES = 15
-#: Rows of the split that a class of the worst should have; fewer where no class has so many.
-WORST_ROWS = (10, 5, 3, 1)
+#: Rows of the split that a class of the worst should have; fewer where too few classes have so many
+#: and a mistake among them.
+WORST_ROWS = (10, 5, 3, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ def find(facts: ReportFacts) -> Findings:
     if diagnostics is None:
         return Findings()
     leaves = leaf_figures(diagnostics.counts)
+    mistaken = leaves.support[leaves.f1 < 1.0]
     worst_rows = next(
-        (least for least in WORST_ROWS if int((leaves.support >= least).sum()) >= CLASSES),
+        (least for least in WORST_ROWS if int((mistaken >= least).sum()) >= CLASSES),
         WORST_ROWS[-1],
     )
     worst = worst_leaves(leaves, CLASSES, worst_rows)

@@ -45,8 +45,18 @@ def shown(path: Path) -> ClassName:
     )
 
 
+# What turns the direction of writing would turn that of its neighbours too.
+_TURNING = dict.fromkeys(
+    [*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\N{REPLACEMENT CHARACTER}"
+)
+
+
 def shorten(text: str, limit: int) -> str:
-    """Return a text of at most `limit` characters; what is left out is left out of its middle."""
+    """Return a text of at most `limit` characters; what is left out is left out of its middle.
+
+    Marks that override the direction of writing are replaced.
+    """
+    text = text.translate(_TURNING)
     if len(text) <= limit:
         return text
     tail = limit // 3

@@ -50,7 +50,7 @@ def page_values(facts: ReportFacts) -> dict[str, Any]:
         "subtitle": [
             part
             for part in (
-                facts.started and f"started {facts.started} UTC",
+                facts.started and f"started {_moment(facts.started)} UTC",
                 facts.seconds and f"took {duration(facts.seconds)}",
                 facts.checkpoint,
             )
@@ -134,7 +134,7 @@ def _run(facts: ReportFacts) -> list[tuple[str, str]]:
         ("Class paths", number(taxonomy.n_leaves)),
         ("Model", facts.model),
         ("Checkpoint", facts.checkpoint),
-        ("Started (UTC)", facts.started),
+        ("Started (UTC)", _moment(facts.started)),
         ("Duration", duration(facts.seconds) if facts.seconds else ""),
         ("Device", facts.device),
         ("Seed", str(facts.config["seed"]) if "seed" in facts.config else ""),
@@ -142,6 +142,11 @@ def _run(facts: ReportFacts) -> list[tuple[str, str]]:
         ("Made with", ", ".join(versions[:_MAX_VERSIONS])),
     ]
     return [(name, shorten(value, 300)) for name, value in entries if value]
+
+
+def _moment(started: str) -> str:
+    """Return "2026-01-31T12:34:56Z" as a person writes it."""
+    return started.removesuffix("Z").replace("T", " ")
 
 
 def _sections(facts: ReportFacts, values: dict[str, Any]) -> list[tuple[str, str]]:

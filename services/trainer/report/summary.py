@@ -100,9 +100,11 @@ def _accuracy(
         )
     tested = leaves.support > 0
     good = int((leaves.f1[tested] >= 0.9).sum())
-    summary.right.append(
-        f"{number(good)} of the {number(int(tested.sum()))} classes with {_split(facts)} texts "
-        f"have an F1 of at least 90\N{NARROW NO-BREAK SPACE}%."
+    most = 2 * good >= int(tested.sum())
+    (summary.right if most else summary.wrong).append(
+        f"{'' if most else 'Only '}{number(good)} of the {_classes(int(tested.sum()))} with "
+        f"{_split(facts)} texts {'has' if good == 1 else 'have'} an F1 of at least "
+        "90\N{NARROW NO-BREAK SPACE}%."
     )
 
 
@@ -123,22 +125,20 @@ def _mistakes(
             f"Of the {number(wrong)} wrong paths, {percent(worst.first_wrong / wrong, 0)} leave "
             f"the right one at level {worst.level + 1} of {facts.taxonomy.depth}."
         )
-    for siblings, where in ((True, "below the same parent"), (False, "far apart")):
-        if not siblings and facts.taxonomy.depth == 1:
-            continue
+    kinds = {" below the same parent": True, " across parents": False}
+    for where, siblings in (kinds if facts.taxonomy.depth > 1 else {"": True}).items():
         for pair in top_pairs(diagnostics.confusions, facts.taxonomy, 1, siblings=siblings):
             if pair.rows > 1:
                 first = _quoted(class_name(facts.taxonomy, pair.first).name)
                 second = _quoted(class_name(facts.taxonomy, pair.second).name)
                 summary.wrong.append(
-                    f"Most often confused {where}: {first} and {second} ({_texts(pair.rows)})."
+                    f"Most often confused{where}: {first} and {second} ({_texts(pair.rows)})."
                 )
     never = (leaves.support > 0) & (leaves.hits == 0)
     if never.any():
         texts = int(leaves.support[never].sum())
         summary.wrong.append(
-            f"{_classes(int(never.sum()))} with {_split(facts)} texts "
-            f"({_texts(texts)}) never come out right."
+            f"No text of {_classes(int(never.sum()))} is right ({_texts(texts)} in all)."
         )
 
 
@@ -159,7 +159,8 @@ def _rare_classes(summary: Summary, facts: ReportFacts, leaves: LeafFigures) -> 
     unlearned = int(((facts.train_rows == 0) & (leaves.support > 0)).sum())
     if unlearned:
         summary.wrong.append(
-            f"{_classes(unlearned)} with {_split(facts)} texts have no training text at all."
+            f"{_classes(unlearned)} with {_split(facts)} texts "
+            f"{'has' if unlearned == 1 else 'have'} no training text at all."
         )
 
 
@@ -206,7 +207,8 @@ def _rows(summary: Summary, facts: ReportFacts, diagnostics: SplitDiagnostics) -
     untested = int((diagnostics.counts.leaves()[2] == 0).sum())
     if untested:
         summary.notes.append(
-            f"{_classes(untested)} have no {_split(facts)} text: nothing is known about them."
+            f"{_classes(untested)} without {_split(facts)} texts: nothing is known about "
+            f"{'it' if untested == 1 else 'them'}."
         )
 
 
