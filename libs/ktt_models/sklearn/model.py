@@ -195,7 +195,8 @@ class SklearnModel(Model):
         del rows, codes
         metrics = self._validate(val, progress) if val.n_rows else {}
         self.record.metrics = {"val": metrics} if metrics else {}
-        self.record.history[-1] |= metrics
+        if self.record.history:  # a classifier that trains in one go tells of no epochs
+            self.record.history[-1] |= metrics
         metrics = {name: figure for name, figure in metrics.items() if name != UNCALIBRATED}
         target = best_path or path
         if target is not None:
