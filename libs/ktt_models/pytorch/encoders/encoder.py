@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ktt_core.errors import DataError, InvalidArgumentError, KttError, UnsupportedError
-from ktt_models.pytorch.encoders.folder import read_config, read_facts
+from ktt_models.pytorch.encoders.folder import read_facts
 
 __all__ = ["Encoder", "Pooling"]
 
@@ -179,19 +179,26 @@ def _load(folder: Path) -> nn.Module:
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
+                # Told below, in words that help.
+                ignore_mismatched_sizes=True,
             )
     except Exception as error:  # it has an exception of its own for every kind of damage
         raise DataError(
-            f"the encoder in {folder} cannot be loaded: its weights do not fit its config.json, "
-            f"or a file is damaged ({_first_line(error)})"
+            f"the encoder in {folder} cannot be loaded: {_first_line(error)}"
         ) from error
     finally:
         logging.set_verbosity(verbosity)
         if shown:
             logging.enable_progress_bar()
+    kind = network.config.model_type
+    for name, found, wanted in sorted(info["mismatched_keys"]):
+        raise DataError(
+            f"the weights in {folder} are not those of the {kind} that its config.json describes: "
+            f"{name} has the shape {tuple(found)}, not {tuple(wanted)} (width, layers and "
+            "vocabulary must be the same in both)"
+        )
     missing = sorted(name for name in info["missing_keys"] if not name.startswith("pooler."))
     if missing:
-        kind = read_config(folder)["model_type"]
         raise DataError(
             f"the weights in {folder} are not those of the {kind} that its config.json describes: "
             f"{len(missing)} are missing, the first is {missing[0]}"

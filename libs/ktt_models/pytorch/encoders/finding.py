@@ -61,8 +61,8 @@ def find_encoder(encoder: str | Path, download: bool = False) -> Path:
         raise InvalidArgumentError(
             f"encoder = {text!r:.80} is no folder and no name", field="encoder"
         )
-    path = Path(text).expanduser()
-    if path.is_dir():
+    path = _expanded(text)
+    if path is not None:
         read_facts(path)
         return path
     is_name = _HUB_NAME.fullmatch(text) is not None and len(text) <= 96
@@ -81,6 +81,16 @@ def find_encoder(encoder: str | Path, download: bool = False) -> Path:
     if problem is not None:
         raise problem
     raise NotFoundError(_how_to_give_one(text, is_name))
+
+
+def _expanded(text: str) -> Path | None:
+    """Return the folder of that path, if there is one."""
+    try:
+        path = Path(text).expanduser()
+        return path if path.is_dir() else None
+    except (OSError, RuntimeError):
+        # Too long a name, a folder that may not be looked into, a user whom nobody knows.
+        return None
 
 
 def cache_folder() -> Path:
@@ -151,7 +161,6 @@ def _places(name: str) -> Iterator[Path]:
 
 def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         return Path(
@@ -162,17 +171,27 @@ def _download(name: str) -> Path:
                 endpoint=os.environ.get("HF_ENDPOINT"),
             )
         )
-    except HfHubHTTPError as error:
-        status = getattr(error.response, "status_code", None)
-        raise UnavailableError(
-            f"the hub does not give the encoder {name!r} (HTTP {status}): check the name; one that "
-            "asks for a licence to be accepted needs a token in HF_TOKEN"
-        ) from error
     except Exception as error:  # from its own, the HTTP library's, or the file system
+        status = _answered(error)
+        if status is not None:
+            raise UnavailableError(
+                f"the hub does not give the encoder {name!r} (HTTP {status}): check the name; one "
+                "that asks for a licence to be accepted needs a token in HF_TOKEN"
+            ) from error
         raise UnavailableError(
             f"the encoder {name!r} cannot be fetched from the hub: {_first_line(error)}. Check the "
             "network, or give a local folder instead"
         ) from error
+
+
+def _answered(error: BaseException | None) -> int | None:
+    """Return the status the hub answered with, if it was reached."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return status
+        error = error.__cause__
+    return None
 
 
 def _how_to_give_one(name: str, is_name: bool) -> str:
