@@ -24,7 +24,7 @@ def make_accelerator(config: EncoderConfig) -> Accelerator:
         If there is no device for the precision that is asked for.
     """
     # Imported here: answering needs none of it.
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.state import AcceleratorState
 
     # Its state is one per process, and a process may train one model after another, each in a
@@ -38,7 +38,14 @@ def make_accelerator(config: EncoderConfig) -> Accelerator:
         precision = "bf16" if gpu and torch.cuda.is_bf16_supported(False) else "fp32"
     elif precision == "bf16" and gpu and not torch.cuda.is_bf16_supported():
         raise UnsupportedError("precision = bf16 is more than this GPU can: use fp16 or fp32")
-    return Accelerator(mixed_precision="no" if precision == "fp32" else precision, cpu=not gpu)
+    return Accelerator(
+        mixed_precision="no" if precision == "fp32" else precision,
+        cpu=not gpu,
+        # Buffers are the same everywhere: they follow from the taxonomy and the training rows.
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
+        ],
+    )
 
 
 def answering_device() -> torch.device:

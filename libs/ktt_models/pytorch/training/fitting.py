@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,13 @@ from ktt_models.pytorch.stored import load_arrays
 from ktt_models.pytorch.training.feeding import class_counts, prepared
 from ktt_models.pytorch.training.keeping import Keeper
 from ktt_models.pytorch.training.loop import TrainingLoop
+from ktt_models.pytorch.training.processes import shared_run
 from ktt_models.pytorch.training.state import TrainingState
 
 if TYPE_CHECKING:
     from ktt_models.pytorch.model import PyTorchModel
 
-__all__ = ["fit"]
+__all__ = ["continue_training", "fit", "stored_state"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -48,14 +50,58 @@ def fit(
             "the taxonomy has one class path only: there is nothing to tell apart; "
             "import labels with at least two"
         )
-    state, optimizer = TrainingState(), Arrays()
     if resume_from is None:
         model.build()
+        counts = class_counts(prepared(train, model, progress), model.taxonomy)
+        model.network.head.start(counts)
+        state, optimizer = TrainingState(), Arrays()
     else:
         state, optimizer = resume(model, resume_from)
+    if model.config.processes > 1:
+        for loader in (train, val):
+            prepared(loader, model, progress)
+        with shared_run(model, train, val, path, resume_from, progress) as last:
+            state, _ = resume(model, last)
+    else:
+        continue_training(model, train, val, state, optimizer, path, progress)
+    best = state.best
+    assert best is not None, "a finished run has a best state"
+    load_arrays(model.network, best.arrays, [name for name, _ in model.network.trained()])
+    model.network.eval()
+    model.temperature = best.temperature
+    model.record.metrics = {"val": best.metrics} if best.metrics else {}
+    model.record.history = state.history
+    if best_path is not None:
+        progress(Progress("save"))
+        model.save(best_path)
+    return {name: figure for name, figure in best.metrics.items() if name != UNCALIBRATED}
+
+
+def continue_training(
+    model: PyTorchModel,
+    train: Loader,
+    val: Loader,
+    state: TrainingState,
+    optimizer: Arrays,
+    path: Path | None,
+    progress: ProgressCallback,
+) -> None:
+    """Train a model from a state until it is finished, as this process's part of the run.
+
+    Parameters
+    ----------
+    model : PyTorchModel
+        With the weights of the state.
+    train, val : Loader
+    state : TrainingState
+        Changes as training goes on.
+    optimizer : dict of str to ndarray
+        Its state.
+    path : Path or None
+        Where the last state goes.
+    progress : callable
+    """
     train_rows, val_rows = (prepared(loader, model, progress) for loader in (train, val))
-    if resume_from is None:
-        model.network.head.start(class_counts(train_rows, model.taxonomy))
     keeper = Keeper(path, model.config.checkpoint_minutes)
     try:
         TrainingLoop(
@@ -74,17 +120,6 @@ def fit(
         ).run()
     finally:
         keeper.close()
-    best = state.best
-    assert best is not None, "a finished run has a best state"
-    load_arrays(model.network, best.arrays, [name for name, _ in model.network.trained()])
-    model.network.eval()
-    model.temperature = best.temperature
-    model.record.metrics = {"val": best.metrics} if best.metrics else {}
-    model.record.history = state.history
-    if best_path is not None:
-        progress(Progress("save"))
-        model.save(best_path)
-    return {name: figure for name, figure in best.metrics.items() if name != UNCALIBRATED}
 
 
 def resume(model: PyTorchModel, path: Path) -> tuple[TrainingState, Arrays]:
@@ -110,17 +145,28 @@ def resume(model: PyTorchModel, path: Path) -> tuple[TrainingState, Arrays]:
             "its rows have changed since; train anew"
         )
     model.load(path)
+    return stored_state(model, path, metadata, arrays)
+
+
+def stored_state(
+    model: PyTorchModel, path: Path, metadata: Mapping[str, Any], arrays: Arrays
+) -> tuple[TrainingState, Arrays]:
+    """Return the state of a run, and its optimizer's, out of a checkpoint's parts.
+
+    Raises
+    ------
+    CheckpointError
+        If the state is damaged.
+    """
     try:
-        state = TrainingState.from_json(
-            metadata["training"], record.history, arrays_of("best", arrays)
-        )
-        if state.best is not None and not state.best.arrays:
-            # The best weights are its own.
-            weights = dict(model.network.trained())
-            own = arrays_of("network", arrays)
-            state.best.arrays = {name: np.array(own[name]) for name in weights}
+        history = RunRecord.from_json(metadata).history
+        state = TrainingState.from_json(metadata["training"], history, arrays_of("best", arrays))
     except CheckpointError as error:
         raise CheckpointError(f"{path} cannot be continued: {error}") from error
+    if state.best is not None and not state.best.arrays:
+        # The best weights are its own.
+        own = arrays_of("network", arrays)
+        state.best.arrays = {name: np.array(own[name]) for name, _ in model.network.trained()}
     return state, arrays_of("optimizer", arrays)
 
 

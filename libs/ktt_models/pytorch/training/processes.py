@@ -1,0 +1,234 @@
+"""A run shared by several processes, as their parent sees it: it starts, hears and ends them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import ktt_core.errors
+from ktt_core.checkpoint import write_arrays
+from ktt_core.errors import KttError, TrainingError, UnsupportedError
+from ktt_core.progress import Progress, ProgressCallback
+from ktt_models.pytorch.input.loader import EncoderLoader
+from ktt_models.pytorch.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from ktt_core.model import Loader
+    from ktt_models.pytorch.model import PyTorchModel
+
+__all__ = ["shared_run"]
+
+# Nothing is imported by name before the path is the parent's.
+_BOOTSTRAP = (
+    "import sys; import json; job = json.loads(sys.stdin.buffer.readline()); "
+    "sys.path[:] = job['path']; from ktt_models.pytorch.training.worker import main; main(job)"
+)
+# Seconds in which the processes that lose a failed one may say so, before the first is believed.
+_GRACE = 1.0
+_CHUNK = 1 << 16
+
+
+@contextlib.contextmanager
+def shared_run(
+    model: PyTorchModel,
+    train: Loader,
+    val: Loader,
+    path: Path | None,
+    resume_from: Path | None,
+    progress: ProgressCallback,
+) -> Iterator[Path]:
+    """Train with `config.processes` processes, and yield the file of the last state.
+
+    Parameters
+    ----------
+    model : PyTorchModel
+        Built; its weights are where the run begins, unless it is resumed.
+    train, val : Loader
+        Of splits of one dataset on disk.
+    path, resume_from : Path or None
+    progress : callable
+        May raise to stop the run; the last state is then written to `path` first.
+
+    Raises
+    ------
+    UnsupportedError
+        If there are not enough GPUs, or the rows are not on disk.
+    KttError
+        What the run raised.
+    TrainingError
+        If a process died.
+    """
+    world = model.config.processes
+    gpus = torch.cuda.device_count()
+    if 0 < gpus < world:
+        raise UnsupportedError(
+            f"processes = {world} needs as many GPUs, and there are {gpus}: lower processes"
+        )
+    folders = {_folder(loader) for loader in (train, val)}
+    with tempfile.TemporaryDirectory(prefix="ktt-training-") as temporary:
+        folder = Path(temporary)
+        start = resume_from or folder / "start.safetensors"
+        if resume_from is None:
+            write_arrays(start, *model.snapshot(TrainingState(), {}, copy=False))
+        last = path or folder / "last.safetensors"
+        job = {
+            "path": [str(entry) for entry in sys.path],
+            "class": f"{type(model).__module__}:{type(model).__qualname__}",
+            "model": model.model_id,
+            "start": str(start),
+            "last": str(last),
+            "dataset": str(folders.pop()),
+            "record": model.record.to_json(),
+            "store": str(folder / "store"),
+            "world": world,
+        }
+        with _Workers(job, world) as workers:
+            workers.run(progress)
+        yield last
+
+
+def _folder(loader: Loader) -> Path:
+    if not isinstance(loader, EncoderLoader):
+        raise UnsupportedError(
+            "several processes read their rows from a dataset on disk: give fit the loaders of "
+            "get_dataloader_func(), or set processes to 1"
+        )
+    return loader.source.split.path.resolve().parent
+
+
+class _Workers:
+    """The processes of a run. They die with this one."""
+
+    def __init__(self, job: dict[str, Any], world: int) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._partial = [b""] * world
+        self._errors: list[tuple[int, KttError | None]] = []
+        self._done: set[int] = set()
+        self._last_event = time.monotonic()
+        try:
+            for rank in range(world):
+                self._start(job, rank)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+
+    def _start(self, job: dict[str, Any], rank: int) -> None:
+        events, end = os.pipe()
+        self._selector.register(events, selectors.EVENT_READ, rank)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _BOOTSTRAP],
+                stdin=subprocess.PIPE,
+                pass_fds=[end],
+            )
+        finally:
+            os.close(end)
+        self._workers.append(process)
+        self._say(rank, json.dumps({**job, "rank": rank, "events": end}))
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._workers:
+            process.kill()
+        for process in self._workers:
+            process.wait()
+            if process.stdin is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    process.stdin.close()
+        for key in list(self._selector.get_map().values()):
+            os.close(key.fd)  # type: ignore[arg-type]
+        self._selector.close()
+
+    def run(self, progress: ProgressCallback) -> None:
+        """Hand progress on until all are done; if it raises, let them write their last state."""
+        try:
+            for event in self._events():
+                progress(event)
+        except KttError:
+            raise
+        except BaseException:
+            if not self._errors:
+                self._say(0, "stop")
+                # It ends after the step it is at, whatever it still has to tell.
+                for _ in self._events(until=0):
+                    continue
+            raise
+
+    def _events(self, until: int | None = None) -> Iterator[Progress]:
+        """Yield progress until all processes are done, or one of them is."""
+        world = len(self._workers)
+        while len(self._done) < world and until not in self._done:
+            if self._errors and (len(self._errors) == world or self._is_quiet()):
+                raise self._cause()
+            for key, _ in self._selector.select(timeout=0.1):
+                self._last_event = time.monotonic()
+                for event in self._receive(key.fd, key.data):  # type: ignore[arg-type]
+                    if event["event"] == "progress":
+                        yield Progress(**event["progress"])
+                    elif event["event"] == "error":
+                        self._errors.append((key.data, _error(event)))
+                    else:
+                        self._done.add(key.data)
+
+    def _is_quiet(self) -> bool:
+        return time.monotonic() - self._last_event > _GRACE
+
+    def _receive(self, descriptor: int, rank: int) -> list[dict[str, Any]]:
+        chunk = os.read(descriptor, _CHUNK)
+        if not chunk:
+            self._selector.unregister(descriptor)
+            os.close(descriptor)
+            if rank not in self._done and rank not in dict(self._errors):
+                self._errors.append((rank, None))
+            return []
+        *lines, self._partial[rank] = (self._partial[rank] + chunk).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def _cause(self) -> KttError:
+        """Return the error that the others follow from: one with a message of its own, if any."""
+        for _, error in self._errors:
+            if error is not None:
+                return error
+        # All that are left fail when one of them dies; the first to go is the one that did.
+        rank, _ = self._errors[0]
+        code = self._workers[rank].wait()
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return TrainingError(
+            f"process {rank + 1} of the {len(self._workers)} that share the run {how}; if the "
+            "system was short of memory, lower processes or batch_size"
+        )
+
+    def _say(self, rank: int, line: str) -> None:
+        stdin = self._workers[rank].stdin
+        assert stdin is not None
+        # It may be gone already; then its end of the events says so.
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write(line.encode() + b"\n")
+            stdin.flush()
+
+
+def _error(event: dict[str, Any]) -> KttError | None:
+    kind = getattr(ktt_core.errors, event["type"], None)
+    if isinstance(kind, type) and issubclass(kind, KttError):
+        return kind(event["message"])
+    return None

@@ -1,0 +1,134 @@
+"""One of the processes that share a run: it trains its part of every batch."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from dataclasses import asdict
+from datetime import timedelta
+from functools import reduce
+from pathlib import Path
+from typing import IO, Any
+
+from ktt_core.checkpoint import read_arrays
+from ktt_core.checkpoint_record import RunRecord
+from ktt_core.datasets.dataset import Dataset
+from ktt_core.errors import ConflictError, KttError
+from ktt_core.progress import Progress, ignore_progress
+
+__all__ = ["main"]
+
+_PR_SET_PDEATHSIG = 1
+# One process may validate, write or wait for the disk while the others wait for it.
+_PATIENCE = timedelta(hours=2)
+
+
+class _StoppedError(BaseException):
+    """The parent wants the run to end at its next step."""
+
+
+def main(job: dict[str, Any]) -> None:
+    """Train as one of several processes, tell the parent how it goes, and end."""
+    stop = threading.Event()
+    _die_with_parent(stop)
+    # Ctrl-C goes to all processes of a terminal; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with os.fdopen(job["events"], "w", encoding="utf-8") as events:
+        try:
+            _train(job, events, stop)
+        except _StoppedError:
+            pass  # its last state is written
+        except Exception as error:
+            if not isinstance(error, KttError):
+                traceback.print_exc()
+            _write(events, {"event": "error", "type": type(error).__name__, "message": str(error)})
+            events.flush()
+            os._exit(1)
+        _write(events, {"event": "done"})
+    # The others may be gone, and the end of an interpreter would wait for them.
+    os._exit(0)
+
+
+def _train(job: dict[str, Any], events: IO[str], stop: threading.Event) -> None:
+    _join(job)
+    from ktt_models.pytorch.training.fitting import continue_training, stored_state
+
+    model_class = _find(job["class"])
+    model_class.model_id = job["model"]
+    start = Path(job["start"])
+    model = model_class.from_checkpoint(start)
+    state, optimizer = stored_state(model, start, *read_arrays(start, job["model"]))
+    model.record = RunRecord.from_json(job["record"])
+    dataset = Dataset.open(Path(job["dataset"]))
+    if dataset.taxonomy != model.taxonomy:
+        raise ConflictError(f"the dataset {dataset.name!r} was imported anew just now")
+    load = model_class.get_dataloader_func()
+
+    def tell(progress: Progress) -> None:
+        _write(events, {"event": "progress", "progress": asdict(progress)})
+        if stop.is_set():
+            raise _StoppedError
+
+    is_first = job["rank"] == 0
+    continue_training(
+        model,
+        load(dataset.split("train"), model.preprocessor, model.config, shuffle=True),
+        load(dataset.split("val"), model.preprocessor, model.config),
+        state,
+        optimizer,
+        Path(job["last"]) if is_first else None,
+        tell if is_first else ignore_progress,
+    )
+
+
+def _join(job: dict[str, Any]) -> None:
+    """Join the group of processes, where accelerate finds it."""
+    import torch
+
+    rank, world = job["rank"], job["world"]
+    for name in ("RANK", "LOCAL_RANK"):
+        os.environ[name] = str(rank)
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        os.environ[name] = str(world)
+    gpu = torch.cuda.is_available()
+    if gpu:
+        torch.cuda.set_device(rank)
+    elif sys.platform == "linux":
+        # All of them are here; a machine may not even know itself by its name.
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    torch.distributed.init_process_group(
+        "nccl" if gpu else "gloo",
+        init_method=f"file://{job['store']}",
+        rank=rank,
+        world_size=world,
+        timeout=_PATIENCE,
+    )
+
+
+def _find(name: str) -> Any:
+    module, _, qualified = name.partition(":")
+    return reduce(getattr, qualified.split("."), importlib.import_module(module))
+
+
+def _write(events: IO[str], event: dict[str, Any]) -> None:
+    events.write(json.dumps(event) + "\n")
+    events.flush()
+
+
+def _die_with_parent(stop: threading.Event) -> None:
+    """Make sure that no process goes on unseen when the one that started it is gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        for _ in iter(sys.stdin.buffer.readline, b""):
+            stop.set()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
