@@ -36,6 +36,13 @@ class ModelConfig(pydantic.BaseModel):
         0, ge=0, lt=2**32, description="Seed of every random choice of a run."
     )
 
+    def check_here(self) -> None:
+        """Look whether what the config names outside of itself is on this machine.
+
+        Called before a run is started, so that nobody waits for a run that cannot begin. What it
+        raises is as a user should see it.
+        """
+
 
 ConfigT = TypeVar("ConfigT", bound=ModelConfig)
 

@@ -64,7 +64,7 @@ class JobService(JobRecords):
         self.tasks = dict(tasks)
         self.on_end: list[Callable[[Job], None]] = []
         self._workers, self._queue_limit, self._retention = workers, queue_limit, retention
-        self._manner = manner
+        self.manner = manner
         self._server: tuple[Lock, Scheduler] | None = None
 
     # -- of a server -------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class JobService(JobRecords):
                 self.tasks,
                 self._workers,
                 self._retention,
-                self._manner,
+                self.manner,
                 self._ended,
             )
             scheduler.start()
@@ -231,7 +231,7 @@ class JobService(JobRecords):
             prune(store, feed, self.folder, self._retention)
         try:
             job_id, ran = run_here(
-                store, feed, self.folder, new, self.tasks[kind], self._manner, on_event, on_wait
+                store, feed, self.folder, new, self.tasks[kind], self.manner, on_event, on_wait
             )
         except BaseException:
             self._ended_if_known(new.id)

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ktt_core.checkpoint import read_metadata
-from ktt_core.checkpoint_names import list_checkpoint_files, reference_path
+from ktt_core.checkpoint_names import list_checkpoint_files, reference_path, report_path
 from ktt_core.checkpoint_record import RunRecord
 from ktt_core.config import describe_config
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.errors import DataError, KttError, NotFoundError
 from ktt_core.names import check_name
 from ktt_core.registry import ModelEntry, get_model, list_models
+from ktt_core.run_times import holder_of
 from ktt_core.workspace import Workspace
 from trainer.fields import at_field
-from trainer.results import CheckpointInfo, DatasetInfo, ModelInfo
+from trainer.results import CheckpointInfo, DatasetInfo, EncoderInfo, ModelInfo, RunState
+from trainer.resuming import last_states
 
 __all__ = [
     "describe_dataset",
     "describe_model",
     "describe_or_damaged",
     "find_checkpoints",
+    "find_encoders",
     "list_all_datasets",
 ]
 
@@ -65,6 +70,25 @@ def describe_model(entry: ModelEntry, hyperparameters: bool = False) -> ModelInf
     return ModelInfo(entry.id, entry.display_name, entry.framework, entry.summary, tuple(fields))
 
 
+def find_encoders() -> list[EncoderInfo]:
+    """Return the encoders found on this machine, by name; imports no framework."""
+    from ktt_models.pytorch.encoders import list_encoders
+
+    return [
+        EncoderInfo(
+            name=entry.name,
+            source=entry.source,
+            architecture=entry.architecture,
+            width=entry.width,
+            layers=entry.layers,
+            parameters=entry.parameters,
+            max_length=entry.max_length,
+            problem=entry.problem,
+        )
+        for entry in list_encoders()
+    ]
+
+
 def find_checkpoints(
     workspace: Workspace, model: str | None = None, dataset: str | None = None
 ) -> list[CheckpointInfo]:
@@ -98,20 +122,18 @@ def find_checkpoints(
 
 def _describe_folder(folder: Path) -> list[CheckpointInfo]:
     found = []
+    finished = last_states(folder)
     for file in list_checkpoint_files(folder):
         try:
             size = file.path.stat().st_size
         except FileNotFoundError:
             continue  # removed since the folder was read
-        reference = reference_path(folder, file.time)
-        record, problem = RunRecord(), ""
-        if file.path.suffix == _SUFFIX:
-            try:
-                record = RunRecord.from_json(read_metadata(file.path))
-            except KttError as error:
-                problem = str(error)
-                if str(file.path) not in problem:
-                    problem = f"{file.path}: {problem}"
+        metadata, record, problem = _read(file.path)
+        reference, report = reference_path(folder, file.time), report_path(folder, file.time)
+        state: RunState = "finished"
+        if file.label == "last" and not finished.get(file.time, True):
+            state = "unfinished" if holder_of(folder, file.time) is None else "running"
+        done, epochs = _epochs(metadata, record)
         found.append(
             CheckpointInfo(
                 model=folder.parent.name,
@@ -123,6 +145,37 @@ def _describe_folder(folder: Path) -> list[CheckpointInfo]:
                 reference=reference if reference.is_file() else None,
                 metrics=record.metrics,
                 problem=problem,
+                report=report if report.is_file() else None,
+                run_state=state,
+                epochs_done=done,
+                epochs=epochs,
             )
         )
     return found
+
+
+def _read(path: Path) -> tuple[dict[str, Any], RunRecord, str]:
+    """Return what a checkpoint says of itself, or why it cannot."""
+    if path.suffix != _SUFFIX:
+        return {}, RunRecord(), ""
+    try:
+        metadata = read_metadata(path)
+        return metadata, RunRecord.from_json(metadata), ""
+    except KttError as error:
+        problem = str(error)
+        return {}, RunRecord(), problem if str(path) in problem else f"{path}: {problem}"
+
+
+def _epochs(metadata: Mapping[str, Any], record: RunRecord) -> tuple[float | None, float | None]:
+    """Return how many epochs are behind a checkpoint, and how many were wanted at most."""
+    config = metadata.get("config")
+    epochs = config.get("epochs") if isinstance(config, dict) else None
+    if not isinstance(epochs, (int, float)) or not record.history:
+        return None, None
+    done = max((point["epoch"] for point in record.history if "epoch" in point), default=0.0)
+    ends = [point["step"] for point in record.history if point.get("epoch") == done]
+    last = max((point["step"] for point in record.history if "step" in point), default=0.0)
+    if done and ends and ends[0] and last > ends[0]:
+        # A point within an epoch knows its step only; epochs have the same number of them.
+        done += min((last - ends[0]) / (ends[0] / done), 1.0)
+    return done, float(epochs)

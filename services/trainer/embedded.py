@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_core.progress import ProgressCallback
-from ktt_jobs import JobService
+from ktt_jobs import JobService, Manner
 from trainer.evaluating import check_evaluation
 from trainer.job_results import evaluation_result, run_result
 from trainer.leftovers import clear_up
@@ -28,7 +28,11 @@ __all__ = ["evaluate_here", "temporary_jobs", "train_here"]
 
 
 @contextlib.contextmanager
-def temporary_jobs(tasks: Mapping[str, str], parent: Path | None = None) -> Iterator[JobService]:
+def temporary_jobs(
+    tasks: Mapping[str, str],
+    parent: Path | None = None,
+    manner: Manner = Manner(),  # noqa: B008 - it cannot be changed
+) -> Iterator[JobService]:
     """Yield jobs that are kept nowhere: a dry run leaves no trace, and an import is no job.
 
     Parameters
@@ -37,9 +41,11 @@ def temporary_jobs(tasks: Mapping[str, str], parent: Path | None = None) -> Iter
         As `JobService` takes them.
     parent : Path, optional
         Where their folder is for the time being; by default where the system has such.
+    manner : Manner
+        How they are run.
     """
     with tempfile.TemporaryDirectory(prefix="ktt-", dir=parent) as folder:
-        jobs = JobService(Path(folder), tasks)
+        jobs = JobService(Path(folder), tasks, manner=manner)
         try:
             yield jobs
         finally:
@@ -150,5 +156,5 @@ def _keeping(
     if keep:
         yield jobs, {}
     else:
-        with temporary_jobs(TASKS) as temporary:
+        with temporary_jobs(TASKS, manner=jobs.manner) as temporary:
             yield temporary, {"workspace": str(workspace.root.absolute())}

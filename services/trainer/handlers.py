@@ -12,20 +12,27 @@ from trainer.requests import TrainRequest
 from trainer.results import (
     CheckpointInfo,
     DatasetInfo,
+    EncoderInfo,
     EvaluationResult,
     ModelInfo,
     RunEvent,
     RunResult,
 )
-from trainer.specs import TASKS, EvaluationSpec
+from trainer.specs import STEP_GRACE, TASKS, EvaluationSpec
 
 if TYPE_CHECKING:
     from ktt_core.datasets.options import ImportOptions
     from ktt_core.datasets.report import ImportReport
     from ktt_core.workspace import Workspace
-    from ktt_jobs import JobService
+    from ktt_jobs import JobService, Manner
 
 __all__ = ["Trainer"]
+
+# What takes the most memory, of all that one can ask for less of.
+_MEMORY_ADVICE = (
+    "lower batch_size or max_len, or raise accumulate, of a model on an encoder; lower "
+    "max_features of a tf-idf model"
+)
 
 EventCallback = Callable[[RunEvent], None]
 
@@ -64,7 +71,7 @@ class Trainer:
         if self._jobs is None:
             from ktt_jobs import JobService
 
-            self._jobs = JobService(jobs_folder(self.root), TASKS)
+            self._jobs = JobService(jobs_folder(self.root), TASKS, manner=manner())
         return self._jobs
 
     # -- datasets ----------------------------------------------------------------------------------
@@ -139,6 +146,12 @@ class Trainer:
         entry = next(entry for entry in list_models() if entry.id == model_id)
         return describe_model(entry, hyperparameters=True)
 
+    def list_encoders(self) -> list[EncoderInfo]:
+        """Return the encoders that models can be trained on without a download, by name."""
+        from trainer.catalogue import find_encoders
+
+        return find_encoders()
+
     def list_checkpoints(
         self, model: str | None = None, dataset: str | None = None
     ) -> list[CheckpointInfo]:
@@ -161,7 +174,8 @@ class Trainer:
         Everything is checked before the first run starts. A run that fails then is a result with
         its `error`, and the others go on. If this process is interrupted, or `on_event` raises, the
         run is stopped and the exception goes on. A run that does not end well leaves no file but
-        its record among the `jobs`; a dry run leaves not even that.
+        its record among the `jobs`, and its last state if it can be continued; a dry run leaves not
+        even that.
 
         Parameters
         ----------
@@ -220,6 +234,19 @@ class Trainer:
             for model in dict.fromkeys(models)
         ]
         return evaluate_here(self.workspace, self.jobs, wanted, progress)
+
+
+def manner(step_grace: float = STEP_GRACE) -> Manner:
+    """Return how the trainer's jobs are run.
+
+    Parameters
+    ----------
+    step_grace : float
+        Seconds that a cancelled run has to finish its step and to keep its state.
+    """
+    from ktt_jobs import Manner
+
+    return Manner(step_grace=step_grace, memory_advice=_MEMORY_ADVICE)
 
 
 def jobs_folder(root: Path) -> Path:

@@ -17,13 +17,14 @@ from ktt_core.datasets.sources import SUFFIXES
 from ktt_core.errors import InvalidArgumentError, KttError, NotFoundError
 from ktt_jobs import JobService, JobState
 from trainer.catalogue import describe_or_damaged
+from trainer.encoder_access import EncoderAccess
 from trainer.evaluating import check_evaluation
 from trainer.handlers import Trainer
 from trainer.importing import ImportRun, Imports
 from trainer.leftovers import clear_up
 from trainer.pages import Page, page_of
 from trainer.planning import plan_training
-from trainer.results import CheckpointInfo, DatasetInfo, ModelInfo
+from trainer.results import CheckpointInfo, DatasetInfo, EncoderInfo, ModelInfo
 from trainer.server_paths import AllowedRoots
 from trainer.specs import EVALUATION, TRAINING, EvaluationSpec, TrainingSpec
 from trainer.upload_info import UsedUpload
@@ -58,6 +59,8 @@ class HostedTrainer(Trainer):
         How long an upload is kept that nobody touches.
     import_limit : int
         Imports that may run at once.
+    allow_download : bool
+        Whether clients may have encoders fetched from the hub.
 
     Attributes
     ----------
@@ -78,12 +81,14 @@ class HostedTrainer(Trainer):
         upload_limit_bytes: int = 10 * 1024**3,
         upload_ttl: timedelta = timedelta(hours=24),
         import_limit: int = 2,
+        allow_download: bool = False,
     ) -> None:
         super().__init__(workspace, jobs)
         self.uploads = UploadStore(
             self.root / "uploads", SUFFIXES, limit_bytes=upload_limit_bytes, ttl=upload_ttl
         )
         self._allowed = AllowedRoots(allowed_roots)
+        self._encoders = EncoderAccess(self._allowed, allow_download)
         self._imports = Imports(self.workspace, import_limit)
         # Between the look for jobs that need a dataset and its end, no such job may come.
         self._deleting = threading.Lock()
@@ -159,6 +164,10 @@ class HostedTrainer(Trainer):
         models = sorted(self.list_models(framework or None), key=lambda model: model.id)
         return page_of(models, lambda model: model.id, limit, after)
 
+    def page_encoders(self, limit: int, after: str | None) -> Page[EncoderInfo]:
+        """Return the encoders found on this machine by name."""
+        return page_of(self.list_encoders(), lambda encoder: encoder.name, limit, after)
+
     def page_checkpoints(
         self, model: str, dataset: str, limit: int, after: str | None
     ) -> Page[CheckpointInfo]:
@@ -175,8 +184,10 @@ class HostedTrainer(Trainer):
         ------
         InvalidArgumentError, InvalidConfigError, NotFoundError, DataError
             As `trainer.planning.plan_training`; `field` is the spec's.
+        PermissionDeniedError
+            If the encoder lies where clients may not read, or would have to be fetched.
         """
-        plan_training(self.workspace, spec)
+        plan_training(self.workspace, spec, self._encoders.check)
 
     def submit_training(self, spec: TrainingSpec, request_id: str = "") -> Job:
         """Queue a training job.

@@ -12,6 +12,7 @@ import click
 from ktt_core.errors import InvalidArgumentError
 from ktt_rpc.option_types import Folder, NumberRange
 from ktt_rpc.server_options import server_options
+from trainer.specs import STEP_GRACE
 
 if TYPE_CHECKING:
     from ktt_rpc.settings import ServerSettings
@@ -91,6 +92,23 @@ _MIB = 1024**2
     help="An upload that nobody continues or imports for so long is thrown away. There is room for "
     "100; if all is taken, one of which nothing has come goes after a minute.",
 )
+@click.option(
+    "--cancel-grace",
+    envvar="KTT_CANCEL_GRACE",
+    show_envvar=True,
+    type=NumberRange(0, 86_400),
+    default=STEP_GRACE,
+    show_default=True,
+    help="Seconds that a cancelled training run, if it can be continued later, has to finish its "
+    "step and to keep its state; then it is killed. When the server itself stops, --grace counts.",
+)
+@click.option(
+    "--allow-download",
+    envvar="KTT_ALLOW_DOWNLOAD",
+    show_envvar=True,
+    is_flag=True,
+    help="Let clients have encoders fetched from the Hugging Face hub onto this machine.",
+)
 @server_options(default_port=50051)
 def main(
     workspace: Path,
@@ -100,6 +118,8 @@ def main(
     retention_days: float,
     upload_limit_mb: float,
     upload_ttl_hours: float,
+    cancel_grace: float,
+    allow_download: bool,
     settings: ServerSettings,
 ) -> None:
     """Serve the trainer over gRPC: datasets, training and evaluation jobs, models, checkpoints.
@@ -109,13 +129,14 @@ def main(
       ktt --address 127.0.0.1:50051 data import shop.csv shop --text title --classes path --sep "/"
       ktt --address 127.0.0.1:50051 train shop -m tfidf_hsgd
 
-    Jobs outlive the server: what runs when it stops, or is killed, is begun again when it is back.
+    Jobs outlive the server: what runs when it stops, or is killed, is begun again when it is back;
+    a model that keeps its state while it trains goes on where it was.
     SIGTERM and SIGINT end it in order, with exit code 0. Logs are JSON lines on standard error.
     Every option can be given by its environment variable.
     """
     from ktt_jobs import JobService
     from ktt_rpc.server import serve
-    from trainer.handlers import jobs_folder
+    from trainer.handlers import jobs_folder, manner
     from trainer.hosting import HostedTrainer
     from trainer.servicer.service import trainer_service
     from trainer.specs import TASKS
@@ -126,6 +147,7 @@ def main(
         workers=workers,
         queue_limit=queue_limit,
         retention=timedelta(days=retention_days),
+        manner=manner(cancel_grace),
     )
     try:
         trainer = HostedTrainer(
@@ -134,6 +156,7 @@ def main(
             allowed_roots=allowed_roots,
             upload_limit_bytes=max(1, int(upload_limit_mb * _MIB)),
             upload_ttl=timedelta(hours=upload_ttl_hours),
+            allow_download=allow_download,
         )
     except InvalidArgumentError as error:
         raise click.UsageError(str(error)) from error

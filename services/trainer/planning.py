@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,9 @@ __all__ = [
     "plan_runs",
     "plan_training",
 ]
+
+#: Raises if hyperparameters must not be used here.
+Admit = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,18 @@ class Plan:
     left_out: Mapping[Run, str] = field(default_factory=dict)
 
 
-def plan_runs(workspace: Workspace, request: TrainRequest) -> Plan:
+def plan_runs(
+    workspace: Workspace, request: TrainRequest, admit: Admit = lambda config: None
+) -> Plan:
     """Return the runs, all of them checked.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    request : TrainRequest
+    admit : callable
+        Called with the hyperparameters of each new run before anything that they name is looked
+        at; raises if it must not be.
 
     Raises
     ------
@@ -123,6 +136,11 @@ def plan_runs(workspace: Workspace, request: TrainRequest) -> Plan:
     if left_out and not continued:
         raise NothingToResumeError("\n".join(left_out.values()))
     kept = [pair for pair in pairs if pair not in left_out]
+    for model in dict.fromkeys(
+        model for dataset, model in kept if (dataset, model) not in continued
+    ):
+        admit(configs[model].model_dump(mode="json"))
+        _check_here(configs[model])
     runs = [
         _planned(
             Run(index, len(kept), dataset, model),
@@ -150,8 +168,18 @@ def _planned(
     )
 
 
-def plan_training(workspace: Workspace, spec: TrainingSpec) -> PlannedRun:
-    """Return the run of a training job.
+def _check_here(config: ModelConfig) -> None:
+    try:
+        config.check_here()
+    except InvalidArgumentError as error:
+        error.rename_fields(hyperparameter_field)
+        raise
+
+
+def plan_training(
+    workspace: Workspace, spec: TrainingSpec, admit: Admit = lambda config: None
+) -> PlannedRun:
+    """Return the run of a training job; see `plan_runs`.
 
     Raises
     ------
@@ -169,7 +197,7 @@ def plan_training(workspace: Workspace, spec: TrainingSpec) -> PlannedRun:
         resume=spec.resume,
         resume_time=spec.resume_time,
     )
-    (planned,) = plan_runs(workspace, request).runs
+    (planned,) = plan_runs(workspace, request, admit).runs
     return planned
 
 

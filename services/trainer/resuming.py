@@ -15,6 +15,7 @@ from ktt_core.checkpoint_names import (
     check_run_time,
     find_checkpoint,
     list_checkpoint_files,
+    report_path,
 )
 from ktt_core.checkpoint_record import RunRecord
 from ktt_core.config import ModelConfig, build_config
@@ -120,11 +121,15 @@ def last_states(folder: Path) -> dict[str, bool]:
     Returns
     -------
     dict of str to bool
-        Whether the run is finished: its best state is there only then.
+        Whether the run is finished: its best state and its report are there only then.
     """
     files = list_checkpoint_files(folder)
-    finished = {file.time for file in files if file.label == "best"}
-    return {file.time: file.time in finished for file in files if file.label == "last"}
+    best = {file.time for file in files if file.label == "best"}
+    return {
+        file.time: file.time in best or report_path(folder, file.time).is_file()
+        for file in files
+        if file.label == "last"
+    }
 
 
 def write_note(keep: Path, run_time: str) -> None:

@@ -33,6 +33,10 @@ class AllowedRoots:
             if not root.is_dir():
                 raise InvalidArgumentError(f"the allowed root {root} is no folder")
 
+    def holds(self, real: Path) -> bool:
+        """Say whether a path without links is under an allowed folder."""
+        return any(root in real.parents for root in self._roots)
+
     def resolve(self, path: str, field: str = "server_path") -> Path:
         """Return where a named file really lies, if that is allowed; it need not exist.
 
@@ -56,7 +60,7 @@ class AllowedRoots:
                 "started with --allowed-root FOLDER"
             )
         real = Path(os.path.realpath(path))
-        if not any(root in real.parents for root in self._roots):
+        if not self.holds(real):
             raise PermissionDeniedError(
                 f"{path!r} is not under a folder that this server allows (--allowed-root): "
                 "upload the file instead"

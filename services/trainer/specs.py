@@ -13,6 +13,7 @@ from typing import Any
 
 __all__ = [
     "EVALUATION",
+    "STEP_GRACE",
     "TASKS",
     "TRAINING",
     "EvaluationOutcome",
@@ -23,6 +24,10 @@ __all__ = [
 
 #: The kinds of jobs.
 TRAINING, EVALUATION = "training", "evaluation"
+
+#: Seconds that a run which can be continued has to finish its step and to keep its state when it is
+#: cancelled.
+STEP_GRACE = 60.0
 
 #: The function of each kind, which a worker process looks up.
 TASKS = {TRAINING: "trainer.tasks:train", EVALUATION: "trainer.tasks:evaluate"}

@@ -141,6 +141,13 @@ class EncoderConfig(ModelConfig):
         description="Minutes between two checkpoints within an epoch; one ends each epoch anyway.",
     )
 
+    def check_here(self) -> None:
+        """Find the encoder, unless it may be fetched; raises what `find_encoder` does."""
+        from ktt_models.pytorch.encoders import find_encoder
+
+        if not self.download:
+            find_encoder(self.encoder)
+
     @model_validator(mode="before")
     @classmethod
     def _apply_profile(cls, values: Any) -> Any:

@@ -9,7 +9,7 @@ from ktt_rpc.call import in_thread
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
 from trainer.fields import at_field
 from trainer.hosting import HostedTrainer
-from trainer.messages.models import checkpoint_to_proto, model_to_proto
+from trainer.messages.models import checkpoint_to_proto, encoder_to_proto, model_to_proto
 
 __all__ = ["ModelCalls"]
 
@@ -37,6 +37,18 @@ class ModelCalls:
         with at_field("id"):
             model = await in_thread(self.trainer.get_model, request.id)
         return models_pb2.GetModelResponse(model=model_to_proto(model))
+
+    async def ListEncoders(  # noqa: N802
+        self, request: models_pb2.ListEncodersRequest, context: Any
+    ) -> models_pb2.ListEncodersResponse:
+        """Return a page of encoders."""
+        encoders, cursor = await in_thread(
+            self.trainer.page_encoders, page_size(request), page_cursor(request)
+        )
+        return models_pb2.ListEncodersResponse(
+            encoders=map(encoder_to_proto, encoders),
+            next_page_token=next_page_token(request, cursor),
+        )
 
     async def ListCheckpoints(  # noqa: N802
         self, request: models_pb2.ListCheckpointsRequest, context: Any
