@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,7 +112,11 @@ def _tiles(facts: ReportFacts) -> list[Tile]:
         ("leaf_macro_f1", "Leaf macro-F1", "all classes count alike"),
         ("calibration_error", "Calibration error", "of stated probabilities; less is better"),
     )
-    return [Tile(name, percent(metrics[key]), what) for key, name, what in wanted if key in metrics]
+    return [
+        Tile(name, percent(metrics[key]), what)
+        for key, name, what in wanted
+        if math.isfinite(metrics.get(key, math.nan))
+    ]
 
 
 def _run(facts: ReportFacts) -> list[tuple[str, str]]:

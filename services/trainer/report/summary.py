@@ -94,9 +94,10 @@ def _accuracy(
     )
     if len(levels) > 1:
         first, last = levels[0], levels[-1]
+        those = "" if last.rows == rows else f" of the {_texts(last.rows)} that reach it"
         summary.right.append(
             f"The class on level {first.level + 1} is right for {percent(first.accuracy)}, that "
-            f"on level {last.level + 1} for {percent(last.accuracy)}."
+            f"on level {last.level + 1} for {percent(last.accuracy)}{those}."
         )
     tested = leaves.support > 0
     good = int((leaves.f1[tested] >= 0.9).sum())
