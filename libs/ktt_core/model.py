@@ -18,6 +18,7 @@ from ktt_core.names import check_name
 from ktt_core.parity import ParityFigures
 from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import ProgressCallback, ignore_progress
+from ktt_core.quantization import QuantizationFigures
 from ktt_core.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -87,6 +88,10 @@ class Model(ABC):
     export_formats: ClassVar[frozenset[str]] = frozenset()
     #: The ONNX operator set of the graph that `export_onnx` writes; 0 if it writes none.
     onnx_opset: ClassVar[int] = 0
+    #: Rows on which an export is compared with its checkpoint, at most.
+    onnx_parity_rows: ClassVar[int] = 4096
+    #: The forms ("int8") in which `quantize_onnx` can add a smaller graph to an export.
+    quantizations: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, taxonomy: Taxonomy, config: ModelConfig) -> None:
         self.taxonomy = taxonomy
@@ -282,6 +287,33 @@ class Model(ABC):
         """
         self._check_format("onnx")
         raise NotImplementedError(f"{type(self).__name__} declares onnx but has no onnx_parity")
+
+    def quantize_onnx(
+        self, folder: Path, scheme: str, rows: Iterable[Batch]
+    ) -> QuantizationFigures:
+        """Add a quantized graph to what `export_onnx` wrote, and measure both on rows.
+
+        A model that declares `quantizations` implements this.
+
+        Parameters
+        ----------
+        folder : Path
+            What `export_onnx` of this model has written; its graph stays as it is.
+        scheme : str
+            One of `quantizations`.
+        rows : iterable of Batch
+            Rows of the dataset, with their texts under ``"text"``.
+
+        Raises
+        ------
+        UnsupportedError
+            If the model does not declare that scheme.
+        DataError
+            If there are no rows.
+        """
+        if scheme not in self.quantizations:
+            raise UnsupportedError(f"{self.model_id} cannot be quantized to {scheme}")
+        raise NotImplementedError(f"{type(self).__name__} declares {scheme} but has no quantizer")
 
     def export_bento(self, folder: Path, reference_set_path: Path | None) -> None:
         """Write a bundle that serves this model; one that declares "bento" implements this."""

@@ -22,7 +22,7 @@ _OWN_IMPORT = re.compile(r"^( *)from (ktt_core(?:\.\w+)*)\.(\w+) import ", re.MU
 
 _INIT = '''"""Turns texts into the inputs of ../model.onnx; see ../README.md.
 
-Nothing here opens a connection, writes a file, starts a process or runs code from a data file.
+Doing so opens no connection, writes no file, starts no process and runs no code of a data file.
 """
 
 from __future__ import annotations

@@ -1,0 +1,63 @@
+"""From texts to the inputs of an exported encoder's graph, by the tokenizer beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ktt_core.errors import CheckpointError, InvalidArgumentError, KttError
+from ktt_core.preprocessors.cleaning import clean_texts
+from ktt_core.preprocessors.transformer import TOKENIZER_FILE, TransformerPreprocessor
+
+__all__ = ["TokenRows"]
+
+
+class TokenRows:
+    """Turns texts into token ids, exactly as the model was trained on them.
+
+    Parameters
+    ----------
+    folder : path
+        With a ``tokenizer.json`` that says itself how long a text may be and how rows are padded.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing or damaged.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        file = Path(folder) / TOKENIZER_FILE
+        try:
+            max_length = json.loads(file.read_text(encoding="utf-8"))["truncation"]["max_length"]
+            self.preprocessor = TransformerPreprocessor(file, max_length)
+        except (KeyError, KttError, OSError, TypeError, ValueError) as error:
+            raise CheckpointError(f"the tokenizer {file} cannot be read: {error}") from error
+
+    def __call__(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Return the graph's inputs for texts.
+
+        Parameters
+        ----------
+        texts : sequence of str, length n
+            White space and control characters are tidied up as in the training data.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``input_ids`` and ``attention_mask``: int64, shape (n, length of the longest text); the
+            mask is 1 where a token is and 0 where a row is padded.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If `texts` is one string, or an entry is no valid Unicode string.
+        """
+        if isinstance(texts, (str, bytes)):
+            raise InvalidArgumentError("texts is a list of texts, not one text: wrap it in a list")
+        return self.preprocessor(clean_texts(texts))

@@ -1,0 +1,32 @@
+"""The check of an exported encoder model; see `ktt_models.onnx_folder.parity`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ktt_core.parity import ParityFigures
+from ktt_models.onnx_folder import parity as checks
+from ktt_models.onnx_folder.running import usable_cores
+from ktt_models.pytorch.onnx.folder import package_files
+
+if TYPE_CHECKING:
+    from ktt_models.pytorch.model import PyTorchModel
+
+__all__ = ["parity"]
+
+# Rows are answered in batches of these sizes by turns, each as long as its longest text: what a
+# graph was traced with, it must not have kept.
+_BATCHES = (1, 7, 24)
+
+
+def parity(model: PyTorchModel, folder: Path, texts: Iterable[str]) -> ParityFigures:
+    """Compare an exported folder with its model on texts.
+
+    A text of no words and one of more than a model reads are compared too.
+    """
+    odd = ("", "a 1 " * model.config.max_len)
+    return checks.parity(
+        model, folder, texts, package_files(), _BATCHES, odd=odd, threads=usable_cores()
+    )
