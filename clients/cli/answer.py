@@ -13,7 +13,7 @@ import click
 from cli.attending import Attendant
 from cli.backend.protocol import CheckpointChoice, PredictOptions
 from cli.connection import Session
-from cli.options import DATASET, MODEL, MODELS, checkpoint_options, json_option
+from cli.options import ALL, DATASET, MODEL, MODELS, checkpoint_options, json_option
 from cli.output import format_figure, in_order, print_json, print_table
 from ktt_core.errors import InvalidArgumentError, NotFoundError
 from ktt_rpc.option_types import NumberRange
@@ -26,7 +26,13 @@ __all__ = ["evaluate_command", "predict_command"]
 
 @click.command("evaluate")
 @click.argument("dataset", type=DATASET)
-@click.option("-m", "--models", type=MODELS, required=True, help="One trained model, or several.")
+@click.option(
+    "-m",
+    "--models",
+    type=MODELS,
+    required=True,
+    help="One trained model, or several; or all that have such a checkpoint.",
+)
 @click.option(
     "--split",
     type=click.Choice(["train", "val", "test"]),
@@ -51,9 +57,14 @@ def evaluate_command(
     \b
       ktt evaluate shop -m tfidf_hsgd,tfidf_lsgd
       ktt evaluate shop -m tfidf_hsgd --split val --json
+      ktt evaluate shop -m all
 
-    With --json: a list with one object per model. docs/user-guide.md says what each metric means.
+    Below the metrics stands what the answers cost: seconds, without the loading of the model, and
+    texts per second. With --json: a list with one object per model. docs/user-guide.md says what
+    each metric means.
     """
+    if ALL in models:
+        models = _trained(session, dataset, label, time)
     with Attendant("evaluate", quiet=as_json) as attendant:
         results = session.backend.evaluate(
             dataset, models, split, CheckpointChoice(label, time), attendant
@@ -70,9 +81,31 @@ def evaluate_command(
         [
             (name, *(format_figure(r.metrics[name]) if name in r.metrics else "-" for r in results))
             for name in metrics
+        ]
+        + [
+            ("seconds", *(f"{r.seconds:,.2f}" if r.seconds else "-" for r in results)),
+            (
+                "texts per second",
+                *(f"{r.texts_per_second:,.0f}" if r.texts_per_second else "-" for r in results),
+            ),
         ],
         title=f"{dataset}, {results[0].rows:,} {split} rows",
     )
+
+
+def _trained(session: Session, dataset: str, label: str, time: str | None) -> tuple[str, ...]:
+    """Return the models that have a checkpoint of a dataset."""
+    models = {
+        checkpoint.model: None
+        for checkpoint in session.backend.list_checkpoints(None, dataset)
+        if checkpoint.label == label and time in (None, checkpoint.time)
+    }
+    if not models:
+        raise NotFoundError(
+            f"no model has a {label!r} checkpoint of {dataset!r}{f' of {time}' if time else ''}; "
+            "`ktt checkpoints` shows those there are"
+        )
+    return tuple(models)
 
 
 @click.command("predict")

@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from cli.output import ProgressDisplay
+from cli.progress_display import ProgressDisplay
 from cli.question import ask
 from ktt_core.progress import Progress
 
@@ -34,6 +34,8 @@ class Attendant:
     def __init__(self, title: str = "", quiet: bool = False) -> None:
         self._display = ProgressDisplay(title, quiet)
         self._quiet = quiet
+        #: Models and datasets of the runs that have begun.
+        self.begun: list[tuple[str, str]] = []
 
     def __enter__(self) -> Attendant:
         self._display.__enter__()
@@ -49,6 +51,7 @@ class Attendant:
 
     def begins(self, model: str, dataset: str, index: int = 0, total: int = 1) -> None:
         """Name the run that the next progress is of: which (from 0) of how many."""
+        self.begun.append((model, dataset))
         count = f"[{index + 1}/{total}] " if total > 1 else ""
         self._display.retitle(f"{count}{model} on {dataset}")
 

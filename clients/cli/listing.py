@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.connection import Session
 from cli.options import DATASET, MODEL, json_option
 from cli.output import format_figure, print_json, print_table
+
+if TYPE_CHECKING:
+    from trainer import CheckpointInfo
 
 __all__ = ["checkpoints_command", "models_command"]
 
@@ -96,7 +99,11 @@ def _describe_limits(limits: dict[str, Any]) -> str:
 def checkpoints_command(
     session: Session, model: str | None, dataset: str | None, as_json: bool
 ) -> None:
-    """List the checkpoints of trained models, of each model and dataset the newest first."""
+    """List the checkpoints of trained models, of each model and dataset the newest first.
+
+    A run that is unfinished is continued with `ktt train DATASET -m MODEL --resume`. Until then its
+    last state can be used with --last.
+    """
     checkpoints = session.backend.list_checkpoints(model, dataset)
     if as_json:
         print_json([checkpoint.to_json() for checkpoint in checkpoints])
@@ -105,7 +112,10 @@ def checkpoints_command(
         click.echo("no checkpoints yet; make one with: ktt train DATASET -m MODEL", err=True)
         return
     print_table(
-        ["model", "dataset", "kept", "time (UTC)", "size>", "val hF1>", "test hF1>", "reference"],
+        [
+            *("model", "dataset", "kept", "time (UTC)", "size>", "val hF1>", "test hF1>"),
+            *("reference", "report", "run"),
+        ],
         [
             (
                 checkpoint.model,
@@ -118,6 +128,8 @@ def checkpoints_command(
                     for split in ("val", "test")
                 ),
                 "yes" if checkpoint.reference else "no",
+                "yes" if checkpoint.report else "no",
+                _run(checkpoint),
             )
             for checkpoint in checkpoints
             if not checkpoint.problem
@@ -126,6 +138,15 @@ def checkpoints_command(
     for checkpoint in checkpoints:
         if checkpoint.problem:
             click.echo(f"Warning: {checkpoint.problem}", err=True)
+
+
+def _run(checkpoint: CheckpointInfo) -> str:
+    """Say how the run stands that a checkpoint is of."""
+    if checkpoint.run_state in ("", "finished"):
+        return checkpoint.run_state or "-"
+    done, epochs = checkpoint.epochs_done, checkpoint.epochs
+    how_far = "" if done is None or epochs is None else f", {done:.3g} of {epochs:g} epochs"
+    return f"{checkpoint.run_state}{how_far}"
 
 
 def _figure(value: float | None) -> str:

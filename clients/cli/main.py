@@ -19,6 +19,7 @@ from cli.backend.protocol import DetachedError
 from cli.completion import completion_command
 from cli.connection import connection_options, session_of
 from cli.data import data_group
+from cli.encoders import encoders_group
 from cli.exit_codes import EXIT_CODES_HELP, INTERNAL, INTERRUPTED, exit_code_of
 from cli.export import export_command
 from cli.job_display import show_detached
@@ -83,6 +84,7 @@ cli.add_command(predict_command)
 cli.add_command(export_command)
 cli.add_command(jobs_group)
 cli.add_command(models_command)
+cli.add_command(encoders_group)
 cli.add_command(checkpoints_command)
 cli.add_command(completion_command)
 

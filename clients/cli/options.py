@@ -14,12 +14,14 @@ from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_core.names import check_name
 
 __all__ = [
+    "ALL",
     "DATASET",
     "DATASETS",
     "MODEL",
     "MODELS",
     "checkpoint_options",
     "json_option",
+    "time_option",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -68,7 +70,8 @@ class NameList(click.ParamType):
                 session = replace(session, connection=quick)
             backend = session.backend
             if self.what == "model":
-                return [model.id for model in backend.list_models()]
+                ids = [model.id for model in backend.list_models()]
+                return [*ids, ALL] if self.many else ids
             return [dataset.name for dataset in backend.list_datasets()]
         except (KttError, click.UsageError):
             return []  # A completion has no place to show an error; the command itself will.
@@ -78,6 +81,9 @@ DATASET = NameList("dataset", many=False)
 DATASETS = NameList("dataset", many=True)
 MODEL = NameList("model", many=False)
 MODELS = NameList("model", many=True)
+
+#: In place of models' names: all there are.
+ALL = "all"
 
 json_option = click.option(
     "--json",
@@ -100,16 +106,18 @@ def checkpoint_options(command: Command) -> Command:
         "--last",
         "label",
         flag_value="last",
-        help="The state after the last epoch. The tf-idf models keep only the best.",
+        help="The last state: of a run that goes on or was stopped, too. The tf-idf models keep "
+        "only the best.",
     )(command)
-    return click.option(
-        "-t",
-        "--time",
-        metavar="TIME",
-        help="The run that started at TIME (UTC, as in `ktt checkpoints`: 2026-01-31T12:34:56) "
-        "instead of the newest.",
-        callback=_check_time,
+    return time_option(
+        "The run that started at TIME (UTC, as in `ktt checkpoints`: 2026-01-31T12:34:56) "
+        "instead of the newest."
     )(command)
+
+
+def time_option(explanation: str) -> Callable[[Command], Command]:
+    """Return what adds -t."""
+    return click.option("-t", "--time", metavar="TIME", help=explanation, callback=_check_time)
 
 
 def _check_time(context: click.Context, param: click.Parameter, value: str | None) -> str | None:

@@ -11,8 +11,9 @@ import click
 from cli.attending import Attendant
 from cli.connection import Session
 from cli.exit_codes import FAILED
+from cli.going_on import how_to_go_on
 from cli.job_display import show_detached
-from cli.options import DATASETS, MODELS, json_option
+from cli.options import ALL, DATASETS, MODELS, json_option, time_option
 from cli.output import format_figure, print_json, print_table
 
 if TYPE_CHECKING:
@@ -31,8 +32,15 @@ _SHOWN = ("hierarchical_f1", "leaf_accuracy", "leaf_macro_f1", "calibration_erro
     "--models",
     type=MODELS,
     required=True,
-    help="One model, or several: tfidf_hsgd,tfidf_lsgd.",
+    help="One model, or several: tfidf_hsgd,db_linear; or all.",
 )
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the newest run that was begun and not finished, of each model and dataset. Of "
+    "several, those with nothing to continue are left out.",
+)
+@time_option("With --resume: the run that started at TIME (UTC, as in `ktt checkpoints`).")
 @click.option(
     "-r",
     "--reference",
@@ -44,6 +52,17 @@ _SHOWN = ("hierarchical_f1", "leaf_accuracy", "leaf_macro_f1", "calibration_erro
     "--epochs",
     type=click.IntRange(1, 100_000),
     help="Passes over the training rows, for every model.",
+)
+@click.option(
+    "--encoder",
+    metavar="NAME_OR_FOLDER",
+    help="The transformer encoder of those of the models that have one; `ktt encoders list` shows "
+    "what is found. With --address a folder is one of the trainer's.",
+)
+@click.option(
+    "--download",
+    is_flag=True,
+    help="Fetch the encoder from the Hugging Face hub if it is not there.",
 )
 @click.option(
     "--set",
@@ -75,8 +94,12 @@ def train_command(
     session: Session,
     datasets: tuple[str, ...],
     models: tuple[str, ...],
+    resume: bool,
+    time: str | None,
     reference: bool,
     epochs: int | None,
+    encoder: str | None,
+    download: bool,
     assignments: tuple[str, ...],
     hyperparameters: Path | None,
     dry_run: bool,
@@ -89,10 +112,17 @@ def train_command(
       ktt train shop -m tfidf_hsgd
       ktt train shop,tickets -m tfidf_hsgd,tfidf_lsgd -r
       ktt train shop -m tfidf_hsgd -e 20 --set alpha=1e-6 --dry-run
+      ktt train shop -m all --encoder distilbert-base-uncased --download
+      ktt train shop -m db_linear --resume
 
     DATASETS and MODELS are comma-separated lists. All names and hyperparameters are checked before
-    the first run starts. Each run has its own process: when it is interrupted or fails, the
-    workspace stays as it was and the other runs go on; the exit code is then 1.
+    the first run starts. Each run has its own process: when one fails, the others go on, and the
+    exit code is 1.
+
+    The models on a transformer encoder keep their state while they train. Ctrl-C lets the step end
+    and writes it (again: at once); whatever has ended such a run, --resume continues it with the
+    hyperparameters it was begun with, to the numbers it would have come to. Of other models that
+    are interrupted or fail the workspace stays as it was.
 
     With --address the runs are jobs of a trainer. Ctrl-C on a terminal asks whether to detach from
     them or to cancel them; Ctrl-C at the question detaches. Without a terminal Ctrl-C, and a
@@ -106,6 +136,9 @@ def train_command(
     from ktt_core.config import parse_assignments, read_hyperparameters
     from trainer import TrainRequest
 
+    if ALL in models:
+        models = tuple(model.id for model in session.backend.list_models())
+    where_known = {"encoder": encoder, "download": download or None}
     if hyperparameters is None and _HYPERPARAMETERS.is_file():
         hyperparameters = _HYPERPARAMETERS
         if not as_json:
@@ -118,12 +151,20 @@ def train_command(
         epochs=epochs,
         reference=reference,
         dry_run=dry_run,
+        where_known={key: value for key, value in where_known.items() if value is not None},
+        resume=resume,
+        resume_time=time or "",
     )
     if detach:
         show_detached(session.backend.submit(request), as_json)
         return 0
     with Attendant(quiet=as_json) as attendant:
-        results = session.backend.train(request, attendant)
+        try:
+            results = session.backend.train(request, attendant)
+        except KeyboardInterrupt as interrupt:
+            ways = how_to_go_on(session.backend, request, attendant.begun)
+            message = str(interrupt) or "interrupted; nothing was left half-written"
+            raise KeyboardInterrupt("\n".join([message, *ways])) from interrupt
     if as_json:
         print_json([result.to_json() for result in results])
     else:
@@ -155,6 +196,8 @@ def _print_results(results: list[RunResult], dry_run: bool) -> None:
                 click.echo(f"wrote {result.checkpoint}")
             if result.reference:
                 click.echo(f"wrote {result.reference}")
+            if result.report:
+                click.echo(f"wrote {result.report}")
         if dry_run:
             click.echo("dry run: nothing was written")
     for result in results:

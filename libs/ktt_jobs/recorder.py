@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ktt_core.pace import Pace
 from ktt_core.progress import Progress
 
 __all__ = ["ProgressRecorder"]
@@ -37,20 +38,19 @@ class ProgressRecorder:
         self._clock = clock
         self._waiting: Progress | None = None
         self._phase: tuple[str, int | None] | None = None
+        self._pace = Pace(clock)
         self._stored = 0
         self._tokens = _BURST
         now = clock()
         self._refilled = self._last = now
-        # Where and when the phase was first seen.
-        self._first_step, self._first_time = 0, now
 
     def offer(self, progress: Progress) -> None:
         """Take a progress; store it now, or when it is time if nothing newer comes."""
         now = self._clock()
         phase = (progress.phase, progress.total)
         begins = phase != self._phase
-        if begins:
-            self._phase, self._first_step, self._first_time = phase, progress.step, now
+        self._phase = phase
+        self._pace.see(progress)
         self._waiting = progress
         if begins or progress.step == progress.total:
             if self._refill(now) >= 1:
@@ -85,16 +85,4 @@ class ProgressRecorder:
         self._tokens -= 1
         self._last = now
         self._stored += 1
-        self._store(progress, self._eta(progress, now))
-
-    def _eta(self, progress: Progress, now: float) -> float | None:
-        """Return the rest of the phase at the pace it has had so far, in seconds."""
-        if progress.total is None:
-            return None
-        rest = progress.total - progress.step
-        done = progress.step - self._first_step
-        if rest <= 0:
-            return 0.0
-        if done <= 0:
-            return None
-        return (now - self._first_time) / done * rest
+        self._store(progress, self._pace.rest(progress))

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Piece"]
 
-_CANCEL_SECONDS = 30.0
+# Seconds: what a server may take to stop a job that finishes its step and keeps its state first,
+# and after which somebody who waits is told why.
+_CANCEL_SECONDS = 180.0
+_EXPLAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -137,34 +140,52 @@ class Batch:
             # An interrupt among the submissions: all of them were wanted.
             jobs = [self._calls.get(job.id) for job in self._submit_all()]
             raise DetachedError([job for job in jobs if not job.state.ended]) from None
-        self._cancel_all()
+        self._cancel_all(watcher)
 
-    def _cancel_all(self) -> NoReturn:
+    def _cancel_all(self, watcher: Watcher | None = None) -> NoReturn:
         if self._submitting is not None:
             # It may be there or not; asking again tells, and makes no second one.
             self._submit_one(self._submitting)
-        cancelled = self._cancel()
+        cancelled = self._cancel(watcher)
         raise KeyboardInterrupt(
             f"interrupted; cancelled at the server: {', '.join(cancelled) or 'nothing'}"
         ) from None
 
-    def _cancel(self) -> list[str]:
-        """Cancel what has not ended, wait for that, and return the ids of what ended so."""
+    def _cancel(self, watcher: Watcher | None) -> list[str]:
+        """Cancel what has not ended, wait for that, and return the ids of what ended so.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If another one comes meanwhile; the server ends them all the same.
+        """
         left = [job.id for job in self._jobs if job and not job.state.ended]
         try:
             asked = [self._calls.cancel(job_id) for job_id in left]
-            return [job.id for job in map(self._ended, asked) if job.state.value == "CANCELLED"]
+            ended = [self._ended(job, watcher) for job in asked]
+            return [job.id for job in ended if job.state.value == "CANCELLED"]
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"interrupted; the server was told to cancel: {', '.join(left)}"
+            ) from None
         except KttError as error:
             raise type(error)(
                 f"{error}; look whether these jobs have ended, with `ktt jobs show`: "
                 f"{', '.join(left)}"
             ) from error
 
-    def _ended(self, job: Job) -> Job:
+    def _ended(self, job: Job, watcher: Watcher | None) -> Job:
         """Wait for the end of a job that was told to stop."""
-        deadline = time.monotonic() + _CANCEL_SECONDS
+        began, explained = time.monotonic(), watcher is None
         while not job.state.ended:
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if watcher is not None and not explained and waited > _EXPLAIN_SECONDS:
+                explained = True
+                watcher.notice(
+                    f"job {job.id} finishes its step and keeps its state "
+                    "(again: do not wait for it)"
+                )
+            if waited > _CANCEL_SECONDS:
                 raise KttError(
                     f"job {job.id} was told to stop and has not within {_CANCEL_SECONDS:.0f} s"
                 )

@@ -205,5 +205,24 @@ def test_a_job_that_will_not_stop_is_an_error(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("cli.backend.batch.time.sleep", lambda seconds: None)
     clock = itertools.count(0, 20)
     monkeypatch.setattr("cli.backend.batch.time.monotonic", lambda: next(clock))
-    with pytest.raises(KttError, match="has not within 30 s"):
+    notices: list[str] = []
+    watcher = Watcher()
+    monkeypatch.setattr(watcher, "notice", notices.append)
+    with pytest.raises(KttError, match="has not within 180 s"):
+        batch(server, 1).run(watcher)
+    assert notices == [
+        "job job-0 finishes its step and keeps its state (again: do not wait for it)"
+    ]
+
+
+def test_a_second_interrupt_does_not_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server()
+    server.before["event"] = once(TerminatedError(), lambda it: True)
+    monkeypatch.setattr(server, "cancel", lambda job_id: server.jobs[job_id])
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.backend.batch.time.sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="the server was told to cancel: job-0"):
         batch(server, 1).run(Watcher())

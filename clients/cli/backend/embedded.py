@@ -6,6 +6,7 @@ import heapq
 import itertools
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from trainer import (
         CheckpointInfo,
         DatasetInfo,
+        EncoderInfo,
         EvaluationResult,
         ModelInfo,
         RunResult,
@@ -107,6 +109,10 @@ class EmbeddedBackend:
         """Return one model with its hyperparameters."""
         return self._trainer.get_model(model)
 
+    def list_encoders(self) -> list[EncoderInfo]:
+        """Return the encoders found on this machine."""
+        return self._trainer.list_encoders()
+
     def list_checkpoints(self, model: str | None, dataset: str | None) -> list[CheckpointInfo]:
         """Return the checkpoints, of one model or dataset if asked."""
         return self._trainer.list_checkpoints(model, dataset)
@@ -120,10 +126,12 @@ class EmbeddedBackend:
             run = event.run
             if event.kind == "started":
                 watcher.begins(run.model, run.dataset, run.index, run.total)
+            elif event.kind == "notice":
+                watcher.notice(event.message)
             elif event.progress is not None:
                 watcher.progress(event.progress)
 
-        return self._trainer.train(request, on_event)
+        return self._trainer.train(_at_home(request), on_event)
 
     def submit(self, request: TrainRequest) -> list[Job]:
         """Refuse: what runs in this process ends with it."""
@@ -258,6 +266,15 @@ class EmbeddedBackend:
         raise NotFoundError(
             f"there is no job {job_id!r} in {self.root}; `ktt jobs list` shows those there are"
         )
+
+
+def _at_home(request: TrainRequest) -> TrainRequest:
+    """Return a request whose encoder's folder can be found again from wherever it is continued."""
+    encoder = request.where_known.get("encoder")
+    if not isinstance(encoder, str) or not Path(encoder).expanduser().is_dir():
+        return request
+    folder = str(Path(encoder).expanduser().resolve())
+    return replace(request, where_known={**request.where_known, "encoder": folder})
 
 
 def _newest(service: JobService, wanted: JobFilter) -> Iterator[Job]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING
 
 from cli.backend.batch import Piece
 from cli.backend.job_calls import JobCalls
 from ktt.trainer.v1 import training_pb2
-from ktt_core.errors import InvalidArgumentError, InvalidConfigError
+from ktt_core.errors import InvalidArgumentError, InvalidConfigError, NothingToResumeError
 from trainer import TrainingSpec
 from trainer.messages.jobs import training_spec_to_proto
 
@@ -19,7 +19,9 @@ __all__ = ["check_all", "training_message", "training_specs"]
 
 
 def training_specs(
-    request: TrainRequest, list_models: Callable[[], Sequence[ModelInfo]]
+    request: TrainRequest,
+    list_models: Callable[[], Sequence[ModelInfo]],
+    keys_of: Callable[[str], Container[str]],
 ) -> list[TrainingSpec]:
     """Return the specs of a request's runs, dataset by dataset.
 
@@ -30,15 +32,18 @@ def training_specs(
     request : TrainRequest
     list_models : callable
         The models there are; only asked if there is a file.
+    keys_of : callable
+        The hyperparameters of a model; only asked if some are for the models that have them.
 
     Raises
     ------
     InvalidArgumentError
-        If epochs are given twice.
+        If the request contradicts itself.
     NotFoundError
         If the file speaks of models that do not exist.
     """
-    merged = request.merged(lambda: [model.id for model in list_models()])
+    request.check()
+    merged = request.merged(lambda: [model.id for model in list_models()], keys_of)
     return [
         TrainingSpec(
             dataset=dataset,
@@ -46,6 +51,8 @@ def training_specs(
             hyperparameters=merged[model],
             reference_set=request.reference,
             dry_run=request.dry_run,
+            resume=request.resume,
+            resume_time=request.resume_time,
         )
         for dataset in dict.fromkeys(request.datasets)
         for model in dict.fromkeys(request.models)
@@ -66,21 +73,35 @@ def training_message(spec: TrainingSpec) -> training_pb2.TrainingSpec:
         raise InvalidConfigError(f"{spec.model}: {error}") from error
 
 
-def check_all(calls: JobCalls, pieces: Sequence[Piece]) -> None:
+def check_all(calls: JobCalls, pieces: Sequence[Piece]) -> dict[int, str]:
     """Have every job checked by the server.
+
+    Returns
+    -------
+    dict of int to str
+        Which of several are to continue a run and have none to continue, and why: they may be left
+        out.
 
     Raises
     ------
     InvalidConfigError
         Naming the wrong hyperparameters of all jobs.
+    NothingToResumeError
+        If all are to continue a run and none has one.
     KttError
         What else is wrong with the first job that has something wrong.
     """
     problems: list[str] = []
-    for piece in pieces:
+    left_out: dict[int, str] = {}
+    for at, piece in enumerate(pieces):
         try:
             calls.check(piece.spec)
         except InvalidConfigError as error:
             problems += [line for line in str(error).splitlines() if line not in problems]
+        except NothingToResumeError as error:
+            left_out[at] = str(error)
     if problems:
         raise InvalidConfigError("\n".join(problems))
+    if pieces and len(left_out) == len(pieces):
+        raise NothingToResumeError("\n".join(left_out.values()))
+    return left_out

@@ -13,16 +13,18 @@ from ktt_core.errors import (
     InvalidConfigError,
     KttError,
     NotFoundError,
+    NothingToResumeError,
     UnavailableError,
 )
 from trainer import ModelInfo, TrainRequest
 
+KEYS = {"one": {"alpha"}, "two": {"alpha", "encoder", "download"}}
 MODELS = [ModelInfo("one", "One", "sklearn", ""), ModelInfo("two", "Two", "sklearn", "")]
 
 
 def specs(**fields: Any) -> list[Any]:
     request = TrainRequest(**{"datasets": ("a", "b"), "models": ("one", "two"), **fields})
-    return training_specs(request, lambda: MODELS)
+    return training_specs(request, lambda: MODELS, KEYS.__getitem__)
 
 
 def test_every_model_is_trained_on_every_dataset_dataset_by_dataset() -> None:
@@ -53,6 +55,24 @@ def test_contradictions_are_refused_before_anything_is_sent() -> None:
         specs(hyperparameters={"three": {}})
 
 
+def test_an_encoder_is_for_the_models_that_have_one() -> None:
+    wanted = {"encoder": "tiny", "download": True}
+    planned = specs(where_known=wanted, overrides={"alpha": 1})
+    assert planned[0].hyperparameters == {"alpha": 1}
+    assert planned[1].hyperparameters == {"alpha": 1, **wanted}
+    with pytest.raises(InvalidArgumentError, match="none of these models has .*'encoder': one"):
+        specs(models=("one",), where_known=wanted)
+    with pytest.raises(InvalidArgumentError, match="encoder is given twice: tiny and other"):
+        specs(where_known=wanted, overrides={"encoder": "other"})
+
+
+def test_a_run_is_continued_by_its_spec() -> None:
+    (planned,) = specs(datasets=("a",), models=("two",), resume=True, resume_time="T")
+    assert (planned.resume, planned.resume_time) == (True, "T")
+    with pytest.raises(InvalidArgumentError, match="names one run"):
+        specs(resume=True, resume_time="T")
+
+
 class Calls:
     """Answers each check with the next of some errors."""
 
@@ -78,6 +98,15 @@ def test_wrong_hyperparameters_of_all_models_are_told_at_once() -> None:
     with pytest.raises(InvalidConfigError) as caught:
         check(InvalidConfigError("one: a"), None, InvalidConfigError("one: a\ntwo: b"))
     assert str(caught.value) == "one: a\ntwo: b"
+
+
+def test_of_several_those_with_nothing_to_continue_are_left_out() -> None:
+    nothing = NothingToResumeError("nothing of one")
+    calls = Calls(nothing, None, nothing)
+    pieces: Any = [Piece(number, "m", "d") for number in range(3)]
+    assert check_all(calls, pieces) == {0: "nothing of one", 2: "nothing of one"}  # type: ignore[arg-type]
+    with pytest.raises(NothingToResumeError, match="nothing of one\nnothing of two"):
+        check(nothing, NothingToResumeError("nothing of two"))
 
 
 def test_the_first_other_error_ends_the_checking() -> None:

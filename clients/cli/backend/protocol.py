@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trainer import (
         CheckpointInfo,
         DatasetInfo,
+        EncoderInfo,
         EvaluationResult,
         ModelInfo,
         RunResult,
@@ -189,6 +190,9 @@ class Backend(Protocol):
     def get_model(self, model: str) -> ModelInfo:
         """Return one model with its hyperparameters."""
 
+    def list_encoders(self) -> list[EncoderInfo]:
+        """Return the encoders that are found without a download."""
+
     def list_checkpoints(self, model: str | None, dataset: str | None) -> list[CheckpointInfo]:
         """Return the checkpoints, of one model or dataset if asked."""
 
@@ -196,7 +200,8 @@ class Backend(Protocol):
         """Train every model on every dataset and wait for it.
 
         Everything is checked before the first run starts. A run that fails then is a result with
-        its error.
+        its error. Of several that are to be continued, those with nothing to continue are left
+        out, and the watcher hears which.
 
         Raises
         ------

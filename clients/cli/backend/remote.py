@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from trainer import (
         CheckpointInfo,
         DatasetInfo,
+        EncoderInfo,
         EvaluationResult,
         ModelInfo,
         RunResult,
@@ -116,6 +117,10 @@ class RemoteBackend:
         """Return one model with its hyperparameters."""
         return self._data.get_model(model)
 
+    def list_encoders(self) -> list[EncoderInfo]:
+        """Return the encoders that are found there."""
+        return self._data.list_encoders()
+
     def list_checkpoints(self, model: str | None, dataset: str | None) -> list[CheckpointInfo]:
         """Return the checkpoints, of one model or dataset if asked."""
         return self._data.list_checkpoints(model, dataset)
@@ -124,20 +129,26 @@ class RemoteBackend:
 
     def train(self, request: TrainRequest, watcher: Watcher) -> list[RunResult]:
         """Submit every run and follow them."""
-        return [run_result(job, _THERE) for job in self._training(request).run(watcher)]
+        return [run_result(job, _THERE) for job in self._training(request, watcher).run(watcher)]
 
     def submit(self, request: TrainRequest) -> list[Job]:
         """Submit every run."""
         return self._training(request).submit()
 
-    def _training(self, request: TrainRequest) -> Batch:
+    def _training(self, request: TrainRequest, watcher: Watcher | None = None) -> Batch:
         calls = self._services.jobs("training")
         pieces = [
             Piece(training_message(spec), spec.model, spec.dataset)
-            for spec in training_specs(request, self.list_models)
+            for spec in training_specs(request, self.list_models, self._keys_of)
         ]
-        check_all(calls, pieces)
-        return Batch(calls, pieces)
+        left_out = check_all(calls, pieces)
+        for why in left_out.values():
+            if watcher is not None:
+                watcher.notice(why)
+        return Batch(calls, [piece for at, piece in enumerate(pieces) if at not in left_out])
+
+    def _keys_of(self, model: str) -> set[str]:
+        return {str(row["name"]) for row in self.get_model(model).hyperparameters}
 
     def evaluate(
         self,

@@ -24,13 +24,17 @@ from trainer.messages.datasets import (
     import_options_to_proto,
     import_report_from_proto,
 )
-from trainer.messages.models import checkpoint_from_proto, model_from_proto
+from trainer.messages.models import (
+    checkpoint_from_proto,
+    encoder_from_proto,
+    model_from_proto,
+)
 
 if TYPE_CHECKING:
     from ktt.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
     from ktt_core.datasets.options import ImportOptions
     from ktt_core.datasets.report import ImportReport
-    from trainer import CheckpointInfo, DatasetInfo, ModelInfo
+    from trainer import CheckpointInfo, DatasetInfo, EncoderInfo, ModelInfo
 
 __all__ = ["TrainerCalls"]
 
@@ -129,6 +133,11 @@ class TrainerCalls:
     def get_model(self, model: str) -> ModelInfo:
         """Return one model with its hyperparameters."""
         return model_from_proto(self._call("GetModel", models_pb2, id=model).model)
+
+    def list_encoders(self) -> list[EncoderInfo]:
+        """Return the encoders that are found there."""
+        pages = self._pages("ListEncoders", models_pb2)
+        return [encoder_from_proto(entry) for page in pages for entry in page.encoders]
 
     def list_checkpoints(self, model: str | None, dataset: str | None) -> list[CheckpointInfo]:
         """Return the checkpoints, of one model or dataset if asked."""

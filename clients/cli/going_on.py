@@ -1,0 +1,54 @@
+"""How to go on after a training was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from ktt_core.errors import KttError
+
+if TYPE_CHECKING:
+    from cli.backend.protocol import Backend
+    from trainer import TrainRequest
+
+__all__ = ["how_to_go_on"]
+
+
+def how_to_go_on(
+    backend: Backend, request: TrainRequest, begun: Collection[tuple[str, str]]
+) -> list[str]:
+    """Return the commands that continue what is unfinished of a request, and begin the rest.
+
+    Parameters
+    ----------
+    backend : Backend
+    request : TrainRequest
+        One that was interrupted.
+    begun : collection of (str, str)
+        Models and datasets whose runs had begun, and may have ended.
+    """
+    if request.dry_run:
+        return []
+    pairs = [(model, dataset) for dataset in request.datasets for model in request.models]
+    try:
+        unfinished = {
+            (info.model, info.dataset)
+            for info in backend.list_checkpoints(None, None)
+            if info.run_state == "unfinished"
+        }
+    except KttError:
+        # Nobody answers: what to do then was said already.
+        return []
+    lines = _commands("continue with", [pair for pair in pairs if pair in unfinished], " --resume")
+    if not request.resume:
+        left = [pair for pair in pairs if pair not in begun and pair not in unfinished]
+        lines += _commands("not begun yet", left, "") if begun else []
+    return lines
+
+
+def _commands(what: str, pairs: list[tuple[str, str]], options: str) -> list[str]:
+    lines = []
+    for dataset in dict.fromkeys(dataset for _, dataset in pairs):
+        models = ",".join(model for model, other in pairs if other == dataset)
+        lines.append(f"{what}: ktt train {dataset} -m {models}{options}")
+    return lines
