@@ -16,7 +16,12 @@ import pytest
 from ktt_core.checkpoint import read_arrays
 from ktt_core.errors import TrainingError
 from ktt_core.progress import Progress
-from ktt_models.pytorch.training.sample_run import fit_sample, make_sample, sample_config
+from ktt_models.pytorch.training.sample_run import (
+    damage_encoder,
+    fit_sample,
+    make_sample,
+    sample_config,
+)
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +92,12 @@ def test_a_process_that_dies_ends_the_run_with_its_reason(folder: Path) -> None:
     assert not children()
 
 
-def test_what_goes_wrong_in_a_process_is_told_as_if_it_had_gone_wrong_here(folder: Path) -> None:
-    wild = config(folder, processes=2, encoder_lr=1.0, classifier_lr=10.0, clip_norm=None)
-    wild = wild.model_copy(update={"classifier_lr": 1e30})
-    with pytest.raises(TrainingError, match="diverged at step .*learning rates that are too high"):
+def test_what_goes_wrong_in_a_process_is_told_as_if_it_had_gone_wrong_here(
+    folder: Path, tmp_path: Path
+) -> None:
+    damage_encoder(folder / "encoder", tmp_path / "damaged")
+    wild = config(folder, processes=2, encoder=str(tmp_path / "damaged"))
+    with pytest.raises(TrainingError, match="diverged at step 1 of .*weights are damaged"):
         fit_sample(folder, wild)
     assert not children()
 

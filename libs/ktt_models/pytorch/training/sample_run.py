@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ktt_core import checkpoint
@@ -29,7 +31,7 @@ from ktt_models.pytorch.encoders.tiny import write_tiny_encoder
 from ktt_models.pytorch.head import Head
 from ktt_models.pytorch.model import PyTorchModel
 
-__all__ = ["SampleModel", "fit_sample", "make_sample", "sample_config"]
+__all__ = ["SampleModel", "damage_encoder", "fit_sample", "make_sample", "sample_config"]
 
 _WORDS = {kind: [f"{kind}{number}" for number in range(12)] for kind in "abcdef"}
 
@@ -94,6 +96,14 @@ def make_sample(folder: Path, rows: int = 240, dropout: float = 0.1) -> Dataset:
     config |= {"dropout": dropout, "attention_dropout": dropout}
     (encoder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return Dataset.open(folder / "datasets" / "toy")
+
+
+def damage_encoder(encoder: Path, target: Path) -> None:
+    """Copy an encoder with weights that no number is the result of."""
+    shutil.copytree(encoder, target)
+    weights = load_file(encoder / "model.safetensors")
+    weights = {name: tensor * 1e30 for name, tensor in weights.items()}
+    save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
 
 
 def sample_config(folder: Path, **values: Any) -> EncoderConfig:
