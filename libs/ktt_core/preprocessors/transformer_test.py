@@ -67,12 +67,12 @@ def test_a_long_text_is_cut_and_keeps_its_special_tokens(folder):
         "red shoes " + "running" * 15_000 + " red",
         " " * 99_990 + "red shoes ",
         "red " + " " * 50_000 + "shoes" + " " * 50_000 + "running",
-        "red\x1cshoes" * 10_000,
-        "東京" * 50_000,
+        "red\x1cshoes" * 2_000,
+        "東京" * 3_000,
         "red \ud800 " * 15_000,
     ],
 )
-@pytest.mark.parametrize("max_length", [3, 5, 64])
+@pytest.mark.parametrize("max_length", [5, 64])
 def test_only_the_beginning_of_a_long_text_is_read_and_its_ids_are_those_of_the_whole(
     folder, text, max_length
 ):

@@ -266,6 +266,18 @@ def test_what_is_there_is_not_fetched_again(home, monkeypatch):
     assert find_encoder("maker/small", download=True) == folder
 
 
+def test_a_folder_of_encoders_has_encoders_of_makers_and_may_be_one_itself(tmp_path, monkeypatch):
+    nested = write_encoder(tmp_path / "encoders" / "maker" / "small")
+    itself = write_encoder(tmp_path / "single")
+    (itself / "1_Pooling").mkdir()
+    (itself / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    monkeypatch.setenv("KTT_ENCODERS", f"{tmp_path / 'encoders'}:{itself}")
+    places = {"maker/small": nested, str(itself): itself}
+    assert {name: entry.path for name, entry in listed().items()} == places
+    for name, folder in places.items():
+        assert find_encoder(name) == folder
+
+
 def test_listing_imports_no_framework(tmp_path):
     write_encoder(tmp_path / "encoders" / "mine")
     program = (

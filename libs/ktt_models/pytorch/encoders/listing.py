@@ -66,13 +66,16 @@ def list_encoders() -> list[FoundEncoder]:
 
 def _candidates() -> Iterator[tuple[str, str, Path]]:
     for folder in encoder_folders():
-        for config in sorted(
-            [*folder.glob(f"*/{CONFIG_FILE}"), *folder.glob(f"*/*/{CONFIG_FILE}")]
-        ):
-            yield str(config.parent.relative_to(folder)), ENCODERS_VARIABLE, config.parent
         # A folder that is an encoder itself is taken as one, by its path.
         if (folder / CONFIG_FILE).is_file():
             yield str(folder), ENCODERS_VARIABLE, folder
+        for config in sorted(
+            [*folder.glob(f"*/{CONFIG_FILE}"), *folder.glob(f"*/*/{CONFIG_FILE}")]
+        ):
+            inner = config.parent
+            # What lies within an encoder, such as its pooling's settings, is none.
+            if not (inner.parent / CONFIG_FILE).is_file():
+                yield str(inner.relative_to(folder)), ENCODERS_VARIABLE, inner
     for repository in sorted(cache_folder().glob("models--*")):
         path = snapshot(repository)
         if path is not None and (path / CONFIG_FILE).is_file():
