@@ -12,6 +12,7 @@ from ktt_core.datasets.dataset import Dataset
 from ktt_core.diagnostics import SplitDiagnostics
 from ktt_core.model import Model
 from trainer.report import ReportFacts, write_report
+from trainer.report.device import device_name
 from trainer.report.facts import count_leaf_rows
 
 __all__ = ["leave_report"]
@@ -65,7 +66,7 @@ def leave_report(
             checkpoint=checkpoint,
             started=record.created,
             seconds=seconds,
-            device=str(getattr(model, "device", "")),
+            device=device_name(model),
             fingerprint=dataset.fingerprint,
             versions=record.versions,
         )
