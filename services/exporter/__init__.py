@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ExportResult,
         Manifest,
         ParityResult,
+        QuantizationResult,
     )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Exporter",
     "Manifest",
     "ParityResult",
+    "QuantizationResult",
 ]
 
 _MODULES = {"Exporter": "handlers", "ExportSpec": "requests"}

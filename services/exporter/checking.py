@@ -7,7 +7,7 @@ from pathlib import Path
 from exporter.checkpoints import locate
 from exporter.fields import naming
 from exporter.folders import check_owner, export_folder
-from exporter.requests import FORMATS, ExportSpec
+from exporter.requests import FORMATS, QUANTIZATIONS, ExportSpec
 from exporter.rows import parity_split
 from ktt_core.errors import InvalidArgumentError, UnsupportedError
 
@@ -33,6 +33,16 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
             raise InvalidArgumentError(
                 f"an export is {' or '.join(map(repr, FORMATS))}, not {spec.format!r:.60}"
             )
+    with naming("quantization"):
+        if spec.quantize is not None and spec.quantize not in QUANTIZATIONS:
+            raise InvalidArgumentError(
+                f"a graph is quantized to {' or '.join(map(repr, QUANTIZATIONS))}, "
+                f"not {spec.quantize!r:.60}"
+            )
+        if spec.quantize is not None and spec.format != "onnx":
+            raise InvalidArgumentError(
+                f"an export to {spec.format!r} has no quantized graph; only one to 'onnx' has"
+            )
     model_class, _ = locate(workspace, spec.dataset, spec.model, spec.label, spec.time)
     if spec.format == "bento":
         raise UnsupportedError(
@@ -42,5 +52,10 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
     if spec.format not in model_class.export_formats:
         formats = ", ".join(sorted(model_class.export_formats)) or "no format yet"
         raise UnsupportedError(f"{spec.model} does not export {spec.format}; it exports: {formats}")
+    if spec.quantize is not None and spec.quantize not in model_class.quantizations:
+        raise UnsupportedError(
+            f"{spec.model} cannot be quantized to {spec.quantize}: that makes the matrix products "
+            "of an encoder smaller and faster, and this model has none; export it without"
+        )
     parity_split(workspace, spec.dataset)
     check_owner(export_folder(workspace, spec), spec)

@@ -16,13 +16,21 @@ from exporter.job_kind import workspace_of
 from exporter.manifests import MANIFEST_NAME, describe_files, manifest_to_bytes, sha256_of
 from exporter.marks import mark_name, proof_in
 from exporter.requests import ExportSpec
-from exporter.results import ExportedCheckpoint, ExportResult, Manifest, ParityResult
-from exporter.rows import MAX_ROWS, parity_split, spread_texts
+from exporter.results import (
+    ExportedCheckpoint,
+    ExportResult,
+    Manifest,
+    ParityResult,
+    QuantizationResult,
+)
+from exporter.rows import MAX_ROWS, parity_split, spread_rows, spread_texts
 from ktt_core.atomic import atomic_file, fsync_directory
 from ktt_core.checkpoint_record import KeepsRecord, installed_versions
 from ktt_core.errors import CheckpointError, JobFailedError, NotFoundError
+from ktt_core.model import Batch
 from ktt_core.parity import MAX_PROBABILITY_DIFFERENCE, MIN_TOP_PATH_AGREEMENT, ParityFigures
 from ktt_core.progress import Progress, ProgressCallback
+from ktt_core.quantization import QuantizationFigures
 
 if TYPE_CHECKING:
     from ktt_core.checkpoint_names import CheckpointFile
@@ -32,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run_export"]
 
+# Rows between two signs of life.
+_BLOCK_ROWS = 32
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "protobuf")
 
 
@@ -94,18 +104,26 @@ def _write(
     model, checkpoint = _load(workspace, spec)
     progress(Progress("export"))
     model.export_onnx(staging)
-    parity = _compare(model, staging, *parity_split(workspace, spec.dataset), progress)
+    name, split = parity_split(workspace, spec.dataset)
+    parity = _compare(model, staging, name, split, progress)
+    quantization = None
+    if spec.quantize is not None:
+        figures = _quantize(model, spec.quantize, staging, split, progress)
+        quantization = QuantizationResult(name, figures)
     return Manifest(
         format=spec.format,
         model=spec.model,
         dataset=spec.dataset,
         checkpoint=checkpoint,
-        versions=installed_versions(*_PACKAGES),
+        # A framework's base class says which packages its models are computed with.
+        versions=installed_versions(*_PACKAGES, *getattr(model, "packages", ())),
         opset=model.onnx_opset,
         parity=parity,
         temperature=model.temperature,
         files=describe_files(staging),
         create_time=datetime.now(timezone.utc),
+        ir_version=_ir_version(staging),
+        quantization=quantization,
     )
 
 
@@ -142,11 +160,11 @@ def _compare(
     model: Model, staging: Path, name: str, split: Split, progress: ProgressCallback
 ) -> ParityResult:
     """Compare the folder's own files with the model on real rows, and refuse what differs."""
-    total = min(MAX_ROWS, split.n_rows)
+    total = min(MAX_ROWS, model.onnx_parity_rows, split.n_rows)
 
     def texts() -> Iterator[str]:
         progress(Progress("parity", 0, total, "rows"))
-        for done, text in enumerate(spread_texts(split), 1):
+        for done, text in enumerate(spread_texts(split, total), 1):
             yield text
             progress(Progress("parity", done, total, "rows"))
 
@@ -160,6 +178,32 @@ def _compare(
         required_agreement=MIN_TOP_PATH_AGREEMENT,
         tolerated_difference=MAX_PROBABILITY_DIFFERENCE,
     )
+
+
+def _quantize(
+    model: Model, scheme: str, staging: Path, split: Split, progress: ProgressCallback
+) -> QuantizationFigures:
+    """Put a quantized graph beside the one that has been compared."""
+    total, done = min(MAX_ROWS, model.onnx_parity_rows, split.n_rows), 0
+
+    def rows() -> Iterator[Batch]:
+        nonlocal done
+        progress(Progress("quantize", 0, total, "rows"))
+        for batch in spread_rows(split, total):
+            for start in range(0, len(batch.codes), _BLOCK_ROWS):
+                part = slice(start, start + _BLOCK_ROWS)
+                yield Batch({"text": batch.inputs["text"][part]}, batch.codes[part])
+                done += len(batch.codes[part])
+                progress(Progress("quantize", done, total, "rows"))
+
+    return model.quantize_onnx(staging, scheme, rows())
+
+
+def _ir_version(folder: Path) -> int:
+    import onnx
+
+    # The weights are of no interest here.
+    return int(onnx.load(folder / "model.onnx", load_external_data=False).ir_version)
 
 
 def _gate(model: Model, figures: ParityFigures, split: str) -> None:

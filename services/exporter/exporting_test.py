@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from exporter import Exporter, ExportSpec, exporting
 from exporter.conftest import TIME
@@ -19,13 +21,15 @@ from exporter.job_kind import workspace_of
 from exporter.manifests import manifest_from_bytes
 from exporter.marks import mark_name, sweep_marks
 from exporter.results import ExportResult
-from exporter.rows import parity_split, spread_texts
+from exporter.rows import parity_split, spread_rows, spread_texts
 from ktt_core import atomic
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.errors import (
     FailedPreconditionError,
+    InvalidArgumentError,
     JobFailedError,
+    KttError,
     NotFoundError,
     UnsupportedError,
 )
@@ -190,14 +194,15 @@ def test_rows_are_of_the_first_split_that_has_some(tmp_path: Path, workspace: Pa
 
 
 class Rows:
-    """A split of numbered texts."""
+    """A split of numbered texts, which have their numbers as codes too."""
 
     def __init__(self, n_rows: int) -> None:
         self.n_rows = n_rows
 
-    def iter_batches(self, batch_rows: int) -> Iterator[tuple[list[str], None]]:
+    def iter_batches(self, batch_rows: int) -> Iterator[tuple[list[str], NDArray[np.int32]]]:
         for start in range(0, self.n_rows, 7):
-            yield [str(n) for n in range(start, min(start + 7, self.n_rows))], None
+            numbers = np.arange(start, min(start + 7, self.n_rows), dtype=np.int32)
+            yield [str(n) for n in numbers], numbers[:, None]
 
 
 @settings(deadline=None)
@@ -208,6 +213,9 @@ def test_rows_are_spread_over_the_split(n_rows: int, limit: int) -> None:
     assert found == sorted(set(found))
     steps = {right - left for left, right in zip(found, found[1:], strict=False)}
     assert not steps or max(steps) - min(steps) <= 1
+    batches = list(spread_rows(Rows(n_rows), limit))  # type: ignore[arg-type]
+    assert [text for batch in batches for text in batch.inputs["text"]] == list(map(str, found))
+    assert [code for batch in batches for code in batch.codes[:, 0]] == found
 
 
 def test_a_jobs_folder_tells_its_workspace(tmp_path: Path) -> None:
@@ -261,4 +269,30 @@ def test_bento_says_what_is_missing(workspace: Path) -> None:
     with pytest.raises(UnsupportedError, match="packer"):
         Exporter(workspace).export(ExportSpec("shop", "tfidf_hsgd", format="bento"))
     assert not (workspace / "build").exists()
+    assert not (workspace / "jobs").exists()
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind", "message"),
+    [
+        (
+            ExportSpec("shop", "tfidf_hsgd", quantize="int8"),
+            UnsupportedError,
+            "this model has none",
+        ),
+        (ExportSpec("shop", "tfidf_hsgd", quantize="int4"), InvalidArgumentError, "to 'int8', not"),
+        (
+            ExportSpec("shop", "tfidf_hsgd", format="bento", quantize="int8"),
+            InvalidArgumentError,
+            "only one to 'onnx' has",
+        ),
+    ],
+)
+def test_what_cannot_be_quantized_is_refused_before_a_job_is_made(
+    workspace: Path, spec: ExportSpec, kind: type[KttError], message: str
+) -> None:
+    with pytest.raises(kind, match=message) as caught:
+        Exporter(workspace).export(spec)
+    if isinstance(caught.value, InvalidArgumentError):
+        assert caught.value.field == "quantization"
     assert not (workspace / "jobs").exists()

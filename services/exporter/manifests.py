@@ -10,9 +10,16 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
-from exporter.results import ExportedCheckpoint, ExportedFile, Manifest, ParityResult
+from exporter.results import (
+    ExportedCheckpoint,
+    ExportedFile,
+    Manifest,
+    ParityResult,
+    QuantizationResult,
+)
 from ktt.artifacts.v1 import export_manifest_pb2 as pb
 from ktt_core.errors import DataError
+from ktt_core.quantization import GraphFigures, QuantizationFigures
 
 __all__ = [
     "FORMAT_VERSION",
@@ -62,7 +69,10 @@ def manifest_to_proto(manifest: Manifest) -> pb.ExportManifest:
             pb.ExportedFile(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256)
             for file in manifest.files
         ],
+        ir_version=manifest.ir_version,
     )
+    if manifest.quantization is not None:
+        message.quantization.CopyFrom(_quantization_to_proto(manifest.quantization))
     message.create_time.FromDatetime(manifest.create_time)
     return message
 
@@ -98,6 +108,12 @@ def manifest_from_proto(message: pb.ExportManifest) -> Manifest:
         ),
         create_time=message.create_time.ToDatetime(tzinfo=timezone.utc),
         format_version=message.format_version,
+        ir_version=message.ir_version,
+        quantization=(
+            _quantization_from_proto(message.quantization)
+            if message.HasField("quantization")
+            else None
+        ),
     )
 
 
@@ -168,6 +184,44 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _quantization_to_proto(result: QuantizationResult) -> pb.QuantizationResult:
+    figures = result.figures
+    return pb.QuantizationResult(
+        scheme=figures.scheme,
+        path=figures.path,
+        rows=figures.rows,
+        split=result.split,
+        top_path_agreement=figures.top_path_agreement,
+        batch_texts=figures.batch_texts,
+        threads=figures.threads,
+        original=pb.GraphFigures(**vars(figures.original)),
+        quantized=pb.GraphFigures(**vars(figures.quantized)),
+    )
+
+
+def _quantization_from_proto(message: pb.QuantizationResult) -> QuantizationResult:
+    figures = QuantizationFigures(
+        scheme=message.scheme,
+        path=message.path,
+        rows=message.rows,
+        top_path_agreement=message.top_path_agreement,
+        batch_texts=message.batch_texts,
+        threads=message.threads,
+        original=_graph_from_proto(message.original),
+        quantized=_graph_from_proto(message.quantized),
+    )
+    return QuantizationResult(message.split, figures)
+
+
+def _graph_from_proto(message: pb.GraphFigures) -> GraphFigures:
+    return GraphFigures(
+        size_bytes=message.size_bytes,
+        hierarchical_f1=message.hierarchical_f1,
+        ms_alone=message.ms_alone,
+        ms_batched=message.ms_batched,
+    )
 
 
 def _files(folder: Path) -> Iterator[Path]:

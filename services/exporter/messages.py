@@ -33,6 +33,10 @@ _FORMATS = {
     "onnx": exports_pb2.EXPORT_FORMAT_ONNX,
     "bento": exports_pb2.EXPORT_FORMAT_BENTO,
 }
+_QUANTIZATIONS = {
+    None: exports_pb2.QUANTIZATION_UNSPECIFIED,
+    "int8": exports_pb2.QUANTIZATION_INT8,
+}
 _DECODINGS: dict[Decoding, predict_pb2.Decoding] = {
     "path": predict_pb2.DECODING_PATH,
     "independent": predict_pb2.DECODING_INDEPENDENT,
@@ -48,6 +52,7 @@ def spec_to_proto(spec: ExportSpec) -> exports_pb2.ExportSpec:
         label=spec.label,
         run_time=spec.time or "",
         without_monitoring=not spec.monitoring,
+        quantization=_QUANTIZATIONS[spec.quantize],
     )
 
 
@@ -57,7 +62,7 @@ def spec_from_proto(message: exports_pb2.ExportSpec) -> ExportSpec:
     Raises
     ------
     InvalidArgumentError
-        If the format is not set, or none that this version knows.
+        If the format is not set, or it or the quantization is none that this version knows.
     """
     return ExportSpec(
         dataset=message.dataset,
@@ -66,6 +71,9 @@ def spec_from_proto(message: exports_pb2.ExportSpec) -> ExportSpec:
         label=message.label or "best",
         time=message.run_time or None,
         monitoring=not message.without_monitoring,
+        quantize=_named(
+            _QUANTIZATIONS, message.quantization, exports_pb2.Quantization, "quantization"
+        ),
     )
 
 

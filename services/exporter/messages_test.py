@@ -28,18 +28,20 @@ from exporter.messages import (
     spec_from_proto,
     spec_to_proto,
 )
-from exporter.requests import FORMATS, ExportSpec
+from exporter.requests import FORMATS, QUANTIZATIONS, ExportSpec
 from exporter.results import (
     ExportedCheckpoint,
     ExportedFile,
     ExportResult,
     Manifest,
     ParityResult,
+    QuantizationResult,
 )
 from ktt.exporter.v1 import exports_pb2, predict_pb2
 from ktt_core.decoding import Prediction
 from ktt_core.errors import DataError, InvalidArgumentError
 from ktt_core.progress import Progress
+from ktt_core.quantization import GraphFigures, QuantizationFigures
 from ktt_jobs import Job, JobError, JobState
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -56,6 +58,15 @@ specs = st.builds(
     st.sampled_from(["best", "last"]),
     st.none() | st.just("2026-01-31T12:34:56"),
     st.booleans(),
+    st.none() | st.sampled_from(QUANTIZATIONS),
+)
+graphs = st.builds(GraphFigures, count, share, share, share)
+quantizations = st.builds(
+    QuantizationResult,
+    text,
+    st.builds(
+        QuantizationFigures, text, text, count, share, st.just(32), st.just(2), graphs, graphs
+    ),
 )
 manifests = st.builds(
     Manifest,
@@ -69,6 +80,8 @@ manifests = st.builds(
     temperature=st.floats(0.01, 100),
     files=st.lists(st.builds(ExportedFile, text, count, text), max_size=3).map(tuple),
     create_time=moment,
+    ir_version=st.integers(0, 12),
+    quantization=st.none() | quantizations,
 )
 results = st.builds(ExportResult, text, manifests)
 progress = st.builds(Progress, text, count, st.none() | count, text, st.dictionaries(text, share))
@@ -147,6 +160,19 @@ def test_a_format_that_is_none_is_named(value: int) -> None:
     assert caught.value.field == "format"
     with pytest.raises(InvalidArgumentError, match="decoding 9: give one of DECODING_PATH"):
         decoding_from_proto(9)
+
+
+def test_a_quantization_that_is_none_is_named() -> None:
+    spec = exports_pb2.ExportSpec(format=exports_pb2.EXPORT_FORMAT_ONNX, quantization=9)
+    with pytest.raises(InvalidArgumentError, match="one of .*QUANTIZATION_INT8") as caught:
+        spec_from_proto(spec)
+    assert caught.value.field == "quantization"
+
+
+def test_a_manifest_of_before_there_was_quantization_is_read() -> None:
+    content = b'{"formatVersion": 1, "format": "onnx", "model": "m", "dataset": "d"}'
+    manifest = manifest_from_bytes(content, Path("m"))
+    assert (manifest.quantization, manifest.ir_version) == (None, 0)
 
 
 @pytest.mark.parametrize(

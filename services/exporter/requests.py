@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["FORMATS", "ExportSpec"]
+__all__ = ["FORMATS", "QUANTIZATIONS", "ExportSpec"]
 
 #: What an export can make.
 FORMATS = ("onnx", "bento")
+#: How its graph can be made smaller.
+QUANTIZATIONS = ("int8",)
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class ExportSpec:
         The start of the checkpoint's run, UTC; None for the newest.
     monitoring : bool
         Whether a BentoML service gets monitoring beside it; says nothing to "onnx".
+    quantize : str or None
+        "int8" puts a second graph beside that of "onnx", smaller and measured against it.
     """
 
     dataset: str
@@ -36,6 +40,7 @@ class ExportSpec:
     label: str = "best"
     time: str | None = None
     monitoring: bool = True
+    quantize: str | None = None
 
     @property
     def labels(self) -> dict[str, str]:

@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from ktt_core.quantization import GraphFigures, QuantizationFigures
+
 __all__ = [
     "ExportResult",
     "ExportedCheckpoint",
     "ExportedFile",
     "Manifest",
     "ParityResult",
+    "QuantizationResult",
 ]
 
 
@@ -67,6 +70,28 @@ class ParityResult:
 
 
 @dataclass(frozen=True)
+class QuantizationResult:
+    """What a quantized graph gains and costs, on rows of the dataset.
+
+    Attributes
+    ----------
+    split : str
+        The split the rows are of.
+    figures : QuantizationFigures
+    """
+
+    split: str
+    figures: QuantizationFigures
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> QuantizationResult:
+        """Undo `dataclasses.asdict`."""
+        figures = value["figures"]
+        graphs = {name: GraphFigures(**figures[name]) for name in ("original", "quantized")}
+        return cls(value["split"], QuantizationFigures(**{**figures, **graphs}))
+
+
+@dataclass(frozen=True)
 class ExportedFile:
     """A file of an exported folder.
 
@@ -106,6 +131,10 @@ class Manifest:
     create_time : datetime
         In UTC.
     format_version : int
+    ir_version : int
+        Of the ONNX file format; 0 where there is no graph.
+    quantization : QuantizationResult or None
+        The quantized graph beside the other, if there is one.
     """
 
     format: str
@@ -119,6 +148,8 @@ class Manifest:
     files: tuple[ExportedFile, ...]
     create_time: datetime
     format_version: int = 1
+    ir_version: int = 0
+    quantization: QuantizationResult | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
@@ -132,9 +163,11 @@ class Manifest:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Manifest:
         """Undo `to_json`."""
+        quantization = value.get("quantization")
         return cls(
             **{
                 **value,
+                "quantization": quantization and QuantizationResult.from_json(quantization),
                 "checkpoint": ExportedCheckpoint(**value["checkpoint"]),
                 "parity": ParityResult(**value["parity"]),
                 "files": tuple(ExportedFile(**file) for file in value["files"]),

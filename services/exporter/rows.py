@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ktt_core.errors import DataError, FailedPreconditionError, NotFoundError
+from ktt_core.model import Batch
 
 if TYPE_CHECKING:
     from ktt_core.datasets.dataset import Split
 
-__all__ = ["MAX_ROWS", "parity_split", "spread_texts"]
+__all__ = ["MAX_ROWS", "parity_split", "spread_rows", "spread_texts"]
 
 #: Rows that are compared at most, spread over the split.
 MAX_ROWS = 4096
@@ -53,14 +56,21 @@ def parity_split(workspace: Path, dataset: str) -> tuple[str, Split]:
     )
 
 
-def spread_texts(split: Split, limit: int = MAX_ROWS) -> Iterator[str]:
-    """Yield up to `limit` texts of a split, evenly spread, so that sorted rows do no harm."""
+def spread_rows(split: Split, limit: int = MAX_ROWS) -> Iterator[Batch]:
+    """Yield up to `limit` rows of a split, evenly spread, so that sorted rows do no harm.
+
+    A batch holds its texts under ``"text"``, and may be empty.
+    """
     count = min(limit, split.n_rows)
-    wanted = (number * split.n_rows // count for number in range(count))
-    following = next(wanted)
+    wanted = np.arange(count, dtype=np.int64) * split.n_rows // max(1, count)
     start = 0
-    for texts, _ in split.iter_batches(_BATCH_ROWS):
-        while following < start + len(texts):
-            yield texts[following - start]
-            following = next(wanted, split.n_rows)
+    for texts, codes in split.iter_batches(_BATCH_ROWS):
+        here = wanted[(wanted >= start) & (wanted < start + len(texts))] - start
+        yield Batch({"text": [texts[row] for row in here]}, codes[here])
         start += len(texts)
+
+
+def spread_texts(split: Split, limit: int = MAX_ROWS) -> Iterator[str]:
+    """Yield the texts of `spread_rows`, one by one."""
+    for batch in spread_rows(split, limit):
+        yield from batch.inputs["text"]

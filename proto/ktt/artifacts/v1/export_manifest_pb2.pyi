@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ExportManifest(_message.Message):
-    __slots__ = ("format_version", "format", "model", "dataset", "checkpoint", "versions", "opset", "parity", "temperature", "files", "create_time")
+    __slots__ = ("format_version", "format", "model", "dataset", "checkpoint", "versions", "opset", "parity", "temperature", "files", "create_time", "ir_version", "quantization")
     class VersionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,8 @@ class ExportManifest(_message.Message):
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    IR_VERSION_FIELD_NUMBER: _ClassVar[int]
+    QUANTIZATION_FIELD_NUMBER: _ClassVar[int]
     format_version: int
     format: str
     model: str
@@ -40,7 +42,9 @@ class ExportManifest(_message.Message):
     temperature: float
     files: _containers.RepeatedCompositeFieldContainer[ExportedFile]
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, format_version: _Optional[int] = ..., format: _Optional[str] = ..., model: _Optional[str] = ..., dataset: _Optional[str] = ..., checkpoint: _Optional[_Union[ExportedCheckpoint, _Mapping]] = ..., versions: _Optional[_Mapping[str, str]] = ..., opset: _Optional[int] = ..., parity: _Optional[_Union[ParityResult, _Mapping]] = ..., temperature: _Optional[float] = ..., files: _Optional[_Iterable[_Union[ExportedFile, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    ir_version: int
+    quantization: QuantizationResult
+    def __init__(self, format_version: _Optional[int] = ..., format: _Optional[str] = ..., model: _Optional[str] = ..., dataset: _Optional[str] = ..., checkpoint: _Optional[_Union[ExportedCheckpoint, _Mapping]] = ..., versions: _Optional[_Mapping[str, str]] = ..., opset: _Optional[int] = ..., parity: _Optional[_Union[ParityResult, _Mapping]] = ..., temperature: _Optional[float] = ..., files: _Optional[_Iterable[_Union[ExportedFile, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ir_version: _Optional[int] = ..., quantization: _Optional[_Union[QuantizationResult, _Mapping]] = ...) -> None: ...
 
 class ExportedCheckpoint(_message.Message):
     __slots__ = ("file_name", "label", "run_time", "sha256", "dataset_fingerprint")
@@ -71,6 +75,40 @@ class ParityResult(_message.Message):
     required_agreement: float
     tolerated_difference: float
     def __init__(self, rows: _Optional[int] = ..., split: _Optional[str] = ..., top_path_agreement: _Optional[float] = ..., max_probability_difference: _Optional[float] = ..., required_agreement: _Optional[float] = ..., tolerated_difference: _Optional[float] = ...) -> None: ...
+
+class QuantizationResult(_message.Message):
+    __slots__ = ("scheme", "path", "rows", "split", "top_path_agreement", "batch_texts", "threads", "original", "quantized")
+    SCHEME_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_FIELD_NUMBER: _ClassVar[int]
+    TOP_PATH_AGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    BATCH_TEXTS_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_FIELD_NUMBER: _ClassVar[int]
+    QUANTIZED_FIELD_NUMBER: _ClassVar[int]
+    scheme: str
+    path: str
+    rows: int
+    split: str
+    top_path_agreement: float
+    batch_texts: int
+    threads: int
+    original: GraphFigures
+    quantized: GraphFigures
+    def __init__(self, scheme: _Optional[str] = ..., path: _Optional[str] = ..., rows: _Optional[int] = ..., split: _Optional[str] = ..., top_path_agreement: _Optional[float] = ..., batch_texts: _Optional[int] = ..., threads: _Optional[int] = ..., original: _Optional[_Union[GraphFigures, _Mapping]] = ..., quantized: _Optional[_Union[GraphFigures, _Mapping]] = ...) -> None: ...
+
+class GraphFigures(_message.Message):
+    __slots__ = ("size_bytes", "hierarchical_f1", "ms_alone", "ms_batched")
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HIERARCHICAL_F1_FIELD_NUMBER: _ClassVar[int]
+    MS_ALONE_FIELD_NUMBER: _ClassVar[int]
+    MS_BATCHED_FIELD_NUMBER: _ClassVar[int]
+    size_bytes: int
+    hierarchical_f1: float
+    ms_alone: float
+    ms_batched: float
+    def __init__(self, size_bytes: _Optional[int] = ..., hierarchical_f1: _Optional[float] = ..., ms_alone: _Optional[float] = ..., ms_batched: _Optional[float] = ...) -> None: ...
 
 class ExportedFile(_message.Message):
     __slots__ = ("path", "size_bytes", "sha256")

@@ -14,9 +14,16 @@ class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     EXPORT_FORMAT_UNSPECIFIED: _ClassVar[ExportFormat]
     EXPORT_FORMAT_ONNX: _ClassVar[ExportFormat]
     EXPORT_FORMAT_BENTO: _ClassVar[ExportFormat]
+
+class Quantization(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    QUANTIZATION_UNSPECIFIED: _ClassVar[Quantization]
+    QUANTIZATION_INT8: _ClassVar[Quantization]
 EXPORT_FORMAT_UNSPECIFIED: ExportFormat
 EXPORT_FORMAT_ONNX: ExportFormat
 EXPORT_FORMAT_BENTO: ExportFormat
+QUANTIZATION_UNSPECIFIED: Quantization
+QUANTIZATION_INT8: Quantization
 
 class ExportJob(_message.Message):
     __slots__ = ("id", "spec", "status", "result")
@@ -31,20 +38,22 @@ class ExportJob(_message.Message):
     def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[ExportSpec, _Mapping]] = ..., status: _Optional[_Union[_jobs_pb2.JobStatus, _Mapping]] = ..., result: _Optional[_Union[ExportResult, _Mapping]] = ...) -> None: ...
 
 class ExportSpec(_message.Message):
-    __slots__ = ("dataset", "model", "format", "label", "run_time", "without_monitoring")
+    __slots__ = ("dataset", "model", "format", "label", "run_time", "without_monitoring", "quantization")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     RUN_TIME_FIELD_NUMBER: _ClassVar[int]
     WITHOUT_MONITORING_FIELD_NUMBER: _ClassVar[int]
+    QUANTIZATION_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     model: str
     format: ExportFormat
     label: str
     run_time: str
     without_monitoring: bool
-    def __init__(self, dataset: _Optional[str] = ..., model: _Optional[str] = ..., format: _Optional[_Union[ExportFormat, str]] = ..., label: _Optional[str] = ..., run_time: _Optional[str] = ..., without_monitoring: _Optional[bool] = ...) -> None: ...
+    quantization: Quantization
+    def __init__(self, dataset: _Optional[str] = ..., model: _Optional[str] = ..., format: _Optional[_Union[ExportFormat, str]] = ..., label: _Optional[str] = ..., run_time: _Optional[str] = ..., without_monitoring: _Optional[bool] = ..., quantization: _Optional[_Union[Quantization, str]] = ...) -> None: ...
 
 class ExportResult(_message.Message):
     __slots__ = ("path", "manifest")
