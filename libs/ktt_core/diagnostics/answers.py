@@ -19,37 +19,50 @@ THRESHOLDS: NDArray[np.float32] = np.concatenate(
 
 @dataclass(frozen=True)
 class AnswerShares:
-    """What predictions are at one minimal confidence, as shares of all rows.
+    """What predictions are at one minimal confidence.
 
     Attributes
     ----------
     min_confidence : float
-    full, full_right : float
+    rows : int
+        All rows.
+    full_rows, full_right_rows : int
         Rows that get a whole path, and those whose whole path is right.
-    part, part_right : float
+    part_rows, part_right_rows : int
         Rows whose path stops above its leaf, and those where the class it stops at is right.
     """
 
     min_confidence: float
-    full: float
-    full_right: float
-    part: float
-    part_right: float
+    rows: int
+    full_rows: int
+    full_right_rows: int
+    part_rows: int
+    part_right_rows: int
+
+    @property
+    def full(self) -> float:
+        """Share of the rows that get a whole path: the coverage."""
+        return self.full_rows / self.rows
+
+    @property
+    def part(self) -> float:
+        """Share of the rows whose path stops above its leaf."""
+        return self.part_rows / self.rows
 
     @property
     def none(self) -> float:
-        """Rows that get no class at all."""
-        return max(0.0, 1.0 - self.full - self.part)
+        """Share of the rows that get no class at all."""
+        return (self.rows - self.full_rows - self.part_rows) / self.rows
 
     @property
     def full_accuracy(self) -> float | None:
         """Share of the whole paths that are right; None if there are none."""
-        return self.full_right / self.full if self.full else None
+        return self.full_right_rows / self.full_rows if self.full_rows else None
 
     @property
     def part_accuracy(self) -> float | None:
         """Share of the shortened paths that are right; None if there are none."""
-        return self.part_right / self.part if self.part else None
+        return self.part_right_rows / self.part_rows if self.part_rows else None
 
 
 class AnswerCounts:
@@ -106,10 +119,14 @@ class AnswerCounts:
         if not self.rows:
             return []
         reached, right, above = (
-            counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:] / self.rows
+            counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
             for counts in (self._reached, self._right, self._right_above)
         )
         part = reached[0] - reached[-1]
         part_right = (right[:-1] - above[1:]).sum(axis=0)
-        columns = (THRESHOLDS.astype(np.float64).round(6), reached[-1], right[-1], part, part_right)
-        return [AnswerShares(*map(float, values)) for values in zip(*columns, strict=True)]
+        thresholds = THRESHOLDS.astype(np.float64).round(6).tolist()
+        columns = (reached[-1], right[-1], part, part_right)
+        return [
+            AnswerShares(threshold, self.rows, *map(int, counts))
+            for threshold, *counts in zip(thresholds, *columns, strict=True)
+        ]

@@ -112,10 +112,10 @@ def test_answers_are_those_of_the_decoder(case):
         if not ragged:
             assert share.full == pytest.approx(full.mean())
             assert share.part == pytest.approx(part.mean())
-            assert share.full_right == pytest.approx((full & right).mean())
-            assert share.part_right == pytest.approx((part & right).mean())
-        assert share.full_right <= share.full + 1e-12
-        assert share.part_right <= share.part + 1e-12
+            assert share.full_right_rows == (full & right).sum()
+            assert share.part_right_rows == (part & right).sum()
+        assert 0 <= share.full_right_rows <= share.full_rows
+        assert 0 <= share.part_right_rows <= share.part_rows
         assert share.full + share.part + share.none == pytest.approx(1.0)
 
 

@@ -47,6 +47,8 @@ class Series:
         Which colour, dash and mark, from 0; 9 is a reference line.
     marks : bool
         Whether points are marked, if they are few enough.
+    sizes : sequence of float
+        How large a point's mark is against the usual; as many as points, or none.
     """
 
     name: str
@@ -54,15 +56,17 @@ class Series:
     notes: Sequence[str] = ()
     style: int = 0
     marks: bool = True
+    sizes: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A point in the drawing and its note."""
+    """A point in the drawing, its note and its size against the usual."""
 
     x: float
     y: float
     note: str
+    size: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -212,7 +216,12 @@ def _line(series: Series, x_axis: Axis, y_axis: Axis) -> Line:
     path = "M" + "L".join(f"{x:g} {y:g}" for x, y in placed)
     marked = series.marks and len(placed) <= _MAX_MARKS
     notes = series.notes or [""] * len(placed)
-    marks = tuple(Mark(x, y, note) for (x, y), note in zip(placed, notes, strict=True) if marked)
+    sizes = series.sizes or [1.0] * len(placed)
+    marks = tuple(
+        Mark(x, y, note, size)
+        for (x, y), note, size in zip(placed, notes, sizes, strict=True)
+        if marked
+    )
     return Line(series.name, series.style, path, marks)
 
 

@@ -82,6 +82,7 @@ def reliability_chart(diagnostics: SplitDiagnostics) -> Chart:
 
 
 def _reliability(name: str, bins: CalibrationBins, style: int) -> Series:
+    total = int(bins.rows.sum())
     filled = [
         (row.confidence, row.accuracy, row.rows)
         for row in bin_rows(bins)
@@ -95,6 +96,8 @@ def _reliability(name: str, bins: CalibrationBins, style: int) -> Series:
             for confidence, accuracy, rows in filled
         ],
         style,
+        # A few texts say little: the area of a mark grows with them, up to a point.
+        sizes=[round(min(1.3, max(0.55, (rows / total * 12) ** 0.5)), 2) for _, _, rows in filled],
     )
 
 
