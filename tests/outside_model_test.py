@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from ktt_models.pytorch.encoders.tiny import write_tiny_encoder
+
 PRODUCTS = Path.cwd() / "examples/products.csv"
 GUIDE = Path.cwd() / "docs/add-a-model.md"
+EXAMPLE = Path.cwd() / "examples/onnx_predict.py"
 
 
 def install(folder: Path, model: str) -> dict[str, str]:
@@ -100,19 +103,50 @@ def test_an_outside_model_says_that_it_exports_nothing(environment: dict[str, st
     assert "UnsupportedError: centroid does not export onnx" in done.stderr
 
 
-def test_the_guides_scikit_learn_model_works_as_printed(tmp_path: Path) -> None:
-    installed = tmp_path / "installed"
+def copy_listing(model: str, installed: Path) -> int:
+    """Write the files of a model that the guide prints, and return how many lines they have."""
     page = GUIDE.read_text(encoding="utf-8")
-    for name, code in re.findall(r"^```python\n# (tfidf_nb/\S+)\n(.*?)^```", page, re.S | re.M):
+    files = re.findall(rf"^```python\n# ({model}/\S+)\n(.*?)^```", page, re.S | re.M)
+    for name, code in files:
         (installed / name).parent.mkdir(parents=True, exist_ok=True)
         (installed / name).write_text(code, encoding="utf-8")
-    environment = install(installed, "tfidf_nb")
-    columns = ["--text", "title", "--classes", "category", "--sep", " > "]
-    for step in (
-        ["data", "import", str(PRODUCTS), "products", *columns],
-        ["train", "products", "-m", "tfidf_nb", "-r", "--set", "smoothing=0.05"],
-    ):
-        done = ktt(environment, tmp_path, *step)
+    return sum(len(code.splitlines()) for _, code in files)
+
+
+def run_steps(environment: dict[str, str], folder: Path, *steps: list[str]) -> None:
+    for step in steps:
+        done = ktt(environment, folder, *step)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+IMPORT = ["data", "import", str(PRODUCTS), "products"]
+IMPORT += ["--text", "title", "--classes", "category", "--sep", " > "]
+
+
+def test_the_guides_scikit_learn_model_works_as_printed(tmp_path: Path) -> None:
+    assert copy_listing("tfidf_nb", tmp_path / "installed")
+    environment = install(tmp_path / "installed", "tfidf_nb")
+    training = ["train", "products", "-m", "tfidf_nb", "-r", "--set", "smoothing=0.05"]
+    run_steps(environment, tmp_path, IMPORT, training)
     answer = ktt(environment, tmp_path, "predict", "products", "-m", "tfidf_nb", "--json", "kettle")
     assert json.loads(answer.stdout)[0]["predictions"][0]["path"] == ["Kitchen", "Appliances"]
+
+
+def test_the_guides_pytorch_model_works_as_printed(tmp_path: Path) -> None:
+    assert 0 < copy_listing("db_prototypes", tmp_path / "installed") < 60
+    environment = install(tmp_path / "installed", "db_prototypes")
+    encoder = write_tiny_encoder(tmp_path / "encoder", PRODUCTS.read_text().splitlines(), 64)
+    rates = ["--set", "encoder_lr=0.003", "--set", "classifier_lr=0.01", "--set", "batch_size=16"]
+    training = ["train", "products", "-m", "db_prototypes", "-r", "--set", f"encoder={encoder}"]
+    training += [*rates, "--set", "sharpness=10", "-e", "6"]
+    exporting = ["export", "products", "-m", "db_prototypes", "--output", "served"]
+    run_steps(environment, tmp_path, IMPORT, training, exporting)
+    answer = ktt(
+        environment, tmp_path, "predict", "products", "-m", "db_prototypes", "--json", "kettle"
+    )
+    assert json.loads(answer.stdout)[0]["predictions"][0]["path"] == ["Kitchen", "Appliances"]
+    folder = tmp_path / "served/db_prototypes_products"
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE), str(folder), "kettle"], capture_output=True, text=True
+    )
+    assert done.stdout.startswith("Kitchen > Appliances\t"), done.stderr
