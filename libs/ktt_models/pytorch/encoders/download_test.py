@@ -64,6 +64,8 @@ def hub(tmp_path, monkeypatch):
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "KTT_ENCODERS"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    # Read from the environment only once, and tests run with it.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     server: Any = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     server.folder = tmp_path / "served"
     write_tiny_tokenizer(server.folder, ["red shoes"])
