@@ -27,6 +27,9 @@ LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 10.0, 42.0
 #: Points drawn of a series; longer ones are averaged.
 MAX_POINTS = 240
 
+# Characters that stand below a drawing side by side.
+_MAX_LABELS = 36
+
 # Marks are drawn up to this many; beyond, they would hide the line.
 _MAX_MARKS = 40
 
@@ -123,6 +126,11 @@ class Chart:
     right: float = WIDTH - RIGHT
     top: float = TOP
     bottom: float = HEIGHT - BOTTOM
+
+    @property
+    def dense(self) -> bool:
+        """Whether the labels below the drawing need a smaller script."""
+        return sum(len(label) for _, label in self.x_ticks) > _MAX_LABELS
 
 
 @dataclass(frozen=True)

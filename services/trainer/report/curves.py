@@ -137,5 +137,6 @@ def _chart(id: str, title: str, unit: str, lines: Mapping[str, Points], y_axis: 
         words.append(f"{label} from {write(whole[0][1])} to {write(whole[-1][1])}")
     x_values = [x for points in lines.values() for x, _ in points]
     start = min(x_values)
-    x_axis = nice_axis(x_values, unit, from_zero=start > 0 and start < 0.2 * max(x_values))
+    from_zero = start > 0 and start < 0.2 * max(x_values)
+    x_axis = nice_axis(x_values, unit, from_zero=from_zero, whole=True)
     return line_chart(id, title, "; ".join(words) + ".", series, x_axis, y_axis)

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -266,21 +262,3 @@ def test_the_file_is_written_whole_and_replaced_whole(tmp_path):
     write_report(path, make_facts(HOSTILE))
     assert path.read_text(encoding="utf-8") != first
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no browser")
-@pytest.mark.parametrize("name", ["hostile names", "a tree"])
-def test_a_browser_makes_of_it_what_was_meant(name, tmp_path):
-    path = tmp_path / "report.html"
-    write_report(path, ALL[name]())
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    options += ["--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'u'}"]
-    done = subprocess.run(
-        ["chromium", *options, "--dump-dom", path.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "HOME": str(tmp_path)},
-    )
-    assert done.returncode == 0, done.stderr
-    assert Page(done.stdout).data() == Page(Path(path).read_text(encoding="utf-8")).data()

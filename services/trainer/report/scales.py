@@ -38,7 +38,11 @@ class Axis:
 
 
 def nice_axis(
-    values: Sequence[float], label: str = "", count: int = 5, from_zero: bool = False
+    values: Sequence[float],
+    label: str = "",
+    count: int = 5,
+    from_zero: bool = False,
+    whole: bool = False,
 ) -> Axis:
     """Return an axis that holds the values, with about `count` ticks at round numbers.
 
@@ -51,6 +55,8 @@ def nice_axis(
         Steps aimed at.
     from_zero : bool
         Whether 0 belongs to the axis.
+    whole : bool
+        Whether ticks stand at whole numbers only.
     """
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     if from_zero:
@@ -64,6 +70,8 @@ def nice_axis(
     raw = (high - low) / max(1, count)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= raw * (1 - 1e-9))
+    if whole and step % 1.0:
+        step = math.ceil(step)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     ticks = tuple(Tick(n * step, number(n * step, step)) for n in range(first, last + 1))
     return Axis(first * step, last * step, ticks, label)

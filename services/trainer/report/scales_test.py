@@ -23,6 +23,12 @@ def test_an_axis_holds_its_values_and_has_a_few_ticks_that_differ(values, from_z
     assert all(0.0 <= axis.place(value) <= 1.0 for value in values)
 
 
+@given(st.integers(0, 10_000), st.integers(0, 10_000))
+def test_what_is_counted_has_ticks_at_whole_numbers(first, second):
+    axis = nice_axis([float(first), float(second)], whole=True)
+    assert first == second or all(tick.value % 1 == 0 for tick in axis.ticks)
+
+
 def test_ticks_stand_at_round_numbers():
     assert [tick.label for tick in nice_axis([0.0, 9.4]).ticks] == ["0", "2", "4", "6", "8", "10"]
     labels = [tick.label for tick in nice_axis([0.0, 1.1]).ticks]
