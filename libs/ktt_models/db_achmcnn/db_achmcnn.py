@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ktt_core.config import ModelConfig
 from ktt_core.taxonomy import Taxonomy
-from ktt_models.pytorch.balancing import Balance
+from ktt_models.pytorch.balancing import Balance, log_odds
 from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.head import Head
 from ktt_models.pytorch.hierarchy import Hierarchy
@@ -36,6 +36,7 @@ class DBACHMCNNConfig(EncoderConfig):
         "h_nonlinear": "relu",
         "h_hidden_dim": 512,
         "h_layer_count": 3,
+        "prior_bias": False,
         "batch_size": 16,
         "eval_batch_size": 64,
     }
@@ -44,12 +45,15 @@ class DBACHMCNNConfig(EncoderConfig):
         0.0, ge=0.0, lt=1.0, description="Share of the features left out at a step, at random."
     )
     h_layer_count: int = Field(
-        3, ge=1, le=64, description="Layers of the network; 1: a single linear layer."
+        2, ge=1, le=64, description="Layers of the network; 1: a single linear layer."
     )
-    h_hidden_dim: int = Field(512, ge=1, le=65_536, description="Width of its hidden layers.")
+    h_hidden_dim: int = Field(1024, ge=1, le=65_536, description="Width of its hidden layers.")
     h_nonlinear: Literal["relu", "tanh"] = Field("relu", description="What ends a hidden layer.")
     h_dropout: float = Field(
-        0.7, ge=0.0, lt=1.0, description="Share of a hidden layer left out at a step, at random."
+        0.3, ge=0.0, lt=1.0, description="Share of a hidden layer left out at a step, at random."
+    )
+    prior_bias: bool = Field(
+        True, description="Start every class's score at its frequency in training, not at a half."
     )
 
 
@@ -65,6 +69,7 @@ class ACHMCNNHead(Head):
         super().__init__(width, taxonomy)
         self.hierarchy = Hierarchy(taxonomy)
         self.balance = Balance(taxonomy, config.class_weight, config.logit_adjustment)
+        self.prior_bias = config.prior_bias
         phi = {"relu": nn.ReLU, "tanh": nn.Tanh}[config.h_nonlinear]
         layers: list[nn.Module] = [nn.Dropout(config.dropout)]
         size = width
@@ -74,8 +79,10 @@ class ACHMCNNHead(Head):
         self.net = nn.Sequential(*layers, nn.Linear(size, taxonomy.n_classes))
 
     def start(self, counts: Sequence[Tensor]) -> None:
-        """Weigh or adjust the classes by their counts, where that is asked for."""
+        """Start at the classes' frequencies, and weigh or adjust them, where that is asked for."""
         self.balance.start(counts)
+        if self.prior_bias:
+            self.net[-1].get_parameter("bias").data.copy_(log_odds(counts))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the logits of h, shape (n, C)."""

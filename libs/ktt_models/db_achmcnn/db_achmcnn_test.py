@@ -97,9 +97,23 @@ def test_the_network_has_as_many_layers_as_asked_for(count):
     assert dropped == [0.0] + [0.3] * (count - 1)
 
 
+def test_classes_start_at_their_frequencies_unless_told_otherwise():
+    counts = [torch.tensor([3, 1]), torch.tensor([2, 1, 1])]
+    starting, halves = make_head(h_layer_count=1), make_head(h_layer_count=1, prior_bias=False)
+    for head in (starting, halves):
+        for weight in head.parameters():
+            nn.init.zeros_(weight)
+        head.start(counts)
+    torch.testing.assert_close(
+        starting(torch.zeros(1, 3)).sigmoid(), torch.tensor([[0.75, 0.25, 0.5, 0.25, 0.25]])
+    )
+    assert (halves(torch.zeros(1, 3)).sigmoid() == 0.5).all()
+
+
 def test_the_original_profile_is_the_original_projects():
     config = configure(profile="original")
     assert (config.encoder_lr, config.classifier_lr) == (2e-5, 5e-4)
+    assert not config.prior_bias
     assert (config.h_dropout, config.h_nonlinear) == (0.7, "relu")
     assert (config.h_hidden_dim, config.h_layer_count) == (512, 3)
     assert (config.batch_size, config.eval_batch_size, config.dropout) == (16, 64, 0.0)

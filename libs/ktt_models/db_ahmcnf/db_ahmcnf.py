@@ -18,7 +18,7 @@ from torch.nn import functional
 from ktt_core.config import ModelConfig
 from ktt_core.errors import InvalidConfigError
 from ktt_core.taxonomy import Taxonomy
-from ktt_models.pytorch.balancing import Balance
+from ktt_models.pytorch.balancing import Balance, log_odds
 from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.head import Head
 from ktt_models.pytorch.hierarchy import Hierarchy
@@ -42,10 +42,22 @@ class DBAHMCNFConfig(EncoderConfig):
         "local_hidden_sizes": 384,
         "global_weight": 0.5,
         "nonlinear": "relu",
+        "prior_bias": False,
         "batch_size": 4,
         "eval_batch_size": 4,
     }
 
+    # Its features are computed once, so passes over them are cheap.
+    epochs: int = Field(20, ge=1, le=10_000, description="Passes over the training rows.")
+    batch_size: int = Field(
+        32, ge=1, le=65_536, description="Texts of a training step, over all processes."
+    )
+    classifier_lr: float = Field(
+        3e-3, gt=0.0, le=10.0, description="Highest learning rate of the head's weights."
+    )
+    dropout: float = Field(
+        0.25, ge=0.0, lt=1.0, description="Share of a hidden layer left out at a step, at random."
+    )
     freeze_encoder: bool = Field(
         True,
         description="Train the head alone: the encoder answers once per text, and is kept as is.",
@@ -71,6 +83,9 @@ class DBAHMCNFConfig(EncoderConfig):
         description="Weight of the penalty on classes that score above their parents.",
     )
     nonlinear: Literal["relu", "tanh"] = Field("relu", description="What ends a hidden layer.")
+    prior_bias: bool = Field(
+        True, description="Start every class's score at its frequency in training, not at a half."
+    )
 
 
 class AHMCNFOutputs(NamedTuple):
@@ -94,6 +109,7 @@ class AHMCNFHead(Head):
         super().__init__(width, taxonomy)
         self.beta = config.global_weight
         self.lambda_h = config.lambda_h
+        self.prior_bias = config.prior_bias
         self.hierarchy = Hierarchy(taxonomy)
         self.dropout = nn.Dropout(config.dropout)
         self.balance = Balance(taxonomy, config.class_weight, config.logit_adjustment)
@@ -113,8 +129,15 @@ class AHMCNFHead(Head):
         self.local_outputs = nn.ModuleList(map(nn.Linear, narrow, self.hierarchy.level_sizes))
 
     def start(self, counts: Sequence[Tensor]) -> None:
-        """Weigh or adjust the classes by their counts, where that is asked for."""
+        """Start at the classes' frequencies, and weigh or adjust them, where that is asked for."""
         self.balance.start(counts)
+        if self.prior_bias:
+            start = log_odds(counts)
+            outputs = [self.global_output, *self.local_outputs]
+            for output, bias in zip(
+                outputs, [start, *self.hierarchy.split(start[None])], strict=True
+            ):
+                output.get_parameter("bias").data.copy_(bias.flatten())
 
     def forward(self, features: Tensor) -> AHMCNFOutputs:
         """Return the logits of both flows."""

@@ -135,10 +135,20 @@ def test_saturated_scores_have_a_finite_loss_gradient_and_logarithm(beta, logit)
         assert level.flatten().tolist() == pytest.approx([expected] * level.numel(), abs=1e-6)
 
 
+def test_both_flows_start_at_the_classes_frequencies():
+    head = make_head()
+    head.start([torch.tensor([3, 1]), torch.tensor([2, 1, 1])])
+    expected = torch.tensor([0.75, 0.25, 0.5, 0.25, 0.25])
+    torch.testing.assert_close(head.global_output.bias.sigmoid(), expected)
+    local = torch.cat([output.get_parameter("bias") for output in head.local_outputs])
+    torch.testing.assert_close(local.sigmoid(), expected)
+
+
 def test_the_original_profile_is_the_original_projects():
     config = configure(profile="original")
     assert (config.classifier_lr, config.lambda_h, config.dropout) == (1e-3, 0.05, 0.25)
     assert (config.global_hidden_sizes, config.local_hidden_sizes) == (384, 384)
+    assert not config.prior_bias
     assert (config.global_weight, config.batch_size, config.eval_batch_size) == (0.5, 4, 4)
 
 

@@ -6,6 +6,7 @@ Classification", ECML PKDD 2018.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -47,13 +48,13 @@ class DBBHCNAWXConfig(EncoderConfig):
     }
 
     gamma_l: float = Field(
-        -0.3367,
+        -0.1,
         ge=-1.0,
         le=1.0,
         description="How much less the loss of the last level weighs than that of the first: "
         "1 - gamma_l and 1 + gamma_l, evenly in between.",
     )
-    lambda_l: float = Field(0.7255, ge=0.0, le=100.0, description="Weight of the levels' losses.")
+    lambda_l: float = Field(1.0, ge=0.0, le=100.0, description="Weight of the levels' losses.")
     awx_norm: int = Field(
         5,
         ge=0,
@@ -82,12 +83,19 @@ class AWXHead(Head):
         self.balance = Balance(taxonomy, config.class_weight, config.logit_adjustment)
         self.lambda_l = config.lambda_l
         self.weights = level_weights(config.gamma_l, taxonomy.depth)
-        if self.norm:
-            # Without this, a class over many leaves starts clipped at 1 and has no gradient: let
-            # the fullest class's sum of s^n be 1/2.
-            fullest = max(int(np.diff(ranges).max()) for ranges in taxonomy.leaf_ranges)
-            score = torch.tensor((0.5 / fullest) ** (1.0 / self.norm), dtype=torch.float64)
-            self.flow.start_last_bias(float(torch.logit(score)))
+        self.flow.start_last_bias(self.start_bias)
+
+    @property
+    def start_bias(self) -> float:
+        """The bias of z^D with which, at s = sigmoid(bias), the fullest class's sum of s^n is 1/2.
+
+        Without it, a class over many leaves starts clipped at 1 and has no gradient.
+        """
+        if self.norm == 0:
+            return 0.0
+        fullest = max(int(np.diff(ranges).max()) for ranges in self.taxonomy.leaf_ranges)
+        score = (0.5 / fullest) ** (1.0 / self.norm)
+        return math.log(score / (1.0 - score))
 
     def start(self, counts: Sequence[Tensor]) -> None:
         """Weigh or adjust the classes by their counts, where that is asked for."""
@@ -107,13 +115,18 @@ class AWXHead(Head):
             return self.hierarchy.subtree_max(padded)
         return (self.hierarchy.subtree_logsumexp(self.norm * log_s) / self.norm).clamp(max=0.0)
 
-    def loss(self, outputs: list[Tensor], codes: Tensor) -> Tensor:
-        """Return the scores' binary cross-entropy and the levels' losses."""
-        log_a = self.log_awx(self.balance.adjust(outputs[-1], len(outputs) - 1))
+    def scores_loss(self, leaf_logits: Tensor, codes: Tensor) -> Tensor:
+        """Return BCE(a, Y), its mean over rows and classes."""
+        log_a = self.log_awx(leaf_logits)
         log_not_a = torch.log(-torch.expm1(log_a.clamp(max=-_EPS)))
         path = self.hierarchy.along_path(codes)
         # Y picks ln a on the path and ln(1 - a) elsewhere.
-        total = -self.balance.mean(log_not_a.scatter(1, path, log_a.gather(1, path)), codes)
+        return -self.balance.mean(log_not_a.scatter(1, path, log_a.gather(1, path)), codes)
+
+    def loss(self, outputs: list[Tensor], codes: Tensor) -> Tensor:
+        """Return the scores' binary cross-entropy and the levels' losses."""
+        last = len(outputs) - 1
+        total = self.scores_loss(self.balance.adjust(outputs[last], last), codes)
         for level, logits in enumerate(outputs):
             loss = self.balance.cross_entropy(logits, codes[:, level], level)
             total = total + self.lambda_l * self.weights[level] * loss

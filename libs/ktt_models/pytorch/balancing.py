@@ -15,7 +15,26 @@ from torch.nn import functional
 
 from ktt_core.taxonomy import Taxonomy
 
-__all__ = ["Balance"]
+__all__ = ["Balance", "log_odds"]
+
+# Of a class as rare or rarer: of lower ones a sigmoid has hardly a gradient to leave them by.
+_LOWEST_LOG_ODDS = -4.0
+
+
+def log_odds(counts: Sequence[Tensor]) -> Tensor:
+    """Return ``ln(p / (1 - p))`` of every class, p its share of the rows: float32, shape (C,).
+
+    The bias at which a sigmoid over all classes may start (Lin et al., "Focal Loss for Dense Object
+    Detection", 2017): from 0, its first epochs would go into learning that most classes are rare.
+    Kept within -4 and 4.
+
+    Parameters
+    ----------
+    counts : sequence of Tensor of int64, shape (n_h,)
+        Training rows of every class, level by level.
+    """
+    shares = torch.cat([level / level.sum().clamp(min=1) for level in counts])
+    return torch.logit(shares).clamp(_LOWEST_LOG_ODDS, -_LOWEST_LOG_ODDS)
 
 
 class Balance(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from ktt_core.taxonomy import Taxonomy
-from ktt_models.pytorch.balancing import Balance
+from ktt_models.pytorch.balancing import Balance, log_odds
 
 #: Two classes above, three leaves.
 TREE = Taxonomy.from_paths([("A", "x"), ("A", "y"), ("B", "z")])
@@ -65,6 +65,12 @@ def test_means_over_classes_weigh_a_row_by_its_class_of_the_level():
     torch.testing.assert_close(balance.mean(losses, CODES), expected)
     level = balance.level_mean(losses[:, 2:], CODES[:, 1], 1)
     torch.testing.assert_close(level, (losses[:, 2:].mean(1) @ leaves) / 3)
+
+
+def test_log_odds_are_of_the_shares_and_within_4():
+    found = log_odds([torch.tensor([3, 1, 0]), torch.tensor([4])])
+    np.testing.assert_allclose(found, [np.log(3), -np.log(3), -4.0, 4.0], rtol=1e-6)
+    assert found.dtype == torch.float32
 
 
 def test_without_options_it_changes_nothing():
