@@ -17,7 +17,7 @@ __all__ = ["how_to_go_on"]
 def how_to_go_on(
     backend: Backend, request: TrainRequest, begun: Collection[tuple[str, str]]
 ) -> list[str]:
-    """Return the commands that continue what is unfinished of a request, and begin the rest.
+    """Return the commands that continue what is unfinished of a request, and what was not begun.
 
     Parameters
     ----------
@@ -39,16 +39,14 @@ def how_to_go_on(
     except KttError:
         # Nobody answers: what to do then was said already.
         return []
-    lines = _commands("continue with", [pair for pair in pairs if pair in unfinished], " --resume")
-    if not request.resume:
-        left = [pair for pair in pairs if pair not in begun and pair not in unfinished]
-        lines += _commands("not begun yet", left, "") if begun else []
-    return lines
-
-
-def _commands(what: str, pairs: list[tuple[str, str]], options: str) -> list[str]:
     lines = []
-    for dataset in dict.fromkeys(dataset for _, dataset in pairs):
-        models = ",".join(model for model, other in pairs if other == dataset)
-        lines.append(f"{what}: ktt train {dataset} -m {models}{options}")
+    for dataset in dict.fromkeys(request.datasets):
+        models = ",".join(
+            model for model, other in pairs if (model, other) in unfinished and other == dataset
+        )
+        if models:
+            lines.append(f"continue with: ktt train {dataset} -m {models} --resume")
+    left = [pair for pair in pairs if pair not in begun and pair not in unfinished]
+    if left and begun and not request.resume:
+        lines.append(f"not begun yet: {', '.join(f'{model} on {other}' for model, other in left)}")
     return lines

@@ -143,7 +143,7 @@ class ProgressDisplay:
 
     def say(self, message: str) -> None:
         """Print a line above the bars."""
-        self._console.print(message, markup=False, highlight=False)
+        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

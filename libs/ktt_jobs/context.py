@@ -40,6 +40,7 @@ class EventWriter:
         self._lock = threading.Lock()
         self._phase = ""
         self._last = 0.0
+        self._skipped: Progress | None = None
 
     def write(self, event: str, value: Mapping[str, Any]) -> None:
         """Write one event."""
@@ -51,10 +52,18 @@ class EventWriter:
     def progress(self, progress: Progress) -> None:
         """Write a phase's first and last step, and what comes in between now and then."""
         now = time.monotonic()
-        ends = progress.phase != self._phase or progress.step == progress.total
-        if not ends and now - self._last < _EVENT_INTERVAL:
+        begins = progress.phase != self._phase
+        if not begins and progress.step != progress.total and now - self._last < _EVENT_INTERVAL:
+            self._skipped = progress
             return
+        skipped, self._skipped = self._skipped, None
+        if begins and skipped is not None:
+            # How far a phase was when another one came between.
+            self._write_progress(skipped)
         self._phase, self._last = progress.phase, now
+        self._write_progress(progress)
+
+    def _write_progress(self, progress: Progress) -> None:
         self.write(
             "progress",
             {

@@ -134,6 +134,19 @@ def test_a_phase_shows_its_first_and_last_step_and_few_between():
     assert len(steps) < 200
 
 
+def test_how_far_a_phase_was_when_another_came_between_is_told():
+    stream = io.StringIO()
+    writer = EventWriter(stream)
+    for step in (1, 2, 3):
+        writer.progress(Progress("fit", step, 9))
+    writer.progress(Progress("validate", 0, 5))
+    assert [(event["phase"], event["step"]) for event in lines(stream)] == [
+        ("fit", 1),
+        ("fit", 3),
+        ("validate", 0),
+    ]
+
+
 def test_numbers_of_numpy_become_json():
     stream = io.StringIO()
     step: Any = np.int64(1)

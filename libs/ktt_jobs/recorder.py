@@ -21,6 +21,8 @@ _BURST = 4.0
 class ProgressRecorder:
     """Stores the newest progress a few times per second; a phase's first and last step first.
 
+    What a phase came to at its end, such as the metrics of a validation, is stored at any rate.
+
     Parameters
     ----------
     store : callable
@@ -50,9 +52,14 @@ class ProgressRecorder:
         phase = (progress.phase, progress.total)
         begins = phase != self._phase
         self._phase = phase
+        if begins and self._waiting is not None and self._refill(now) >= 1:
+            # How far a phase was when another one came between.
+            self._put(now)
         self._pace.see(progress)
         self._waiting = progress
-        if begins or progress.step == progress.total:
+        if progress.step == progress.total and progress.metrics and self._stored < _MANY:
+            self._put(now)
+        elif begins or progress.step == progress.total:
             if self._refill(now) >= 1:
                 self._put(now)
         else:

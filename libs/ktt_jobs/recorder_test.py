@@ -93,3 +93,26 @@ def test_the_time_left_is_at_the_phase_s_own_pace():
     clock.now += 1
     record.offer(Progress("read", 7))
     assert stored[-1][2] is None
+
+
+def test_what_validations_come_to_is_stored_however_fast_they_are():
+    record, _, stored = recorder()
+    for epoch in range(20):
+        for step in range(10):
+            record.offer(Progress("fit", 10 * epoch + step, 200))
+        record.offer(Progress("validate", 5, 5, "rows", {"loss": 1 / (epoch + 1)}))
+    told = [progress.metrics["loss"] for _, progress, _ in stored if progress.metrics]
+    assert told == [1 / (epoch + 1) for epoch in range(20)]
+
+
+def test_how_far_a_phase_was_when_another_came_between_is_stored():
+    record, clock, stored = recorder()
+    record.offer(Progress("fit", 0, 200))
+    record.offer(Progress("fit", 9, 200))
+    record.offer(Progress("fit", 10, 200))
+    record.offer(Progress("validate", 0, 5))
+    assert [(progress.phase, progress.step) for _, progress, _ in stored] == [
+        ("fit", 0),
+        ("fit", 10),
+        ("validate", 0),
+    ]

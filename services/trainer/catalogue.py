@@ -173,8 +173,9 @@ def _epochs(metadata: Mapping[str, Any], record: RunRecord) -> tuple[float | Non
     if not isinstance(epochs, (int, float)) or not record.history:
         return None, None
     done = max((point["epoch"] for point in record.history if "epoch" in point), default=0.0)
-    ends = [point["step"] for point in record.history if point.get("epoch") == done]
-    last = max((point["step"] for point in record.history if "step" in point), default=0.0)
+    steps = [point for point in record.history if "step" in point]
+    ends = [point["step"] for point in steps if point.get("epoch") == done]
+    last = max((point["step"] for point in steps), default=0.0)
     if done and ends and ends[0] and last > ends[0]:
         # A point within an epoch knows its step only; epochs have the same number of them.
         done += min((last - ends[0]) / (ends[0] / done), 1.0)
