@@ -44,10 +44,6 @@ def test_texts_may_come_one_by_one():
     np.testing.assert_allclose(single, EXPECTED, atol=3e-6)
 
 
-def test_no_texts_have_no_answers():
-    assert answered([]).shape == (0, EXPECTED.shape[1])
-
-
 @pytest.mark.parametrize("texts", [TEXTS, TEXTS[:1]])
 def test_the_quantized_graph_answers_nearly_so(texts):
     found = answered(texts, "model.int8.onnx")
