@@ -9,7 +9,8 @@ import onnxruntime
 
 folder, *texts = sys.argv[1:]
 sys.path.insert(0, folder)
-# The folder's own code, on top of numpy alone: its README.md says what it does.
+# The folder's own code, the same for every kind of model: its README.md says what it does. It
+# stands on numpy, and in an encoder model's folder on tokenizers.
 text_rows = importlib.import_module("text_rows").TextRows(folder)
 session = onnxruntime.InferenceSession(f"{folder}/model.onnx")
 with open(f"{folder}/hierarchy.json", encoding="utf-8") as file:
