@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ktt_core.errors import DataError, InvalidArgumentError, KttError, UnsupportedError
 from ktt_models.pytorch.encoders.folder import read_facts
@@ -100,9 +101,9 @@ class Encoder(nn.Module):
 
     @classmethod
     def from_config_json(cls, value: Mapping[str, Any]) -> Encoder:
-        """Rebuild an encoder from its `config_json`; its weights are random until they are loaded.
+        """Rebuild an encoder from its `config_json`, for weights that are loaded into it.
 
-        The global random state is left as it was.
+        Until then they are anything; no random number is drawn.
 
         Raises
         ------
@@ -119,7 +120,7 @@ class Encoder(nn.Module):
         kind = config.pop("model_type", None)
         try:
             made = AutoConfig.for_model(kind, **config)
-            with torch.random.fork_rng(devices=[]):
+            with _NoRandomWeights():
                 network = AutoModel.from_config(made)
             return cls(network, fields["pooling"])
         except KttError as error:
@@ -159,6 +160,22 @@ class Encoder(nn.Module):
                 f"{kind} does not answer with {self.width} features a token, as its config says, "
                 f"but with {shape}"
             )
+
+
+class _NoRandomWeights(TorchFunctionMode):
+    """Leaves out what fills new weights with random numbers: the greater part of making them.
+
+    Of this thread alone: another may be making a network to train.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Do what is asked, but for random numbers."""
+        # normal_, kaiming_uniform_, trunc_normal_ ...
+        if getattr(func, "__name__", "").endswith(("normal_", "uniform_")):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _load(folder: Path) -> nn.Module:

@@ -94,7 +94,9 @@ def test_a_text_of_a_hundred_thousand_characters_is_cut_to_the_longest_input(fol
     assert torch.isfinite(features(Encoder.from_folder(folder), batch)).all()
 
 
-def test_an_encoder_is_rebuilt_from_a_json_value_and_its_weights(folder):
+@pytest.mark.parametrize("architecture", ["distilbert", "bert", "roberta", "mpnet", "electra"])
+def test_an_encoder_is_rebuilt_from_a_json_value_and_its_weights(tmp_path, architecture):
+    folder = write_tiny_encoder(tmp_path, TEXTS, architecture=architecture)
     encoder = Encoder.from_folder(folder, "cls")
     state = torch.random.get_rng_state()
     copy = Encoder.from_config_json(json.loads(json.dumps(encoder.config_json)))
