@@ -171,7 +171,7 @@ class PyTorchModel(Model):
         self.temperature = 1.0
 
     def _assemble(self, encoder: Encoder) -> EncoderNetwork:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             head = self.make_head(encoder.width)
         return EncoderNetwork(encoder, head, self.config.freeze_encoder)

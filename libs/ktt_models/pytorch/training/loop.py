@@ -109,17 +109,25 @@ class TrainingLoop:
         ResourceExhaustedError
             If there is not enough memory.
         """
-        self._tell(Progress("fit", self.state.step, self.total, "steps"))
-        while not self.state.finished:
-            self.network.train()
-            self.throughput.begin()
-            for batch in self._batches():
-                with memory_errors(self.config, training=True):
-                    self._step(batch)
-                self._after_step(len(batch.codes))
-            self._end_epoch()
-        self.keeper.close()
-        self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
+        gpus = list(range(torch.cuda.device_count()))
+        try:
+            # Steps set the generators; afterwards they are as they were.
+            with torch.random.fork_rng(gpus):
+                self._tell(Progress("fit", self.state.step, self.total, "steps"))
+                while not self.state.finished:
+                    self._epoch()
+            self.keeper.close()
+        finally:
+            self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
+
+    def _epoch(self) -> None:
+        self.network.train()
+        self.throughput.begin()
+        for batch in self._batches():
+            with memory_errors(self.config, training=True):
+                self._step(batch)
+            self._after_step(len(batch.codes))
+        self._end_epoch()
 
     # -- a step ------------------------------------------------------------------------------------
 
