@@ -64,9 +64,9 @@ class EncoderConfig(ModelConfig):
     )
 
     # -- steps
-    epochs: int = Field(5, ge=1, le=10_000, description="Passes over the training rows.")
+    epochs: int = Field(3, ge=1, le=10_000, description="Passes over the training rows.")
     batch_size: int = Field(
-        32, ge=1, le=65_536, description="Texts of a training step, over all processes."
+        16, ge=1, le=65_536, description="Texts of a training step, over all processes."
     )
     eval_batch_size: int = Field(
         64,
@@ -81,10 +81,10 @@ class EncoderConfig(ModelConfig):
         description="Parts a step's texts are computed in, one after the other: saves memory.",
     )
     encoder_lr: float = Field(
-        1e-4, ge=0.0, le=1.0, description="Highest learning rate of the encoder's weights."
+        2e-4, ge=0.0, le=1.0, description="Highest learning rate of the encoder's weights."
     )
     classifier_lr: float = Field(
-        1e-3, gt=0.0, le=10.0, description="Highest learning rate of the head's weights."
+        5e-3, gt=0.0, le=10.0, description="Highest learning rate of the head's weights."
     )
     weight_decay: float = Field(
         0.01,
