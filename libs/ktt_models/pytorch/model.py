@@ -16,12 +16,11 @@ from ktt_core.checkpoint_parts import arrays_of, named_for, stored_temperature
 from ktt_core.checkpoint_record import RunRecord, installed_versions
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.decoding import leaf_log_proba
-from ktt_core.errors import CheckpointError, DataError, KttError, UnsupportedError
+from ktt_core.errors import CheckpointError, KttError, UnsupportedError
 from ktt_core.metrics import MetricsAccumulator, compute_metrics
 from ktt_core.model import Batch, Loader, Metrics, Model, Observer
 from ktt_core.preprocessors import BasePreprocessor, TransformerPreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
-from ktt_core.reference import pool_features, reference_table
 from ktt_core.taxonomy import Taxonomy
 from ktt_models.pytorch.answering import answer
 from ktt_models.pytorch.config import EncoderConfig
@@ -222,21 +221,9 @@ class PyTorchModel(Model):
         It is dense, because monitoring reads it so: rows x leaves x 4 bytes, and half as much again
         while it is checked.
         """
-        if not loader.n_rows:
-            raise DataError("a reference set needs rows, and this split has none")
-        # By leaf, as a table's columns lie: they become the table without another copy.
-        proba = np.empty((self.taxonomy.n_leaves, loader.n_rows), dtype=np.float32)
-        codes, pooled, done = [], [], 0
-        for batch in loader:
-            features, levels = answer(self.network, batch.inputs, self.config)
-            log_proba = leaf_log_proba(levels, self.taxonomy, self.temperature)
-            np.exp(log_proba.T, out=proba[:, done : done + len(batch.codes)])
-            done += len(batch.codes)
-            codes.append(batch.codes)
-            pooled.append(pool_features(features))
-        return reference_table(
-            self.taxonomy, np.concatenate(codes), np.concatenate(pooled), proba.T
-        )
+        from ktt_models.pytorch.reference_set import reference_set
+
+        return reference_set(self, loader)
 
     # -- export ------------------------------------------------------------------------------------
 

@@ -1,0 +1,37 @@
+"""The reference set of an encoder model: what monitoring compares live texts with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ktt_core.decoding import leaf_log_proba
+from ktt_core.errors import DataError
+from ktt_core.model import Loader
+from ktt_core.reference import pool_features, reference_table
+from ktt_models.pytorch.answering import answer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ktt_models.pytorch.model import PyTorchModel
+
+__all__ = ["reference_set"]
+
+
+def reference_set(model: PyTorchModel, loader: Loader) -> pa.Table:
+    """See `ktt_models.pytorch.model.PyTorchModel.gen_reference_set`."""
+    if not loader.n_rows:
+        raise DataError("a reference set needs rows, and this split has none")
+    # By leaf, as a table's columns lie: they become the table without another copy.
+    proba = np.empty((model.taxonomy.n_leaves, loader.n_rows), dtype=np.float32)
+    codes, pooled, done = [], [], 0
+    for batch in loader:
+        features, levels = answer(model.network, batch.inputs, model.config)
+        log_proba = leaf_log_proba(levels, model.taxonomy, model.temperature)
+        np.exp(log_proba.T, out=proba[:, done : done + len(batch.codes)])
+        done += len(batch.codes)
+        codes.append(batch.codes)
+        pooled.append(pool_features(features))
+    return reference_table(model.taxonomy, np.concatenate(codes), np.concatenate(pooled), proba.T)
