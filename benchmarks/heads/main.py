@@ -187,7 +187,7 @@ def _show(figures: dict[str, Any]) -> None:
         f"{figures['ns_per_score']:>9.1f} ns{columns('dense')}{ratio}"
     )
     if "dense" not in figures:
-        print(f"      (dense left out: about {figures['dense_would_take_bytes'] / 1e9:.0f} GB)")
+        print(f"      (dense left out: about {figures['dense_would_take_bytes'] / 1e9:,.1f} GB)")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
