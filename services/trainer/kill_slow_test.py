@@ -118,9 +118,8 @@ def test_a_worker_that_is_killed_fails_its_job_and_no_other(start: Start) -> Non
     assert error.signal == "SIGKILL" and "memory" in error.message
     list(server.events(other))
     result = server.job(other).result
-    assert eventually(
-        lambda: weights(server) == sorted(["tfidf_hsgd", "shop", Path(result.checkpoint_path).name])
-    )
+    made = [Path(path).name for path in (result.checkpoint_path, result.report_path)]
+    assert eventually(lambda: weights(server) == sorted(["tfidf_hsgd", "shop", *made]))
 
 
 def test_a_running_job_is_cancelled_within_two_seconds(start: Start) -> None:
