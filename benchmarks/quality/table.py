@@ -64,6 +64,7 @@ def _row(runs: Sequence[Result]) -> dict[str, Any]:
     low, high = _interval(np.mean([run.hits for run in runs], axis=0))
     before = [run.val[UNCALIBRATED] for run in runs if UNCALIBRATED in run.val]
     after = [run.val["calibration_error"] for run in runs if "calibration_error" in run.val]
+    tested = [run.test["calibration_error"] for run in runs if "calibration_error" in run.test]
     return {
         "seeds": [run.seed for run in runs],
         "val": float(np.mean([run.val["hierarchical_f1"] for run in runs])),
@@ -73,6 +74,7 @@ def _row(runs: Sequence[Result]) -> dict[str, Any]:
         "leaf_accuracy": float(np.mean([np.mean(run.hits == 1) for run in runs])),
         "calibration_error_before": float(np.mean(before)) if before else None,
         "calibration_error": float(np.mean(after)) if after else None,
+        "calibration_error_test": float(np.mean(tested)) if tested else None,
         "processor_seconds": float(np.mean([run.processor_seconds for run in runs])),
     }
 
@@ -100,12 +102,13 @@ def _section(dataset: str, part: dict[str, Any]) -> Iterable[str]:
     yield f"### {dataset}\n"
     yield (
         "| model | seeds | val hF1 | test hF1 | 95 % of rows | spread of seeds | test leaf "
-        "accuracy | calibration error, before → after | processor minutes |"
+        "accuracy | ECE val before → after | ECE test | processor minutes |"
     )
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for model, row in part["models"].items():
         low, high = row["test_95"]
         before, after = row["calibration_error_before"], row["calibration_error"]
+        tested = row["calibration_error_test"]
         cells = [
             model,
             str(len(row["seeds"])),
@@ -115,6 +118,7 @@ def _section(dataset: str, part: dict[str, Any]) -> Iterable[str]:
             "-" if row["spread"] is None else f"{row['spread']:.4f}",
             f"{row['leaf_accuracy']:.4f}",
             "-" if before is None or after is None else f"{before:.3f} → {after:.3f}",
+            "-" if tested is None else f"{tested:.3f}",
             f"{row['processor_seconds'] / 60:.1f}",
         ]
         yield "| " + " | ".join(cells) + " |"
