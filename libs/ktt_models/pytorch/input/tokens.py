@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import tokenizers
 
 from ktt_core.datasets.dataset import Split
 from ktt_core.preprocessors import TransformerPreprocessor
@@ -55,7 +55,7 @@ class TokenSource:
         return {
             "format": _FORMAT,
             "tokenizer": hashlib.sha256(tokenizer.encode()).hexdigest(),
-            "tokenizers": version("tokenizers"),
+            "tokenizers": tokenizers.__version__,
             "max_length": self.preprocessor.max_length,
         }
 
