@@ -117,7 +117,8 @@ def test_the_graph_is_lean_and_tells_nothing_of_this_machine(model, folder):
     assert [entry.domain for entry in written.opset_import] == [""]
     assert {node.domain for node in written.graph.node} == {""}
     weights = sum(weight.nbytes for weight in model.network.parameters())
-    assert weights < path.stat().st_size < weights + 40_000
+    # Weights that no answer depends on are left out.
+    assert 0.98 * weights < path.stat().st_size < weights + 40_000
     content = path.read_bytes()
     for place in (str(folder.parent), sys.prefix, "site-packages", ".py", "ktt_models"):
         assert place.encode() not in content, place
@@ -208,8 +209,9 @@ def test_a_quantized_graph_stands_beside_the_other(linear, whole):
     assert not [n for n in original.graph.node if "Integer" in n.op_type]
     quantized = onnx.load(folder / "model.int8.onnx")
     kinds = [node.op_type for node in quantized.graph.node]
-    # Two layers' products with weights; those of two answers have none.
-    assert kinds.count("MatMulInteger") == 12
+    # The head's product and those of two layers, but for the two of each that have no weights.
+    assert kinds.count("MatMulInteger") == 1 + 2 * 6
+    assert kinds.count("MatMul") == 2 * 2
     assert linear.onnx_parity(folder, TEXTS).passed
 
 
@@ -273,9 +275,9 @@ def test_a_model_that_is_not_trained_exports_nothing(encoder, tmp_path):
 
 
 def test_a_network_that_is_no_graph_is_said(linear, tmp_path, monkeypatch):
-    def by_value(self, features):
-        return [features[:, :5] * float(features.sum().item())]
+    def undecided(self, features):
+        return [features[:, :5] if features.sum() > 0 else features[:, 5:10]]
 
-    monkeypatch.setattr(type(linear.network), "level_scores", by_value)
+    monkeypatch.setattr(type(linear.network), "level_scores", undecided)
     with pytest.raises(UnsupportedError, match="cannot be written as a graph"):
         linear.export_onnx(tmp_path)

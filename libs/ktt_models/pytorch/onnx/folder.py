@@ -77,9 +77,9 @@ It opens no connection, writes no file, starts no process, and loads no data tha
 _QUANTIZED = """
 ## The smaller graph
 
-`{path}` has the same inputs and outputs, and the encoder's weights in 8-bit integers, so
-its answers are not quite the same. Measured when it was made, on {rows:,} rows of the dataset and
-with {threads} {cores}:
+`{path}` has the same inputs and outputs, and its weights are 8-bit integers, so its
+answers are not quite the same. Measured when it was made, on {rows:,} rows of the dataset and with
+{threads} {cores}:
 
 | | `model.onnx` | `{path}` |
 |---|---|---|

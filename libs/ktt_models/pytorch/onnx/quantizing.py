@@ -23,8 +23,8 @@ __all__ = ["QUANTIZED_NAME", "add_quantized"]
 
 QUANTIZED_NAME = "model.int8.onnx"
 
-# The products with the encoder's weights, and its embeddings. Heads are small, and stay as they
-# are.
+# All products with weights, and embeddings, which of a small encoder are the half. What is added
+# or normalised stays as it is.
 _OPERATORS = ["MatMul", "Gather"]
 
 
