@@ -43,6 +43,15 @@ def curve(losses: list[float], points: int) -> list[float]:
     return [float(part.mean()) for part in np.array_split(np.array(losses), points) if len(part)]
 
 
+def setting(given: str) -> tuple[str, Any]:
+    """Return the name and the value of a hyperparameter."""
+    key, _, value = given.partition("=")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
 def report(result: dict[str, Any]) -> None:
     """Print the figures."""
     for side in ("ours", "original"):
@@ -84,6 +93,13 @@ def main() -> None:
     parser.add_argument(
         "--turn", type=int, default=20, help="steps a side does at once (default: %(default)s)"
     )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a hyperparameter of both sides (the value as JSON, or a word)",
+    )
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as it comes")
     parser.add_argument("--json", action="store_true", help="print one JSON object, no table")
     arguments = parser.parse_args()
@@ -104,6 +120,7 @@ def main() -> None:
                 "encoder": arguments.encoder,
                 "max_len": arguments.max_len,
                 "batch_size": arguments.batch_size,
+                **dict(map(setting, arguments.set)),
             },
             arguments.steps,
             arguments.turn,
