@@ -30,11 +30,14 @@ CHANGING = {
     "progress",
     "reference",
     "reference_path",
+    "report",
+    "report_path",
     "runTime",
     "run_time",
     "seconds",
     "sha256",
     "start_time",
+    "texts_per_second",
     "time",
 }
 
@@ -71,6 +74,8 @@ def test_every_command_gives_the_same_json_and_the_same_tables(
         ("checkpoints", "-m", "tfidf_lsgd", "-d", "same"),
         ("evaluate", "same", "-m", "tfidf_hsgd,tfidf_lsgd"),
         ("evaluate", "same", "-m", "tfidf_hsgd", "--split", "val"),
+        ("evaluate", "same", "-m", "all"),
+        ("encoders", "list"),
         ("predict", "same", "-m", "tfidf_hsgd", "--top-k", "3", "red guitar", "snare 🥁", ""),
         ("predict", "same", "-m", "tfidf_lsgd", "--decoding", "independent", "red guitar"),
         ("predict", "same", "-m", "tfidf_lsgd", "--min-confidence", "1", "qqq"),
@@ -86,11 +91,12 @@ def test_every_command_gives_the_same_json_and_the_same_tables(
         assert here.err == there.err == "", line
         assert stable(there.json) == stable(here.json), line
     figures = re.compile(r"\S*\d\d:\d\d\S*|\d+\.\d+ s\b|\d+\.\d$", re.M)
-    folder = re.compile(r"^wrote \S+", re.M)
+    folder = re.compile(r"^wrote \S+|^seconds .*|^texts per second .*", re.M)
     for line in (
         ("data", "show", "same"),
         ("models", "tfidf_hsgd"),
         ("checkpoints",),
+        ("encoders", "list"),
         ("train", "same", "-m", "tfidf_hsgd", "-n"),
         ("evaluate", "same", "-m", "tfidf_hsgd,tfidf_lsgd"),
         ("predict", "same", "-m", "tfidf_hsgd", "--top-k", "2", "red guitar"),
@@ -111,6 +117,13 @@ ERRORS: list[tuple[int, tuple[object, ...]]] = [
     (2, ("train", "shop", "-m", "tfidf_hsgd", "--set", "epochs=" + "9" * 10_000)),
     (2, ("train", "shop", "-m", "tfidf_hsgd", "--set", "stem=" + "x" * 10_000)),
     (2, ("train", "shop", "-m", "tfidf_hsgd", "-e", "2", "--set", "epochs=3")),
+    (2, ("train", "shop", "-m", "tfidf_hsgd", "--encoder", "distilbert-base-uncased")),
+    (3, ("train", "shop", "-m", "db_linear", "--encoder", "no-such-encoder")),
+    (5, ("train", "shop", "-m", "tfidf_hsgd", "--resume")),
+    (5, ("train", "shop", "-m", "db_linear,tfidf_hsgd", "--resume")),
+    (3, ("train", "shop", "-m", "db_linear", "--resume", "-t", "2001-01-01T00:00:00")),
+    (2, ("train", "shop", "-m", "db_linear", "-t", "2001-01-01T00:00:00")),
+    (2, ("train", "shop", "-m", "tfidf_hsgd", "--resume", "-n")),
     (3, ("train", "shpo", "-m", "tfidf_hsgd")),
     (3, ("train", "shop", "-m", "tfidf_hgsd")),
     (3, ("data", "show", "nothing")),
@@ -118,6 +131,7 @@ ERRORS: list[tuple[int, tuple[object, ...]]] = [
     (3, ("models", "nothing")),
     (3, ("checkpoints", "-m", "nothing")),
     (3, ("evaluate", "shop", "-m", "tfidf_hsgd", "--last")),
+    (3, ("evaluate", "shop", "-m", "all", "--last")),
     (3, ("evaluate", "shop", "-m", "tfidf_lsgd,tfidf_hsgd")),
     (3, ("predict", "shop", "-m", "tfidf_hsgd", "-t", "2001-01-01T00:00:00", "x")),
     (3, ("predict", "nothing", "-m", "tfidf_hsgd", "x")),

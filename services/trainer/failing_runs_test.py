@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ktt_core.errors import DataError, TrainingError
+from ktt_core.errors import DataError, ResourceExhaustedError, TrainingError
 from trainer import RunEvent, Trainer
 from trainer.handlers_test import contents, make_trainer, request, weights
 
@@ -27,8 +27,8 @@ def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainer:
         ("exit", TrainingError, "exit code 7"),
         ("data", DataError, "^these rows cannot be used$"),
         ("bug", TrainingError, "a bug: ZeroDivisionError: oh"),
-        ("memory", TrainingError, "out of memory"),
-        ("disk", TrainingError, "No space left on device"),
+        ("memory", ResourceExhaustedError, "out of memory"),
+        ("disk", ResourceExhaustedError, "No space left on device"),
     ],
 )
 def test_a_run_that_fails_is_a_result_and_the_next_one_runs(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktt_core import errors
-from ktt_core.errors import JobFailedError, KttError, ResourceExhaustedError, TrainingError
+from ktt_core.errors import JobFailedError, KttError, TrainingError
 from trainer.results import EvaluationResult, RunResult
 from trainer.specs import TRAINING, EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
 
@@ -82,7 +82,7 @@ def job_error(job: Job) -> KttError | None:
     kind = getattr(errors, job.error.type, None)
     if not (isinstance(kind, type) and issubclass(kind, KttError)):
         kind = general
-    if job.kind == TRAINING and issubclass(kind, (JobFailedError, ResourceExhaustedError)):
+    if job.kind == TRAINING and issubclass(kind, JobFailedError):
         kind = general
     return kind(job.error.message)
 

@@ -167,6 +167,65 @@ def test_each_hyperparameter_that_is_wrong_is_named(server: TrainerProcess) -> N
 @pytest.mark.parametrize(
     ("spec", "code", "fields"),
     [
+        ({"resume": True}, Code.FAILED_PRECONDITION, []),
+        ({"resume": True, "dry_run": True}, Code.INVALID_ARGUMENT, ["spec.dry_run"]),
+        ({"resume_time": "2001-01-31T12:34:56"}, Code.INVALID_ARGUMENT, ["spec.resume_time"]),
+        (
+            {"model": "db_linear", "resume": True, "resume_time": "yesterday"},
+            Code.INVALID_ARGUMENT,
+            ["spec.resume_time"],
+        ),
+        (
+            {"model": "db_linear", "resume": True, "resume_time": "2001-01-31T12:34:56"},
+            Code.NOT_FOUND,
+            [],
+        ),
+        (
+            {"model": "db_linear", "hyperparameters": {"encoder": "../tiny"}},
+            Code.INVALID_ARGUMENT,
+            ["spec.hyperparameters.encoder"],
+        ),
+        (
+            {"model": "db_linear", "hyperparameters": {"encoder": "/etc"}},
+            Code.PERMISSION_DENIED,
+            [],
+        ),
+        (
+            {"model": "db_linear", "hyperparameters": {"encoder": "x", "download": True}},
+            Code.PERMISSION_DENIED,
+            [],
+        ),
+        ({"model": "db_linear", "hyperparameters": {"encoder": "nothing"}}, Code.NOT_FOUND, []),
+    ],
+)
+def test_runs_that_cannot_be_begun_or_continued_are_refused(
+    server: TrainerProcess, spec: dict[str, Any], code: grpc.StatusCode, fields: list[str]
+) -> None:
+    before = len(list_jobs(server))
+    assert refusal(training, server, **spec) == (code, fields)
+    assert len(list_jobs(server)) == before
+
+
+def test_encoders_are_listed_page_by_page(
+    server: TrainerProcess,
+) -> None:
+    everything = models_pb2.ListEncodersRequest()
+    names = [encoder.name for encoder in server.calls.ListEncoders(everything).encoders]
+    assert names == sorted(names)
+    found, token = [], ""
+    while True:
+        request = models_pb2.ListEncodersRequest(page_size=1, page_token=token)
+        page = server.calls.ListEncoders(request)
+        found += [encoder.name for encoder in page.encoders]
+        token = page.next_page_token
+        if not token:
+            break
+    assert found == names
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "fields"),
+    [
         ({"split": "tset"}, Code.INVALID_ARGUMENT, ["spec.split"]),
         ({"label": "worst"}, Code.INVALID_ARGUMENT, ["spec.label"]),
         ({"run_time": "yesterday"}, Code.INVALID_ARGUMENT, ["spec.run_time"]),
