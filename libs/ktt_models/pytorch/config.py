@@ -128,11 +128,12 @@ class EncoderConfig(ModelConfig):
         "auto",
         description="Numbers the encoder computes in; auto: bf16 on a GPU that has it, else fp32.",
     )
-    processes: int = Field(
-        1,
+    processes: int | None = Field(
+        None,
         ge=1,
         le=1024,
-        description="Processes that share a step's texts, on a GPU each where there are GPUs.",
+        description="Processes that share a step's texts, on a GPU each where there are GPUs; "
+        "null: as many as there are GPUs, or one.",
     )
     checkpoint_minutes: float = Field(
         10.0,
@@ -157,7 +158,7 @@ class EncoderConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _check_parts(self) -> EncoderConfig:
-        parts = self.accumulate * self.processes
+        parts = self.accumulate * (self.processes or 1)
         if parts > self.batch_size:
             raise ValueError(
                 f"batch_size = {self.batch_size} texts cannot be shared by accumulate * processes "

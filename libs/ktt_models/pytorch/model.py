@@ -166,7 +166,8 @@ class PyTorchModel(Model):
         """Make a new network: a trained encoder under an untrained head."""
         folder = find_encoder(self.config.encoder, self.config.download)
         self._preprocessor = encoder_preprocessor(folder, self.config.max_len)
-        self._network = self._assemble(Encoder.from_folder(folder, self.config.pooling))
+        network = self._assemble(Encoder.from_folder(folder, self.config.pooling))
+        self._network = network.to(answering_device())
         self.temperature = 1.0
 
     def _assemble(self, encoder: Encoder) -> EncoderNetwork:

@@ -12,7 +12,7 @@ from ktt_models.pytorch.config import EncoderConfig
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["answering_device", "make_accelerator"]
+__all__ = ["answering_device", "make_accelerator", "process_count"]
 
 
 def make_accelerator(config: EncoderConfig) -> Accelerator:
@@ -51,3 +51,22 @@ def make_accelerator(config: EncoderConfig) -> Accelerator:
 def answering_device() -> torch.device:
     """Return the device that answers are computed on: a GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def process_count(config: EncoderConfig) -> int:
+    """Return how many processes share a run: a GPU each, unless the config says otherwise.
+
+    Raises
+    ------
+    UnsupportedError
+        If there are GPUs, but fewer than that.
+    """
+    gpus = torch.cuda.device_count()
+    if config.processes is None:
+        # No part of a step without a text.
+        return max(1, min(gpus, config.batch_size // config.accumulate))
+    if 0 < gpus < config.processes:
+        raise UnsupportedError(
+            f"processes = {config.processes} needs as many GPUs, and there are {gpus}: lower it"
+        )
+    return config.processes

@@ -17,6 +17,7 @@ from ktt_core.metrics import UNCALIBRATED
 from ktt_core.model import Loader, Metrics
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_models.pytorch.stored import load_arrays
+from ktt_models.pytorch.training.devices import process_count
 from ktt_models.pytorch.training.feeding import class_counts, prepared
 from ktt_models.pytorch.training.keeping import Keeper
 from ktt_models.pytorch.training.loop import TrainingLoop
@@ -50,6 +51,7 @@ def fit(
             "the taxonomy has one class path only: there is nothing to tell apart; "
             "import labels with at least two"
         )
+    world = process_count(model.config)
     if resume_from is None:
         model.build()
         counts = class_counts(prepared(train, model, progress), model.taxonomy)
@@ -57,10 +59,10 @@ def fit(
         state, optimizer = TrainingState(), Arrays()
     else:
         state, optimizer = resume(model, resume_from)
-    if model.config.processes > 1:
+    if world > 1:
         for loader in (train, val):
             prepared(loader, model, progress)
-        with shared_run(model, train, val, path, resume_from, progress) as last:
+        with shared_run(model, train, val, path, resume_from, progress, world) as last:
             state, _ = resume(model, last)
     else:
         continue_training(model, train, val, state, optimizer, path, progress)

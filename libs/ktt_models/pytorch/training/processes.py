@@ -15,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 import ktt_core.errors
 from ktt_core.checkpoint import write_arrays
 from ktt_core.errors import KttError, TrainingError, UnsupportedError
@@ -48,8 +46,9 @@ def shared_run(
     path: Path | None,
     resume_from: Path | None,
     progress: ProgressCallback,
+    world: int,
 ) -> Iterator[Path]:
-    """Train with `config.processes` processes, and yield the file of the last state.
+    """Train with several processes, and yield the file of the last state.
 
     Parameters
     ----------
@@ -60,22 +59,18 @@ def shared_run(
     path, resume_from : Path or None
     progress : callable
         May raise to stop the run; the last state is then written to `path` first.
+    world : int
+        How many processes.
 
     Raises
     ------
     UnsupportedError
-        If there are not enough GPUs, or the rows are not on disk.
+        If the rows are not on disk.
     KttError
         What the run raised.
     TrainingError
         If a process died.
     """
-    world = model.config.processes
-    gpus = torch.cuda.device_count()
-    if 0 < gpus < world:
-        raise UnsupportedError(
-            f"processes = {world} needs as many GPUs, and there are {gpus}: lower processes"
-        )
     folders = {_folder(loader) for loader in (train, val)}
     with tempfile.TemporaryDirectory(prefix="ktt-training-") as temporary:
         folder = Path(temporary)

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from dataclasses import asdict
 from datetime import timedelta
 from functools import reduce
@@ -37,6 +38,8 @@ def main(job: dict[str, Any]) -> None:
     """Train as one of several processes, tell the parent how it goes, and end."""
     stop = threading.Event()
     _die_with_parent(stop)
+    # Of torch, about an argument that accelerate has no newer name for.
+    warnings.filterwarnings("ignore", ".*broadcast_buffers", FutureWarning)
     # Ctrl-C goes to all processes of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(job["events"], "w", encoding="utf-8") as events:
