@@ -169,6 +169,10 @@ def train_command(
         print_json([result.to_json() for result in results])
     else:
         _print_results(results, dry_run)
+        # The error of a run that failed says so itself; that of one somebody cancelled does not.
+        if any(result.error and "--resume" not in str(result.error) for result in results):
+            for way in how_to_go_on(session.backend, request, attendant.begun):
+                click.echo(way, err=True)
     return FAILED if any(result.error for result in results) else 0
 
 
