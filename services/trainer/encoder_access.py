@@ -56,24 +56,37 @@ class EncoderAccess:
             )
 
     def _check_folder(self, encoder: str) -> None:
-        if not os.path.isabs(encoder) or "\0" in encoder:
+        absolute = os.path.isabs(encoder) and "\0" not in encoder
+        if absolute or _is_plain(encoder):
+            # A plain name is a folder's too where the server happens to be started beside it.
+            real = Path(os.path.realpath(encoder))
+            if _is_offered(real) or self._allowed.holds(real):
+                return
+        if not absolute:
             raise InvalidArgumentError(
                 f"encoder = {encoder[:80]!r} is neither a name nor the absolute path of a folder "
                 "on the server",
                 field=hyperparameter_field("encoder"),
             )
-        real = Path(os.path.realpath(encoder))
-        for folder in os.environ.get(_ENCODERS_VARIABLE, "").split(os.pathsep):
-            root = Path(os.path.realpath(os.path.expanduser(folder))) if folder else None
-            if root is not None and (root == real or root in real.parents):
-                return
-        if not self._allowed.holds(real):
-            raise PermissionDeniedError(
-                f"the encoder {encoder!r:.200} is not under a folder that this server allows "
-                f"(--allowed-root, {_ENCODERS_VARIABLE}): name one that `ktt encoders list` shows"
-            )
+        raise PermissionDeniedError(
+            f"the encoder {encoder!r:.200} is not under a folder that this server allows "
+            f"(--allowed-root, {_ENCODERS_VARIABLE}): name one that `ktt encoders list` shows"
+        )
 
 
 def _is_path(encoder: str) -> bool:
     """Say whether a text would be taken for a folder, if there were one."""
-    return encoder.startswith(("/", ".", "~")) or ".." in encoder or os.path.isdir(encoder)
+    return not _is_plain(encoder) or os.path.isdir(encoder)
+
+
+def _is_plain(encoder: str) -> bool:
+    return not encoder.startswith(("/", ".", "~")) and ".." not in encoder and "\0" not in encoder
+
+
+def _is_offered(real: Path) -> bool:
+    """Say whether a path without links is one of the folders of encoders, or in one."""
+    for folder in os.environ.get(_ENCODERS_VARIABLE, "").split(os.pathsep):
+        root = Path(os.path.realpath(os.path.expanduser(folder))) if folder else None
+        if root is not None and (root == real or root in real.parents):
+            return True
+    return False

@@ -51,6 +51,13 @@ def test_a_folder_beside_the_server_is_no_name(access: EncoderAccess, path: str)
     assert caught.value.field == "hyperparameters.encoder"
 
 
+def test_a_server_started_beside_its_encoders_has_them(
+    access: EncoderAccess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path / "encoders")
+    access.check({"encoder": "small"})
+
+
 def test_nothing_is_fetched_unless_it_is_allowed(access: EncoderAccess) -> None:
     wanted = {"encoder": "distilbert-base-uncased", "download": True}
     with pytest.raises(PermissionDeniedError, match="--allow-download"):
