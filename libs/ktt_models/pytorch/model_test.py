@@ -234,6 +234,30 @@ def test_a_loss_that_is_no_number_stops_the_run_with_step_cause_and_checkpoint(
     assert all(torch.isfinite(weight).all() for weight in kept.network.state_dict().values())
 
 
+def test_scores_that_are_no_numbers_stop_the_run_too(folder: Path, tmp_path: Path) -> None:
+    config = sample_config(folder)
+    dataset = Dataset.open(folder / "datasets" / "toy")
+    model = SampleModel(dataset.taxonomy, config)
+    load = model.get_dataloader_func()
+    validating: list[bool] = []
+
+    def spoil(event: Progress) -> None:
+        # As a last update that is far too large would.
+        if event.phase == "fit" and event.step == 12:
+            validating.append(True)
+            with torch.no_grad():
+                model.network.head.get_submodule("linear").get_parameter("bias").fill_(float("nan"))
+
+    with pytest.raises(TrainingError, match="at step 12 of 24: scores of validation rows are nan"):
+        model.fit(
+            load(dataset.split("train"), model.preprocessor, config, shuffle=True),
+            load(dataset.split("val"), model.preprocessor, config),
+            tmp_path / "last.safetensors",
+            progress=spoil,
+        )
+    assert validating and not (tmp_path / "last.safetensors").exists()
+
+
 def test_an_encoder_with_damaged_weights_is_told_at_the_first_step(
     folder: Path, tmp_path: Path
 ) -> None:

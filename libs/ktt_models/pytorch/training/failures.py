@@ -12,7 +12,7 @@ import torch
 from ktt_core.errors import ResourceExhaustedError, TrainingError
 from ktt_models.pytorch.config import EncoderConfig
 
-__all__ = ["check_loss", "memory_errors"]
+__all__ = ["check_loss", "divergence", "memory_errors"]
 
 # How the allocators of processors and of older devices word it.
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "DefaultCPUAllocator")
@@ -67,12 +67,19 @@ def check_loss(
     Raises
     ------
     TrainingError
-        Saying at which step, the likely cause, and what is left.
+        See `divergence`.
     """
+    if not math.isfinite(loss):
+        raise divergence(f"the loss is {loss}", step, total, config, kept)
     # Scaled gradients overflow now and then; such a step is left out, and the scale lowered.
-    if math.isfinite(loss) and (math.isfinite(norm) or config.precision == "fp16"):
-        return
-    what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient's norm is {norm}"
+    if not math.isfinite(norm) and config.precision != "fp16":
+        raise divergence(f"the gradient's norm is {norm}", step, total, config, kept)
+
+
+def divergence(
+    what: str, step: int, total: int, config: EncoderConfig, kept: Path | None
+) -> TrainingError:
+    """Return an error that says at which step, the likely cause, and what is left."""
     rates = f"encoder_lr ({config.encoder_lr:g}) and classifier_lr ({config.classifier_lr:g})"
     if config.precision == "fp16":
         cause = "numbers beyond fp16's range: set precision to bf16 or fp32"
@@ -83,6 +90,6 @@ def check_loss(
     else:
         cause = f"learning rates that are too high: lower {rates}, or lengthen warmup"
     left = f"; the checkpoint before it is kept: {kept}" if kept is not None else ""
-    raise TrainingError(
+    return TrainingError(
         f"training diverged at step {step} of {total}: {what}. Likely cause: {cause}{left}"
     )

@@ -36,8 +36,8 @@ class Keeper:
         self._since = time.monotonic()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        #: Whether `path` holds a state of this run, or is about to.
-        self.written = False
+        #: `path`, if it holds a state of this run, or is about to.
+        self.kept = path if path is not None and path.exists() else None
 
     @property
     def due(self) -> bool:
@@ -73,7 +73,7 @@ class Keeper:
                 target=self._write, args=(self.path, metadata, arrays), name="checkpoint"
             )
             self._thread.start()
-        self.written = True
+        self.kept = self.path
         self._since = time.monotonic()
 
     def close(self) -> None:

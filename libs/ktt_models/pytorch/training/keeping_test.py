@@ -20,11 +20,11 @@ def snapshot(number: int) -> Snapshot:
 
 def test_the_last_one_waited_for_is_there(tmp_path: Path) -> None:
     keeper = Keeper(tmp_path / "last", 1.0)
-    assert not keeper.written
+    assert keeper.kept is None
     keeper.keep(lambda: snapshot(1))
     keeper.keep(lambda: snapshot(2), wait=True)
     assert read_arrays(tmp_path / "last", "m")[0]["number"] == 2
-    assert keeper.written
+    assert keeper.kept == tmp_path / "last"
     keeper.close()
 
 
@@ -76,4 +76,4 @@ def test_it_is_time_when_the_minutes_are_over(
 def test_a_dry_run_writes_nothing() -> None:
     keeper = Keeper(None, 1e-9)
     keeper.keep(lambda: snapshot(1), wait=True)
-    assert not keeper.due and not keeper.written
+    assert not keeper.due and keeper.kept is None

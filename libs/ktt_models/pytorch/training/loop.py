@@ -17,7 +17,7 @@ from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.input.loader import OrderedLoader
 from ktt_models.pytorch.network import EncoderNetwork
 from ktt_models.pytorch.training.devices import make_accelerator
-from ktt_models.pytorch.training.failures import check_loss, memory_errors
+from ktt_models.pytorch.training.failures import check_loss, divergence, memory_errors
 from ktt_models.pytorch.training.keeping import Keeper, Snapshot
 from ktt_models.pytorch.training.optimizer import (
     make_optimizer,
@@ -195,8 +195,7 @@ class TrainingLoop:
         """Take in the losses that are known by now, and see that they are numbers."""
         state, every = self.state, max(1, self.total // _CURVE_POINTS)
         for step, (loss, norm) in self.readings.read(all_of_them):
-            kept = self.keeper.path if self.keeper.written else None
-            check_loss(loss, norm, step, self.total, self.config, kept)
+            check_loss(loss, norm, step, self.total, self.config, self.keeper.kept)
             self.loss = loss
             state.losses += loss
             state.epoch_losses += loss
@@ -245,7 +244,11 @@ class TrainingLoop:
         with memory_errors(self.config, training=False), torch.inference_mode():
             with self.accelerator.autocast():
                 features = self.module.features(to_tensors(batch.inputs, device))
-            return [level.cpu().numpy() for level in self.module.level_scores(features)]
+            levels = [level.cpu().numpy() for level in self.module.level_scores(features)]
+        if any(np.isnan(level).any() for level in levels):
+            what, step = "scores of validation rows are nan", self.state.step
+            raise divergence(what, step, self.total, self.config, self.keeper.kept)
+        return levels
 
     def _tell(self, event: Progress) -> None:
         """Report progress; if that stops the run, keep its state first."""
