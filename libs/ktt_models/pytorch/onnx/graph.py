@@ -15,9 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-
-# torch writes graphs with it, and imports it only then.
-import onnxscript  # noqa: F401
 import torch
 from torch import nn
 
