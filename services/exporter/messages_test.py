@@ -163,7 +163,8 @@ def test_a_format_that_is_none_is_named(value: int) -> None:
 
 
 def test_a_quantization_that_is_none_is_named() -> None:
-    spec = exports_pb2.ExportSpec(format=exports_pb2.EXPORT_FORMAT_ONNX, quantization=9)
+    spec = exports_pb2.ExportSpec(format=exports_pb2.EXPORT_FORMAT_ONNX)
+    spec.quantization = 9  # type: ignore[assignment]
     with pytest.raises(InvalidArgumentError, match="one of .*QUANTIZATION_INT8") as caught:
         spec_from_proto(spec)
     assert caught.value.field == "quantization"

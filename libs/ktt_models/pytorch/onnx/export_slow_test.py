@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -50,7 +51,7 @@ TEXTS = [
 ODD = ["", " \t\x00", "\U0001f3b8 ☃", "naïve CAFÉ\u2028İstanbul", "guitars " * 5000, "x" * 100_000]
 MAX_LENGTH = 16
 # Each head on another architecture, some of widths that 32 does not divide.
-MODELS = {
+MODELS: dict[str, dict[str, Any]] = {
     "db_linear": {"architecture": "distilbert", "width": 32, "pooling": "mean"},
     "db_bhcn": {"architecture": "bert", "width": 40, "pooling": "cls"},
     "db_bhcn_awx": {"architecture": "mpnet", "width": 32, "pooling": "mean"},
@@ -60,7 +61,7 @@ MODELS = {
 
 
 def made(model_id, encoder, taxonomy=RAGGED, pooling="mean"):
-    model_class = get_model(model_id)
+    model_class: Any = get_model(model_id)
     values = {"encoder": str(encoder), "pooling": pooling, "max_len": MAX_LENGTH}
     model = model_class(taxonomy, build_config(model_class.config_class, model_id, values))
     model.build()

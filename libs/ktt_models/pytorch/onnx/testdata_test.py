@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -34,7 +35,7 @@ def write(folder):
     """Write an export of a model with random weights, and its answers."""
     with tempfile.TemporaryDirectory() as made:
         encoder = write_tiny_encoder(Path(made) / "encoder", LEARNED, width=8, layers=1)
-        model_class = get_model(MODEL)
+        model_class: Any = get_model(MODEL)
         values = {"encoder": str(encoder), "max_len": 12}
         model = model_class(TAXONOMY, build_config(model_class.config_class, MODEL, values))
         model.build()
