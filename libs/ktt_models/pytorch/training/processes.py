@@ -89,8 +89,15 @@ def shared_run(
             "store": str(folder / "store"),
             "world": world,
         }
+
+        def tell(event: Progress) -> None:
+            # After a first step all have read it; a killed program shall not leave it behind.
+            if event.phase == "fit" and event.step:
+                (folder / "start.safetensors").unlink(missing_ok=True)
+            progress(event)
+
         with _Workers(job, world) as workers:
-            workers.run(progress)
+            workers.run(tell)
         yield last
 
 
