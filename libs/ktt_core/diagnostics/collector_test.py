@@ -95,7 +95,8 @@ def test_answers_are_those_of_the_decoder(case):
     taxonomy, levels, temperature, codes = case
     shares = diagnose(*case).answers.shares()
     assert [share.min_confidence for share in shares] == pytest.approx(THRESHOLDS.tolist())
-    for share in (shares[0], shares[37], shares[80], shares[-1]):
+    # Not at a confidence of 1: whether a sum of all but nothing is that is a question of rounding.
+    for share in (shares[0], shares[37], shares[80], shares[-2]):
         decoded = decode(
             levels, taxonomy, min_confidence=share.min_confidence, temperature=temperature
         )
