@@ -29,6 +29,7 @@ from ktt_core.errors import (
 from ktt_core.loader import SplitLoader
 from ktt_core.progress import Progress
 from ktt_core.taxonomy import Taxonomy
+from ktt_models.pytorch.input.loader import EncoderLoader
 from ktt_models.pytorch.training.sample_run import (
     SampleModel,
     damage_encoder,
@@ -256,6 +257,45 @@ def test_scores_that_are_no_numbers_stop_the_run_too(folder: Path, tmp_path: Pat
             progress=spoil,
         )
     assert validating and not (tmp_path / "last.safetensors").exists()
+
+
+def test_a_finished_state_needs_no_processes_to_be_continued(folder: Path, tmp_path: Path) -> None:
+    config, path = sample_config(folder), tmp_path / "last.safetensors"
+    _, finished = fit_sample(folder, config, path)
+    shared = sample_config(folder, processes=2)
+    _, again = fit_sample(folder, shared, tmp_path / "other.safetensors", resume_from=path)
+    assert again == finished
+
+
+@pytest.mark.parametrize("step", [12, 17])
+def test_weights_that_are_no_numbers_never_take_the_place_of_a_good_checkpoint(
+    folder: Path, tmp_path: Path, step: int
+) -> None:
+    """At the end of an epoch without validation rows, and when a checkpoint is due within one."""
+    config = sample_config(folder, checkpoint_minutes=1e-9)
+    dataset = Dataset.open(folder / "datasets" / "toy")
+    model = SampleModel(dataset.taxonomy, config)
+    load = model.get_dataloader_func()
+    none = load(dataset.split("val"), model.preprocessor, config)
+    assert isinstance(none, EncoderLoader)
+    none._n_rows = 0
+    path = tmp_path / "last.safetensors"
+
+    def spoil(event: Progress) -> None:
+        if event.phase == "fit" and event.step == step:
+            with torch.no_grad():
+                model.network.head.get_submodule("linear").get_parameter("bias").fill_(float("inf"))
+
+    with pytest.raises(TrainingError, match=f"at step {step} of 24: there are weights that") as end:
+        model.fit(
+            load(dataset.split("train"), model.preprocessor, config, shuffle=True),
+            none,
+            path,
+            progress=spoil,
+        )
+    assert str(path) in str(end.value)
+    kept = SampleModel.from_checkpoint(path)
+    assert all(torch.isfinite(weight).all() for weight in kept.network.state_dict().values())
 
 
 def test_an_encoder_with_damaged_weights_is_told_at_the_first_step(

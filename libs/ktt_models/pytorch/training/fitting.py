@@ -59,7 +59,7 @@ def fit(
         state, optimizer = TrainingState(), Arrays()
     else:
         state, optimizer = resume(model, resume_from)
-    if world > 1:
+    if world > 1 and not state.finished:
         for loader in (train, val):
             prepared(loader, model, progress)
         with shared_run(model, train, val, path, resume_from, progress, world) as last:

@@ -215,6 +215,8 @@ class TrainingLoop:
             state.temperature, metrics = validate(
                 self._scored, self.val.n_rows, self.taxonomy, self.levels_stand_alone
             )
+        else:
+            self._check_weights()
         if is_gain(metrics, state):
             weights = {name: weight.detach() for name, weight in self.module.trained()}
             state.best = BestState(state.step, state.temperature, metrics, _to_arrays(weights))
@@ -263,7 +265,18 @@ class TrainingLoop:
         self._read(all_of_them=True)
         self.keeper.keep(lambda: self._snapshot(copy=not wait), wait)
 
+    def _check_weights(self) -> None:
+        """See that the last update left numbers: the loss before it, which is known, says nothing.
+
+        Else a state that nothing can be made of would take a good one's place.
+        """
+        finite = [torch.isfinite(weight).all() for _, weight in self.module.trained()]
+        if not torch.stack(finite).all().item():
+            what, step = "there are weights that are no finite numbers", self.state.step
+            raise divergence(what, step, self.total, self.config, self.keeper.kept)
+
     def _snapshot(self, copy: bool) -> Snapshot:
+        self._check_weights()
         if self.accelerator.scaler is not None:
             self.state.scaler = dict(self.accelerator.scaler.state_dict())
         plain = self.optimizer.optimizer
