@@ -65,8 +65,11 @@ def atomic_file(path: Path) -> Iterator[Path]:
             _fsync(temporary)
             temporary.replace(path)
             fsync_directory(path.parent)
-        except BaseException:
+        except BaseException as error:
             temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.filename is None:
+                # A write that finds the disk full does not say to which file.
+                error.filename = str(path)
             raise
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 from pathlib import Path
@@ -33,6 +34,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         raise RuntimeError
     assert path.read_text() == "old"
     assert _names(tmp_path) == ["file"]
+
+
+def test_a_write_that_fails_says_to_which_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught, atomic_file(tmp_path / "file.json"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.filename == str(tmp_path / "file.json")
 
 
 def test_published_files_and_folders_obey_the_umask(tmp_path: Path) -> None:
