@@ -92,4 +92,6 @@ class ProgressRecorder:
         self._tokens -= 1
         self._last = now
         self._stored += 1
-        self._store(progress, self._pace.rest(progress))
+        rest = self._pace.rest(progress)
+        # In microseconds, as messages have it: who watches sees what is stored.
+        self._store(progress, None if rest is None else round(rest, 6))

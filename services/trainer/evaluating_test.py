@@ -65,6 +65,8 @@ def test_the_newest_checkpoint_is_evaluated_unless_another_is_asked_for(trainer:
         "split": "val",
         "checkpoint": f"best_{T1}.safetensors",
         "rows": 6,
+        "seconds": oldest.seconds,
+        "texts_per_second": oldest.texts_per_second,
         **oldest.metrics,
     }
     assert oldest.metrics["hierarchical_f1"] == 1.0
