@@ -147,9 +147,12 @@ def test_a_training_that_was_ended_is_resumed_to_the_same_numbers(
     models = "tfidf_hsgd,db_bhcn_awx,db_linear"
     command = [sys.executable, "-m", "cli.main", "--workspace", str(workspace)]
     process = start([*command, *map(str, train(models, tiny, settings))])
-    # The state is kept after an epoch's validation: there is one at the next.
-    for _ in range(2):
-        wait_for(process, "db_bhcn_awx", "validate")
+    wait_for(process, "db_bhcn_awx", "validate")
+    # The state is kept after an epoch's validation, while training goes on.
+    deadline = time.monotonic() + 60
+    while not list(workspace.glob("weights/db_bhcn_awx/products/last_*.safetensors")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     if signum == signal.SIGKILL:
         os.killpg(process.pid, signum)
     else:
