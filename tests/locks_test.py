@@ -189,6 +189,43 @@ def test_the_contracts_are_generated_by_what_runs_them() -> None:
     assert generating["protobuf"] == running["protobuf"]
 
 
+#: What bundles run on, by the file that is handed out: the requirements, and the lock they are a part of.
+PARTS = {
+    "libs/ktt_serving/requirements/packer.txt": ("bundle-packer", "bento"),
+    "libs/ktt_serving/requirements/tfidf.txt": ("bundle-tfidf", "bento"),
+    "libs/ktt_serving/requirements/encoder.txt": ("bundle-encoder", "bento"),
+    "libs/ktt_serving/requirements/encoder-gpu.txt": ("bundle-encoder-gpu", "bento"),
+    "services/monitoring/requirements.txt": ("bundle-monitoring", "monitoring"),
+}
+
+
+class TestWhatBundlesRunOn:
+    @pytest.fixture(params=sorted(PARTS))
+    def part(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    def test_it_satisfies_its_requirements_and_names_no_place(self, part: str) -> None:
+        name, whole = PARTS[part]
+        text = Path(part).read_text()
+        wanted = list(requirements((FOLDER / f"{name}.in").read_text()))
+        (python,) = pythons(whole)
+        assert unmet(wanted, pins(text), python) == [], f"{REFRESH} {name}"
+        assert all(pin.hashes for pin in pins(text))
+        assert "://" not in text
+
+    def test_it_is_what_the_tests_run_on(self, part: str) -> None:
+        """The same versions and files as the resolve has, but for the build with CUDA."""
+        whole = {pin.requirement.name: pin for pin in pins((FOLDER / f"{PARTS[part][1]}.lock").read_text())}
+        others = [pin.requirement.name for pin in pins(Path(part).read_text()) if whole.get(pin.requirement.name) != pin]
+        assert others == (["onnxruntime-gpu"] if part.endswith("encoder-gpu.txt") else [])
+
+    def test_no_training_package_is_among_them(self, part: str) -> None:
+        names = {pin.requirement.name for pin in pins(Path(part).read_text())}
+        assert not names & {"torch", "transformers", "pytest", "hypothesis"}
+        # Evidently needs scikit-learn; what answers does not.
+        assert "scikit-learn" not in names or part.startswith("services/monitoring/")
+
+
 class TestTheCheckItself:
     LOCK = (
         "Some_Name==2.1.0 \\\n    --hash=sha256:00\n"
