@@ -315,10 +315,37 @@ class Model(ABC):
             raise UnsupportedError(f"{self.model_id} cannot be quantized to {scheme}")
         raise NotImplementedError(f"{type(self).__name__} declares {scheme} but has no quantizer")
 
-    def export_bento(self, folder: Path, reference_set_path: Path | None) -> None:
-        """Write a bundle that serves this model; one that declares "bento" implements this."""
+    def export_artifacts(self, folder: Path) -> None:
+        """Write what a bundle serves this model from: arrays, JSON and graphs, but no code.
+
+        A model that declares "bento" implements this and `artifacts_parity`. Its ``bentoml``
+        package reads the folder where the bundle runs, on another Python: so it holds nothing that
+        is read with pickle.
+
+        Parameters
+        ----------
+        folder : Path
+            Exists, and is empty.
+
+        Raises
+        ------
+        UnsupportedError
+            If the model is not trained, or cannot be served.
+        """
         self._check_format("bento")
-        raise NotImplementedError(f"{type(self).__name__} declares bento but has no export_bento")
+        raise NotImplementedError(
+            f"{type(self).__name__} declares bento but has no export_artifacts"
+        )
+
+    def artifacts_parity(self, folder: Path, texts: Iterable[str]) -> ParityFigures:
+        """Compare what `export_artifacts` wrote, read as a bundle reads it, with this model.
+
+        Parameters, result and errors are those of `onnx_parity`.
+        """
+        self._check_format("bento")
+        raise NotImplementedError(
+            f"{type(self).__name__} declares bento but has no artifacts_parity"
+        )
 
     def _check_format(self, wanted: str) -> None:
         if wanted not in self.export_formats:

@@ -7,21 +7,18 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ktt_core.decoding import leaf_log_proba
 from ktt_core.model import Model
 from ktt_core.parity import ParityCounter, ParityFigures
 from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_models.onnx_folder.layout import GRAPH_NAME, check_hierarchy
-from ktt_models.onnx_folder.running import open_session, running
+from ktt_models.onnx_folder.running import LogProba, open_session, running
 
-__all__ = ["parity"]
+__all__ = ["compare_answers", "parity"]
 
 # Texts the model answers at once.
 _BLOCK_ROWS = 32
-
-LogProba = NDArray[np.float32]
 
 
 def parity(
@@ -68,8 +65,6 @@ def parity(
         If a text is no valid Unicode string.
     """
     folder = Path(folder).resolve()
-    rows, extremes, read = ParityCounter(), ParityCounter(), 0
-    iterator, sizes = iter(texts), cycle(batches)
     with running(folder, package) as text_rows:
         check_hierarchy(folder, model.taxonomy)
         session = open_session(folder / GRAPH_NAME, threads)
@@ -78,12 +73,45 @@ def parity(
             found: LogProba = session.run(["log_proba"], text_rows(part))[0]
             return found
 
-        while block := list(islice(iterator, _BLOCK_ROWS)):
-            expected = _answers_of(model, clean_texts(block, read))
-            rows.add(expected, np.concatenate(list(_in_parts(answer, block, sizes))))
-            read += len(block)
-        for text in odd:
-            extremes.add(_answers_of(model, clean_texts([text])), answer([text]))
+        return compare_answers(model, answer, texts, batches, odd)
+
+
+def compare_answers(
+    model: Model,
+    answer: Callable[[list[str]], LogProba],
+    texts: Iterable[str],
+    batches: Sequence[int],
+    odd: Sequence[str] = (),
+) -> ParityFigures:
+    """Answer texts with the model and with something that was made of it, and compare.
+
+    Parameters
+    ----------
+    model : Model
+    answer : callable
+        Texts as a user gives them to the log-probabilities of the leaves.
+    texts, batches, odd
+        As `parity` has them.
+
+    Returns
+    -------
+    ParityFigures
+
+    Raises
+    ------
+    DataError
+        If there are no texts.
+    InvalidArgumentError
+        If a text is no valid Unicode string.
+    """
+    rows, extremes, read = ParityCounter(), ParityCounter(), 0
+    iterator, sizes = iter(texts), cycle(batches)
+    while block := list(islice(iterator, _BLOCK_ROWS)):
+        expected = _answers_of(model, clean_texts(block, read))
+        rows.add(expected, np.concatenate(list(_in_parts(answer, block, sizes))))
+        read += len(block)
+    for text in odd:
+        extremes.add(_answers_of(model, clean_texts([text])), answer([text]))
     figures = rows.figures()
     if not odd:
         return figures

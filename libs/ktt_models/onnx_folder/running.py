@@ -13,27 +13,31 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from ktt_core.errors import DataError
 from ktt_models.onnx_folder.package import PACKAGE
 
-__all__ = ["open_session", "running", "usable_cores"]
+__all__ = ["ORT_ERRORS", "LogProba", "open_session", "running", "usable_cores"]
 
 #: Texts to the graph's inputs.
 TextRows = Callable[[Sequence[str]], dict[str, Any]]
+#: Log-probabilities of the leaves, shape (texts, leaves).
+LogProba = NDArray[np.float32]
 
-# They have no base of their own.
-_ORT_ERRORS = (
-    ort_errors.EPFail,
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoSuchFile,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
+#: What onnxruntime raises; they have no base of their own.
+ORT_ERRORS = (
+    ort.EPFail,
+    ort.Fail,
+    ort.InvalidArgument,
+    ort.InvalidGraph,
+    ort.InvalidProtobuf,
+    ort.NoSuchFile,
+    ort.NotImplemented,
+    ort.RuntimeException,
 )
 
 _import_numbers = count()
@@ -64,7 +68,7 @@ def running(folder: Path, package: Mapping[str, bytes]) -> Iterator[TextRows]:
         errors = importlib.import_module(f"{module.__name__}.errors")
         try:
             yield module.TextRows(folder)
-        except (errors.KttError, *_ORT_ERRORS) as error:
+        except (errors.KttError, *ORT_ERRORS) as error:
             raise DataError(f"the export in {folder} does not work: {error}") from error
 
 

@@ -68,7 +68,7 @@ class PyTorchModel(Model):
 
     config_class: ClassVar[type[ModelConfig]] = EncoderConfig
     resumable: ClassVar[bool] = True
-    export_formats: ClassVar[frozenset[str]] = frozenset(["onnx"])
+    export_formats: ClassVar[frozenset[str]] = frozenset(["bento", "onnx"])
     onnx_opset: ClassVar[int] = 18
     # Each takes tens of milliseconds, on both sides.
     onnx_parity_rows: ClassVar[int] = 1024
@@ -251,6 +251,20 @@ class PyTorchModel(Model):
         from ktt_models.pytorch.onnx.quantizing import add_quantized
 
         return add_quantized(self, folder, rows)
+
+    def export_artifacts(self, folder: Path) -> None:
+        """Write the folder that `ktt_models.artifacts` describes."""
+        self._check_format("bento")
+        from ktt_models.pytorch.artifacts import write_artifacts
+
+        write_artifacts(self, folder)
+
+    def artifacts_parity(self, folder: Path, texts: Iterable[str]) -> ParityFigures:
+        """Compare what `export_artifacts` wrote with this model."""
+        self._check_format("bento")
+        from ktt_models.pytorch.artifacts import parity
+
+        return parity(self, folder, texts)
 
     # -- checkpoints -------------------------------------------------------------------------------
 

@@ -312,6 +312,20 @@ class SklearnModel(Model):
         # The graph's memory grows with the weights of all its texts' terms, hence few at a time.
         return parity(self, folder, texts, package_files(self.vectorizer.stem), batches=(8,))
 
+    def export_artifacts(self, folder: Path) -> None:
+        """Write the folder that `ktt_models.artifacts` describes."""
+        self._check_format("bento")
+        from ktt_models.sklearn.artifacts import write_artifacts
+
+        write_artifacts(self, folder)
+
+    def artifacts_parity(self, folder: Path, texts: Iterable[str]) -> ParityFigures:
+        """Compare what `export_artifacts` wrote with this model."""
+        self._check_format("bento")
+        from ktt_models.sklearn.artifacts import parity
+
+        return parity(self, folder, texts)
+
     # -- checkpoints -------------------------------------------------------------------------------
 
     def save(self, path: Path, optim: Mapping[str, Any] | None = None) -> None:

@@ -14,11 +14,11 @@ from ktt_models.pytorch.onnx.folder import package_files
 if TYPE_CHECKING:
     from ktt_models.pytorch.model import PyTorchModel
 
-__all__ = ["parity"]
+__all__ = ["BATCHES", "odd_texts", "parity"]
 
-# Rows are answered in batches of these sizes by turns, each as long as its longest text: what a
-# graph was traced with, it must not have kept.
-_BATCHES = (1, 7, 24)
+#: Rows are answered in batches of these sizes by turns, each as long as its longest text: what a
+#: graph was traced with, it must not have kept.
+BATCHES = (1, 7, 24)
 
 
 def parity(model: PyTorchModel, folder: Path, texts: Iterable[str]) -> ParityFigures:
@@ -26,7 +26,10 @@ def parity(model: PyTorchModel, folder: Path, texts: Iterable[str]) -> ParityFig
 
     A text of no words and one of more than a model reads are compared too.
     """
-    odd = ("", "a 1 " * model.config.max_len)
-    return checks.parity(
-        model, folder, texts, package_files(), _BATCHES, odd=odd, threads=usable_cores()
-    )
+    odd, threads = odd_texts(model), usable_cores()
+    return checks.parity(model, folder, texts, package_files(), BATCHES, odd=odd, threads=threads)
+
+
+def odd_texts(model: PyTorchModel) -> tuple[str, ...]:
+    """Return a text of no words, and one of more than the model reads."""
+    return "", "a 1 " * model.config.max_len

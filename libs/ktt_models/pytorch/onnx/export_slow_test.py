@@ -282,3 +282,21 @@ def test_a_network_that_is_no_graph_is_said(linear, tmp_path, monkeypatch):
     monkeypatch.setattr(type(linear.network), "level_scores", undecided)
     with pytest.raises(UnsupportedError, match="cannot be written as a graph"):
         linear.export_onnx(tmp_path)
+
+
+def test_a_bundle_s_artifacts_are_the_export_s_files_and_answer_as_the_model(
+    model, folder, tmp_path
+):
+    model.export_artifacts(tmp_path)
+    figures = model.artifacts_parity(tmp_path, TEXTS)
+    assert figures.passed
+    assert figures.rows == len(TEXTS)
+    for name in ("model.onnx", "hierarchy.json", "tokenizer.json"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+    said = json.loads((tmp_path / "model.json").read_text())
+    assert (said["kind"], said["max_length"]) == ("onnx", MAX_LENGTH)
+    width = model.network.encoder.width
+    assert said["feature_names"] == [str(number) for number in range(-(-width // 32))]
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(DataError, match="do not work"):
+        model.artifacts_parity(tmp_path, TEXTS)

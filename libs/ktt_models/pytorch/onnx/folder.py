@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ktt_core.quantization import QuantizationFigures
     from ktt_models.pytorch.model import PyTorchModel
 
-__all__ = ["add_to_readme", "package_files", "write_folder"]
+__all__ = ["add_to_readme", "package_files", "write_folder", "write_model"]
 
 _README = """# {model}, as an ONNX graph
 
@@ -113,17 +113,9 @@ def write_folder(model: PyTorchModel, folder: Path) -> None:
     UnsupportedError
         If the model is not trained, or its network cannot be written as a graph.
     """
-    network = model.network
-    encoder, taxonomy = network.encoder, model.taxonomy
-    preprocessor = model.preprocessor
-    assert isinstance(preprocessor, TransformerPreprocessor)
-    if next(network.parameters()).device.type != "cpu":
-        network = copy.deepcopy(network).cpu()
-    whole = ExportedNetwork(network, taxonomy, encoder.width, model.temperature).eval()
-    metadata = {"model": model.model_id, "temperature": repr(model.temperature)}
-    outputs = write_graph(whole, folder / GRAPH_NAME, preprocessor.max_length, metadata)
-    write_hierarchy(taxonomy, folder)
-    _write_tokenizer(preprocessor, folder)
+    outputs = write_model(model, folder)
+    encoder, taxonomy = model.network.encoder, model.taxonomy
+    preprocessor = _preprocessor_of(model)
     write_package(package_files(), folder)
     readme = _README.format(
         model=model.model_id,
@@ -135,6 +127,32 @@ def write_folder(model: PyTorchModel, folder: Path) -> None:
         temperature=model.temperature,
     )
     (folder / README_NAME).write_text(readme, encoding="utf-8")
+
+
+def write_model(model: PyTorchModel, folder: Path) -> dict[str, int]:
+    """Write the graph, the classes and the tokenizer; return the graph's outputs' columns.
+
+    Raises
+    ------
+    UnsupportedError
+        If the model is not trained, or its network cannot be written as a graph.
+    """
+    network, preprocessor = model.network, _preprocessor_of(model)
+    width, taxonomy = network.encoder.width, model.taxonomy
+    if next(network.parameters()).device.type != "cpu":
+        network = copy.deepcopy(network).cpu()
+    whole = ExportedNetwork(network, taxonomy, width, model.temperature).eval()
+    metadata = {"model": model.model_id, "temperature": repr(model.temperature)}
+    outputs = write_graph(whole, folder / GRAPH_NAME, preprocessor.max_length, metadata)
+    write_hierarchy(taxonomy, folder)
+    _write_tokenizer(preprocessor, folder)
+    return outputs
+
+
+def _preprocessor_of(model: PyTorchModel) -> TransformerPreprocessor:
+    preprocessor = model.preprocessor
+    assert isinstance(preprocessor, TransformerPreprocessor)
+    return preprocessor
 
 
 def add_to_readme(folder: Path, figures: QuantizationFigures) -> None:

@@ -1,0 +1,47 @@
+"""The file that says what a folder of artifacts holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ktt_core.reference import leaf_column_names
+
+if TYPE_CHECKING:
+    from ktt_core.model import Model
+
+__all__ = ["MODEL_NAME", "write_description"]
+
+MODEL_NAME = "model.json"
+
+_FORMAT_VERSION = 1
+
+
+def write_description(
+    model: Model, folder: Path, kind: Literal["onnx", "tfidf"], n_features: int, **more: Any
+) -> None:
+    """Write ``model.json``.
+
+    Parameters
+    ----------
+    model : Model
+    folder : Path
+    kind : {"onnx", "tfidf"}
+        How the model is served.
+    n_features : int
+        The features of a monitoring row, which are those of the reference set.
+    **more
+        Further entries.
+    """
+    value = {
+        "format_version": _FORMAT_VERSION,
+        "model": model.model_id,
+        "kind": kind,
+        "temperature": model.temperature,
+        "feature_names": [str(number) for number in range(n_features)],
+        "score_columns": list(leaf_column_names(model.taxonomy)),
+        **more,
+    }
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    (folder / MODEL_NAME).write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,82 @@
+"""What a bundle serves a tf-idf model from, and the check of it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.decoding import leaf_log_proba
+from ktt_core.errors import DataError, KttError, UnsupportedError
+from ktt_core.parity import ParityFigures
+from ktt_core.preprocessors.cleaning import clean_texts
+from ktt_core.tfidf.reference_features import N_REFERENCE_FEATURES
+from ktt_core.tfidf.scorer import FlatScorer, HierarchicalScorer, load_scorer
+from ktt_core.tfidf.text_rows import TextRows
+from ktt_core.tfidf.vocabulary import write_vocabulary
+from ktt_models.artifacts.layout import MODEL_NAME, write_description
+from ktt_models.onnx_folder.layout import check_hierarchy, write_hierarchy
+from ktt_models.onnx_folder.parity import compare_answers
+
+if TYPE_CHECKING:
+    from ktt_models.sklearn.model import SklearnModel
+
+__all__ = ["PARAMS_NAME", "WEIGHTS_NAME", "parity", "write_artifacts"]
+
+PARAMS_NAME, WEIGHTS_NAME = "weights.json", "weights.npz"
+
+_KINDS = (FlatScorer.kind, HierarchicalScorer.kind)
+_DAMAGED = (EOFError, KeyError, KttError, OSError, TypeError, ValueError, zipfile.BadZipFile)
+
+
+def write_artifacts(model: SklearnModel, folder: Path) -> None:
+    """Write the vocabulary, the weights and the classes.
+
+    Parameters
+    ----------
+    model : SklearnModel
+        Trained.
+    folder : Path
+        Exists, and is empty.
+
+    Raises
+    ------
+    UnsupportedError
+        If the model is not trained, or its solver is none of `ktt_models.sklearn.solvers`.
+    """
+    arrays, params = model.solver.state_dict()
+    if params.get("kind") not in _KINDS:
+        raise UnsupportedError(
+            f"{model.model_id}'s solver is not of a kind that a bundle serves; the model needs an "
+            "export_artifacts of its own"
+        )
+    write_hierarchy(model.taxonomy, folder)
+    write_vocabulary(model.vectorizer, folder)
+    (folder / PARAMS_NAME).write_text(json.dumps(params, indent=2) + "\n", encoding="utf-8")
+    np.savez(folder / WEIGHTS_NAME, **arrays)
+    write_description(model, folder, "tfidf", N_REFERENCE_FEATURES)
+
+
+def parity(model: SklearnModel, folder: Path, texts: Iterable[str]) -> ParityFigures:
+    """Compare what `write_artifacts` wrote, read as a bundle reads it, with its model on texts."""
+    check_hierarchy(folder, model.taxonomy)
+    try:
+        rows = TextRows(folder)
+        params = json.loads((folder / PARAMS_NAME).read_text(encoding="utf-8"))
+        temperature = float(json.loads((folder / MODEL_NAME).read_text("utf-8"))["temperature"])
+        with np.load(folder / WEIGHTS_NAME, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        scorer = load_scorer(model.taxonomy, arrays, params)
+    except _DAMAGED as error:
+        raise DataError(f"the artifacts in {folder} cannot be read: {error}") from error
+
+    def answer(part: list[str]) -> NDArray[np.float32]:
+        levels = scorer.level_scores(rows.vectorizer.transform(clean_texts(part)))
+        return leaf_log_proba(levels, model.taxonomy, temperature)
+
+    return compare_answers(model, answer, texts, batches=(1, 31))
