@@ -1,0 +1,1 @@
+"""What writes the Grafana dashboard of every bundled model."""

@@ -1,0 +1,71 @@
+"""A model's dashboard as the JSON that Grafana reads."""
+
+from __future__ import annotations
+
+import json
+
+from grafana_foundation_sdk.builders import dashboard as dashboard_builders
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard
+
+from dashboards.models import RegisteredModel
+from dashboards.panels import SOURCE
+from dashboards.sections import sections
+
+__all__ = ["dashboard_json"]
+
+_FEATURES = {
+    "pytorch": "Each is the mean of 32 neighbouring numbers of the encoder's pooled output: no one of them has a"
+    " meaning by itself.",
+    "sklearn": "0 to 23 are random projections of the text's words, 24 is its length in characters, 25 its share of"
+    " words that training never saw.",
+}
+_GUIDE = "docs/operator-guide.md of KTT says how to read it and what to do about each alert."
+
+
+def dashboard_json(model: RegisteredModel) -> str:
+    """Return the file's content; the same model always gives the same bytes.
+
+    Parameters
+    ----------
+    model
+        Whose bundle it is for.
+    """
+    built = _dashboard(model).build()
+    # Ids in order, so that a panel's address stays and nothing is left to the server.
+    for number, panel in enumerate(built.panels or [], start=1):
+        panel.id_val = number
+    return json.dumps(built, cls=JSONEncoder, indent=2, ensure_ascii=False) + "\n"
+
+
+def _dashboard(model: RegisteredModel) -> dashboard_builders.Dashboard:
+    board = dashboard_builders.Dashboard(f"KTT: {model.display_name}").uid(f"ktt-{model.name}")
+    board = board.description(f"Inference with {model.name}, and its monitor. {_GUIDE}")
+    board = board.tags(["ktt", model.name]).timezone("browser").time("now-1h", "now").refresh("10s")
+    board = board.tooltip(dashboard.DashboardCursorSync.CROSSHAIR).readonly()
+    source = dashboard_builders.DatasourceVariable("datasource").label("Prometheus")
+    board = board.with_variable(source.type("prometheus")).annotation(_AlertMarks())
+    board = board.link(_link("Drift report", 5001, "/report", "The monitor's page on the last window"))
+    board = board.link(_link("Alert rules", 9090, "/alerts", "Prometheus' page"))
+    for section in sections(_FEATURES[model.framework]):
+        board = board.with_row(dashboard_builders.Row(section.title))
+        for panel in section.panels:
+            board = board.with_panel(panel)
+    return board
+
+
+class _AlertMarks(dashboard_builders.AnnotationQuery):
+    """Marks the times at which an alert fired, across all panels."""
+
+    def build(self) -> dashboard.AnnotationQuery:
+        """Return the query; the library's builder has no method for its expression."""
+        marks = self.name("Alerts").datasource(SOURCE).enable(True).icon_color("red")
+        built = super(_AlertMarks, marks).build()
+        built.expr = 'ALERTS{alertstate="firing"}'
+        return built
+
+
+def _link(title: str, port: int, path: str, tooltip: str) -> dashboard_builders.DashboardLink:
+    link = dashboard_builders.DashboardLink(title).type(dashboard.DashboardLinkType.LINK)
+    link = link.url(f"http://localhost:{port}{path}").target_blank(True).icon("external link")
+    return link.tooltip(f"{tooltip}, on the machine that runs the bundle")
