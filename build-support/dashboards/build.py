@@ -8,17 +8,25 @@ from grafana_foundation_sdk.builders import dashboard as dashboard_builders
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard
 
+from dashboards.glance import glance
 from dashboards.models import RegisteredModel
+from dashboards.monitoring import drift, monitor, predictions, quality
 from dashboards.panels import SOURCE
-from dashboards.sections import sections
+from dashboards.section import Section
+from dashboards.serving import model as model_section
+from dashboards.serving import rows, traffic
 
 __all__ = ["dashboard_json"]
 
 _FEATURES = {
-    "pytorch": "Each is the mean of 32 neighbouring numbers of the encoder's pooled output: no one of them has a"
-    " meaning by itself.",
-    "sklearn": "0 to 23 are random projections of the text's words, 24 is its length in characters, 25 its share of"
-    " words that training never saw.",
+    "pytorch": (
+        "Each is the mean of 32 neighbouring numbers of the encoder's pooled output: none of them"
+        " has a meaning by itself."
+    ),
+    "sklearn": (
+        "0 to 23 are random projections of the text's words, 24 is its length in characters, 25 its"
+        " share of words that training never saw."
+    ),
 }
 _GUIDE = "docs/operator-guide.md of KTT says how to read it and what to do about each alert."
 
@@ -45,13 +53,29 @@ def _dashboard(model: RegisteredModel) -> dashboard_builders.Dashboard:
     board = board.tooltip(dashboard.DashboardCursorSync.CROSSHAIR).readonly()
     source = dashboard_builders.DatasourceVariable("datasource").label("Prometheus")
     board = board.with_variable(source.type("prometheus")).annotation(_AlertMarks())
-    board = board.link(_link("Drift report", 5001, "/report", "The monitor's page on the last window"))
+    board = board.link(
+        _link("Drift report", 5001, "/report", "The monitor's page on the last window")
+    )
     board = board.link(_link("Alert rules", 9090, "/alerts", "Prometheus' page"))
-    for section in sections(_FEATURES[model.framework]):
+    for section in _sections(_FEATURES[model.framework]):
         board = board.with_row(dashboard_builders.Row(section.title))
         for panel in section.panels:
             board = board.with_panel(panel)
     return board
+
+
+def _sections(features: str) -> list[Section]:
+    """Return the rows, from what is looked at first to what explains it."""
+    return [
+        glance(),
+        traffic(),
+        model_section(),
+        drift(features),
+        predictions(),
+        quality(),
+        rows(),
+        monitor(),
+    ]
 
 
 class _AlertMarks(dashboard_builders.AnnotationQuery):

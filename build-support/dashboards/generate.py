@@ -1,4 +1,7 @@
-"""Write the dashboards of all bundled models anew: ``./pants run build-support/dashboards:generate``."""
+"""Write the dashboards of all bundled models anew.
+
+``./pants run build-support/dashboards:generate`` does it, in the root of the repository.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ def write(folder: Path) -> list[Path]:
 
 def main() -> int:
     """Write the dashboards."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     if not MODELS.is_dir():
         print(
             f"error: found no {MODELS}: start this in the root of the repository", file=sys.stderr

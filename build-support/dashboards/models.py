@@ -1,4 +1,4 @@
-"""Which models there are, read from where they register themselves without importing any of them."""
+"""Which models there are: read from where they register, without importing any of them."""
 
 from __future__ import annotations
 
