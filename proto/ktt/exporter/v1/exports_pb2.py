@@ -26,47 +26,47 @@ from ktt.artifacts.v1 import export_manifest_pb2 as ktt_dot_artifacts_dot_v1_dot
 from ktt.jobs.v1 import jobs_pb2 as ktt_dot_jobs_dot_v1_dot_jobs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dktt/exporter/v1/exports.proto\x12\x0fktt.exporter.v1\x1a&ktt/artifacts/v1/export_manifest.proto\x1a\x16ktt/jobs/v1/jobs.proto\"\x99\x01\n\tExportJob\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.ktt.exporter.v1.ExportSpec\x12&\n\x06status\x18\x03 \x01(\x0b\x32\x16.ktt.jobs.v1.JobStatus\x12-\n\x06result\x18\x04 \x01(\x0b\x32\x1d.ktt.exporter.v1.ExportResult\"\xcd\x01\n\nExportSpec\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12-\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1d.ktt.exporter.v1.ExportFormat\x12\r\n\x05label\x18\x04 \x01(\t\x12\x10\n\x08run_time\x18\x05 \x01(\t\x12\x1a\n\x12without_monitoring\x18\x06 \x01(\x08\x12\x33\n\x0cquantization\x18\x07 \x01(\x0e\x32\x1d.ktt.exporter.v1.Quantization\"P\n\x0c\x45xportResult\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x32\n\x08manifest\x18\x02 \x01(\x0b\x32 .ktt.artifacts.v1.ExportManifest\"n\n\x16\x43reateExportJobRequest\x12)\n\x04spec\x18\x01 \x01(\x0b\x32\x1b.ktt.exporter.v1.ExportSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"I\n\x17\x43reateExportJobResponse\x12.\n\nexport_job\x18\x01 \x01(\x0b\x32\x1a.ktt.exporter.v1.ExportJob\"!\n\x13GetExportJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"F\n\x14GetExportJobResponse\x12.\n\nexport_job\x18\x01 \x01(\x0b\x32\x1a.ktt.exporter.v1.ExportJob\"\x85\x01\n\x15ListExportJobsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.ktt.jobs.v1.JobState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"b\n\x16ListExportJobsResponse\x12/\n\x0b\x65xport_jobs\x18\x01 \x03(\x0b\x32\x1a.ktt.exporter.v1.ExportJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x15WatchExportJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x03\">\n\x16WatchExportJobResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.ktt.jobs.v1.JobEvent\"$\n\x16\x43\x61ncelExportJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"I\n\x17\x43\x61ncelExportJobResponse\x12.\n\nexport_job\x18\x01 \x01(\x0b\x32\x1a.ktt.exporter.v1.ExportJob\"@\n\x17\x44ownloadArtifactRequest\x12\x15\n\rexport_job_id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"d\n\x18\x44ownloadArtifactResponse\x12/\n\x05start\x18\x01 \x01(\x0b\x32\x1e.ktt.exporter.v1.ArtifactStartH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"F\n\rArtifactStart\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t*^\n\x0c\x45xportFormat\x12\x1d\n\x19\x45XPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45XPORT_FORMAT_ONNX\x10\x01\x12\x17\n\x13\x45XPORT_FORMAT_BENTO\x10\x02*C\n\x0cQuantization\x12\x1c\n\x18QUANTIZATION_UNSPECIFIED\x10\x00\x12\x15\n\x11QUANTIZATION_INT8\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dktt/exporter/v1/exports.proto\x12\x0fktt.exporter.v1\x1a&ktt/artifacts/v1/export_manifest.proto\x1a\x16ktt/jobs/v1/jobs.proto\"\x99\x01\n\tExportJob\x12\n\n\x02id\x18\x01 \x01(\t\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.ktt.exporter.v1.ExportSpec\x12&\n\x06status\x18\x03 \x01(\x0b\x32\x16.ktt.jobs.v1.JobStatus\x12-\n\x06result\x18\x04 \x01(\x0b\x32\x1d.ktt.exporter.v1.ExportResult\"\xda\x01\n\nExportSpec\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12-\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1d.ktt.exporter.v1.ExportFormat\x12\r\n\x05label\x18\x04 \x01(\t\x12\x10\n\x08run_time\x18\x05 \x01(\t\x12\x1a\n\x12without_monitoring\x18\x06 \x01(\x08\x12\x33\n\x0cquantization\x18\x07 \x01(\x0e\x32\x1d.ktt.exporter.v1.Quantization\x12\x0b\n\x03gpu\x18\x08 \x01(\x08\"P\n\x0c\x45xportResult\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x32\n\x08manifest\x18\x02 \x01(\x0b\x32 .ktt.artifacts.v1.ExportManifest\"n\n\x16\x43reateExportJobRequest\x12)\n\x04spec\x18\x01 \x01(\x0b\x32\x1b.ktt.exporter.v1.ExportSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"I\n\x17\x43reateExportJobResponse\x12.\n\nexport_job\x18\x01 \x01(\x0b\x32\x1a.ktt.exporter.v1.ExportJob\"!\n\x13GetExportJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"F\n\x14GetExportJobResponse\x12.\n\nexport_job\x18\x01 \x01(\x0b\x32\x1a.ktt.exporter.v1.ExportJob\"\x85\x01\n\x15ListExportJobsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.ktt.jobs.v1.JobState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"b\n\x16ListExportJobsResponse\x12/\n\x0b\x65xport_jobs\x18\x01 \x03(\x0b\x32\x1a.ktt.exporter.v1.ExportJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x15WatchExportJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x03\">\n\x16WatchExportJobResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.ktt.jobs.v1.JobEvent\"$\n\x16\x43\x61ncelExportJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"I\n\x17\x43\x61ncelExportJobResponse\x12.\n\nexport_job\x18\x01 \x01(\x0b\x32\x1a.ktt.exporter.v1.ExportJob\"@\n\x17\x44ownloadArtifactRequest\x12\x15\n\rexport_job_id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"d\n\x18\x44ownloadArtifactResponse\x12/\n\x05start\x18\x01 \x01(\x0b\x32\x1e.ktt.exporter.v1.ArtifactStartH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"F\n\rArtifactStart\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t*^\n\x0c\x45xportFormat\x12\x1d\n\x19\x45XPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45XPORT_FORMAT_ONNX\x10\x01\x12\x17\n\x13\x45XPORT_FORMAT_BENTO\x10\x02*C\n\x0cQuantization\x12\x1c\n\x18QUANTIZATION_UNSPECIFIED\x10\x00\x12\x15\n\x11QUANTIZATION_INT8\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ktt.exporter.v1.exports_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EXPORTFORMAT']._serialized_start=1565
-  _globals['_EXPORTFORMAT']._serialized_end=1659
-  _globals['_QUANTIZATION']._serialized_start=1661
-  _globals['_QUANTIZATION']._serialized_end=1728
+  _globals['_EXPORTFORMAT']._serialized_start=1578
+  _globals['_EXPORTFORMAT']._serialized_end=1672
+  _globals['_QUANTIZATION']._serialized_start=1674
+  _globals['_QUANTIZATION']._serialized_end=1741
   _globals['_EXPORTJOB']._serialized_start=115
   _globals['_EXPORTJOB']._serialized_end=268
   _globals['_EXPORTSPEC']._serialized_start=271
-  _globals['_EXPORTSPEC']._serialized_end=476
-  _globals['_EXPORTRESULT']._serialized_start=478
-  _globals['_EXPORTRESULT']._serialized_end=558
-  _globals['_CREATEEXPORTJOBREQUEST']._serialized_start=560
-  _globals['_CREATEEXPORTJOBREQUEST']._serialized_end=670
-  _globals['_CREATEEXPORTJOBRESPONSE']._serialized_start=672
-  _globals['_CREATEEXPORTJOBRESPONSE']._serialized_end=745
-  _globals['_GETEXPORTJOBREQUEST']._serialized_start=747
-  _globals['_GETEXPORTJOBREQUEST']._serialized_end=780
-  _globals['_GETEXPORTJOBRESPONSE']._serialized_start=782
-  _globals['_GETEXPORTJOBRESPONSE']._serialized_end=852
-  _globals['_LISTEXPORTJOBSREQUEST']._serialized_start=855
-  _globals['_LISTEXPORTJOBSREQUEST']._serialized_end=988
-  _globals['_LISTEXPORTJOBSRESPONSE']._serialized_start=990
-  _globals['_LISTEXPORTJOBSRESPONSE']._serialized_end=1088
-  _globals['_WATCHEXPORTJOBREQUEST']._serialized_start=1090
-  _globals['_WATCHEXPORTJOBREQUEST']._serialized_end=1146
-  _globals['_WATCHEXPORTJOBRESPONSE']._serialized_start=1148
-  _globals['_WATCHEXPORTJOBRESPONSE']._serialized_end=1210
-  _globals['_CANCELEXPORTJOBREQUEST']._serialized_start=1212
-  _globals['_CANCELEXPORTJOBREQUEST']._serialized_end=1248
-  _globals['_CANCELEXPORTJOBRESPONSE']._serialized_start=1250
-  _globals['_CANCELEXPORTJOBRESPONSE']._serialized_end=1323
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=1325
-  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=1389
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=1391
-  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=1491
-  _globals['_ARTIFACTSTART']._serialized_start=1493
-  _globals['_ARTIFACTSTART']._serialized_end=1563
+  _globals['_EXPORTSPEC']._serialized_end=489
+  _globals['_EXPORTRESULT']._serialized_start=491
+  _globals['_EXPORTRESULT']._serialized_end=571
+  _globals['_CREATEEXPORTJOBREQUEST']._serialized_start=573
+  _globals['_CREATEEXPORTJOBREQUEST']._serialized_end=683
+  _globals['_CREATEEXPORTJOBRESPONSE']._serialized_start=685
+  _globals['_CREATEEXPORTJOBRESPONSE']._serialized_end=758
+  _globals['_GETEXPORTJOBREQUEST']._serialized_start=760
+  _globals['_GETEXPORTJOBREQUEST']._serialized_end=793
+  _globals['_GETEXPORTJOBRESPONSE']._serialized_start=795
+  _globals['_GETEXPORTJOBRESPONSE']._serialized_end=865
+  _globals['_LISTEXPORTJOBSREQUEST']._serialized_start=868
+  _globals['_LISTEXPORTJOBSREQUEST']._serialized_end=1001
+  _globals['_LISTEXPORTJOBSRESPONSE']._serialized_start=1003
+  _globals['_LISTEXPORTJOBSRESPONSE']._serialized_end=1101
+  _globals['_WATCHEXPORTJOBREQUEST']._serialized_start=1103
+  _globals['_WATCHEXPORTJOBREQUEST']._serialized_end=1159
+  _globals['_WATCHEXPORTJOBRESPONSE']._serialized_start=1161
+  _globals['_WATCHEXPORTJOBRESPONSE']._serialized_end=1223
+  _globals['_CANCELEXPORTJOBREQUEST']._serialized_start=1225
+  _globals['_CANCELEXPORTJOBREQUEST']._serialized_end=1261
+  _globals['_CANCELEXPORTJOBRESPONSE']._serialized_start=1263
+  _globals['_CANCELEXPORTJOBRESPONSE']._serialized_end=1336
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_start=1338
+  _globals['_DOWNLOADARTIFACTREQUEST']._serialized_end=1402
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_start=1404
+  _globals['_DOWNLOADARTIFACTRESPONSE']._serialized_end=1504
+  _globals['_ARTIFACTSTART']._serialized_start=1506
+  _globals['_ARTIFACTSTART']._serialized_end=1576
 # @@protoc_insertion_point(module_scope)

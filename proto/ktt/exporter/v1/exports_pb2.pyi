@@ -38,7 +38,7 @@ class ExportJob(_message.Message):
     def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[ExportSpec, _Mapping]] = ..., status: _Optional[_Union[_jobs_pb2.JobStatus, _Mapping]] = ..., result: _Optional[_Union[ExportResult, _Mapping]] = ...) -> None: ...
 
 class ExportSpec(_message.Message):
-    __slots__ = ("dataset", "model", "format", "label", "run_time", "without_monitoring", "quantization")
+    __slots__ = ("dataset", "model", "format", "label", "run_time", "without_monitoring", "quantization", "gpu")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,7 @@ class ExportSpec(_message.Message):
     RUN_TIME_FIELD_NUMBER: _ClassVar[int]
     WITHOUT_MONITORING_FIELD_NUMBER: _ClassVar[int]
     QUANTIZATION_FIELD_NUMBER: _ClassVar[int]
+    GPU_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     model: str
     format: ExportFormat
@@ -53,7 +54,8 @@ class ExportSpec(_message.Message):
     run_time: str
     without_monitoring: bool
     quantization: Quantization
-    def __init__(self, dataset: _Optional[str] = ..., model: _Optional[str] = ..., format: _Optional[_Union[ExportFormat, str]] = ..., label: _Optional[str] = ..., run_time: _Optional[str] = ..., without_monitoring: _Optional[bool] = ..., quantization: _Optional[_Union[Quantization, str]] = ...) -> None: ...
+    gpu: bool
+    def __init__(self, dataset: _Optional[str] = ..., model: _Optional[str] = ..., format: _Optional[_Union[ExportFormat, str]] = ..., label: _Optional[str] = ..., run_time: _Optional[str] = ..., without_monitoring: _Optional[bool] = ..., quantization: _Optional[_Union[Quantization, str]] = ..., gpu: _Optional[bool] = ...) -> None: ...
 
 class ExportResult(_message.Message):
     __slots__ = ("path", "manifest")
