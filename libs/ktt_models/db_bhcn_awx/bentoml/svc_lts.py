@@ -1,0 +1,49 @@
+"""Encoder, BHCN with AWX as a BentoML service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import bentoml
+
+from ktt_serving.artifact import ModelFolder
+from ktt_serving.reading import Question
+from ktt_serving.service import ClassifierService
+from ktt_serving.wire import MAX_WAIT_MS, JsonAnswers, TextRequests, TextTask
+
+__all__ = ["DBBHCNAWXService"]
+
+# Texts a call of the model; more wait for the next.
+_BATCH = 64
+
+
+@bentoml.artifacts([ModelFolder("model")])
+class DBBHCNAWXService(ClassifierService):
+    """Encoder, BHCN with AWX: says where in a tree of classes a text belongs."""
+
+    requirements = "encoder"
+
+    @bentoml.api(
+        input=TextRequests(),
+        output=JsonAnswers(),
+        batch=True,
+        mb_max_batch_size=_BATCH,
+        mb_max_latency=MAX_WAIT_MS,
+    )
+    def predict(self, questions: Sequence[Question], tasks: Sequence[TextTask]) -> list[str]:
+        """Answer {"text": "..."} with the class names of the most probable path, one a line."""
+        return self.answer_names(questions, tasks)
+
+    @bentoml.api(
+        input=TextRequests(options=True),
+        output=JsonAnswers(),
+        batch=True,
+        mb_max_batch_size=_BATCH,
+        mb_max_latency=MAX_WAIT_MS,
+    )
+    def predict_proba(self, questions: Sequence[Question], tasks: Sequence[TextTask]) -> list[str]:
+        """Answer with the most probable paths and their probabilities.
+
+        "top_k" says how many (5); paths end at their deepest class that reaches "min_confidence".
+        """
+        return self.answer_paths(questions, tasks)

@@ -1,0 +1,14 @@
+"""What runs inside an exported bundle, and what packs one.
+
+A bundle holds this package, the part of ``ktt_core`` that needs numpy alone, and one model's
+``bentoml`` folder. `service` is what a model's BentoService builds on:
+
+- `wire` and `reading`: requests in, answers out, each on its own in a batch of strangers;
+- `artifact` and `scoring`: the model's files, and what answers texts from them;
+- `monitor` and `rows`: rows for the monitoring service, in the background;
+- `metrics`, `server`, `merged`, `privacy`: what is added to BentoML's own server, and what is
+  taken from it.
+
+`packer` runs where a bundle is made, with `layout`, `spec` and `sources`. All of it runs on CPython
+3.10, without torch.
+"""

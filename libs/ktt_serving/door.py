@@ -1,0 +1,64 @@
+"""Requests as they were at the door: with the time they waited to be batched.
+
+Requests come to BentoML's batching process, which hands batches on to the workers. It alone sees how
+long a request took and what was turned away before it reached a worker, and counts that in metrics of
+BentoML's names. Where it shares a folder with the workers, those figures take the place of the
+workers' own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+from prometheus_client import Metric
+
+__all__ = ["at_the_door"]
+
+_REQUESTS, _SECONDS = "ktt_requests", "ktt_request_duration_seconds"
+_DOOR = re.compile(r"^BENTOML_\w+_mb_(request|request_duration_seconds)$")
+
+# Not asked of the model: probes, scrapes, pages.
+_PASSED_OVER = re.compile(r"^/?(|healthz|metrics|metadata|docs|docs\.json|static_content/.*|model)$")
+_PAGE = re.compile(r"^/?try(/.*)?$")
+
+
+def at_the_door(families: Iterable[Metric], endpoints: Collection[str]) -> Iterator[Metric]:
+    """Yield metrics, the workers' counts of requests replaced by the batching process's if there.
+
+    Parameters
+    ----------
+    families : iterable of Metric
+    endpoints : collection of str
+        The model's APIs; other paths are counted together, as "other".
+    """
+    kept = list(families)
+    found = {}
+    for family in kept:
+        if (match := _DOOR.match(family.name)) and family.samples:
+            found[_REQUESTS if match[1] == "request" else _SECONDS] = family
+    for family in kept:
+        yield _renamed(family, found[family.name], endpoints) if family.name in found else family
+
+
+def _renamed(family: Metric, door: Metric, endpoints: Collection[str]) -> Metric:
+    is_counter = family.name == _REQUESTS
+    sums: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    for sample in door.samples:
+        endpoint = sample.labels["endpoint"].strip("/")
+        if endpoint not in endpoints:
+            if _PASSED_OVER.match(endpoint) or _PAGE.match(endpoint):
+                continue
+            endpoint = "other"
+        labels = {"endpoint": endpoint}
+        if is_counter:
+            labels["code"] = sample.labels["http_response_code"]
+        if "le" in sample.labels:
+            labels["le"] = sample.labels["le"]
+        suffix = sample.name[len(door.name) :]
+        key = (family.name + suffix, tuple(labels.items()))
+        sums[key] = sums.get(key, 0.0) + sample.value
+    result = Metric(family.name, family.documentation, family.type)
+    for (name, labelled), value in sums.items():
+        result.add_sample(name, dict(labelled), value)
+    return result

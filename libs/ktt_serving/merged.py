@@ -1,0 +1,59 @@
+"""Batches from BentoML's batching process, read without running what may be in them.
+
+That process sends a batch to a worker as a pickle, and the worker takes any request with a certain
+header for one. So does one that a stranger sends: the batching process relays paths it does not
+know (``//predict``) with all their headers, follows the worker's redirect, and the stranger's pickle
+is loaded. Here a pickle may hold requests and nothing else.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any
+
+from bentoml.exceptions import BadInput
+from bentoml.marshal import utils as marshal_utils
+from bentoml.types import HTTPHeaders, HTTPRequest
+from multidict import istr
+
+__all__ = ["guard_merged_requests", "read_merged"]
+
+_ALLOWED = {(kind.__module__, kind.__qualname__): kind for kind in (HTTPRequest, HTTPHeaders, istr)}
+
+
+class _RequestsOnly(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise BadInput("a merged request holds something else than requests") from None
+
+
+def read_merged(raw: bytes) -> tuple[HTTPRequest, ...]:
+    """Return the requests of a batch.
+
+    Raises
+    ------
+    BadInput
+        If it is no batch, or holds anything else.
+    """
+    try:
+        requests = _RequestsOnly(io.BytesIO(raw)).load()
+    except BadInput:
+        raise
+    except Exception as error:  # a damaged pickle raises nearly anything
+        raise BadInput(f"a merged request cannot be read ({type(error).__name__})") from None
+    if not isinstance(requests, (tuple, list)) or not all(
+        type(request) is HTTPRequest
+        and type(request.headers) is HTTPHeaders
+        and isinstance(request.body, bytes)
+        for request in requests
+    ):
+        raise BadInput("a merged request holds something else than requests")
+    return tuple(requests)
+
+
+def guard_merged_requests() -> None:
+    """Have BentoML's workers read batches by `read_merged`."""
+    marshal_utils.PickleDataLoader.split_requests = staticmethod(read_merged)

@@ -1,0 +1,120 @@
+"""What a bundle counts, for Prometheus.
+
+BentoML sets the folder that worker processes share (``PROMETHEUS_MULTIPROC_DIR``) before it loads a
+service, and so before this module is imported: `prometheus_client` looks for it on import.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import time
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.values import ValueClass
+
+__all__ = [
+    "BATCH_ROWS",
+    "CONFIDENCE",
+    "CONTENT_TYPE",
+    "MODEL_INFO",
+    "MODEL_SECONDS",
+    "POSTS_FAILED",
+    "ROWS",
+    "ROWS_QUEUED",
+    "count_answer",
+    "is_shared",
+    "shared_registry",
+]
+
+CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
+
+# From half a millisecond, which a tf-idf model takes, to the half minute of an overloaded encoder.
+_SECONDS = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
+)  # fmt: skip
+
+REQUESTS = Counter(
+    "ktt_requests_total", "Requests answered, by API and HTTP status.", ["endpoint", "code"]
+)
+REQUEST_SECONDS = Histogram(
+    "ktt_request_duration_seconds",
+    "Time from a request's arrival to its answer.",
+    ["endpoint"],
+    buckets=_SECONDS,
+)
+BATCH_ROWS = Histogram(
+    "ktt_batch_rows",
+    "Texts a call of the model.",
+    ["endpoint"],
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+)
+MODEL_SECONDS = Histogram(
+    "ktt_model_duration_seconds", "Time of one call of the model.", buckets=_SECONDS
+)
+CONFIDENCE = Histogram(
+    "ktt_confidence",
+    "Probability of the most probable path of each text.",
+    buckets=tuple(tenth / 10 for tenth in range(1, 11)),
+)
+ROWS = Counter(
+    "ktt_monitor_rows_total", "Rows for the monitoring service, by what became of them.", ["outcome"]
+)
+ROWS_QUEUED = Gauge(
+    "ktt_monitor_rows_queued",
+    "Rows that wait to be sent to the monitoring service.",
+    multiprocess_mode="livesum",
+)
+POSTS_FAILED = Counter(
+    "ktt_monitor_posts_failed_total", "Posts that the monitoring service did not take."
+)
+MODEL_INFO = Gauge(
+    "ktt_model_info",
+    "1; its labels say which model answers.",
+    ["model", "dataset", "version"],
+    multiprocess_mode="max",
+)
+
+# What can be zero for long shows from the start: an alert on a missing series never fires.
+for _outcome in ("sent", "dropped"):
+    ROWS.labels(_outcome)
+
+
+def count_answer(endpoint: str, code: int, started: float | None) -> None:
+    """Count one answer.
+
+    Parameters
+    ----------
+    endpoint : str
+    code : int
+        HTTP status.
+    started : float, optional
+        When its request came, by `time.perf_counter`.
+    """
+    REQUESTS.labels(endpoint, str(code)).inc()
+    if started is not None:
+        REQUEST_SECONDS.labels(endpoint).observe(time.perf_counter() - started)
+
+
+def is_shared() -> bool:
+    """Say whether worker processes share what they count."""
+    # prometheus_client decides on import, and for good.
+    return bool(ValueClass._multiprocess)
+
+
+def shared_registry() -> CollectorRegistry:
+    """Return a registry of what all worker processes have counted, of late ones too.
+
+    A worker that was killed could not take back what it showed of its present state (its queued
+    rows), so that is done for it.
+    """
+    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    for path in glob.glob(os.path.join(glob.escape(folder), "gauge_live*_*.db")):
+        number = path[:-3].rpartition("_")[2]
+        if number.isdigit() and not os.path.exists(f"/proc/{number}") and os.path.isdir("/proc"):
+            mark_process_dead(int(number), folder)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, folder)
+    return registry

@@ -1,0 +1,209 @@
+"""Packs a model's artifacts into a bundle: ``python -m ktt_serving.packer SPEC.json``.
+
+Says one line of JSON on its standard output, ``{"inference": "<path>"}`` or ``{"error": "..."}``; the
+exit code of the latter is 1. What BentoML has to say goes to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from string import Template
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from ktt_core.errors import InvalidArgumentError, KttError
+from ktt_serving.layout import LayoutError, init_folder_structure
+from ktt_serving.sources import copy_sources, import_service, own_root
+from ktt_serving.spec import PackSpec, read_spec
+
+if TYPE_CHECKING:
+    from ktt_serving.service import ClassifierService
+
+__all__ = ["main", "pack"]
+
+_BUNDLE_FILES = Path(__file__).parent / "bundle_files"
+_REQUIREMENTS = Path(__file__).parent / "requirements"
+# What BentoML writes for images of its own, on conda.
+_UNUSED = ("environment.yml", "python_version", "README.md")
+_BASE_IMAGE = "python:3.10-slim"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Pack what a specification asks for; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    with _stdout_kept() as say:
+        try:
+            if len(given) != 1:
+                raise InvalidArgumentError("give one argument, the path of a specification")
+            answer = {"inference": str(pack(read_spec(Path(given[0]))))}
+        except (KttError, LayoutError) as error:
+            answer = {"error": str(error)}
+        except OSError as error:
+            # A full disk says it by its number alone.
+            answer = {"error": f"{error.filename or 'the bundle'}: {error.strerror or error}"}
+        except Exception as error:  # the caller sees one line, the log the rest
+            logging.getLogger(__name__).exception("packing failed")
+            answer = {"error": f"packing failed with {type(error).__name__}: {error}"}
+        say(json.dumps(answer))
+    return int("error" in answer)
+
+
+def pack(spec: PackSpec) -> Path:
+    """Make a bundle; returns the folder of its BentoService.
+
+    Raises
+    ------
+    KttError, LayoutError
+        If something of the specification cannot be used; the message says what.
+    """
+    root = (spec.sources or own_root()).resolve()
+    with _quiet_bentoml():
+        from ktt_serving.identity import Identity, write_identity
+
+        service_class = _service_class(import_service(spec.service_module, root))
+        requirements = _requirements_file(service_class, spec.gpu)
+        # It warns of this Python, whose image it would take from conda, and is not asked for.
+        logging.getLogger("bentoml").setLevel(logging.ERROR)
+        service = service_class()
+        service.set_version(spec.service_version)
+        inference = init_folder_structure(spec.output, spec.monitoring)
+        service.pack("model", spec.artifacts)
+        service.save_to_dir(str(inference))
+    name = str(service.name)
+    package = inference / name
+    _remove_strays(package / "artifacts", spec.artifacts)
+    write_identity(
+        Identity(
+            spec.model,
+            spec.dataset,
+            spec.display_name,
+            spec.service_version,
+            spec.gpu,
+            spec.monitoring is not None,
+        ),
+        package / "artifacts" / "model",
+    )
+    copy_sources(spec.service_module, root, package)
+    _replace_files(inference, package, spec, requirements)
+    values = {
+        "model": spec.model,
+        "dataset": spec.dataset,
+        "display_name": spec.display_name,
+        "version": spec.service_version,
+        "service": name,
+    }
+    readme = "README.md" if spec.monitoring is not None else "README-alone.md"
+    text = Template((_BUNDLE_FILES / readme).read_text(encoding="utf-8")).substitute(values)
+    (spec.output / "README.md").write_text(text, encoding="utf-8")
+    return inference
+
+
+def _service_class(module: ModuleType) -> type[ClassifierService]:
+    import bentoml
+
+    found = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, bentoml.BentoService)
+        and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise InvalidArgumentError(
+            f"{module.__name__} defines {len(found)} BentoServices; it must define one"
+        )
+    return found[0]
+
+
+def _requirements_file(service_class: type[ClassifierService], gpu: bool) -> Path:
+    name = getattr(service_class, "requirements", "encoder")
+    beside = Path(inspect.getfile(service_class)).parent / name
+    if beside.is_file():
+        return beside
+    file = _REQUIREMENTS / f"{name}{'-gpu' if gpu else ''}.txt"
+    if not file.is_file():
+        raise InvalidArgumentError(
+            f"{service_class.__name__} wants the requirements {name!r:.80}"
+            f"{' on a GPU' if gpu else ''}: neither {beside} nor {file} exists"
+        )
+    return file
+
+
+def _remove_strays(artifacts: Path, packed: Path) -> None:
+    # BentoML makes a package of every folder that has no __init__.py.
+    for stray in [artifacts / "__init__.py", *artifacts.rglob("__init__.py")]:
+        inside = stray.relative_to(artifacts)
+        if len(inside.parts) == 1 or not packed.joinpath(*inside.parts[1:]).exists():
+            stray.unlink(missing_ok=True)
+
+
+def _replace_files(inference: Path, package: Path, spec: PackSpec, requirements: Path) -> None:
+    for name in _UNUSED:
+        (inference / name).unlink(missing_ok=True)
+    for name in ("Dockerfile", "docker-entrypoint.sh"):
+        shutil.copyfile(_BUNDLE_FILES / name, inference / name)
+    shutil.copyfile(_BUNDLE_FILES / "dockerignore", inference / ".dockerignore")
+    shutil.copyfile(requirements, inference / "requirements.txt")
+    for script in ("docker-entrypoint.sh", "bentoml-init.sh"):
+        (inference / script).chmod(0o755)
+    for cache in sorted(inference.rglob("__pycache__")):
+        shutil.rmtree(cache)
+    archives = package / "zipimports"
+    if archives.is_dir() and not any(archives.iterdir()):
+        archives.rmdir()
+    for file in (inference / "bentoml.yml", package / "bentoml.yml"):
+        text = file.read_text(encoding="utf-8")
+        # The version says when; so one checkpoint, exported twice at one time, gives one bundle.
+        text = re.sub(r"(?m)^( *created_at: ).*$", rf"\g<1>{_moment(spec.service_version)}", text)
+        text = re.sub(r"(?m)^( *docker_base_image: ).*$", rf"\g<1>{_BASE_IMAGE}", text)
+        file.write_text(text, encoding="utf-8")
+
+
+def _moment(version: str) -> str:
+    try:
+        return str(datetime.strptime(version, "%Y%m%dT%H%M%S"))
+    except ValueError:
+        return "2000-01-01 00:00:00"
+
+
+@contextlib.contextmanager
+def _quiet_bentoml() -> Iterator[None]:
+    """Keep BentoML from leaving files in the user's home, and from telling of it."""
+    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    with tempfile.TemporaryDirectory(prefix="ktt-packer-") as home:
+        os.environ.setdefault("BENTOML_HOME", home)
+        yield
+        logging.shutdown()
+
+
+@contextlib.contextmanager
+def _stdout_kept() -> Iterator[Callable[[str], None]]:
+    """Give a function that writes a line to standard output; all else goes to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+
+    def say(line: str) -> None:
+        os.write(kept, f"{line}\n".encode())
+
+    try:
+        yield say
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

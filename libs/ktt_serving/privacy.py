@@ -1,0 +1,53 @@
+"""Nothing of a request in a log, and nobody is told that a service runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+import uuid
+
+__all__ = ["keep_quiet", "log_failure"]
+
+logger = logging.getLogger("ktt_serving")
+
+
+def keep_quiet() -> None:
+    """Switch off BentoML's logs of requests and its reports of use, in this process.
+
+    The command that starts a server reports its own end, too: it reads the environment before a
+    bundle's code is known, so a bundle's image sets ``BENTOML_DO_NOT_TRACK`` there.
+    """
+    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    from bentoml.utils import usage_stats
+
+    # It remembers what it read once.
+    usage_stats._do_not_track.cache_clear()
+    for name in ("bentoml.prediction", "bentoml.feedback"):
+        logging.getLogger(name).disabled = True
+    # Lines of the development server show the query of an address.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    if not logger.handlers and not logging.getLogger().handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("[%(asctime)s] %(levelname)s - %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+def log_failure(what: str, error: BaseException) -> str:
+    """Log an unexpected error, and return the id it is found by.
+
+    The message of an exception may quote a text, so only its type and the places it passed are
+    logged.
+
+    Parameters
+    ----------
+    what : str
+        What failed.
+    error : BaseException
+    """
+    number = uuid.uuid4().hex[:12]
+    places = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("%s failed with %s (error %s)\n%s", what, type(error).__name__, number, places)
+    return number

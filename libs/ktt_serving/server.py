@@ -1,0 +1,138 @@
+"""What is added to BentoML's own HTTP server: metrics that are whole, and a page to try a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bentoml.server import api_server
+from flask import Response, jsonify
+from prometheus_client import REGISTRY, Metric, generate_latest
+from werkzeug.exceptions import HTTPException
+
+from ktt_serving import metrics
+from ktt_serving.door import at_the_door
+from ktt_serving.merged import guard_merged_requests
+
+if TYPE_CHECKING:
+    from bentoml.service import BentoService
+
+    from ktt_serving.service import ClassifierService
+
+__all__ = ["extend_server"]
+
+PAGE_FOLDER = Path(__file__).parent / "try_page"
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+}
+
+# The page is its own files and this service, and shows in no other page.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-cache",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def extend_server() -> None:
+    """Have BentoML's servers of this process serve what stands in this module."""
+    guard_merged_requests()
+    # How its server is built offers no place for more routes.
+    original = api_server.BentoAPIServer.setup_routes
+    if getattr(original, "_ktt", False):
+        return
+
+    def setup_routes(self: Any) -> None:
+        original(self)
+        if hasattr(self.bento_service, "describe"):
+            _add_routes(self.app, self.bento_service)
+
+    setup_routes._ktt = True  # type: ignore[attr-defined]
+    api_server.BentoAPIServer.setup_routes = setup_routes
+
+
+def _add_routes(app: Any, service: ClassifierService) -> None:
+    files = {path.name: path for path in PAGE_FOLDER.glob("*") if path.suffix in _TYPES}
+
+    def page(name: str = "index.html") -> Response:
+        if name not in files:
+            return _error("there is no such page", 404)
+        path = files[name]
+        return Response(
+            path.read_bytes(), headers=_PAGE_HEADERS, content_type=_TYPES[path.suffix]
+        )
+
+    app.add_url_rule("/try", "ktt_try", page)
+    app.add_url_rule("/try/", "ktt_try_too", page)
+    app.add_url_rule("/try/<name>", "ktt_try_file", page)
+    app.add_url_rule("/model", "ktt_model", lambda: jsonify(service.describe()))
+    for name, view in (("metrics", _metrics_view(app, service)), ("feedback", _no_feedback)):
+        if name in app.view_functions:
+            app.view_functions[name] = view
+    app.register_error_handler(HTTPException, _http_error)
+
+
+def _metrics_view(app: Any, service: BentoService) -> Any:
+    endpoints = {api.name for api in service.inference_apis}
+
+    def view() -> Response:
+        if metrics.is_shared():
+            families: Iterable[Metric] = metrics.shared_registry().collect()
+        else:
+            # BentoML keeps its own counts in a registry that it does not show here.
+            own = getattr(app.wsgi_app, "collector_registry", None)
+            families = [*REGISTRY.collect(), *(own.collect() if own is not None else ())]
+        body = generate_latest(_Collected(at_the_door(families, endpoints)))
+        return Response(body, content_type=metrics.CONTENT_TYPE)
+
+    return view
+
+
+class _Collected:
+    """What `generate_latest` takes for a registry."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _no_feedback() -> Response:
+    # BentoML would write it to a log.
+    return _error(
+        "labels go to the monitoring service: POST /feedback on its port (5001)", 410
+    )
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.code is None or error.code < 400:
+        return Response(error.get_body(), status=error.code, headers=dict(error.get_headers()))
+    response = _error(f"{error.code} {error.name}", error.code)
+    if "Allow" in (headers := dict(error.get_headers())):
+        response.headers["Allow"] = headers["Allow"]
+    return response
+
+
+def _error(message: str, status: int) -> Response:
+    response: Response = jsonify({"error": message})
+    response.status_code = status
+    return response
+
+

@@ -1,0 +1,47 @@
+"""A tf-idf model by its sparse weights: the cost follows the text, not the vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ktt_core.decoding import leaf_log_proba
+from ktt_core.preprocessors.cleaning import clean_texts
+from ktt_core.tfidf.reference_features import reference_features
+from ktt_core.tfidf.scorer import load_scorer
+from ktt_core.tfidf.text_rows import TextRows
+from ktt_serving.scoring import DESCRIPTION_NAME, Scores, read_json, read_taxonomy
+
+__all__ = ["TfidfScorer"]
+
+
+class TfidfScorer:
+    """A folder of the kind "tfidf".
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    CheckpointError
+        If files are damaged or do not fit each other.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.taxonomy = read_taxonomy(folder)
+        self._temperature = float(read_json(folder / DESCRIPTION_NAME)["temperature"])
+        self._vectorizer = TextRows(folder).vectorizer
+        with np.load(folder / "weights.npz", allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        self._scorer = load_scorer(self.taxonomy, arrays, read_json(folder / "weights.json"))
+
+    def __call__(self, texts: Sequence[str]) -> Scores:
+        """Answer texts."""
+        cleaned = clean_texts(texts)
+        rows, unknown = self._vectorizer.transform_counted(cleaned)
+        levels = self._scorer.level_scores(rows)
+        log_proba = leaf_log_proba(levels, self.taxonomy, self._temperature)
+        return Scores(log_proba, reference_features(rows, cleaned, unknown))
