@@ -164,6 +164,8 @@ def test_the_monitors_templates_hold_the_documented_defaults() -> None:
                 "window_size": 30,
                 "calculation_period_sec": 60,
                 "monitors": ["cat_target_drift", "data_drift"],
+                "alarm_rate": 0.05,
+                "feedback_size": 10_000,
             }
         }
         # The export appends the columns of scores.

@@ -10,8 +10,6 @@ __all__ = ["drift", "monitor", "predictions", "quality"]
 
 _ALARM = {0: ("no alarm", "green"), 1: ("ALARM", "red")}
 _DRIFTED = {0: ("as the reference", "green"), 1: ("drifted", "red")}
-# Features are columns named by numbers; all others are scores of classes.
-_FEATURES = 'column=~"[0-9]+"'
 
 
 def drift(features: str) -> Section:
@@ -66,12 +64,12 @@ def drift(features: str) -> Section:
             status_map(
                 About(
                     "Drift of each feature",
-                    f"A row per feature, a cell per point in time. {features} A row that stays red"
+                    f"A row per feature, and one for the confidence. {features} A row that stays red"
                     " says which property moved; a column of red says when.",
                     width=12,
                 ),
-                f"max by (column) (ktt_monitoring_column_drifted{{{_FEATURES}}})",
-                "feature {{column}}",
+                'max by (column) (ktt_monitoring_column_drifted{monitor="data_drift"})',
+                "{{column}}",
                 _DRIFTED,
             ),
             ranking(
