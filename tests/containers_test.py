@@ -5,17 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import socket
-import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -24,29 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cli.main import run
+from compose_stack import Stack, call, compose_command, docker, free_port, inspect
 
 COMPOSE_FILE = "deploy/docker-compose.yaml"
 TLS_FILE = "deploy/docker-compose.tls.yaml"
 SERVICES = ("trainer", "exporter")
 PRODUCTS = "examples/products.csv"
 USER = 10001
-# A cold start on a busy machine: the health check asks every ten seconds.
-START_SECONDS = 120
-
-
-def docker(*arguments: str, check: bool = True) -> str:
-    """Call the Docker client and return what it prints."""
-    return call(["docker", *arguments], check=check)
-
-
-def call(command: list[str], check: bool = True, more: dict[str, str] | None = None) -> str:
-    # Not the test's own environment: Debian's docker-compose is Python too, with its own path.
-    passed = {name: value for name, value in os.environ.items() if name.startswith("DOCKER_")}
-    passed |= {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    result = subprocess.run(command, env=passed | (more or {}), capture_output=True, text=True)
-    if check and result.returncode:
-        pytest.fail(f"{' '.join(command)}: {result.stdout}{result.stderr}")
-    return result.stdout + result.stderr
 
 
 def image(service: str) -> str:
@@ -55,56 +33,9 @@ def image(service: str) -> str:
     return str(json.loads(described.read_text())["image_id"])
 
 
-def inspect(name: str) -> Any:
-    return json.loads(docker("inspect", name))[0]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@dataclass(frozen=True)
-class Stack:
-    """The services of a compose file, under a name and on ports of this test alone."""
-
-    command: tuple[str, ...]
-    environment: dict[str, str]
-
-    def compose(self, *arguments: str) -> str:
-        return call([*self.command, *arguments], more=self.environment)
-
-    def container(self, service: str) -> str:
-        return self.compose("ps", "-q", service).split()[-1]
-
-    def wait_healthy(self, service: str) -> None:
-        name = self.container(service)
-        end = time.monotonic() + START_SECONDS
-        while (status := inspect(name)["State"]["Health"]["Status"]) != "healthy":
-            if time.monotonic() > end:
-                pytest.fail(f"{service} is {status}:\n{docker('logs', name)}")
-            time.sleep(1)
-
-    def address(self, service: str) -> str:
-        return f"127.0.0.1:{self.environment[f'KTT_{service.upper()}_PORT']}"
-
-
-@pytest.fixture(scope="module")
-def compose_command() -> list[str]:
-    """Return the compose command, if there is one and an engine answers it."""
-    missing = ""
-    if shutil.which("docker") is None or "Server" not in docker("version", check=False):
-        missing = "no Docker engine answers"
-    elif "version" in docker("compose", "version", check=False):
-        return ["docker", "compose"]
-    elif shutil.which("docker-compose") is None:
-        missing = "found neither `docker compose` nor `docker-compose`"
-    if missing and os.environ.get("KTT_REQUIRE_DOCKER", "0") not in ("", "0"):
-        pytest.fail(missing)
-    if missing:
-        pytest.skip(missing)
-    return ["docker-compose"]
+@pytest.fixture(scope="module", name="compose_command")
+def fixture_compose_command() -> list[str]:
+    return compose_command()
 
 
 @contextlib.contextmanager
