@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from cli.attending import Attendant
 from cli.connection import Session
@@ -29,12 +30,28 @@ __all__ = ["export_command", "print_exports"]
     default="onnx",
     help="An ONNX graph with what it needs beside it (default).",
 )
-@click.option("--bento", "form", flag_value="bento", help="A BentoML service.")
+@click.option(
+    "--bento",
+    "form",
+    flag_value="bento",
+    help="A bundle: a BentoML service, and what watches it, to run with docker-compose or without.",
+)
 @click.option(
     "--monitoring/--no-monitoring",
     default=True,
     show_default=True,
-    help="With --bento: put the monitoring service beside it.",
+    help="With --bento: put monitoring, Prometheus and a Grafana dashboard beside the service, if "
+    "the run left a reference set (ktt train -r).",
+)
+@click.option("--gpu", is_flag=True, help="With --bento: for CUDA. For encoder models.")
+@click.option(
+    "--packer",
+    envvar="KTT_PACKER",
+    show_envvar=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="With --bento, without --address: the program that packs bundles. [default: one that is "
+    "made once, with a Python 3.10 of this machine, and kept in the cache]",
 )
 @click.option(
     "--quantize",
@@ -48,7 +65,7 @@ __all__ = ["export_command", "print_exports"]
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Put the folders MODEL_DATASET into DIR. "
-    "[default: the workspace's outputs; with --address ./outputs]",
+    "[default: the workspace's outputs, of bundles its build; with --address ./outputs, ./build]",
 )
 @json_option
 @click.pass_obj
@@ -58,6 +75,8 @@ def export_command(
     models: tuple[str, ...],
     form: str,
     monitoring: bool,
+    gpu: bool,
+    packer: Path | None,
     quantize: str | None,
     label: str,
     time: str | None,
@@ -70,12 +89,18 @@ def export_command(
       ktt export shop -m tfidf_hsgd
       ktt export shop,tickets -m tfidf_hsgd,tfidf_lsgd --output served
       ktt export shop -m db_linear --quantize int8
+      ktt export shop -m db_linear --bento
       ktt --address localhost export shop -m tfidf_hsgd -t 2026-01-31T12:34:56
 
     Every export is compared with its checkpoint on real rows of the dataset before anything is
     written; one that answers otherwise is refused. A folder that is there already is replaced if it
     is of the same model and dataset. With --address the folder is fetched from the exporter and its
     checksums are verified.
+
+    --bento makes a folder with a service that answers over HTTP, and, if the model was trained with
+    `ktt train -r`, with a monitor that raises an alarm when texts change; its README.md says how to
+    run it. The first bundle on a machine takes a minute or two longer: what packs them is installed
+    first, with pip and a Python 3.10.
 
     --quantize adds model.int8.onnx to the folder, next to model.onnx. It is smaller and faster, and
     answers a little differently: its size, its speed and its hierarchical F1 on rows of the dataset
@@ -86,18 +111,40 @@ def export_command(
     """
     from exporter import ExportSpec
 
+    if packer is not None and form == "bento":
+        _use(session, packer)
     specs = [
-        ExportSpec(dataset, model, form, label, time, monitoring, quantize)
+        ExportSpec(dataset, model, form, label, time, monitoring, quantize, gpu)
         for dataset in datasets
         for model in models
     ]
     with Attendant(quiet=as_json) as attendant:
         outcomes = session.backend.export(specs, output, attendant)
-    return print_exports(outcomes, as_json)
+    return print_exports(outcomes, as_json, monitoring)
 
 
-def print_exports(outcomes: list[ExportOutcome], as_json: bool) -> int:
-    """Show what came of exports and return the exit code."""
+def _use(session: Session, packer: Path) -> None:
+    if session.connection is None:
+        from ktt_core.packing.finding import use_packer
+
+        use_packer(packer)
+    elif click.get_current_context().get_parameter_source("packer") is ParameterSource.COMMANDLINE:
+        raise click.UsageError(
+            "--packer is for exports on this machine; the server's packer is the server's choice "
+            "(its own --packer)"
+        )
+
+
+def print_exports(outcomes: list[ExportOutcome], as_json: bool, monitoring: bool = True) -> int:
+    """Show what came of exports and return the exit code.
+
+    Parameters
+    ----------
+    outcomes : list of ExportOutcome
+    as_json : bool
+    monitoring : bool
+        Whether bundles were to have monitoring; one without it is told then.
+    """
     if as_json:
         print_json([outcome.to_json() for outcome in outcomes])
         return FAILED if any(outcome.error for outcome in outcomes) else 0
@@ -125,10 +172,21 @@ def print_exports(outcomes: list[ExportOutcome], as_json: bool) -> int:
             )  # fmt: skip
         for outcome in done:
             click.echo(f"wrote {outcome.path}")
+            if monitoring and outcome.format == "bento" and not _is_monitored(outcome):
+                run = (outcome.manifest or {}).get("checkpoint", {}).get("runTime", "")
+                click.echo(
+                    f"  without monitoring: the run of {run} left no reference set to compare with; "
+                    f"for one, train again with: ktt train {outcome.dataset} -m {outcome.model} -r"
+                )
     for outcome in outcomes:
         if outcome.error is not None:
             click.echo(f"Error: {outcome.model} on {outcome.dataset}: {outcome.error}", err=True)
     return FAILED if any(outcome.error for outcome in outcomes) else 0
+
+
+def _is_monitored(outcome: ExportOutcome) -> bool:
+    files = (outcome.manifest or {}).get("files", [])
+    return any(str(file.get("path", "")).startswith("monitoring/") for file in files)
 
 
 def _parity(manifest: dict[str, Any]) -> tuple[str, str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -83,13 +85,14 @@ class Model(ABC):
     levels_stand_alone: ClassVar[bool] = True
     #: Whether `fit` keeps its last state at `path` while it goes on, and continues from it.
     resumable: ClassVar[bool] = False
-    #: The formats `export` can write ("onnx", "bento"), each implemented by a method
-    #: ``export_<format>``.
+    #: The formats `export` can write: "onnx" by `export_onnx`, "bento" by `export_artifacts`.
     export_formats: ClassVar[frozenset[str]] = frozenset()
     #: The ONNX operator set of the graph that `export_onnx` writes; 0 if it writes none.
     onnx_opset: ClassVar[int] = 0
     #: Rows on which an export is compared with its checkpoint, at most.
     onnx_parity_rows: ClassVar[int] = 4096
+    #: Whether a bundle of it can run on CUDA.
+    serves_on_gpu: ClassVar[bool] = False
     #: The forms ("int8") in which `quantize_onnx` can add a smaller graph to an export.
     quantizations: ClassVar[frozenset[str]] = frozenset()
 
@@ -217,17 +220,17 @@ class Model(ABC):
         """Write the model in a format that serves without training code, and return the folder.
 
         That is ``outputs/<model>_<dataset>`` for ONNX and ``build/<model>_<dataset>`` for a bundle,
-        in the working directory, written whole or not at all. The exporter service writes the same
-        through `export_onnx`, and compares the result with the checkpoint before it publishes it.
+        in the working directory, written whole or not at all. The exporter service writes the same,
+        compares the result with the checkpoint before it publishes it, and adds a manifest.
 
         Parameters
         ----------
         dataset_name : str
             What the model was trained on.
         bento : bool
-            A bundle that serves, instead of an ONNX graph.
+            A bundle that serves, instead of an ONNX graph; see `ktt_core.packing`.
         reference_set_path : Path, optional
-            What a bundle's monitoring compares with.
+            What a bundle's monitoring compares with; without it, it is a service alone.
 
         Raises
         ------
@@ -235,6 +238,8 @@ class Model(ABC):
             If the model does not declare that format.
         ConflictError
             If the folder exists.
+        KttError
+            If a bundle cannot be packed; see `ktt_core.packing.bundle.pack_bundle`.
         """
         wanted = "bento" if bento else "onnx"
         self._check_format(wanted)
@@ -242,10 +247,19 @@ class Model(ABC):
         folder = parent / f"{self.model_id}_{check_name(dataset_name, 'dataset')}"
         with atomic_directory(folder) as staging:
             if bento:
-                self.export_bento(staging, reference_set_path)
+                self._export_bundle(staging, dataset_name, reference_set_path)
             else:
                 self.export_onnx(staging)
         return folder
+
+    def _export_bundle(self, folder: Path, dataset: str, reference_set: Path | None) -> None:
+        from ktt_core.packing.bundle import BundleOptions, pack_bundle
+
+        version = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
+        options = BundleOptions(dataset, version, reference_set=reference_set)
+        with tempfile.TemporaryDirectory() as artifacts:
+            self.export_artifacts(Path(artifacts))
+            pack_bundle(self, Path(artifacts), folder, options)
 
     def export_onnx(self, folder: Path) -> None:
         """Write ``model.onnx``, ``hierarchy.json`` and what turns a text into the graph's inputs.

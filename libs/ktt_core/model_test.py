@@ -9,6 +9,7 @@ import pytest
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.errors import ConflictError, InvalidArgumentError, UnsupportedError
 from ktt_core.model import Model
+from ktt_core.packing import bundle
 from ktt_core.taxonomy import Taxonomy
 
 CONFIG = build_config(ModelConfig, "concrete")
@@ -36,9 +37,14 @@ def test_export_publishes_what_the_format_writes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     calls = []
 
-    def export_bento(self, folder, reference_set_path):
-        calls.append(reference_set_path)
-        (folder / "served").write_text("yes")
+    def export_artifacts(self, folder):
+        (folder / "weights").write_text("yes")
+
+    def pack_bundle(model, artifacts, output, options):
+        calls.append((options.dataset, options.reference_set))
+        (output / "served").write_bytes((artifacts / "weights").read_bytes())
+
+    monkeypatch.setattr(bundle, "pack_bundle", pack_bundle)
 
     def export_onnx(self, folder):
         (folder / "half").write_text("done")
@@ -46,13 +52,13 @@ def test_export_publishes_what_the_format_writes(tmp_path, monkeypatch):
 
     model = concrete(
         export_formats=frozenset(["bento", "onnx"]),
-        export_bento=export_bento,
+        export_artifacts=export_artifacts,
         export_onnx=export_onnx,
     )
     folder = model.export("shop", bento=True, reference_set_path=Path("r.parquet"))
     assert folder == Path("build/concrete_shop")
     assert (folder / "served").read_text() == "yes"
-    assert calls == [Path("r.parquet")]
+    assert calls == [("shop", Path("r.parquet"))]
     with pytest.raises(ConflictError):
         model.export("shop", bento=True)
     with pytest.raises(InvalidArgumentError):

@@ -29,7 +29,7 @@ from ktt_core.names import check_name
 if TYPE_CHECKING:
     from ktt_core.model import Model
 
-__all__ = ["ENTRY_POINT_GROUP", "ModelEntry", "get_model", "list_models", "register"]
+__all__ = ["ENTRY_POINT_GROUP", "ModelEntry", "get_entry", "get_model", "list_models", "register"]
 
 ENTRY_POINT_GROUP = "ktt.models"
 _BUNDLED = "ktt_models"
@@ -121,8 +121,8 @@ def list_models(framework: str | None = None) -> list[ModelEntry]:
     ]
 
 
-def get_model(model_id: str) -> type[Model]:
-    """Import and return a model's class.
+def get_entry(model_id: str) -> ModelEntry:
+    """Return what is known of a model without importing it.
 
     Raises
     ------
@@ -131,19 +131,30 @@ def get_model(model_id: str) -> type[Model]:
     NotFoundError
         If no model has that id; the message lists those there are, and the packages that failed to
         load.
-    UnsupportedError
-        If the model needs a package that is not installed.
     """
     check_name(model_id, "model")
     _discover()
     try:
-        entry = _entries[model_id]
+        return _entries[model_id]
     except KeyError:
         known = ", ".join(sorted(_entries)) or "none"
         failed = "".join(
             f"; {name!r} failed to load: {why}" for name, why in sorted(_broken.items())
         )
         raise NotFoundError(f"there is no model {model_id!r}; there are: {known}{failed}") from None
+
+
+def get_model(model_id: str) -> type[Model]:
+    """Import and return a model's class.
+
+    Raises
+    ------
+    InvalidArgumentError, NotFoundError
+        As `get_entry`.
+    UnsupportedError
+        If the model needs a package that is not installed.
+    """
+    entry = get_entry(model_id)
     try:
         model = entry.load()
     except ModuleNotFoundError as error:

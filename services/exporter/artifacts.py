@@ -211,12 +211,14 @@ def _sha256(file: PinnedFile) -> str:
 def _parts(top: str, opened: Mapping[str, PinnedFile], sizes: Mapping[str, int]) -> Iterator[_Part]:
     """Yield the parts of an uncompressed tar that is the same for the same files.
 
-    Its entries stand in one folder; order, owner, times and rights are fixed.
+    Its entries stand in one folder; order, owner and times are fixed, and of the rights only whether
+    a file can be run is kept.
     """
     written = 0
     for name, file in opened.items():
         entry = tarfile.TarInfo(f"{top}/{name}")
-        entry.size, entry.mode = sizes[name], 0o644
+        runs = os.fstat(file.descriptor).st_mode & stat.S_IXUSR
+        entry.size, entry.mode = sizes[name], 0o755 if runs else 0o644
         header = entry.tobuf(tarfile.GNU_FORMAT)
         yield _Part(len(header), content=header)
         padded = -(-entry.size // _BLOCK) * _BLOCK

@@ -10,6 +10,9 @@ from exporter.folders import check_owner, export_folder
 from exporter.requests import FORMATS, QUANTIZATIONS, ExportSpec
 from exporter.rows import parity_split
 from ktt_core.errors import InvalidArgumentError, UnsupportedError
+from ktt_core.packing.finding import check_packer
+from ktt_core.packing.staging import find_service
+from ktt_core.registry import get_entry
 
 __all__ = ["check_export"]
 
@@ -26,7 +29,8 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
     NotFoundError
         If there is no such model or checkpoint.
     FailedPreconditionError
-        If there are no rows to compare on, or the folder belongs to something else.
+        If there are no rows to compare on, the folder belongs to something else, or there is no
+        packer for a bundle.
     """
     with naming("format"):
         if spec.format not in FORMATS:
@@ -43,15 +47,22 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
             raise InvalidArgumentError(
                 f"an export to {spec.format!r} has no quantized graph; only one to 'onnx' has"
             )
+    with naming("gpu"):
+        if spec.gpu and spec.format != "bento":
+            raise InvalidArgumentError(
+                f"an export to {spec.format!r} is not made for a processor; only one to 'bento' is"
+            )
     model_class, _ = locate(workspace, spec.dataset, spec.model, spec.label, spec.time)
-    if spec.format == "bento":
-        raise UnsupportedError(
-            "an export to BentoML needs the packer that builds BentoML services, which this "
-            "version of KTT does not have yet; export to ONNX instead"
-        )
     if spec.format not in model_class.export_formats:
         formats = ", ".join(sorted(model_class.export_formats)) or "no format yet"
         raise UnsupportedError(f"{spec.model} does not export {spec.format}; it exports: {formats}")
+    if spec.gpu and not model_class.serves_on_gpu:
+        raise UnsupportedError(
+            f"{spec.model} has nothing that a GPU would compute; export it without"
+        )
+    if spec.format == "bento":
+        find_service(spec.model, get_entry(spec.model).load.__module__)
+        check_packer()
     if spec.quantize is not None and spec.quantize not in model_class.quantizations:
         raise UnsupportedError(
             f"{spec.model} cannot be quantized to {spec.quantize}: that makes the matrix products "

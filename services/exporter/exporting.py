@@ -16,32 +16,20 @@ from exporter.job_kind import workspace_of
 from exporter.manifests import MANIFEST_NAME, describe_files, manifest_to_bytes, sha256_of
 from exporter.marks import mark_name, proof_in
 from exporter.requests import ExportSpec
-from exporter.results import (
-    ExportedCheckpoint,
-    ExportResult,
-    Manifest,
-    ParityResult,
-    QuantizationResult,
-)
-from exporter.rows import MAX_ROWS, parity_split, spread_rows, spread_texts
+from exporter.results import ExportedCheckpoint, ExportResult, Manifest
+from exporter.writing import write_bundle, write_onnx
 from ktt_core.atomic import atomic_file, fsync_directory
 from ktt_core.checkpoint_record import KeepsRecord, installed_versions
-from ktt_core.errors import CheckpointError, JobFailedError, NotFoundError
-from ktt_core.model import Batch
-from ktt_core.parity import MAX_PROBABILITY_DIFFERENCE, MIN_TOP_PATH_AGREEMENT, ParityFigures
+from ktt_core.errors import CheckpointError, NotFoundError
 from ktt_core.progress import Progress, ProgressCallback
-from ktt_core.quantization import QuantizationFigures
 
 if TYPE_CHECKING:
     from ktt_core.checkpoint_names import CheckpointFile
-    from ktt_core.datasets.dataset import Split
     from ktt_core.model import Model
     from ktt_jobs import TaskContext
 
 __all__ = ["run_export"]
 
-# Rows between two signs of life.
-_BLOCK_ROWS = 32
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "protobuf")
 
 
@@ -71,7 +59,7 @@ def run_export(value: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     folder = export_folder(workspace, spec)
 
     def write(staging: Path) -> dict[str, Any]:
-        manifest = _write(workspace, spec, staging, context.progress)
+        manifest = _write(workspace, spec, staging, context.folder, context.progress)
         (staging / MANIFEST_NAME).write_bytes(manifest_to_bytes(manifest))
         (staging / mark_name(context.job_id)).touch()
         return ExportResult(folder.relative_to(workspace).as_posix(), manifest).to_json()
@@ -98,18 +86,14 @@ def _publishing(context: TaskContext, folder: Path, result: dict[str, Any]) -> I
 
 
 def _write(
-    workspace: Path, spec: ExportSpec, staging: Path, progress: ProgressCallback
+    workspace: Path, spec: ExportSpec, staging: Path, scratch: Path, progress: ProgressCallback
 ) -> Manifest:
     """Fill a folder, all but the manifest, which is returned."""
-    model, checkpoint = _load(workspace, spec)
-    progress(Progress("export"))
-    model.export_onnx(staging)
-    name, split = parity_split(workspace, spec.dataset)
-    parity = _compare(model, staging, name, split, progress)
-    quantization = None
-    if spec.quantize is not None:
-        figures = _quantize(model, spec.quantize, staging, split, progress)
-        quantization = QuantizationResult(name, figures)
+    model, file, checkpoint = _load(workspace, spec)
+    if spec.format == "bento":
+        written = write_bundle(workspace, spec, model, file, staging, scratch, progress)
+    else:
+        written = write_onnx(workspace, spec, model, staging, progress)
     return Manifest(
         format=spec.format,
         model=spec.model,
@@ -117,17 +101,17 @@ def _write(
         checkpoint=checkpoint,
         # A framework's base class says which packages its models are computed with.
         versions=installed_versions(*_PACKAGES, *getattr(model, "packages", ())),
-        opset=model.onnx_opset,
-        parity=parity,
+        opset=model.onnx_opset if written.ir_version else 0,
+        parity=written.parity,
         temperature=model.temperature,
         files=describe_files(staging),
         create_time=datetime.now(timezone.utc),
-        ir_version=_ir_version(staging),
-        quantization=quantization,
+        ir_version=written.ir_version,
+        quantization=written.quantization,
     )
 
 
-def _load(workspace: Path, spec: ExportSpec) -> tuple[Model, ExportedCheckpoint]:
+def _load(workspace: Path, spec: ExportSpec) -> tuple[Model, CheckpointFile, ExportedCheckpoint]:
     model_class, file = locate(workspace, spec.dataset, spec.model, spec.label, spec.time)
     try:
         before = _stamp(file.path)
@@ -138,7 +122,7 @@ def _load(workspace: Path, spec: ExportSpec) -> tuple[Model, ExportedCheckpoint]
         raise NotFoundError(f"the checkpoint {file.path} has just been removed") from None
     if before != after:
         raise CheckpointError(f"{file.path} was replaced while it was read; export again")
-    return model, _describe(file, digest, model)
+    return model, file, _describe(file, digest, model)
 
 
 def _describe(file: CheckpointFile, digest: str, model: Model) -> ExportedCheckpoint:
@@ -154,64 +138,3 @@ def _describe(file: CheckpointFile, digest: str, model: Model) -> ExportedCheckp
 def _stamp(path: Path) -> tuple[int, int, int]:
     status = os.stat(path)
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _compare(
-    model: Model, staging: Path, name: str, split: Split, progress: ProgressCallback
-) -> ParityResult:
-    """Compare the folder's own files with the model on real rows, and refuse what differs."""
-    total = min(MAX_ROWS, model.onnx_parity_rows, split.n_rows)
-
-    def texts() -> Iterator[str]:
-        progress(Progress("parity", 0, total, "rows"))
-        for done, text in enumerate(spread_texts(split, total), 1):
-            yield text
-            progress(Progress("parity", done, total, "rows"))
-
-    figures = model.onnx_parity(staging, texts())
-    _gate(model, figures, name)
-    return ParityResult(
-        rows=figures.rows,
-        split=name,
-        top_path_agreement=figures.top_path_agreement,
-        max_probability_difference=figures.max_probability_difference,
-        required_agreement=MIN_TOP_PATH_AGREEMENT,
-        tolerated_difference=MAX_PROBABILITY_DIFFERENCE,
-    )
-
-
-def _quantize(
-    model: Model, scheme: str, staging: Path, split: Split, progress: ProgressCallback
-) -> QuantizationFigures:
-    """Put a quantized graph beside the one that has been compared."""
-    total, done = min(MAX_ROWS, model.onnx_parity_rows, split.n_rows), 0
-
-    def rows() -> Iterator[Batch]:
-        nonlocal done
-        progress(Progress("quantize", 0, total, "rows"))
-        for batch in spread_rows(split, total):
-            for start in range(0, len(batch.codes), _BLOCK_ROWS):
-                part = slice(start, start + _BLOCK_ROWS)
-                yield Batch({"text": batch.inputs["text"][part]}, batch.codes[part])
-                done += len(batch.codes[part])
-                progress(Progress("quantize", done, total, "rows"))
-
-    return model.quantize_onnx(staging, scheme, rows())
-
-
-def _ir_version(folder: Path) -> int:
-    import onnx
-
-    # The weights are of no interest here.
-    return int(onnx.load(folder / "model.onnx", load_external_data=False).ir_version)
-
-
-def _gate(model: Model, figures: ParityFigures, split: str) -> None:
-    if not figures.passed:
-        raise JobFailedError(
-            f"the exported {model.model_id} does not answer as its checkpoint does: on "
-            f"{figures.rows:,} rows of {split}, {figures.top_path_agreement:.4%} have the same "
-            f"most probable path (at least {MIN_TOP_PATH_AGREEMENT:.1%} must), and a leaf's "
-            f"probability differs by up to {figures.max_probability_difference:.2g} (at most "
-            f"{MAX_PROBABILITY_DIFFERENCE:.0e} may); nothing was published"
-        )

@@ -265,13 +265,6 @@ def test_what_the_worker_finds_is_raised_here(
         Exporter(workspace).export(ExportSpec("shop", "none"))
 
 
-def test_bento_says_what_is_missing(workspace: Path) -> None:
-    with pytest.raises(UnsupportedError, match="packer"):
-        Exporter(workspace).export(ExportSpec("shop", "tfidf_hsgd", format="bento"))
-    assert not (workspace / "build").exists()
-    assert not (workspace / "jobs").exists()
-
-
 @pytest.mark.parametrize(
     ("spec", "kind", "message"),
     [

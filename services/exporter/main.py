@@ -27,8 +27,8 @@ __all__ = ["main"]
     type=Folder(file_okay=False, path_type=Path),
     default=Path("workspace"),
     show_default=True,
-    help="The folder with datasets/ and weights/, usually a trainer's; exports go to outputs/ in "
-    "it, jobs to jobs/. Only one exporter at a time serves a workspace; a trainer, and `ktt` "
+    help="The folder with datasets/ and weights/, usually a trainer's; exports go to outputs/ and "
+    "build/ in it, jobs to jobs/. Only one exporter at a time serves a workspace; a trainer, and `ktt` "
     "without --address, may work beside it.",
 )
 @click.option(
@@ -70,6 +70,15 @@ __all__ = ["main"]
     help="Models that Predict keeps loaded, those used last; each takes as much memory as its "
     "checkpoint has bytes, and some more.",
 )
+@click.option(
+    "--packer",
+    envvar="KTT_PACKER",
+    show_envvar=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The program that packs BentoML bundles. By default one is made when it is first needed, "
+    "with a Python 3.10 of this machine, and kept in the cache; the image has one.",
+)
 @server_options(default_port=50052, default_metrics_port=9465)
 def main(
     workspace: Path,
@@ -77,6 +86,7 @@ def main(
     queue_limit: int,
     retention_days: float,
     model_cache: int,
+    packer: Path | None,
     settings: ServerSettings,
 ) -> None:
     """Serve the exporter over gRPC: exports of checkpoints, their download, and predictions.
@@ -95,6 +105,7 @@ def main(
     from exporter.handlers import Exporter
     from exporter.job_kind import open_jobs
     from exporter.servicer import exporter_service
+    from ktt_core.packing.finding import use_packer
     from ktt_core.workspace import Workspace
     from ktt_rpc.server import serve
 
@@ -102,6 +113,8 @@ def main(
         Workspace(workspace)
     except KttError as error:
         raise click.UsageError(str(error)) from error
+    if packer is not None:
+        use_packer(packer)
     jobs = open_jobs(
         workspace,
         workers=workers,

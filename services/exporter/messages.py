@@ -53,6 +53,7 @@ def spec_to_proto(spec: ExportSpec) -> exports_pb2.ExportSpec:
         run_time=spec.time or "",
         without_monitoring=not spec.monitoring,
         quantization=_QUANTIZATIONS[spec.quantize],
+        gpu=spec.gpu,
     )
 
 
@@ -74,6 +75,7 @@ def spec_from_proto(message: exports_pb2.ExportSpec) -> ExportSpec:
         quantize=_named(
             _QUANTIZATIONS, message.quantization, exports_pb2.Quantization, "quantization"
         ),
+        gpu=message.gpu,
     )
 
 

@@ -29,9 +29,12 @@ class ExportSpec:
     time : str or None
         The start of the checkpoint's run, UTC; None for the newest.
     monitoring : bool
-        Whether a BentoML service gets monitoring beside it; says nothing to "onnx".
+        Whether a bundle gets monitoring beside its service, if the run left a reference set; says
+        nothing to "onnx".
     quantize : str or None
         "int8" puts a second graph beside that of "onnx", smaller and measured against it.
+    gpu : bool
+        Whether a bundle's service is to run on CUDA.
     """
 
     dataset: str
@@ -41,6 +44,7 @@ class ExportSpec:
     time: str | None = None
     monitoring: bool = True
     quantize: str | None = None
+    gpu: bool = False
 
     @property
     def labels(self) -> dict[str, str]:

@@ -53,6 +53,8 @@ _SPEC_FIELDS = {
     "format": "spec.format",
     "label": "spec.label",
     "time": "spec.run_time",
+    "gpu": "spec.gpu",
+    "quantization": "spec.quantization",
 }
 
 

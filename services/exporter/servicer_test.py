@@ -192,7 +192,8 @@ def test_checking_a_spec_makes_nothing(served: Served, workspace: Path) -> None:
         ({"dataset": "other"}, "NOT_FOUND", ""),
         ({"run_time": "2026-01-01T00:00:00"}, "NOT_FOUND", ""),
         ({"label": "last"}, "NOT_FOUND", ""),
-        ({"format": pb.EXPORT_FORMAT_BENTO}, "UNIMPLEMENTED", ""),
+        ({"gpu": True}, "INVALID_ARGUMENT", "spec.gpu"),
+        ({"format": pb.EXPORT_FORMAT_BENTO, "gpu": True}, "UNIMPLEMENTED", ""),
     ],
 )
 def test_what_cannot_be_exported_says_why(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 import tarfile
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -11,7 +12,7 @@ from ktt_core.errors import DataError
 
 __all__ = ["unpack"]
 
-#: An export has a dozen files; more than this is no export.
+#: An export has some hundred files; more than this is no export.
 MAX_FILES = 10_000
 _MAX_LEVELS = 16
 
@@ -19,7 +20,7 @@ _MAX_LEVELS = 16
 def unpack(archive: BinaryIO, folder: Path, strip: int = 0) -> list[str]:
     """Unpack an uncompressed tar of plain files into a folder.
 
-    Modes, owners and times of the archive are not taken over.
+    Owners, times and rights of the archive are not taken over, but for whether a file can be run.
 
     Parameters
     ----------
@@ -107,8 +108,12 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> N
                 shutil.copyfileobj(source, written)
     except (FileExistsError, NotADirectoryError):
         raise _refused(member.name, "is in it twice") from None
-    if target.stat().st_size != member.size:
+    status = target.stat()
+    if status.st_size != member.size:
         raise _refused(member.name, "is cut short")
+    if member.mode & stat.S_IXUSR:
+        # For those who may read it.
+        target.chmod(status.st_mode | (status.st_mode & 0o444) >> 2)
 
 
 def _refused(name: str, reason: str) -> DataError:

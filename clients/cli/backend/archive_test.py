@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def entry(name: str, data: bytes = b"x", kind: bytes = tarfile.REGTYPE, link: st
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, link
     info.size = len(data) if kind == tarfile.REGTYPE else 0
-    info.mode = 0o4777
+    info.mode = 0o4777 if name == "model.onnx" else 0o4666
     return info, data
 
 
@@ -40,6 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_plain_files_come_out_with_plain_modes(tmp_path: Path, folder: Path) -> None:
+    """Of the modes only that a file can be run is kept."""
     file = write(
         tmp_path / "good.tar",
         entry("model.onnx", b"graph"),
@@ -49,7 +51,10 @@ def test_plain_files_come_out_with_plain_modes(tmp_path: Path, folder: Path) -> 
     assert unpack(file, folder) == ["model.onnx", "sub/terms.json"]
     assert (folder / "model.onnx").read_bytes() == b"graph"
     assert (folder / "sub/terms.json").read_bytes() == b"{}"
-    assert (folder / "model.onnx").stat().st_mode & 0o7111 == 0
+    before = os.umask(0o027)
+    os.umask(before)
+    assert (folder / "model.onnx").stat().st_mode & 0o7777 == 0o777 & ~before & 0o755
+    assert (folder / "sub/terms.json").stat().st_mode & 0o7111 == 0
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def download(
     job_id: str,
     model: str,
     dataset: str,
+    form: str,
     output: Path,
     watcher: Watcher,
 ) -> tuple[Path, dict[str, Any]]:
@@ -44,7 +45,7 @@ def download(
     ----------
     stub : ExporterServiceStub
     connection : Connection
-    job_id, model, dataset : str
+    job_id, model, dataset, form : str
     output : Path
         The folder ``<model>_<dataset>`` appears in it.
     watcher : Watcher
@@ -65,7 +66,7 @@ def download(
         If it cannot be written, or the exporter stays away.
     """
     target = output / folder_name(model, dataset)
-    check_owner(target, model, dataset)
+    check_owner(target, model, dataset, form)
     try:
         with (
             tempfile.TemporaryFile() as archive,
@@ -79,7 +80,7 @@ def download(
                 raise DataError(
                     f"what {connection.exporter} sent for job {job_id} is not used: {error}"
                 ) from error
-            check_owner(target, model, dataset)
+            check_owner(target, model, dataset, form)
     except OSError as error:
         place = error.filename or target
         raise KttError(f"{place} cannot be written: {error.strerror or error}") from error

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.backend.folders import check_owner, read_manifest
+from cli.backend.folders import check_owner, folder_name, read_manifest
 from cli.backend.protocol import (
     CheckpointChoice,
     ExportOutcome,
@@ -186,7 +186,8 @@ class EmbeddedBackend:
         for spec in specs:
             self._exporter.validate_export(spec)
             if output is not None:
-                check_owner(output / f"{spec.model}_{spec.dataset}", spec.model, spec.dataset)
+                target = output / folder_name(spec.model, spec.dataset)
+                check_owner(target, spec.model, spec.dataset, spec.format)
 
         def on_event(event: JobEvent) -> None:
             if event.progress is not None:
@@ -214,7 +215,7 @@ class EmbeddedBackend:
         target = output / folder.name
         if target.resolve() == folder.resolve():
             return folder
-        check_owner(target, spec.model, spec.dataset)
+        check_owner(target, spec.model, spec.dataset, spec.format)
         try:
             with atomic_directory(target, replace=True) as staging:
                 shutil.copytree(folder, staging, dirs_exist_ok=True)

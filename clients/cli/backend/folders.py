@@ -43,8 +43,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return value
 
 
-def check_owner(folder: Path, model: str, dataset: str) -> None:
-    """Let a folder be replaced only by a newer export of the same model and dataset.
+def check_owner(folder: Path, model: str, dataset: str, form: str) -> None:
+    """Let a folder be replaced only by a newer export of the same model and dataset, to one format.
 
     Raises
     ------
@@ -67,6 +67,11 @@ def check_owner(folder: Path, model: str, dataset: str) -> None:
         raise ConflictError(
             f"{folder} is not replaced: it is the export of {owner[0]!r} on {owner[1]!r}; move it, "
             "remove it, or give --output"
+        )
+    if manifest.get("format", form) != form:
+        raise ConflictError(
+            f"{folder} is not replaced: it is an export to {manifest['format']!r}, not to {form!r}; "
+            "move it, remove it, or give --output"
         )
 
 

@@ -27,6 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 def change(folder: Path, **fields: Any) -> None:
     manifest = {
+        "format": "onnx",
         "model": "tfidf_hsgd",
         "dataset": "shop",
         "files": [
@@ -39,8 +40,8 @@ def change(folder: Path, **fields: Any) -> None:
 
 def test_a_whole_folder_is_taken(folder: Path) -> None:
     assert check_files(folder, "tfidf_hsgd", "shop")["model"] == "tfidf_hsgd"
-    check_owner(folder, "tfidf_hsgd", "shop")
-    check_owner(folder.with_name("not_there"), "tfidf_hsgd", "shop")
+    check_owner(folder, "tfidf_hsgd", "shop", "onnx")
+    check_owner(folder.with_name("not_there"), "tfidf_hsgd", "shop", "onnx")
 
 
 @pytest.mark.parametrize(
@@ -67,13 +68,13 @@ def test_a_folder_that_is_not_as_its_manifest_says_is_refused(folder: Path, harm
 
 def test_what_belongs_to_something_else_is_not_replaced(folder: Path) -> None:
     with pytest.raises(ConflictError, match="'tfidf_hsgd' on 'shop'"):
-        check_owner(folder, "tfidf", "hsgd_shop")
+        check_owner(folder, "tfidf", "hsgd_shop", "onnx")
     (folder / "manifest.json").unlink()
     with pytest.raises(ConflictError, match="not from an export"):
-        check_owner(folder, "tfidf_hsgd", "shop")
+        check_owner(folder, "tfidf_hsgd", "shop", "onnx")
     link = folder.with_name("link")
     link.symlink_to(folder)
     with pytest.raises(ConflictError, match="no folder"):
-        check_owner(link, "tfidf_hsgd", "shop")
+        check_owner(link, "tfidf_hsgd", "shop", "onnx")
     with pytest.raises(ConflictError, match="no folder"):
-        check_owner(folder / "model.onnx", "tfidf_hsgd", "shop")
+        check_owner(folder / "model.onnx", "tfidf_hsgd", "shop", "onnx")

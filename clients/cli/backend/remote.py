@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["RemoteBackend"]
 
 #: Where exports go that are fetched, as a workspace has them.
-_OUTPUTS = Path("outputs")
+_OUTPUTS = {"onnx": Path("outputs"), "bento": Path("build")}
 # Paths in the results are relative to the server's workspace.
 _THERE = Path()
 
@@ -186,14 +186,14 @@ class RemoteBackend:
     ) -> list[ExportOutcome]:
         """Submit every export, follow them, and fetch what they made."""
         calls = self._services.jobs("export")
-        place = output or _OUTPUTS
         pieces = [Piece(spec_to_proto(spec), spec.model, spec.dataset) for spec in specs]
         check_all(calls, pieces)
         for spec in specs:
-            check_owner(place / folder_name(spec.model, spec.dataset), spec.model, spec.dataset)
+            target = (output or _OUTPUTS[spec.format]) / folder_name(spec.model, spec.dataset)
+            check_owner(target, spec.model, spec.dataset, spec.format)
         jobs = Batch(calls, pieces).run(watcher)
         return [
-            self._fetched(job, spec.format, place, watcher)
+            self._fetched(job, spec.format, output, watcher)
             for job, spec in zip(jobs, specs, strict=True)
         ]
 
@@ -205,12 +205,14 @@ class RemoteBackend:
                 f"job {job_id} has nothing to fetch: it is {job.kind}, {job.state.value.lower()}; "
                 "only exports that have succeeded have"
             )
-        outcome = self._fetched(job, str(job.spec["format"]), output or _OUTPUTS, watcher)
+        outcome = self._fetched(job, str(job.spec["format"]), output, watcher)
         if outcome.error is not None:
             raise outcome.error
         return outcome
 
-    def _fetched(self, job: Job, form: str, place: Path, watcher: Watcher) -> ExportOutcome:
+    def _fetched(
+        self, job: Job, form: str, output: Path | None, watcher: Watcher
+    ) -> ExportOutcome:
         model, dataset = job.labels["model"], job.labels["dataset"]
         error = job_error(job)
         if error is None:
@@ -221,7 +223,8 @@ class RemoteBackend:
                     job.id,
                     model,
                     dataset,
-                    place,
+                    form,
+                    output or _OUTPUTS[form],
                     watcher,
                 )
                 return ExportOutcome(dataset, model, form, folder, manifest)

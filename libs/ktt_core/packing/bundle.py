@@ -1,0 +1,160 @@
+"""From a model's artifacts to a bundle, by a packer in a process of its own."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ktt_core.errors import JobFailedError, KttError, ResourceExhaustedError
+from ktt_core.packing.finding import Packer, find_packer
+from ktt_core.packing.monitoring import monitoring_files
+from ktt_core.packing.process import Ended, run_program
+from ktt_core.packing.staging import SERVICE_MODULE, stage_sources
+from ktt_core.progress import Progress, ProgressCallback, ignore_progress
+from ktt_core.registry import get_entry
+
+if TYPE_CHECKING:
+    from ktt_core.model import Model
+
+__all__ = ["BundleOptions", "pack_bundle"]
+
+_FORMAT_VERSION = 1
+_FULL = os.strerror(errno.ENOSPC)
+
+
+@dataclass(frozen=True)
+class BundleOptions:
+    """What a bundle is to be.
+
+    Attributes
+    ----------
+    dataset : str
+        What the model was trained on.
+    version : str
+        Of the service: letters and digits.
+    gpu : bool
+        Whether the service's image runs on CUDA.
+    reference_set : Path or None
+        What monitoring compares with; None: the service alone.
+    """
+
+    dataset: str
+    version: str
+    gpu: bool = False
+    reference_set: Path | None = None
+
+
+def pack_bundle(
+    model: Model,
+    artifacts: Path,
+    output: Path,
+    options: BundleOptions,
+    progress: ProgressCallback = ignore_progress,
+    scratch: Path | None = None,
+) -> None:
+    """Make a bundle.
+
+    Parameters
+    ----------
+    model : Model
+    artifacts : Path
+        What its `export_artifacts` has written.
+    output : Path
+        Exists, and is empty.
+    options : BundleOptions
+    progress : callable
+        Hears of the phases "packer", if one has to be made first, and "pack".
+    scratch : Path, optional
+        A folder for what is needed meanwhile. Default: the system's.
+
+    Raises
+    ------
+    FailedPreconditionError
+        If there is no packer and none can be made, or the reference set is not this model's.
+    UnsupportedError
+        If the model has no service.
+    JobFailedError
+        If the packer fails, or is killed.
+    ResourceExhaustedError
+        If the disk is full.
+    """
+    entry = get_entry(model.model_id)
+    package = entry.load.__module__
+    with tempfile.TemporaryDirectory(prefix="pack-", dir=scratch) as name:
+        place = Path(name).resolve()
+        sources = place / "sources"
+        stage_sources(sources, model.model_id, package)
+        monitoring = None
+        if options.reference_set is not None:
+            service = sources.joinpath(*package.split("."), "bentoml")
+            monitoring = monitoring_files(model, artifacts, options.reference_set, service, place)
+        request = {
+            "format_version": _FORMAT_VERSION,
+            "model": model.model_id,
+            "dataset": options.dataset,
+            "display_name": entry.display_name,
+            "service_module": f"{package}.{SERVICE_MODULE}",
+            "artifacts": str(artifacts.absolute()),
+            "output": str(output.absolute()),
+            "service_version": options.version,
+            "gpu": options.gpu,
+            "sources": str(sources),
+            "monitoring": monitoring,
+        }
+        packer = find_packer(progress)
+        progress(Progress("pack"))
+        _run(packer, request, place)
+    if not (output / "inference").is_dir():
+        raise JobFailedError("the packer said that it was done, and has made no service")
+
+
+def _run(packer: Packer, request: Mapping[str, Any], place: Path) -> None:
+    file = place / "request.json"
+    file.write_text(json.dumps(request, indent=2) + "\n", encoding="utf-8")
+    environment = packer.environment(place / "sources", place)
+    try:
+        ended = run_program([*packer.command, file], environment, place)
+    except OSError as error:
+        raise JobFailedError(
+            f"the packer {packer.command[0]} cannot be started: {error.strerror or error}"
+        ) from error
+    answer = _answer(ended)
+    if ended.code != 0 or "error" in answer:
+        raise _failure(ended, answer)
+
+
+def _answer(ended: Ended) -> dict[str, Any]:
+    """Return what the packer said last, if it was an object."""
+    for line in reversed(ended.output.splitlines()):
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def _failure(ended: Ended, answer: Mapping[str, Any]) -> KttError:
+    if ended.killed_by:
+        hint = ""
+        if ended.killed_by == "SIGKILL":
+            hint = " (the system does that when memory runs out)"
+        return JobFailedError(
+            f"the packer was killed by {ended.killed_by}{hint}; nothing was published"
+        )
+    said = answer.get("error")
+    if not said:
+        return JobFailedError(
+            f"the packer ended with exit code {ended.code} and did not say why; the job's log "
+            "has what it wrote"
+        )
+    if _FULL in str(said):
+        return ResourceExhaustedError(f"the bundle could not be packed: {said}")
+    return JobFailedError(f"the bundle could not be packed: {said}")

@@ -1,0 +1,163 @@
+"""The Python in which bundles are packed where no packer is at hand: made once, kept in the cache.
+
+It is made of the packer's requirements, each pinned by its hash, with the Python and pip of this
+machine and pip's settings as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ktt_core.atomic import atomic_directory, sweep_leftovers
+from ktt_core.errors import ConflictError, FailedPreconditionError, JobFailedError
+from ktt_core.packing.process import clean_environment, run_program
+from ktt_core.progress import Progress, ProgressCallback, ignore_progress
+
+__all__ = ["PYTHON_VERSION", "environment_folder", "find_python", "make_environment"]
+
+#: BentoML 0.13 needs it.
+PYTHON_VERSION = "3.10"
+
+_PROBE = (
+    "import ensurepip, sys, venv; "
+    f"sys.exit('%d.%d' % sys.version_info[:2] != '{PYTHON_VERSION}')"
+)
+
+
+def environment_folder(requirements: Path) -> Path:
+    """Return where the environment of a file of requirements is, or will be."""
+    cache = os.environ.get("XDG_CACHE_HOME") or ""
+    # As the specification has it: a path that is not absolute does not count.
+    parent = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
+    digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    return parent / "ktt" / f"packer-{digest[:16]}"
+
+
+def make_environment(requirements: Path, progress: ProgressCallback = ignore_progress) -> Path:
+    """Return the Python of an environment with the requirements, which is made if need be.
+
+    Of two that need it at once one makes it, and the other waits.
+
+    Parameters
+    ----------
+    requirements : Path
+        Pinned by hash.
+    progress : callable
+
+    Raises
+    ------
+    FailedPreconditionError
+        If this machine has no Python 3.10, or the folder cannot be made.
+    JobFailedError
+        If pip cannot install the requirements.
+    """
+    folder = environment_folder(requirements)
+    python = folder / "bin" / "python"
+    if python.exists():
+        return python
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder.with_name(f"{folder.name}.lock")):
+            if not folder.exists():
+                progress(Progress("packer"))
+                _make(folder, requirements)
+            elif not python.exists():
+                # The Python that it was made with is gone, or has moved.
+                progress(Progress("packer"))
+                shutil.rmtree(folder)
+                _make(folder, requirements)
+    except OSError as error:
+        raise FailedPreconditionError(
+            f"the environment that packs bundles cannot be made in {folder}: "
+            f"{error.strerror or error}; make room there, or name another place with "
+            "XDG_CACHE_HOME"
+        ) from error
+    return python
+
+
+def find_python() -> Path:
+    """Return a Python 3.10 that can make environments: on the PATH, or one of pyenv's.
+
+    Raises
+    ------
+    FailedPreconditionError
+        If there is none.
+    """
+    for candidate in _candidates():
+        if _works(candidate):
+            return candidate
+    raise FailedPreconditionError(
+        f"a bundle is packed by Python {PYTHON_VERSION}, and none that has venv and ensurepip was "
+        f"found: neither a python{PYTHON_VERSION} on the PATH nor one of pyenv's. Install it, or "
+        "name a packer with KTT_PACKER; the exporter's image has one"
+    )
+
+
+def _candidates() -> Iterator[Path]:
+    name = f"python{PYTHON_VERSION}"
+    for place in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        if place and os.access(Path(place, name), os.X_OK):
+            yield Path(place, name)
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from sorted(root.glob(f"versions/{PYTHON_VERSION}*/bin/{name}"), reverse=True)
+
+
+def _works(python: Path) -> bool:
+    # pyenv's shims are there for versions that are switched off, too.
+    try:
+        command = [python, "-I", "-c", _PROBE]
+        return run_program(command, clean_environment(), Path("/"), errors_too=True).code == 0
+    except OSError:
+        return False
+
+
+def _make(folder: Path, requirements: Path) -> None:
+    sweep_leftovers(folder.parent)
+    base = find_python()
+    with (
+        contextlib.suppress(ConflictError),  # on a file system without locks: another was quicker
+        atomic_directory(folder) as staging,
+    ):
+        # The environment works under any name, but for its scripts, which nobody runs.
+        _run([base, "-I", "-m", "venv", staging], folder.parent, "made")
+        pip = [staging / "bin" / "python", "-I", "-m", "pip"]
+        install = ["install", "--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
+        _run(
+            [*pip, *install, "--require-hashes", "--requirement", requirements],
+            folder.parent,
+            "filled with the packages that it needs",
+        )
+
+
+def _run(command: list[str | Path], folder: Path, what: str) -> None:
+    ended = run_program(command, clean_environment(), folder, errors_too=True)
+    if ended.code == 0:
+        return
+    # For the job's log.
+    sys.stderr.write(ended.output)
+    lines = [line.strip() for line in ended.output.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
+    reason = f"it was killed by {ended.killed_by}" if ended.killed_by else " ".join(told[-2:])
+    raise JobFailedError(
+        f"the environment that packs bundles could not be {what}: {reason[:600]}; it is made by "
+        "pip, with its settings on this machine (pip config list)"
+    )
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        # A file system without locks is no reason to stop: the environment is made twice then.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

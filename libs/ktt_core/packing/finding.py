@@ -1,0 +1,118 @@
+"""Which program packs bundles."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ktt_core.errors import FailedPreconditionError, UnsupportedError
+from ktt_core.packing.environment import environment_folder, find_python, make_environment
+from ktt_core.packing.process import clean_environment
+from ktt_core.packing.staging import SERVING, find_package
+from ktt_core.progress import ProgressCallback, ignore_progress
+
+__all__ = ["PACKER_VARIABLE", "Packer", "check_packer", "find_packer", "use_packer"]
+
+#: Names a packer: a program that is called with the path of a request.
+PACKER_VARIABLE = "KTT_PACKER"
+
+_MODULE = f"{SERVING}.packer"
+
+
+@dataclass(frozen=True)
+class Packer:
+    """A program that packs bundles.
+
+    Attributes
+    ----------
+    command : tuple of str
+        To be followed by the path of the request.
+    imports_sources : bool
+        Whether it is a bare Python, which finds the packer among the staged sources.
+    """
+
+    command: tuple[str, ...]
+    imports_sources: bool = False
+
+    def environment(self, sources: Path, scratch: Path) -> dict[str, str]:
+        """Return the variables that it is started with.
+
+        Parameters
+        ----------
+        sources : Path
+            What `ktt_core.packing.staging` has staged.
+        scratch : Path
+            Where BentoML keeps what is of no interest.
+        """
+        more = {
+            "BENTOML_DO_NOT_TRACK": "True",
+            "BENTOML_HOME": str(scratch / "bentoml"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONNOUSERSITE": "1",
+        }
+        if self.imports_sources:
+            more["PYTHONPATH"] = str(sources)
+        return {**clean_environment(), **more}
+
+
+def use_packer(path: Path) -> None:
+    """Have this process, and those that it starts, pack bundles with a program.
+
+    It is this machine's choice: nothing that comes over a wire may name one.
+    """
+    os.environ[PACKER_VARIABLE] = str(path.absolute())
+
+
+def check_packer() -> None:
+    """Tell early if no packer will be found.
+
+    Raises
+    ------
+    FailedPreconditionError
+        If the one that is named cannot be run, or there is none and no Python to make one with.
+    UnsupportedError
+        If this installation lacks the packer's requirements.
+    """
+    if _given() is None and not environment_folder(_requirements()).exists():
+        find_python()
+
+
+def find_packer(progress: ProgressCallback = ignore_progress) -> Packer:
+    """Return the packer that KTT_PACKER names, or one in an environment that is made if need be.
+
+    Raises
+    ------
+    FailedPreconditionError
+        As `check_packer`.
+    JobFailedError
+        If the environment cannot be made.
+    """
+    given = _given()
+    if given is not None:
+        return Packer((str(given),))
+    python = make_environment(_requirements(), progress)
+    return Packer((str(python), "-m", _MODULE), imports_sources=True)
+
+
+def _given() -> Path | None:
+    value = os.environ.get(PACKER_VARIABLE)
+    if not value:
+        return None
+    path = Path(value).absolute()
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise FailedPreconditionError(
+            f"the packer {path} ({PACKER_VARIABLE}, or --packer) is no program that can be run"
+        )
+    return path
+
+
+def _requirements() -> Path:
+    for folder in find_package(SERVING):
+        file = folder / "requirements" / "packer.txt"
+        if file.is_file():
+            return file
+    raise UnsupportedError(
+        "this installation of KTT cannot make bundles: it lacks the requirements of the packer; "
+        f"name a packer with {PACKER_VARIABLE}"
+    )

@@ -1,0 +1,120 @@
+"""Running a program that must not outlive who started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+__all__ = ["Ended", "clean_environment", "run_program"]
+
+_MAX_OUTPUT = 1024**2
+
+# Linux kills what a killed process has started only if it was asked to, by the process itself, on
+# its way to become the program. 1 is PR_SET_PDEATHSIG.
+_UNTIL_PARENT_ENDS = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() != int(sys.argv[1]):
+    os._exit(1)
+try:
+    os.execvp(sys.argv[2], sys.argv[2:])
+except OSError as error:
+    sys.exit(f"{sys.argv[2]} cannot be run: {error.strerror}")
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a program ended.
+
+    Attributes
+    ----------
+    code : int
+        Its exit code, or the negative of the signal that killed it.
+    output : str
+        The last of what it wrote to its standard output.
+    """
+
+    code: int
+    output: str
+
+    @property
+    def killed_by(self) -> str:
+        """The signal's name; empty if it ended by itself."""
+        if self.code >= 0:
+            return ""
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-self.code).name
+        return f"signal {-self.code}"
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without what says where Python finds its modules."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name == "PEX_ROOT"
+        or not name.startswith(("PEX_", "__PEX", "PYTHON", "VIRTUAL_ENV", "_PEX"))
+    }
+
+
+def run_program(
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    errors_too: bool = False,
+) -> Ended:
+    """Run a program to its end; it and what it starts end with this process, or this call.
+
+    Whatever interrupts the call ends the program first.
+
+    Parameters
+    ----------
+    command : sequence of str or Path
+    environment : mapping of str to str
+    folder : Path
+        Where it runs.
+    errors_too : bool
+        Take its standard error as output. Otherwise that goes where this process's goes.
+
+    Raises
+    ------
+    OSError
+        If no process can be started.
+    """
+    started = [sys.executable, "-I", "-S", "-c", _UNTIL_PARENT_ENDS, str(os.getpid())]
+    # A file, not a pipe, whose end might stay open in what the program has started.
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            [*started, *map(str, command)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output if errors_too else None,
+            env=dict(environment),
+            cwd=folder,
+            process_group=0,
+        )
+        try:
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        finally:
+            # It is not waited for yet, so its number is still that of its group.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
+        return Ended(code, _end_of(output))
+
+
+def _end_of(file: IO[bytes]) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _MAX_OUTPUT))
+    return file.read().decode(errors="replace")

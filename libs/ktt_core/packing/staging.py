@@ -1,0 +1,113 @@
+"""The sources that a bundle is made of, copied to where the packer finds them.
+
+They run on another Python than this one, which therefore imports none of them: it finds them as
+files, beside its own modules.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from ktt_core.errors import UnsupportedError
+
+__all__ = ["MONITORING", "SERVICE_MODULE", "SERVING", "find_package", "find_service", "stage_sources"]
+
+#: What all services of bundles share, and the service that watches them.
+SERVING, MONITORING = "ktt_serving", "monitoring"
+#: In the package of each model that can be served.
+SERVICE_MODULE = "bentoml.svc_lts"
+
+# The part of ktt_core that bundles carry; its BUILD file says the same.
+_CORE = (
+    "__init__.py",
+    "errors.py",
+    "names.py",
+    "taxonomy.py",
+    "decoding",
+    "preprocessors",
+    "tfidf",
+)
+_IGNORED = shutil.ignore_patterns(
+    "__pycache__", "*.pyc", "BUILD", "conftest.py", "*_test.py", "testdata", ".*"
+)
+_PARENT = '"""In a bundle, a package for what stands in it."""\n'
+
+
+def find_package(name: str) -> list[Path]:
+    """Return the folders of a package's files, without importing it; none if there is none."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.submodule_search_locations is None:
+        return []
+    return [Path(place) for place in spec.submodule_search_locations if Path(place).is_dir()]
+
+
+def find_service(model_id: str, package: str) -> Path:
+    """Return the folder of a model's service: ``bentoml`` in the package that registers it.
+
+    Raises
+    ------
+    UnsupportedError
+        If it has none.
+    """
+    for folder in find_package(package):
+        if (folder / "bentoml" / "svc_lts.py").is_file():
+            return folder / "bentoml"
+    raise UnsupportedError(
+        f"{model_id} cannot be served by BentoML: there is no bentoml/svc_lts.py in the package "
+        f"{package}, where its service would be"
+    )
+
+
+def stage_sources(target: Path, model_id: str, package: str) -> None:
+    """Copy all that may go into a bundle of a model into a folder to import from.
+
+    Parameters
+    ----------
+    target : Path
+        Made.
+    model_id : str
+    package : str
+        The package that registers the model. Of it only ``bentoml`` is copied.
+
+    Raises
+    ------
+    UnsupportedError
+        If the model has no service, or this installation lacks the sources.
+    """
+    service = find_service(model_id, package)
+    for name in _CORE:
+        _copy(name, _needed("ktt_core"), target / "ktt_core")
+    _copy_all(_needed(SERVING), target / SERVING)
+    _copy_all(_needed(MONITORING), target / MONITORING)
+    above = target
+    for part in package.split("."):
+        above /= part
+        above.mkdir(exist_ok=True)
+        (above / "__init__.py").write_text(_PARENT, encoding="utf-8")
+    shutil.copytree(service, above / "bentoml", ignore=_IGNORED)
+
+
+def _needed(package: str) -> list[Path]:
+    folders = find_package(package)
+    if not folders:
+        raise UnsupportedError(
+            f"this installation of KTT cannot make bundles: it lacks the sources of {package}"
+        )
+    return folders
+
+
+def _copy_all(folders: Iterable[Path], target: Path) -> None:
+    for folder in folders:
+        shutil.copytree(folder, target, ignore=_IGNORED, dirs_exist_ok=True)
+
+
+def _copy(name: str, folders: Iterable[Path], target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for folder in folders:
+        if (folder / name).is_dir():
+            _copy_all([folder / name], target / name)
+        elif (folder / name).is_file():
+            shutil.copyfile(folder / name, target / name)

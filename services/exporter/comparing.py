@@ -1,0 +1,73 @@
+"""The gate of every export: it answers as its checkpoint does, on real rows, or is not published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from exporter.results import ParityResult
+from exporter.rows import MAX_ROWS, spread_texts
+from ktt_core.errors import JobFailedError
+from ktt_core.parity import MAX_PROBABILITY_DIFFERENCE, MIN_TOP_PATH_AGREEMENT, ParityFigures
+from ktt_core.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from ktt_core.datasets.dataset import Split
+    from ktt_core.model import Model
+
+__all__ = ["compare"]
+
+
+def compare(
+    model: Model,
+    check: Callable[[Iterable[str]], ParityFigures],
+    name: str,
+    split: Split,
+    progress: ProgressCallback,
+) -> ParityResult:
+    """Compare what was written with the model on real rows, and refuse what differs.
+
+    Parameters
+    ----------
+    model : Model
+    check : callable
+        Answers texts with both.
+    name : str
+        The split's.
+    split : Split
+    progress : callable
+
+    Raises
+    ------
+    JobFailedError
+        If the two do not answer alike.
+    """
+    total = min(MAX_ROWS, model.onnx_parity_rows, split.n_rows)
+
+    def texts() -> Iterator[str]:
+        progress(Progress("parity", 0, total, "rows"))
+        for done, text in enumerate(spread_texts(split, total), 1):
+            yield text
+            progress(Progress("parity", done, total, "rows"))
+
+    figures = check(texts())
+    _gate(model, figures, name)
+    return ParityResult(
+        rows=figures.rows,
+        split=name,
+        top_path_agreement=figures.top_path_agreement,
+        max_probability_difference=figures.max_probability_difference,
+        required_agreement=MIN_TOP_PATH_AGREEMENT,
+        tolerated_difference=MAX_PROBABILITY_DIFFERENCE,
+    )
+
+
+def _gate(model: Model, figures: ParityFigures, split: str) -> None:
+    if not figures.passed:
+        raise JobFailedError(
+            f"the exported {model.model_id} does not answer as its checkpoint does: on "
+            f"{figures.rows:,} rows of {split}, {figures.top_path_agreement:.4%} have the same "
+            f"most probable path (at least {MIN_TOP_PATH_AGREEMENT:.1%} must), and a leaf's "
+            f"probability differs by up to {figures.max_probability_difference:.2g} (at most "
+            f"{MAX_PROBABILITY_DIFFERENCE:.0e} may); nothing was published"
+        )
