@@ -58,6 +58,10 @@ def _renamed(family: Metric, door: Metric, endpoints: Collection[str]) -> Metric
         suffix = sample.name[len(door.name) :]
         key = (family.name + suffix, tuple(labels.items()))
         sums[key] = sums.get(key, 0.0) + sample.value
+    # What has not happened yet shows as zero all the same.
+    for sample in family.samples:
+        if sample.value == 0:
+            sums.setdefault((sample.name, tuple(sample.labels.items())), 0.0)
     result = Metric(family.name, family.documentation, family.type)
     for (name, labelled), value in sums.items():
         result.add_sample(name, dict(labelled), value)

@@ -25,6 +25,8 @@ def keep_quiet() -> None:
     usage_stats._do_not_track.cache_clear()
     for name in ("bentoml.prediction", "bentoml.feedback"):
         logging.getLogger(name).disabled = True
+    # It warns, at each start, of images that it would build.
+    logging.getLogger("bentoml.service.env").setLevel(logging.ERROR)
     # Lines of the development server show the query of an address.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     if not logger.handlers and not logging.getLogger().handlers:

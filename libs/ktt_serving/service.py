@@ -47,12 +47,13 @@ class ClassifierService(bentoml.BentoService):
     requirements: ClassVar[str] = "encoder"
 
     def __init__(self) -> None:
-        super().__init__()
         keep_quiet()
         extend_server()
+        super().__init__()
         for api in self.inference_apis:
             if isinstance(api.output_adapter, JsonAnswers):
                 api.output_adapter.endpoint = api.name
+                metrics.expect_answers(api.name)
         self.identity: Identity | None = None
         self._poster: MonitorPoster | None = None
         if self.artifacts["model"].loaded:

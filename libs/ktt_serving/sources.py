@@ -99,7 +99,7 @@ def _files(root: Path, folder: Path) -> Iterator[Path]:
 
 def _left_out(file: Path) -> bool:
     return (
-        file.name.endswith("_test.py")
+        file.name.endswith(("_test.py", "_fixtures.py"))
         or file.name in ("conftest.py", "BUILD")
         or "testdata" in file.parts
         or "__pycache__" in file.parts

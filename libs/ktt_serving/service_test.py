@@ -1,0 +1,216 @@
+"""A service as BentoML's workers call it, batch by batch."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import bentoml
+import numpy as np
+import pytest
+from bentoml.server.api_server import BentoAPIServer
+from bentoml.types import HTTPRequest
+
+from ktt_core.decoding import leaf_log_proba
+from ktt_serving import metrics
+from ktt_serving.artifact import ModelFolder
+from ktt_serving.identity import Identity
+from ktt_serving.scoring import Scores
+from ktt_serving.service import ClassifierService
+from ktt_serving.serving_fixtures import TAXONOMY
+from ktt_serving.wire import JsonAnswers, TextRequests
+
+
+class Scorer:
+    """Prefers the leaf whose number a text begins with."""
+
+    taxonomy = TAXONOMY
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, texts):
+        self.calls.append(list(texts))
+        scores = np.zeros((len(texts), TAXONOMY.n_leaves), dtype=np.float32)
+        for row, text in enumerate(texts):
+            if "fails" in text:
+                raise RuntimeError(f"cannot read {text}")
+            if "diverges" in text:
+                scores[row] = np.nan
+            else:
+                scores[row, int(text[0])] = 3.0
+        with np.errstate(invalid="ignore"):
+            bad = np.isnan(scores).any(axis=1)
+            scores[~bad] = leaf_log_proba([scores[~bad]], TAXONOMY)
+        return Scores(scores, np.ones((len(texts), 2), dtype=np.float32))
+
+
+@bentoml.artifacts([ModelFolder("model")])
+class TestedService(ClassifierService):
+    """A service of a model that is there already."""
+
+    __test__ = False
+
+    @bentoml.api(input=TextRequests(), output=JsonAnswers(), batch=True)
+    def predict(self, questions, tasks):
+        """Answer with names."""
+        return self.answer_names(questions, tasks)
+
+    @bentoml.api(input=TextRequests(options=True), output=JsonAnswers(), batch=True)
+    def predict_proba(self, questions, tasks):
+        """Answer with paths."""
+        return self.answer_paths(questions, tasks)
+
+
+@pytest.fixture
+def service():
+    made = TestedService()
+    made.scorer = Scorer()
+    made.identity = Identity("model", "data", "Model", "1")
+    return made
+
+
+def ask(service, api, *bodies):
+    requests = [
+        HTTPRequest((), body if isinstance(body, bytes) else json.dumps(body).encode())
+        for body in bodies
+    ]
+    responses = service.get_inference_api(api).handle_batch_request(requests)
+    return [(response.status, json.loads(response.body)) for response in responses]
+
+
+def count(endpoint, code):
+    return metrics.REQUESTS.labels(endpoint, str(code))._value.get()
+
+
+def test_answers_are_class_names_line_by_line(service):
+    answers = ask(service, "predict", {"text": "0"}, {"text": "2"}, {"text": "3 x"})
+    assert answers == [(200, "a\nb\nc"), (200, "a\ne"), (200, "f")]
+    assert service.scorer.calls == [["0", "2", "3 x"]]
+
+
+def test_a_bad_request_fails_alone(service):
+    before = count("predict", 200), count("predict", 400)
+    answers = ask(
+        service, "predict", {"text": "0"}, b"{", {"text": 1}, {"text": "4"}, b"[" * 100_000, {}
+    )
+    assert [status for status, _ in answers] == [200, 400, 400, 200, 400, 400]
+    assert answers[0][1] == "a\nb\nc" and answers[3][1] == "g\nh"
+    assert all(set(body) == {"error"} for status, body in answers if status == 400)
+    assert (count("predict", 200), count("predict", 400)) == (before[0] + 2, before[1] + 4)
+
+
+def test_a_batch_of_bad_requests_never_reaches_the_model(service):
+    assert [status for status, _ in ask(service, "predict", b"", b"{}")] == [400, 400]
+    assert service.scorer.calls == []
+
+
+@pytest.mark.parametrize("what", ["fails", "diverges"])
+@pytest.mark.parametrize("api", ["predict", "predict_proba"])
+def test_a_text_on_which_the_model_fails_fails_alone(service, api, what, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("ktt_serving"), "propagate", True)
+    answers = ask(service, api, {"text": "0"}, {"text": f"1 {what} SECRET"}, {"text": "2"})
+    assert [status for status, _ in answers] == [200, 500, 200]
+    if api == "predict":
+        assert answers[2][1] == "a\ne"
+    else:
+        assert answers[2][1]["predictions"][0]["path"] == ["a", "e"]
+    # The error can be found in the log, which does not say what was asked.
+    number = answers[1][1]["error"].rpartition(" ")[2].rstrip(")")
+    assert number in caplog.text
+    assert "SECRET" not in caplog.text and "SECRET" not in str(answers)
+
+
+def test_every_answer_has_its_own_id(service):
+    requests = [HTTPRequest((), b'{"text": "0"}')] * 3
+    responses = service.get_inference_api("predict").handle_batch_request(requests)
+    assert len({response.headers["X-Request-Id"] for response in responses}) == 3
+
+
+def test_paths_come_with_probabilities_as_each_request_asks(service):
+    answers = ask(
+        service,
+        "predict_proba",
+        {"text": "0"},
+        {"text": "0", "top_k": 2},
+        {"text": "1", "top_k": 1, "min_confidence": 0.9},
+        {"text": "1", "top_k": 9},
+    )
+    lists = [body["predictions"] for _, body in answers]
+    assert [len(paths) for paths in lists] == [5, 2, 1, 5]
+    assert lists[0][0] == {"path": ["a", "b", "c"], "probability": pytest.approx(0.834, abs=1e-3)}
+    assert lists[2][0]["path"] == ["a"]
+    assert sum(path["probability"] for path in lists[3]) == pytest.approx(1, abs=1e-5)
+    assert lists[1] == lists[0][:2]
+
+
+def test_a_log_of_predictions_has_no_text(service):
+    records = []
+
+    class Keep(logging.Handler):
+        def emit(self, record):
+            records.append(record.getMessage())
+
+    log = logging.getLogger("bentoml.prediction")
+    assert log.disabled
+    log.disabled, level = False, log.level
+    log.setLevel(logging.INFO)
+    handler = Keep()
+    log.addHandler(handler)
+    try:
+        ask(service, "predict", {"text": "0 SECRET"})
+    finally:
+        log.removeHandler(handler)
+        log.disabled = True
+        log.setLevel(level)
+    # Even an operator who switches it on finds ids there.
+    assert records and "SECRET" not in str(records) and "a\nb" not in str(records)
+
+
+@pytest.fixture
+def client(service):
+    return BentoAPIServer(service).app.test_client()
+
+
+def test_the_page_to_try_a_model_is_its_own_files_alone(client):
+    for path in ("/try", "/try/"):
+        page = client.get(path)
+        assert page.status_code == 200 and page.content_type == "text/html; charset=utf-8"
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+        assert page.headers["X-Content-Type-Options"] == "nosniff"
+    assert client.get("/try/app.js").content_type == "text/javascript; charset=utf-8"
+    assert client.get("/try/style.css").content_type == "text/css; charset=utf-8"
+    for name in ("BUILD", "none.js", "..%2fservice.py", "%2e%2e/service.py", "browser.py"):
+        assert client.get(f"/try/{name}").status_code == 404
+
+
+def test_a_service_says_what_it_serves(client):
+    assert client.get("/model").json == {
+        "model": "model",
+        "display_name": "Model",
+        "dataset": "data",
+        "version": "1",
+        "leaves": 5,
+        "classes": 8,
+        "depth": 3,
+    }
+
+
+def test_errors_of_addresses_are_json(client):
+    assert client.get("/nowhere").status_code == 404
+    assert client.get("/nowhere").json == {"error": "404 Not Found"}
+    wrong = client.get("/predict")
+    assert wrong.status_code == 405 and "POST" in wrong.headers["Allow"]
+
+
+def test_labels_are_not_taken_here(client):
+    answer = client.post("/feedback", json={"request_id": "1", "label": "SECRET"})
+    assert answer.status_code == 410 and "5001" in answer.json["error"]
+
+
+def test_metrics_show_zeros_before_anything_happens(client):
+    page = client.get("/metrics").get_data(as_text=True)
+    assert 'ktt_requests_total{code="500",endpoint="predict_proba"}' in page
+    assert 'ktt_monitor_rows_total{outcome="dropped"}' in page
+    assert "BENTOML_TestedService_request_total" in page
