@@ -1,0 +1,200 @@
+"""Which column of a row is what, and what is kept of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["CONFIDENCE", "LabelKind", "Layout"]
+
+#: The drift column made of each row's largest score.
+CONFIDENCE = "confidence"
+
+_SEPARATOR = " > "
+_LEAST_PROBABILITY = 1e-15
+
+
+class LabelKind(Enum):
+    """What stands in a row's first cell once the truth is known."""
+
+    CLASS = "class"
+    NUMBER = "number"
+    #: Nothing that is configured needs it.
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the columns of a row are.
+
+    A row on the wire is one cell of truth followed by `width` - 1 numbers. What is kept of it is a
+    record: the columns watched for drift, the prediction, and, only where a monitor needs them,
+    the scores.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        The reference's columns; the first is the truth.
+    features : tuple of int
+        Places of the features among the numbers (from 0, the cell of truth not counted).
+    scores : tuple of int
+        Places of the score columns, in the order of `classes`.
+    classes : tuple of str
+        The classes' names, which are the names of their score columns.
+    label_kind : LabelKind
+    keeps_scores : bool
+        Whether all scores of a row are kept.
+    estimate : int, optional
+        Place of a regression's estimate.
+    truth : int, optional
+        Place of a regression's true value, if that is not the first cell.
+    """
+
+    columns: tuple[str, ...]
+    features: tuple[int, ...]
+    scores: tuple[int, ...] = ()
+    classes: tuple[str, ...] = ()
+    label_kind: LabelKind = LabelKind.NONE
+    keeps_scores: bool = False
+    estimate: int | None = None
+    truth: int | None = None
+
+    @property
+    def width(self) -> int:
+        """Cells of a row."""
+        return len(self.columns)
+
+    @cached_property
+    def drift_columns(self) -> tuple[str, ...]:
+        """The numeric columns watched for drift: features, then confidence or estimate."""
+        names = [self.columns[place + 1] for place in self.features]
+        if self.estimate is not None:
+            return (*names, self.columns[self.estimate + 1])
+        if not self.scores:
+            return tuple(names)
+        return (*names, CONFIDENCE if CONFIDENCE not in names else f"({CONFIDENCE})")
+
+    @cached_property
+    def dtype(self) -> np.dtype:
+        """What is kept of a row that has its label or waits for it.
+
+        As `window_dtype`, and ``scores`` float32, (classes,), or (0,) where no monitor needs them.
+        """
+        n_scores = len(self.scores) if self.keeps_scores else 0
+        return np.dtype([*self._common_fields, ("scores", np.float32, (n_scores,))])
+
+    @cached_property
+    def window_dtype(self) -> np.dtype:
+        """What is kept of a row of the window and of the reference.
+
+        ``drift`` float32 (len(drift_columns),); ``predicted``: class or estimate; ``label``: class
+        or true value, NaN where unknown; ``loss``: -log of the true class' score, or the absolute
+        error, NaN where unknown; ``seeded``: whether it is a row of the reference.
+        """
+        return np.dtype(self._common_fields)
+
+    @property
+    def _common_fields(self) -> list[tuple]:
+        return [
+            ("drift", np.float32, (len(self.drift_columns),)),
+            ("predicted", np.float64),
+            ("label", np.float64),
+            ("loss", np.float32),
+            ("seeded", np.bool_),
+        ]
+
+    @cached_property
+    def class_index(self) -> dict[str, int]:
+        """Place of each class by its name."""
+        return {name: place for place, name in enumerate(self.classes)}
+
+    def find_class(self, label: str) -> int | None:
+        """Find a class by its name, or by its path as ``/predict`` answers it.
+
+        A class is named by the shortest end of its path that sets it apart, so the first end of
+        the path that is a name is the one.
+        """
+        place = self.class_index.get(label)
+        if place is not None or "\n" not in label:
+            return place
+        parts = label.split("\n")
+        for start in range(len(parts) - 1, -1, -1):
+            place = self.class_index.get(_SEPARATOR.join(parts[start:]))
+            if place is not None:
+                return place
+        return None
+
+    def records(
+        self, numbers: NDArray[np.float32], labels: Sequence[float] | NDArray[np.float64]
+    ) -> NDArray:
+        """Reduce rows to what is kept of them.
+
+        Parameters
+        ----------
+        numbers : ndarray of float32, shape (n, width - 1)
+        labels : n numbers
+            NaN where the truth is unknown.
+
+        Returns
+        -------
+        ndarray of `dtype`, shape (n,)
+        """
+        kept = np.zeros(len(numbers), dtype=self.dtype)
+        n_features = len(self.features)
+        kept["drift"][:, :n_features] = numbers[:, self._feature_places]
+        kept["predicted"] = np.nan
+        kept["label"] = labels
+        if self.scores:
+            scores = numbers[:, self._score_places]
+            kept["predicted"] = scores.argmax(axis=1)
+            kept["drift"][:, n_features] = scores.max(axis=1)
+            if self.keeps_scores:
+                kept["scores"] = scores
+        if self.estimate is not None:
+            kept["predicted"] = numbers[:, self.estimate]
+            kept["drift"][:, n_features] = numbers[:, self.estimate]
+        if self.truth is not None:
+            kept["label"] = numbers[:, self.truth]
+        self.set_losses(kept)
+        return kept
+
+    def window_rows(self, kept: NDArray) -> NDArray:
+        """Reduce rows of `dtype` to those of `window_dtype`."""
+        reduced = np.empty(len(kept), dtype=self.window_dtype)
+        for name in self.window_dtype.names or ():
+            reduced[name] = kept[name]
+        return reduced
+
+    def set_losses(self, kept: NDArray) -> None:
+        """Work out `loss` where the label is known, in place."""
+        kept["loss"] = np.nan
+        known = np.flatnonzero(~np.isnan(kept["label"]))
+        if not len(known):
+            return
+        labels = kept["label"][known]
+        if self.label_kind is LabelKind.NUMBER:
+            kept["loss"][known] = np.abs(kept["predicted"][known] - labels)
+        elif self.keeps_scores and self.label_kind is LabelKind.CLASS:
+            true = kept["scores"][known, labels.astype(np.intp)]
+            kept["loss"][known] = -np.log(np.clip(true, _LEAST_PROBABILITY, 1.0))
+
+    def names(self, classes: Iterable[float]) -> list[str]:
+        """Name classes."""
+        return [self.classes[int(place)] for place in classes]
+
+    @cached_property
+    def _feature_places(self) -> NDArray[np.intp]:
+        return np.asarray(self.features, dtype=np.intp)
+
+    @cached_property
+    def _score_places(self) -> NDArray[np.intp] | slice:
+        # The usual case, all scores side by side and in order, needs no copy.
+        first, n = self.scores[0], len(self.scores)
+        if self.scores == tuple(range(first, first + n)):
+            return slice(first, first + n)
+        return np.asarray(self.scores, dtype=np.intp)

@@ -1,0 +1,45 @@
+"""Log lines: one JSON object each, on standard error. No content of a request is ever in them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from datetime import datetime, timezone
+
+__all__ = ["configure_logging"]
+
+_FIELDS = ("monitor", "ms", "alarm", "address")
+_LONGEST_MESSAGE = 8192
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, timezone.utc)
+        line: dict[str, object] = {
+            "time": time.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage()[:_LONGEST_MESSAGE],
+        }
+        for name in _FIELDS:
+            value = getattr(record, name, None)
+            if value is not None:
+                line[name] = value
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            # Where it happened and what kind it is; what it says may be of a request.
+            line["traceback"] = "".join(traceback.format_tb(error.__traceback__))
+            line["error_type"] = f"{type(error).__module__}.{type(error).__qualname__}"
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def configure_logging(level: str) -> None:
+    """Log from `level` ("debug", "info", "warning", "error") on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    # One line per queued request is no news.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)

@@ -1,0 +1,161 @@
+"""``./pants run services/monitoring:main``: watch a model that serves."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import warnings
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from .errors import MonitoringError
+from .logs import configure_logging
+
+__all__ = ["main"]
+
+_LOG = logging.getLogger("monitoring")
+_MIB = 1024**2
+# How long the computation under way may go on once the service is to end.
+_GRACE_SECONDS = 5.0
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--config",
+    envvar="KTT_MONITOR_CONFIG",
+    show_envvar=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("evidently.yaml"),
+    show_default=True,
+    help="What to watch. Its reference_path is relative to its own folder.",
+)
+@click.option(
+    "--state",
+    "state_folder",
+    envvar="KTT_MONITOR_STATE",
+    show_envvar=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the window, labels and the report are kept; made if missing. By default `state` "
+    "beside the configuration. One monitor at a time may use it.",
+)
+@click.option(
+    "--host",
+    envvar="KTT_MONITOR_HOST",
+    show_envvar=True,
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on. There is no authentication: on another than a loopback "
+    "address, see to it that only the inference service and Prometheus reach it.",
+)
+@click.option(
+    "--port",
+    envvar="KTT_MONITOR_PORT",
+    show_envvar=True,
+    type=click.IntRange(0, 65535),
+    default=5001,
+    show_default=True,
+    help="The port to listen on; 0 takes one that is free, which the log tells.",
+)
+@click.option(
+    "--threads",
+    envvar="KTT_MONITOR_THREADS",
+    show_envvar=True,
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="Requests that are answered at once.",
+)
+@click.option(
+    "--body-limit-mb",
+    envvar="KTT_MONITOR_BODY_LIMIT_MB",
+    show_envvar=True,
+    type=click.IntRange(1, 1024),
+    default=32,
+    show_default=True,
+    help="The largest request, in MiB. A row of 10,000 classes takes about 0.1 MiB.",
+)
+@click.option(
+    "--log-level",
+    envvar="KTT_MONITOR_LOG_LEVEL",
+    show_envvar=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="Log lines are JSON, on standard error. No content of a request is in them.",
+)
+def main(
+    config: Path,
+    state_folder: Path | None,
+    host: str,
+    port: int,
+    threads: int,
+    body_limit_mb: int,
+    log_level: str,
+) -> None:
+    """Compare what a model says now with what it said of texts it is meant for.
+
+    \b
+      ./pants run services/monitoring:main -- --config evidently.yaml
+      curl -d '{"data": [[null, 0.1, 0.7, 0.3]]}' 127.0.0.1:5001/iterate
+      curl 127.0.0.1:5001/metrics
+
+    Rows come to /iterate, labels that come later to /feedback. Every so often the newest rows are
+    compared with the reference by Evidently: /metrics has the result for Prometheus, /report the
+    page for people. /health and /ready say how the service itself is.
+    SIGTERM and SIGINT end it with exit code 0; rows are kept, also when it is killed.
+    Exit code 2: the configuration, the reference or the state folder cannot be worked with.
+    """
+    configure_logging(log_level)
+    # Of empty classes in small windows; the metrics leave out what cannot be said.
+    warnings.simplefilter("ignore")
+    try:
+        _serve(config, state_folder or config.parent / "state", host, port, threads, body_limit_mb)
+    except MonitoringError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _serve(
+    config: Path, state_folder: Path, host: str, port: int, threads: int, body_limit_mb: int
+) -> None:
+    # Late, so that --help and a mistake in the options are quick.
+    from .app import create_app
+    from .metrics import Metrics
+    from .reference import load_reference
+    from .server import make_server
+    from .settings import load_settings
+    from .state import State
+    from .store import Store
+    from .worker import Worker
+
+    settings = load_settings(config)
+    reference = load_reference(settings)
+    store = Store(state_folder, reference.layout, reference.fingerprint)
+    state = State(settings, reference, store)
+    metrics = Metrics(reference.layout, state, settings.monitors)
+    worker = Worker(settings, reference.layout, state, metrics, state_folder)
+    limit = body_limit_mb * _MIB
+    app = create_app(reference.layout, state, metrics, worker, state_folder, limit)
+    try:
+        server = make_server(app, metrics, host, port, threads, limit)
+    except OSError as error:
+        raise MonitoringError(f"cannot listen on {host}:{port}: {error}") from error
+    signal.signal(signal.SIGTERM, _end)
+    worker.start()
+    _LOG.info("listening", extra={"address": f"http://{host}:{server.effective_port}"})
+    # Ends when a signal raises SystemExit or KeyboardInterrupt in it.
+    server.run()
+    _LOG.info("ending")
+    worker.stop(_GRACE_SECONDS)
+    state.close()
+    sys.exit(0)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""The five monitors: what each looks at, and when it alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import fisher_exact, mannwhitneyu
+
+from .layout import Layout
+from .reshuffling import ks_threshold
+from .state import Snapshot
+
+__all__ = ["ColumnDrift", "MonitorResult", "run_monitor"]
+
+#: Classes that Evidently looks at one by one; with more of them it takes minutes.
+MOST_CLASSES = 100
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """What was found of one column: Evidently's score, and whether the column drifted."""
+
+    score: float
+    drifted: bool
+
+
+@dataclass(frozen=True)
+class MonitorResult:
+    """What one monitor found.
+
+    Parameters
+    ----------
+    alarm : bool, optional
+        None where there is nothing to compare with.
+    columns : dict of str to ColumnDrift
+    quality : dict of str to float
+    widgets : list
+        Evidently's part of the page.
+    """
+
+    alarm: bool | None
+    columns: Mapping[str, ColumnDrift] = field(default_factory=dict)
+    quality: Mapping[str, float] = field(default_factory=dict)
+    widgets: list[Any] = field(default_factory=list)
+
+
+def run_monitor(
+    monitor: str, snapshot: Snapshot, layout: Layout, rate: float, reports: ModuleType
+) -> MonitorResult | None:
+    """Run a monitor by its name.
+
+    Parameters
+    ----------
+    monitor : str
+        One of `settings.MONITORS`.
+    snapshot : Snapshot
+    layout : Layout
+    rate : float
+        The share of windows without drift that may alarm.
+    reports : module
+        `reports`, which is imported late.
+
+    Returns
+    -------
+    MonitorResult or None
+        None while the labels that it needs are missing.
+    """
+    return _MONITORS[monitor](snapshot, layout, rate, reports)
+
+
+def _data_drift(
+    snapshot: Snapshot, layout: Layout, rate: float, reports: ModuleType
+) -> MonitorResult | None:
+    reference, window = snapshot.reference["drift"], snapshot.window["drift"]
+    if not layout.drift_columns:
+        return None
+    threshold = ks_threshold(reference, window, rate)
+    found = reports.numeric_drift(reference, window, layout.drift_columns, threshold)
+    return _drift(found.values, threshold, found.widgets)
+
+
+def _cat_target_drift(
+    snapshot: Snapshot, layout: Layout, rate: float, reports: ModuleType
+) -> MonitorResult | None:
+    columns = {"prediction": (snapshot.reference["predicted"], snapshot.window["predicted"])}
+    reference_labels = _known(snapshot.reference)["label"]
+    if len(snapshot.labelled) and len(reference_labels):
+        columns["target"] = (reference_labels, snapshot.labelled["label"])
+    # Bonferroni: the columns share the rate.
+    threshold = rate / len(columns)
+    values: dict[str, float] = {}
+    widgets: list[Any] = []
+    for name, (reference, current) in columns.items():
+        found = reports.class_drift(layout.names(reference), layout.names(current), name, threshold)
+        values.update(found.values)
+        widgets += found.widgets
+    return _drift(values, threshold, widgets)
+
+
+def _classification(
+    snapshot: Snapshot, layout: Layout, rate: float, reports: ModuleType
+) -> MonitorResult | None:
+    labelled = snapshot.labelled
+    if not len(labelled):
+        return None
+    found = reports.class_quality(
+        layout.names(labelled["label"]), layout.names(labelled["predicted"])
+    )
+    reference = _known(snapshot.reference)
+    alarm = None
+    if len(reference):
+        table = [_wrong_and_right(labelled), _wrong_and_right(reference)]
+        alarm = bool(fisher_exact(table, alternative="greater").pvalue <= rate)
+    return MonitorResult(alarm, quality=found.values, widgets=found.widgets)
+
+
+def _prob_classification(
+    snapshot: Snapshot, layout: Layout, rate: float, reports: ModuleType
+) -> MonitorResult | None:
+    labelled = snapshot.labelled
+    if not len(labelled):
+        return None
+    labelled = _with_few_classes(labelled)
+    occurring = np.unique(labelled["label"]).astype(np.intp)
+    found = reports.probability_quality(
+        layout.names(labelled["label"]), labelled["scores"][:, occurring], layout.names(occurring)
+    )
+    alarm = _losses_grew(snapshot, rate)
+    return MonitorResult(alarm, quality=found.values, widgets=found.widgets)
+
+
+def _regression(
+    snapshot: Snapshot, layout: Layout, rate: float, reports: ModuleType
+) -> MonitorResult | None:
+    labelled = snapshot.labelled
+    if not len(labelled):
+        return None
+    found = reports.regression_quality(labelled["label"], labelled["predicted"])
+    alarm = _losses_grew(snapshot, rate)
+    return MonitorResult(alarm, quality=found.values, widgets=found.widgets)
+
+
+_MONITORS: dict[
+    str, Callable[[Snapshot, Layout, float, ModuleType], MonitorResult | None]
+] = {
+    "data_drift": _data_drift,
+    "cat_target_drift": _cat_target_drift,
+    "classification_performance": _classification,
+    "prob_classification_performance": _prob_classification,
+    "regression_performance": _regression,
+}
+
+
+def _drift(values: Mapping[str, float], threshold: float, widgets: list[Any]) -> MonitorResult:
+    columns = {
+        name: ColumnDrift(score, drifted=score <= threshold) for name, score in values.items()
+    }
+    alarm = any(column.drifted for column in columns.values())
+    return MonitorResult(alarm, columns, widgets=widgets)
+
+
+def _known(rows: NDArray) -> NDArray:
+    return rows[~np.isnan(rows["label"])]
+
+
+def _wrong_and_right(rows: NDArray) -> list[int]:
+    right = int(np.sum(rows["label"] == rows["predicted"]))
+    return [len(rows) - right, right]
+
+
+def _losses_grew(snapshot: Snapshot, rate: float) -> bool | None:
+    """Whether the labelled rows' losses are larger than the reference's (Mann and Whitney)."""
+    reference = snapshot.reference["loss"]
+    reference = reference[~np.isnan(reference)]
+    if not len(reference):
+        return None
+    losses = snapshot.labelled["loss"]
+    return bool(mannwhitneyu(losses, reference, alternative="greater").pvalue <= rate)
+
+
+def _with_few_classes(labelled: NDArray) -> NDArray:
+    """Give the newest rows, as many as have no more than `MOST_CLASSES` true classes."""
+    seen: set[float] = set()
+    for place in range(len(labelled) - 1, -1, -1):
+        seen.add(labelled["label"][place])
+        if len(seen) > MOST_CLASSES:
+            return labelled[place + 1 :]
+    return labelled

@@ -1,0 +1,250 @@
+"""``evidently.yaml``: what to watch, and how."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import SettingsError
+
+__all__ = [
+    "CLASSIFICATION_MONITORS",
+    "MONITORS",
+    "PERFORMANCE_MONITORS",
+    "Settings",
+    "load_settings",
+]
+
+#: Every monitor there is, in the order in which they are computed and shown.
+MONITORS = (
+    "data_drift",
+    "cat_target_drift",
+    "classification_performance",
+    "prob_classification_performance",
+    "regression_performance",
+)
+#: Those that need labels.
+PERFORMANCE_MONITORS = MONITORS[2:]
+#: Those that need `prediction` to be the list of score columns.
+CLASSIFICATION_MONITORS = MONITORS[1:4]
+
+_TOP_LEVEL = ("service", "prediction", "target")
+_LARGEST_WINDOW = 100_000
+_LARGEST_FEEDBACK = 1_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The fields of ``evidently.yaml``.
+
+    Parameters
+    ----------
+    reference_path : Path
+        The reference set (Parquet); in the file relative to the file's own folder.
+    min_reference_size : int
+        Rows to collect before the first computation; at least `window_size`. Rows that the window
+        was filled with at the start count.
+    use_reference : bool
+        Whether the window starts filled with the reference's last `window_size` rows.
+    moving_reference : bool
+        Whether rows that leave the window replace the oldest rows of the reference.
+    window_size : int
+        How many of the newest rows are compared with the reference.
+    calculation_period_sec : float
+        Seconds between two computations.
+    monitors : tuple of str
+        See `MONITORS`.
+    alarm_rate : float
+        The share of windows without drift that may alarm, of each monitor.
+    feedback_size : int
+        How many rows are remembered for labels that come later.
+    prediction : tuple of str
+        The score columns, one per class; or one column, of the estimate of a regression.
+    target : str, optional
+        The regression's column of true values; by default the reference's first column.
+    is_regression : bool
+        Whether `prediction` was one name, not a list.
+    """
+
+    reference_path: Path
+    min_reference_size: int = 30
+    use_reference: bool = True
+    moving_reference: bool = False
+    window_size: int = 30
+    calculation_period_sec: float = 60.0
+    monitors: tuple[str, ...] = ("cat_target_drift", "data_drift")
+    alarm_rate: float = 0.05
+    feedback_size: int = 10_000
+    prediction: tuple[str, ...] = ()
+    target: str | None = None
+    is_regression: bool = False
+
+
+_SERVICE_FIELDS = tuple(
+    field.name
+    for field in fields(Settings)
+    if field.name not in ("prediction", "target", "is_regression")
+)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check ``evidently.yaml``.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, is no YAML, or a field is unknown, missing or out of range; the
+        message names the file and the field.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    try:
+        document = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise SettingsError(f"{path} is no YAML: {error}") from error
+    try:
+        return _settings(document, path.parent)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def _settings(document: object, folder: Path) -> Settings:
+    if not isinstance(document, Mapping):
+        raise SettingsError(f"it must be a mapping with the keys {_listed(_TOP_LEVEL)}")
+    _known("", document, _TOP_LEVEL)
+    service = document.get("service")
+    if not isinstance(service, Mapping):
+        raise SettingsError("`service:` is missing, or is no mapping of fields")
+    _known("service.", service, _SERVICE_FIELDS)
+    reference = service.get("reference_path")
+    if not isinstance(reference, str) or not reference:
+        raise SettingsError(
+            "service.reference_path is missing: the path of references.parquet, relative to this "
+            "file's folder"
+        )
+    prediction = document.get("prediction")
+    settings = Settings(
+        reference_path=folder / reference,
+        min_reference_size=_whole(service, "min_reference_size", 2, 10**9),
+        use_reference=_flag(service, "use_reference"),
+        moving_reference=_flag(service, "moving_reference"),
+        window_size=_whole(service, "window_size", 2, _LARGEST_WINDOW),
+        calculation_period_sec=_number(service, "calculation_period_sec", 0.1, 7 * 86_400.0),
+        monitors=_monitors(service),
+        alarm_rate=_number(service, "alarm_rate", 0.001, 0.5),
+        feedback_size=_whole(service, "feedback_size", 0, _LARGEST_FEEDBACK),
+        prediction=_prediction(prediction),
+        target=_target(document.get("target")),
+        is_regression=isinstance(prediction, str),
+    )
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    if settings.min_reference_size < settings.window_size:
+        raise SettingsError(
+            f"service.min_reference_size ({settings.min_reference_size}) is less than "
+            f"service.window_size ({settings.window_size}): a window must be full before the first "
+            "computation, so make it at least as large"
+        )
+    for monitor in settings.monitors:
+        if monitor in CLASSIFICATION_MONITORS and (
+            not settings.prediction or settings.is_regression
+        ):
+            raise SettingsError(
+                f"the monitor {monitor} needs the names of the score columns: add `prediction:`, a "
+                "list of columns of the reference"
+            )
+        if monitor == "regression_performance" and not settings.is_regression:
+            raise SettingsError(
+                "the monitor regression_performance needs a numeric target and a numeric "
+                "prediction: name them as `target:` and `prediction:`, each one column of the "
+                "reference; a classifier's score columns are neither"
+            )
+
+
+def _known(prefix: str, mapping: Mapping[Any, Any], known: tuple[str, ...]) -> None:
+    unknown = [str(name) for name in mapping if name not in known]
+    if unknown:
+        raise SettingsError(
+            f"unknown field {prefix}{unknown[0]}; there are {_listed(known)}"
+            + (f" (and {len(unknown) - 1} more unknown ones)" if len(unknown) > 1 else "")
+        )
+
+
+def _default(name: str) -> Any:
+    return Settings.__dataclass_fields__[name].default
+
+
+def _whole(service: Mapping[Any, Any], name: str, low: int, high: int) -> int:
+    value = service.get(name, _default(name))
+    if type(value) is not int or not low <= value <= high:
+        raise SettingsError(
+            f"service.{name} must be a whole number from {low} to {high}, not {value!r}"
+        )
+    return value
+
+
+def _number(service: Mapping[Any, Any], name: str, low: float, high: float) -> float:
+    value = service.get(name, _default(name))
+    if type(value) not in (int, float) or not math.isfinite(value) or not low <= value <= high:
+        raise SettingsError(f"service.{name} must be a number from {low} to {high}, not {value!r}")
+    return float(value)
+
+
+def _flag(service: Mapping[Any, Any], name: str) -> bool:
+    value = service.get(name, _default(name))
+    if type(value) is not bool:
+        raise SettingsError(f"service.{name} must be true or false, not {value!r}")
+    return value
+
+
+def _monitors(service: Mapping[Any, Any]) -> tuple[str, ...]:
+    value = service.get("monitors", list(_default("monitors")))
+    if not isinstance(value, list) or not value:
+        raise SettingsError(f"service.monitors must be a list of some of {_listed(MONITORS)}")
+    for monitor in value:
+        if monitor not in MONITORS:
+            raise SettingsError(
+                f"unknown monitor {monitor!r} in service.monitors; there are {_listed(MONITORS)}"
+            )
+    if len(set(value)) < len(value):
+        raise SettingsError("service.monitors names a monitor twice")
+    return tuple(monitor for monitor in MONITORS if monitor in value)
+
+
+def _prediction(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str) and value:
+        return (value,)
+    if not isinstance(value, list) or not value:
+        raise SettingsError("prediction must be a list of columns, or the name of one column")
+    seen: set[str] = set()
+    for place, name in enumerate(value):
+        if not isinstance(name, str) or not name:
+            raise SettingsError(
+                f"prediction[{place}] is {name!r}, which is no text: put the name in quotes"
+            )
+        if name in seen:
+            raise SettingsError(f"prediction names the column {name!r} twice")
+        seen.add(name)
+    return tuple(value)
+
+
+def _target(value: object) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise SettingsError(f"target must be the name of a column, not {value!r}")
+    return value
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names)

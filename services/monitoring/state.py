@@ -1,0 +1,269 @@
+"""The monitor's state: the window, the reference, and the labels."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from numpy.typing import NDArray
+
+from .reference import Reference
+from .rows import Feedback, Rows
+from .settings import Settings
+from .store import Store
+from .window import Window
+
+__all__ = ["Accepted", "Joined", "Snapshot", "State"]
+
+_LOG = logging.getLogger("monitoring.state")
+# Rows that wait for their label are on disk, with all their scores if those are needed.
+_MOST_PENDING_BYTES = 256 * 1024**2
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What became of rows: how many are new, were sent before, and found their label waiting."""
+
+    rows: int
+    repeated: int
+    joined: int
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What became of labels: how many found their row, and how many wait for it."""
+
+    joined: int
+    unknown: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What one computation looks at; all rows oldest first.
+
+    Parameters
+    ----------
+    window, reference : ndarray of the layout's `window_dtype`
+        The newest rows, and what they are compared with.
+    labelled : ndarray of the layout's `dtype`
+        The newest rows whose label is known.
+    """
+
+    window: NDArray
+    labelled: NDArray
+    reference: NDArray
+
+
+class State:
+    """Keeps rows and labels, on disk first and then in memory.
+
+    Parameters
+    ----------
+    settings : Settings
+    reference : Reference
+    store : Store
+    clock : callable
+        Gives seconds that never run backwards.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        reference: Reference,
+        store: Store,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._layout = reference.layout
+        self._store = store
+        self._clock = clock
+        self._lock = threading.Lock()
+        size = settings.window_size
+        row_bytes = max(1, self._layout.dtype.itemsize)
+        self._keep_pending = min(
+            settings.feedback_size, max(size, _MOST_PENDING_BYTES // row_bytes)
+        )
+        self._window = Window(size, self._layout.window_dtype)
+        self._reference = Window(len(reference.rows), self._layout.window_dtype)
+        self._reference.push(reference.rows)
+        if settings.moving_reference:
+            self._reference.push(store.moved())
+        self._collected = self._restore(reference)
+        # Whether anything came since the last snapshot, and since when rows wait to be looked at.
+        self._changed = True
+        self._waiting_since: float | None = None
+        self._computing_since: float | None = None
+
+    def _restore(self, reference: Reference) -> int:
+        """Fill the window, with the reference's rows on the very first start; return `collected`."""
+        size = self._settings.window_size
+        if self._store.get("collected") is None:
+            seeds = reference.rows[-size:] if self._settings.use_reference else reference.rows[:0]
+            with self._store.transaction():
+                self._store.add_rows(seeds, size)
+                self._store.put("collected", str(len(seeds)))
+        self._window.push(self._store.rows())
+        _LOG.info("the window holds %d rows", len(self._window))
+        return int(self._store.get("collected") or 0)
+
+    @property
+    def window_rows(self) -> int:
+        """Rows in the window."""
+        return len(self._window)
+
+    @property
+    def reference_rows(self) -> int:
+        """Rows in the reference."""
+        return len(self._reference)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether enough rows have been collected, and anything is new since the last snapshot."""
+        return self._changed and self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        return (
+            self._collected >= self._settings.min_reference_size
+            and len(self._window) >= self._settings.window_size
+        )
+
+    @property
+    def lag_seconds(self) -> float:
+        """Age of the oldest row that no computation has seen; 0 if none, or none is possible yet."""
+        since = [t for t in (self._waiting_since, self._computing_since) if t is not None]
+        if not since or not self._is_full:
+            return 0.0
+        return max(0.0, self._clock() - min(since))
+
+    def add(self, rows: Rows) -> Accepted:
+        """Add rows to the window; those sent before, with the same id, are passed over.
+
+        Raises
+        ------
+        StateError
+            If they cannot be kept; then nothing is changed.
+        """
+        with self._lock:
+            with self._store.transaction():
+                fresh = self._fresh(rows)
+                records = rows.records[fresh]
+                joined = self._sort_by_label(records, [rows.ids[place] for place in fresh])
+                added = self._layout.window_rows(records)
+                self._store.add_rows(added, self._settings.window_size)
+                gone = self._window.leaving(added)
+                # What the window was filled with is in the reference already.
+                gone = gone[~gone["seeded"]] if self._settings.moving_reference else gone[:0]
+                if len(gone):
+                    self._store.add_moved(gone, self._reference.size)
+                collected = self._collected
+                if collected < self._settings.min_reference_size:
+                    collected += len(added)
+                    self._store.put("collected", str(collected))
+            self._window.push(added)
+            self._reference.push(gone)
+            self._collected = collected
+            if len(added):
+                self._changed = True
+                if self._waiting_since is None:
+                    self._waiting_since = self._clock()
+        return Accepted(len(added), len(rows.records) - len(added), joined)
+
+    def join(self, feedback: Feedback) -> Joined:
+        """Give rows their labels; a label whose row has not come waits for it.
+
+        Raises
+        ------
+        StateError
+            If they cannot be kept; then nothing is changed.
+        """
+        joined = 0
+        with self._lock:
+            with self._store.transaction():
+                for row_id, label in zip(feedback.ids, feedback.labels, strict=True):
+                    joined += self._join(row_id, label)
+            self._changed = self._changed or joined > 0
+        return Joined(joined, len(feedback.ids) - joined)
+
+    def snapshot(self) -> Snapshot:
+        """Take what a computation looks at; say with `computed` how it ended."""
+        with self._lock:
+            self._changed = False
+            self._computing_since, self._waiting_since = self._waiting_since, None
+            return Snapshot(self._window.rows(), self._store.labelled(), self._reference.rows())
+
+    def computed(self, succeeded: bool) -> None:
+        """Note how the computation on the last snapshot ended."""
+        with self._lock:
+            if not succeeded:
+                self._changed = True
+                self._waiting_since = self._computing_since or self._waiting_since
+            self._computing_since = None
+
+    def close(self) -> None:
+        """Close the store, once no write is under way."""
+        with self._lock:
+            self._store.close()
+
+    def _fresh(self, rows: Rows) -> list[int]:
+        """Places of the rows that were not sent before: another id, or other numbers."""
+        fresh, seen = [], {}
+        for place, row_id in enumerate(rows.ids):
+            if row_id is not None:
+                own = self._identity(rows.records[place : place + 1])
+                known = seen.get(row_id)
+                if known is None:
+                    stored = self._store.known(row_id)
+                    known = None if stored is None else self._identity(stored)
+                if known == own:
+                    continue
+                seen[row_id] = own
+            fresh.append(place)
+        return fresh
+
+    def _identity(self, record: NDArray) -> bytes:
+        """What a row is but for its label."""
+        return b"".join(record[name].tobytes() for name in ("drift", "predicted", "scores"))
+
+    def _sort_by_label(self, records: NDArray, ids: list[str | None]) -> int:
+        """Put rows where their label is known or waited for; return how many found theirs."""
+        labelled: list[tuple[str | None, bytes]] = []
+        pending: dict[str, bytes] = {}
+        joined = 0
+        for place, row_id in enumerate(ids):
+            record = records[place : place + 1]
+            if row_id is not None:
+                label = self._store.take_early(row_id)
+                if label is not None and math.isnan(record["label"][0]):
+                    record["label"] = label
+                    self._layout.set_losses(record)
+                    joined += 1
+            if not math.isnan(record["label"][0]):
+                labelled.append((row_id, record.tobytes()))
+            elif row_id is not None:
+                pending[row_id] = record.tobytes()
+        if labelled:
+            self._store.add_labelled(labelled, self._settings.window_size)
+        if pending:
+            self._store.add_pending(list(pending.items()), self._keep_pending)
+        return joined
+
+    def _join(self, row_id: str, label: float) -> bool:
+        record = self._store.take_pending(row_id)
+        is_correction = record is None
+        if record is None:
+            record = self._store.known(row_id)
+        if record is None:
+            self._store.add_early(row_id, label, self._settings.feedback_size)
+            return False
+        record["label"] = label
+        self._layout.set_losses(record)
+        if is_correction:
+            self._store.correct(row_id, record.tobytes())
+        else:
+            self._store.add_labelled([(row_id, record.tobytes())], self._settings.window_size)
+        return True

@@ -1,0 +1,152 @@
+"""The computation in the background: on the newest rows, every so often, never in a request."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import tempfile
+import threading
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .layout import Layout
+from .metrics import Metrics
+from .monitors import MonitorResult, run_monitor
+from .settings import Settings
+from .state import Snapshot, State
+
+__all__ = ["REPORT_NAME", "Worker"]
+
+_LOG = logging.getLogger("monitoring.worker")
+
+#: The page, in the state folder.
+REPORT_NAME = "report.html"
+
+
+class Worker:
+    """A thread that computes.
+
+    Parameters
+    ----------
+    settings : Settings
+    layout : Layout
+    state : State
+    metrics : Metrics
+    folder : Path
+        Where the page is written.
+    """
+
+    def __init__(
+        self, settings: Settings, layout: Layout, state: State, metrics: Metrics, folder: Path
+    ) -> None:
+        self._settings = settings
+        self._layout = layout
+        self._state = state
+        self._metrics = metrics
+        self._report_path = folder / REPORT_NAME
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="computation", daemon=True)
+
+    def start(self) -> None:
+        """Begin: Evidently is loaded first, which takes seconds."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """End after the computation under way, or leave it after so many seconds."""
+        self._stop.set()
+        self._thread.join(seconds)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether computations go on."""
+        return self._thread.is_alive()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether Evidently is loaded."""
+        return self._ready.is_set()
+
+    def _run(self) -> None:
+        # By the package's own name, which differs in a bundle.
+        reports = importlib.import_module(f"{__package__}.reports")
+        self._ready.set()
+        _LOG.info("ready to compute")
+        while not self._stop.is_set():
+            if self._state.is_due:
+                self._compute(reports)
+            self._stop.wait(self._settings.calculation_period_sec)
+
+    def _compute(self, reports: ModuleType) -> None:
+        snapshot = self._state.snapshot()
+        succeeded = True
+        parts: dict[str, list[Any]] = {}
+        summary: dict[str, str] = {
+            "rows in the window": str(len(snapshot.window)),
+            "rows of the reference": str(len(snapshot.reference)),
+            "computed (UTC)": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S"),
+        }
+        try:
+            self._metrics.publish_window(snapshot)
+            for monitor in self._settings.monitors:
+                result = self._run_one(monitor, snapshot, reports)
+                if isinstance(result, Exception):
+                    succeeded = False
+                    summary[monitor] = "failed"
+                elif result is not None:
+                    summary[monitor] = _said(result)
+                    parts[monitor] = result.widgets
+            _write(self._report_path, reports.render(summary, parts))
+        except Exception:
+            # The next computation may do better; what came before stays shown until then.
+            _LOG.exception("the computation failed")
+            succeeded = False
+        self._state.computed(succeeded)
+        if succeeded:
+            self._metrics.succeeded()
+        else:
+            self._metrics.computations.labels("failed").inc()
+
+    def _run_one(
+        self, monitor: str, snapshot: Snapshot, reports: ModuleType
+    ) -> MonitorResult | None | Exception:
+        """Run one monitor; that it fails does not keep the others from running."""
+        start = time.perf_counter()
+        try:
+            result = run_monitor(
+                monitor, snapshot, self._layout, self._settings.alarm_rate, reports
+            )
+        except Exception as error:
+            _LOG.exception("the monitor failed", extra={"monitor": monitor})
+            return error
+        seconds = time.perf_counter() - start
+        if result is not None:
+            self._metrics.duration.labels(monitor).observe(seconds)
+            self._metrics.publish(monitor, result)
+            _LOG.info(
+                "computed",
+                extra={"monitor": monitor, "ms": round(seconds * 1000), "alarm": result.alarm},
+            )
+        return result
+
+
+def _said(result: MonitorResult) -> str:
+    if result.alarm is None:
+        return "computed"
+    return "ALARM" if result.alarm else "no alarm"
+
+
+def _write(path: Path, page: str) -> None:
+    """Write the page whole or not at all."""
+    descriptor, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(page)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
