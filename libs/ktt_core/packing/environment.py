@@ -58,6 +58,7 @@ def make_environment(requirements: Path, progress: ProgressCallback = ignore_pro
     JobFailedError
         If pip cannot install the requirements.
     """
+    requirements = requirements.absolute()
     folder = environment_folder(requirements)
     python = folder / "bin" / "python"
     if python.exists():

@@ -81,13 +81,29 @@ def stage_sources(target: Path, model_id: str, package: str) -> None:
     for name in _CORE:
         _copy(name, _needed("ktt_core"), target / "ktt_core")
     _copy_all(_needed(SERVING), target / SERVING)
-    _copy_all(_needed(MONITORING), target / MONITORING)
+    for folder in _needed(MONITORING):
+        _copy_monitoring(folder, target / MONITORING)
     above = target
     for part in package.split("."):
         above /= part
         above.mkdir(exist_ok=True)
         (above / "__init__.py").write_text(_PARENT, encoding="utf-8")
     shutil.copytree(service, above / "bentoml", ignore=_IGNORED)
+
+
+def _copy_monitoring(folder: Path, target: Path) -> None:
+    """Copy the monitor as a bundle has it: what is started, and its package beside that."""
+    if (folder / "bundle").is_dir():
+        _copy_all([folder / "bundle"], target)
+    if (folder / "requirements.txt").is_file():
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / "requirements.txt", target / "requirements.txt")
+    package = target / "ktt_monitor"
+    for module in folder.rglob("*.py"):
+        place = module.relative_to(folder)
+        if place.parts[0] != "bundle" and not _IGNORED(str(module.parent), [module.name]):
+            (package / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(module, package / place)
 
 
 def _needed(package: str) -> list[Path]:

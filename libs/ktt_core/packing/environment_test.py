@@ -1,0 +1,145 @@
+"""The packer's environment: made once, whole, of what is pinned, with the Python that is there.
+
+What pip does is not tested here; stand-ins for Python 3.10 make environments as small as can be.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from ktt_core.errors import FailedPreconditionError, JobFailedError
+from ktt_core.packing import environment
+from ktt_core.packing.environment import environment_folder, find_python, make_environment
+
+# Passes for a Python 3.10 that has venv, and whose environments have a pip that works, or fails.
+STAND_IN = """#!/bin/sh
+echo "$@" >> "{log}"
+case "$*" in
+*ensurepip*) exit {probe} ;;
+*"-m venv"*) mkdir -p "$4/bin" && cp "$0" "$4/bin/python" ;;
+*"pip install"*) sleep 0.2; {pip} ;;
+esac
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_this_machine(tmp_path, monkeypatch):
+    for name in ("HOME", "PYENV_ROOT", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.defpath}")
+    # A Python 3.10 of the system would be found.
+    monkeypatch.setattr(environment, "PYTHON_VERSION", "3.10")
+
+
+@pytest.fixture
+def requirements(tmp_path):
+    file = tmp_path / "packer.txt"
+    file.write_text("bentoml==0.13.1 --hash=sha256:00\n")
+    return file
+
+
+def install(folder: Path, log: Path, probe: int = 0, pip: str = "exit 0") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    python = folder / "python3.10"
+    python.write_text(STAND_IN.format(log=log, probe=probe, pip=pip))
+    python.chmod(0o755)
+    return python
+
+
+def test_it_is_made_once_with_pinned_hashes(tmp_path, requirements):
+    log = tmp_path / "log"
+    install(tmp_path / "bin", log)
+    phases = []
+    python = make_environment(requirements, lambda event: phases.append(event.phase))
+    assert python == environment_folder(requirements) / "bin" / "python"
+    assert python.is_file()
+    (command,) = [line for line in log.read_text().splitlines() if "pip install" in line]
+    assert "--require-hashes" in command and str(requirements) in command
+    assert phases == ["packer"]
+    assert make_environment(requirements) == python
+    assert log.read_text().count("pip install") == 1
+    assert not list(python.parents[2].glob(".tmp-*"))
+
+
+def test_other_requirements_have_another(tmp_path, requirements):
+    install(tmp_path / "bin", tmp_path / "log")
+    first = make_environment(requirements)
+    requirements.write_text("bentoml==0.13.2 --hash=sha256:00\n")
+    assert make_environment(requirements) != first
+
+
+def test_of_two_at_once_one_makes_it(tmp_path, requirements):
+    log = tmp_path / "log"
+    install(tmp_path / "bin", log)
+    threads = [threading.Thread(target=make_environment, args=[requirements]) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert log.read_text().count("pip install") == 1
+
+
+def test_what_pip_says_is_the_error_and_nothing_is_left(tmp_path, requirements):
+    failing = "echo 'ERROR: no matching distribution found for bentoml'; exit 1"
+    install(tmp_path / "bin", tmp_path / "log", pip=failing)
+    with pytest.raises(JobFailedError, match="no matching distribution.*pip config list"):
+        make_environment(requirements)
+    folder = environment_folder(requirements)
+    assert [path.name for path in folder.parent.iterdir()] == [f"{folder.name}.lock"]
+    install(tmp_path / "bin", tmp_path / "log")
+    assert make_environment(requirements).is_file()
+
+
+def test_one_whose_python_is_gone_is_made_again(tmp_path, requirements):
+    install(tmp_path / "bin", tmp_path / "log")
+    python = make_environment(requirements)
+    python.unlink()
+    python.symlink_to("/nowhere/python3.10")
+    assert make_environment(requirements) == python
+    assert python.is_file()
+
+
+def test_pyenv_s_versions_are_looked_at_where_its_shims_do_not_answer(tmp_path):
+    install(tmp_path / "bin", tmp_path / "log", probe=1)
+    versions = tmp_path / "pyenv_root" / "versions"
+    install(versions / "3.11.7" / "bin", tmp_path / "log")
+    with pytest.raises(FailedPreconditionError, match=r"Python 3\.10.*KTT_PACKER"):
+        find_python()
+    wanted = install(versions / "3.10.13" / "bin", tmp_path / "log")
+    assert find_python() == wanted
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path, requirements, monkeypatch):
+    install(tmp_path / "bin", tmp_path / "log")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(FailedPreconditionError, match="XDG_CACHE_HOME"):
+        make_environment(requirements)
+
+
+def test_a_killed_set_up_leaves_what_the_next_one_sweeps(tmp_path, requirements):
+    log = tmp_path / "log"
+    install(tmp_path / "bin", log, pip="sleep 600")
+    code = (
+        "import sys; from pathlib import Path; "
+        "from ktt_core.packing.environment import make_environment; "
+        "make_environment(Path(sys.argv[1]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, requirements],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    while not log.exists() or "pip install" not in log.read_text():
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    assert not environment_folder(requirements).exists()
+    install(tmp_path / "bin", log)
+    python = make_environment(requirements)
+    assert not list(python.parents[2].glob(".tmp-*"))

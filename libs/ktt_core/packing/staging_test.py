@@ -1,0 +1,74 @@
+"""What is staged for a packer imports only what is staged too, or what a bundle installs."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from ktt_core.errors import UnsupportedError
+from ktt_core.packing.staging import find_service, stage_sources
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Stand-ins for the sources that are no modules of this Python."""
+    root = tmp_path / "installed"
+    for name in ("ktt_serving/__init__.py", "monitoring/__init__.py", "ktt_serving/packer.py", "ktt_serving/packer_test.py", "ktt_serving/BUILD",
+                 "ktt_serving/templates/prometheus.yaml", "monitoring/app.py",
+                 "monitoring/app_test.py", "monitoring/bundle/monitoring.py",
+                 "monitoring/requirements.txt", "outside/__init__.py", "outside/model.py", "outside/bentoml/svc_lts.py",
+                 "outside/bentoml/dashboard.json", "bare/__init__.py", "module.py"):  # fmt: skip
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("raise AssertionError('nobody imports it')\n")
+    monkeypatch.syspath_prepend(str(root))
+    return root
+
+
+def staged(target):
+    return {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
+
+
+def test_a_model_s_service_and_all_that_bundles_share_are_staged(installed, tmp_path):
+    target = tmp_path / "sources"
+    stage_sources(target, "outside", "outside")
+    names = staged(target)
+    assert {
+        "ktt_serving/packer.py",
+        "ktt_serving/templates/prometheus.yaml",
+        "monitoring/monitoring.py",
+        "monitoring/requirements.txt",
+        "monitoring/ktt_monitor/__init__.py",
+        "monitoring/ktt_monitor/app.py",
+        "outside/bentoml/svc_lts.py",
+        "outside/bentoml/dashboard.json",
+        "ktt_core/taxonomy.py",
+        "ktt_core/decoding/paths.py",
+    } <= names
+    assert not {"outside/model.py", "ktt_core/model.py", "monitoring/app.py"} & names
+    assert "monitoring/ktt_monitor/bundle/monitoring.py" not in names
+    assert not [name for name in names if name.endswith(("_test.py", "BUILD", ".pyc"))]
+    assert "raise" not in (target / "outside/__init__.py").read_text()
+
+
+def test_of_the_core_nothing_is_missing(installed, tmp_path):
+    target = tmp_path / "sources"
+    stage_sources(target, "outside", "outside")
+    names = staged(target)
+    for path in (target / "ktt_core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ktt_core."):
+                place = (node.module or "").replace(".", "/")
+                assert {f"{place}.py", f"{place}/__init__.py"} & names, (path, node.module)
+
+
+@pytest.mark.parametrize("package", ["bare", "module", "nowhere"])
+def test_a_model_without_a_service_is_told(installed, package):
+    with pytest.raises(UnsupportedError, match=r"no bentoml/svc_lts\.py in the package"):
+        find_service("outside", package)
+
+
+def test_an_installation_without_the_sources_says_so(tmp_path, monkeypatch, installed):
+    monkeypatch.setattr("ktt_core.packing.staging.SERVING", "ktt_serving_that_is_not_here")
+    with pytest.raises(UnsupportedError, match="lacks the sources of ktt_serving_that"):
+        stage_sources(tmp_path / "sources", "outside", "outside")
