@@ -78,7 +78,7 @@ def init_folder_structure(
         if not _TEMPLATES.is_dir():
             raise LayoutError(f"this installation lacks the templates of bundles ({_TEMPLATES})")
         shutil.copytree(_TEMPLATES, target, ignore=_IGNORED, dirs_exist_ok=True)
-        shutil.copytree(_monitoring(), target / "monitoring", ignore=_IGNORED)
+        _copy_monitoring(target / "monitoring")
         for name, source in files.items():
             copy = target / _FILES[name]
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -100,8 +100,20 @@ def _checked(config: Mapping[str, str | os.PathLike[str]]) -> dict[str, Path]:
     return files
 
 
-def _monitoring() -> Path:
+def _copy_monitoring(target: Path) -> None:
     for folder in _MONITORING:
         if (folder / "monitoring.py").is_file():
-            return folder
+            shutil.copytree(folder, target, ignore=_IGNORED)
+            return
+        if (folder / "bundle" / "monitoring.py").is_file():
+            # KTT's own tree: what is started stands in a folder of its own, its package around it.
+            shutil.copytree(folder / "bundle", target, ignore=_IGNORED)
+            shutil.copyfile(folder / "requirements.txt", target / "requirements.txt")
+            modules = shutil.ignore_patterns("bundle", "requirements.txt", "Dockerfile")
+            shutil.copytree(
+                folder,
+                target / "ktt_monitor",
+                ignore=lambda place, names: _IGNORED(place, names) | modules(place, names),
+            )
+            return
     raise LayoutError("this installation lacks the monitoring service, which goes into bundles")

@@ -25,6 +25,28 @@ def monitoring(tmp_path, monkeypatch):
     return folder
 
 
+def test_from_ktt_s_own_tree_the_monitor_is_put_together(tmp_path, monkeypatch):
+    folder = tmp_path / "monitoring"
+    (folder / "bundle").mkdir(parents=True)
+    for name in ("bundle/monitoring.py", "bundle/Dockerfile", "requirements.txt", "Dockerfile"):
+        (folder / name).write_text(name)
+    for name in ("__init__.py", "main.py", "main_test.py", "conftest.py", "BUILD"):
+        (folder / name).write_text(name)
+    monkeypatch.setattr(layout, "_MONITORING", (folder,))
+    init_folder_structure(tmp_path / "bundle", write_monitoring_inputs(tmp_path / "inputs"))
+    found = tmp_path / "bundle" / "monitoring"
+    assert tree(found) == [
+        "Dockerfile",
+        "evidently.yaml",
+        "ktt_monitor/__init__.py",
+        "ktt_monitor/main.py",
+        "monitoring.py",
+        "references.parquet",
+        "requirements.txt",
+    ]
+    assert (found / "Dockerfile").read_text() == "bundle/Dockerfile"
+
+
 def tree(folder):
     return sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()

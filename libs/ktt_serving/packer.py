@@ -15,7 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from string import Template
@@ -101,11 +101,10 @@ def pack(spec: PackSpec) -> Path:
         "dataset": spec.dataset,
         "display_name": spec.display_name,
         "version": spec.service_version,
-        "service": name,
     }
     readme = "README.md" if spec.monitoring is not None else "README-alone.md"
-    text = Template((_BUNDLE_FILES / readme).read_text(encoding="utf-8")).substitute(values)
-    (spec.output / "README.md").write_text(text, encoding="utf-8")
+    _fill(readme, spec.output / "README.md", values)
+    _let_all_read(spec.output)
     return inference
 
 
@@ -151,8 +150,8 @@ def _remove_strays(artifacts: Path, packed: Path) -> None:
 def _replace_files(inference: Path, package: Path, spec: PackSpec, requirements: Path) -> None:
     for name in _UNUSED:
         (inference / name).unlink(missing_ok=True)
-    for name in ("Dockerfile", "docker-entrypoint.sh"):
-        shutil.copyfile(_BUNDLE_FILES / name, inference / name)
+    _fill("Dockerfile", inference / "Dockerfile", {"service": package.name})
+    shutil.copyfile(_BUNDLE_FILES / "docker-entrypoint.sh", inference / "docker-entrypoint.sh")
     shutil.copyfile(_BUNDLE_FILES / "dockerignore", inference / ".dockerignore")
     shutil.copyfile(requirements, inference / "requirements.txt")
     for script in ("docker-entrypoint.sh", "bentoml-init.sh"):
@@ -168,6 +167,17 @@ def _replace_files(inference: Path, package: Path, spec: PackSpec, requirements:
         text = re.sub(r"(?m)^( *created_at: ).*$", rf"\g<1>{_moment(spec.service_version)}", text)
         text = re.sub(r"(?m)^( *docker_base_image: ).*$", rf"\g<1>{_BASE_IMAGE}", text)
         file.write_text(text, encoding="utf-8")
+
+
+def _fill(template: str, target: Path, values: Mapping[str, str]) -> None:
+    text = (_BUNDLE_FILES / template).read_text(encoding="utf-8")
+    target.write_text(Template(text).substitute(values), encoding="utf-8")
+
+
+def _let_all_read(folder: Path) -> None:
+    # Containers run as users of their own, and artifacts may come from a private temporary folder.
+    for path in folder.rglob("*"):
+        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
 
 
 def _moment(version: str) -> str:

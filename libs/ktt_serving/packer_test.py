@@ -37,14 +37,14 @@ def contents(folder):
     }
 
 
-def request(artifacts, output, **changes):
+def request(artifact_folder, output, **changes):
     return {
         "format_version": FORMAT_VERSION,
         "model": "tfidf_hsgd",
         "dataset": "toys",
         "display_name": "A model",
         "service_module": "ktt_models.tfidf_hsgd.bentoml.svc_lts",
-        "artifacts": str(artifacts),
+        "artifacts": str(artifact_folder),
         "output": str(output),
         "service_version": VERSION,
         "gpu": False,

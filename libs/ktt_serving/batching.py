@@ -1,0 +1,79 @@
+"""BentoML's batching process with manners: what is too large or to nowhere is answered at the door.
+
+By itself it answers a body beyond its limit with 500 and a traceback in the log, and keeps a metric
+for every path that anybody ever asked for. It is not to import `prometheus_client` before its folder
+is known, so neither does this module.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import hdrs
+from aiohttp.web import HTTPRequestEntityTooLarge, Request, Response
+from bentoml.marshal import marshal
+
+from ktt_serving.reading import MAX_BODY_BYTES
+
+__all__ = ["limit_what_comes_in"]
+
+# What a bundle's service has beside its APIs.
+_KNOWN = re.compile(
+    r"(healthz|metrics|metadata|model|docs|docs\.json|feedback|try/?|try/[\w.-]+|"
+    r"static_content/[\w.-]+)"
+)
+
+
+def limit_what_comes_in() -> None:
+    """Have the batching processes that this process starts answer at the door."""
+    service = marshal.MarshalService
+    if getattr(service, "_ktt", False):
+        return
+    dispatch = service.request_dispatcher
+    make_app: Callable[[Any], Any] = service.make_app
+
+    async def request_dispatcher(self: Any, request: Request) -> Any:
+        path = request.match_info.get("path", "")
+        if path not in self.batch_handlers and not _KNOWN.fullmatch(path):
+            return _refuse(self, "other", 404, "404 Not Found")
+        endpoint = path if path in self.batch_handlers else "other"
+        if (request.content_length or 0) > MAX_BODY_BYTES:
+            return _refuse(self, endpoint, 413, _TOO_LARGE)
+        if path in self.batch_handlers and request.method != hdrs.METH_POST:
+            return _refuse(self, endpoint, 405, "405 Method Not Allowed", {"Allow": "POST"})
+        try:
+            # It is kept with the request; a body that does not say its length is measured here.
+            await request.read()
+        except HTTPRequestEntityTooLarge:
+            return _refuse(self, endpoint, 413, _TOO_LARGE)
+        return await dispatch(self, request)
+
+    def limited_app(self: Any) -> Any:
+        self.max_request_size = MAX_BODY_BYTES
+        return make_app(self)
+
+    service.request_dispatcher = request_dispatcher
+    service.make_app = limited_app
+    service._ktt = True
+
+
+_TOO_LARGE = f"the body is too large; at most {MAX_BODY_BYTES:,} bytes are read"
+
+
+def _refuse(
+    service: Any, endpoint: str, status: int, message: str, headers: dict[str, str] | None = None
+) -> Response:
+    service.metrics_request_total.labels(endpoint=endpoint, http_response_code=status).inc()
+    response = Response(
+        status=status,
+        body=json.dumps({"error": message}).encode(),
+        content_type="application/json",
+        headers=headers,
+    )
+    if status == 413:
+        # What is still to come of the body is not read.
+        response.force_close()
+    return response

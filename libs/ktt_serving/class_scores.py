@@ -1,0 +1,71 @@
+"""Linear scores of a few texts at once, from weights laid out for that."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.tfidf.rows import CsrRows
+from ktt_core.tfidf.weights import BlockWeights, expand_ranges
+
+__all__ = ["FeatureRows"]
+
+# A feature that weighs on so large a share of all classes has a number for each of them: it takes at
+# most twice the memory of those that are not 0 with their places, and none to be looked up.
+_FULL_SHARE = 0.25
+
+
+class FeatureRows:
+    """The weights of `BlockWeights`, each feature's together with the classes that they are for.
+
+    A text's scores are a sum over its features, so nothing of the tree is looked at any more. The
+    answers are those of `BlockWeights.class_scores`; three to four times as fast, it takes eight
+    bytes a weight.
+
+    Parameters
+    ----------
+    weights : BlockWeights
+    """
+
+    def __init__(self, weights: BlockWeights) -> None:
+        n_classes = self._n_classes = len(weights.bias)
+        self._bias = weights.bias.astype(np.float64)
+        starts = weights.pair_offset[weights.feature_start]
+        counts = np.diff(starts)
+        full = counts >= max(1, _FULL_SHARE * n_classes)
+        #: Of a feature: its row in the full ones, or -1.
+        self._full_row = np.where(full, np.cumsum(full) - 1, -1)
+        pair_counts = np.diff(weights.pair_offset)
+        pairs, classes = expand_ranges(
+            weights.layout.child_start[weights.pair_node], pair_counts
+        )
+        del pairs
+        is_full = np.repeat(full, counts)
+        self._full = np.zeros((int(full.sum()), n_classes), dtype=np.float32)
+        rows = np.repeat(self._full_row, counts)[is_full]
+        self._full[rows, classes[is_full]] = weights.weights[is_full]
+        self._counts = np.where(full, 0, counts)
+        self._starts = np.cumsum(self._counts) - self._counts
+        self._classes = classes[~is_full].astype(np.int32)
+        self._values = weights.weights[~is_full]
+
+    def __call__(self, rows: CsrRows) -> NDArray[np.float32]:
+        """Return linear scores of rows for the classes of all levels, shape (n, C)."""
+        scores = np.empty((rows.n_rows, self._n_classes), dtype=np.float64)
+        full = self._full_row[rows.indices]
+        lone = np.flatnonzero(full < 0)
+        for row in range(rows.n_rows):
+            begin, end = rows.indptr[row], rows.indptr[row + 1]
+            places = full[begin:end]
+            kept = places >= 0
+            scores[row] = self._bias + rows.data[begin:end][kept].astype(np.float64) @ (
+                self._full[places[kept]]
+            )
+        if len(lone):
+            features = rows.indices[lone]
+            owner, place = expand_ranges(self._starts[features], self._counts[features])
+            of_row = np.repeat(np.arange(rows.n_rows), np.diff(rows.indptr))[lone]
+            cell = (of_row * self._n_classes)[owner] + self._classes[place]
+            value = self._values[place] * rows.data[lone][owner]
+            scores += np.bincount(cell, value, scores.size).reshape(scores.shape)
+        return scores.astype(np.float32)

@@ -1,0 +1,316 @@
+"""Bundles served by real processes on the loopback address, with nothing of the repository there."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import logging
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from ktt_core.decoding import decode, leaf_log_proba
+from ktt_serving.scoring import load_scorer
+from ktt_serving.serving_fixtures import (
+    LEARNED,
+    TAXONOMY,
+    FakeMonitor,
+    make_bundle,
+    serving,
+    write_onnx_artifacts,
+    write_tfidf_artifacts,
+)
+
+WRITERS = {"tfidf": write_tfidf_artifacts, "onnx": write_onnx_artifacts}
+PRODUCTION = ("-m", "bentoml", "serve-gunicorn", "./", "--workers", "2")
+DEVELOPMENT = ("-m", "bentoml", "serve", "./")
+LAUNCHER = ("-m", "ktt_serving.launcher", "serve-gunicorn", "./", "--workers", "2")
+
+logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("artifacts")
+    return {kind: write(folder / kind) for kind, write in WRITERS.items()}
+
+
+@pytest.fixture(scope="module")
+def bundles(artifacts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles")
+    return {
+        kind: make_bundle(artifacts[kind], folder / kind, monitored=True) for kind in WRITERS
+    }
+
+
+@pytest.fixture
+def monitor():
+    made = FakeMonitor()
+    yield made
+    made.close()
+
+
+def expected_answers(artifacts, texts):
+    scores = load_scorer(artifacts)(texts)
+    decoded = decode([scores.log_proba], TAXONOMY)
+    return ["\n".join(best.path) for best, *_ in decoded.iter_predictions()]
+
+
+def at_once(clients, tasks):
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        return list(pool.map(lambda task: task(), tasks))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("command", [PRODUCTION, DEVELOPMENT], ids=["gunicorn", "development"])
+def test_all_are_answered_though_some_ask_badly(kind, command, bundles, artifacts, tmp_path):
+    texts = [f"{text} {number}" for number in range(30) for text in LEARNED]
+    expected = expected_answers(artifacts[kind], texts)
+    with serving(bundles[kind], tmp_path, *command, KTT_MONITOR="0") as server:
+        good = [lambda text=text: server.post("/predict", {"text": text}) for text in texts]
+        bad = [
+            lambda body=body: server.post("/predict", body)
+            for body in [b"", b"{", {}, {"text": 1}, {"text": "x" * 1_000_001}, b"[" * 200_000] * 10
+        ]
+        asked = [task for pair in zip(good, bad + good[:90], strict=True) for task in pair]
+        found = at_once(16, asked)
+    answers = [found[2 * row] for row in range(len(texts))]
+    assert [status for status, *_ in answers] == [200] * len(texts)
+    assert [body for _, body, _ in answers] == expected
+    refused = [found[2 * row + 1] for row in range(60)]
+    assert [status for status, *_ in refused] == [400] * 60
+    assert all(list(body) == ["error"] for _, body, _ in refused)
+    assert len({headers["x-request-id"] for _, _, headers in found}) == len(found)
+
+
+def test_many_who_come_first_are_all_answered(bundles, tmp_path):
+    # BentoML expects the worst before it has seen the first answers, and by itself turns them away.
+    with serving(bundles["tfidf"], tmp_path, KTT_MONITOR="0") as server:
+        found = at_once(64, [lambda: server.post("/predict", {"text": "tennis"})] * 200)
+    assert {status for status, *_ in found} == {200}
+
+
+def test_probabilities_are_those_of_the_model(bundles, artifacts, tmp_path):
+    with serving(bundles["onnx"], tmp_path, KTT_MONITOR="0") as server:
+        _, body, _ = server.post("/predict_proba", {"text": LEARNED[0], "top_k": 3})
+    log_proba = load_scorer(artifacts["onnx"])([LEARNED[0]]).log_proba
+    decoded = decode([log_proba], TAXONOMY, top_k=3)
+    (predictions,) = decoded.iter_predictions()
+    assert [tuple(path["path"]) for path in body["predictions"]] == [p.path for p in predictions]
+    np.testing.assert_allclose(
+        [path["probability"] for path in body["predictions"]],
+        [prediction.probability for prediction in predictions],
+        rtol=1e-5,
+    )
+    assert np.isclose(np.exp(leaf_log_proba([log_proba], TAXONOMY)).sum(), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_each_answer_becomes_a_row(kind, bundles, artifacts, monitor, tmp_path):
+    port = str(monitor.port)
+    with serving(bundles[kind], tmp_path, EVIDENTLY_PORT=port) as server:
+        found = at_once(8, [lambda: server.post("/predict", {"text": LEARNED[1]})] * 40)
+        server.post("/predict", {"text": 1})
+        _, _, headers = server.post("/predict_proba", {"text": LEARNED[1]})
+        monitor.wait_for(41)
+        counts = server.metrics()
+    ids = {headers["x-request-id"] for _, _, headers in found} | {headers["x-request-id"]}
+    assert set(monitor.ids) == ids and len(monitor.ids) == 41
+    scores = load_scorer(artifacts[kind])([LEARNED[1]])
+    row = [*scores.features[0], *np.exp(scores.log_proba[0])]
+    for _, body in monitor.bodies:
+        assert list(body) == ["data", "ids"]
+        for cells in body["data"]:
+            assert cells[0] is None
+            np.testing.assert_allclose(cells[1:], row, rtol=1e-4, atol=1e-6)
+    assert counts['ktt_monitor_rows_total{outcome="sent"}'] <= 41
+    assert counts['ktt_monitor_rows_total{outcome="dropped"}'] == 0
+
+
+def test_rows_of_the_last_moment_still_leave(bundles, monitor, tmp_path):
+    port = str(monitor.port)
+    with serving(bundles["tfidf"], tmp_path, EVIDENTLY_PORT=port) as server:
+        found = at_once(4, [lambda: server.post("/predict", {"text": "men"})] * 20)
+    assert set(monitor.ids) == {headers["x-request-id"] for _, _, headers in found}
+
+
+@pytest.mark.parametrize("how", ["dead", "hanging", "failing"])
+def test_a_monitor_that_is_not_there_costs_no_answer(how, bundles, monitor, tmp_path):
+    port = str(monitor.port)
+    if how == "dead":
+        monitor.close()
+    elif how == "hanging":
+        monitor.hanging.clear()
+    else:
+        monitor.status = 500
+    environment = {"EVIDENTLY_PORT": port, "KTT_MONITOR_QUEUE": "50"}
+    with serving(bundles["tfidf"], tmp_path, **environment) as server:
+        found = at_once(8, [lambda: server.post("/predict", {"text": "guitars"})] * 400)
+        assert {status for status, *_ in found} == {200}
+        counts = server.metrics()
+        assert counts['ktt_monitor_rows_total{outcome="dropped"}'] > 0
+        assert 0 < counts["ktt_monitor_rows_queued"] <= 100
+        # What still waits is counted while its worker lives, and not after.
+        workers = server.workers()
+        assert len(workers) == 2
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while set(workers) & set(server.workers()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert server.post("/predict", {"text": "guitars"})[0] in (200, 503)
+        assert server.metrics()["ktt_monitor_rows_queued"] <= 1
+    assert server.logs().count("cannot be reached") <= 8
+
+
+def test_no_answer_is_lost_when_a_worker_is_killed(bundles, artifacts, monitor, tmp_path):
+    expected = dict(zip(LEARNED, expected_answers(artifacts["tfidf"], LEARNED), strict=True))
+    statuses, wrong, stop = [], [], threading.Event()
+    with serving(bundles["tfidf"], tmp_path, EVIDENTLY_PORT=str(monitor.port)) as server:
+
+        def client(number):
+            while not stop.is_set():
+                text = LEARNED[number % len(LEARNED)]
+                status, body, _ = server.post("/predict", {"text": text})
+                statuses.append(status)
+                if status == 200 and body != expected[text]:
+                    wrong.append(body)
+
+        threads = [threading.Thread(target=client, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        killed = set()
+        for _ in range(3):
+            time.sleep(1)
+            for worker in server.workers()[:1]:
+                os.kill(worker, signal.SIGKILL)
+                killed.add(worker)
+        time.sleep(1)
+        deadline = time.monotonic() + 60
+        while len(server.workers()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert killed and not killed & set(server.workers())
+        assert server.post("/predict", {"text": LEARNED[0]})[1] == expected[LEARNED[0]]
+        counts = server.metrics()
+    # A request whose worker died is told so: it is not acknowledged, and may be asked again.
+    assert not wrong and set(statuses) <= {200, 503} and statuses.count(200) > 0
+    key = 'ktt_requests_total{code="200",endpoint="predict"}'
+    # Counts of workers that are gone still count.
+    assert counts[key] == statuses.count(200) + 1
+
+
+@pytest.mark.parametrize("command", [PRODUCTION, DEVELOPMENT, LAUNCHER], ids=["g", "d", "l"])
+def test_no_log_has_a_text(command, bundles, monitor, tmp_path):
+    secret = "XYZZY-PLUGH"
+    monitor.status = 500
+    environment = {"EVIDENTLY_PORT": str(monitor.port)}
+    if command is LAUNCHER:
+        environment["PYTHONPATH"] = _with_bundle(bundles["tfidf"])
+    with serving(bundles["tfidf"], tmp_path, *command, **environment) as server:
+        assert server.post("/predict", {"text": secret})[0] == 200
+        assert server.post("/predict_proba", {"text": secret})[0] == 200
+        for body in ({"text": [secret]}, {secret: secret}, f'"{secret}'.encode()):
+            assert server.post("/predict_proba", body)[0] == 400
+        server.get(f"/predict?text={secret}")
+        server.post("/feedback", {"request_id": "1", "text": secret})
+        server.post("/predict", json.dumps({"text": secret}).encode(), **{"Content-Encoding": "x"})
+        server.metrics()
+    assert secret not in server.logs()
+    for folder, _, names in os.walk(tmp_path):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                assert secret.encode() not in file.read(), name
+
+
+def test_errors_are_counted(bundles, tmp_path):
+    with serving(bundles["tfidf"], tmp_path, KTT_MONITOR="0") as server:
+        before = server.metrics()
+        assert before['ktt_requests_total{code="500",endpoint="predict"}'] == 0
+        for _ in range(3):
+            server.post("/predict", {"text": "a"})
+        for _ in range(2):
+            server.post("/predict", b"{")
+        server.post("/predict_proba", {"text": "a", "top_k": 0})
+        server.get("/nowhere")
+        page = server.get("/metrics")[1]
+        counts = server.metrics()
+    for labels, number in {
+        'code="200",endpoint="predict"': 3,
+        'code="400",endpoint="predict"': 2,
+        'code="400",endpoint="predict_proba"': 1,
+        'code="404",endpoint="other"': 1,
+    }.items():
+        assert counts[f"ktt_requests_total{{{labels}}}"] == number
+    assert counts['ktt_request_duration_seconds_count{endpoint="predict"}'] == 5
+    assert counts["ktt_confidence_count"] == counts["ktt_model_duration_seconds_count"] == 3
+    labels = 'dataset="toys",model="tfidf_hsgd",version="20260131T123456"'
+    assert counts[f"ktt_model_info{{{labels}}}"] == 1
+    assert "# TYPE ktt_requests_total counter" in page
+    assert "BENTOML_TfidfHSGDService_mb_request_total" in page
+
+
+class Command:
+    """A pickle that makes a folder."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("command", [PRODUCTION, DEVELOPMENT, LAUNCHER], ids=["g", "d", "l"])
+def test_a_stranger_s_pickle_is_not_run(command, bundles, tmp_path):
+    environment = {"PYTHONPATH": _with_bundle(bundles["tfidf"])} if command is LAUNCHER else {}
+    body = pickle.dumps(Command(tmp_path / "ran"))
+    with serving(bundles["tfidf"], tmp_path / "home", *command, **environment) as server:
+        # BentoML relays the second of these, follows its redirect, and takes the body for a batch.
+        for path in ("/predict", "//predict", "/predict/", "/x/../predict", "/%2fpredict"):
+            status, *_ = server.post(path, body, **{"BentoML-Is-Merged-Request": "true"})
+            assert status >= 400
+        assert server.post("/predict", {"text": "a"})[0] == 200
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_launcher_answers_at_the_door(bundles, tmp_path):
+    environment = {"PYTHONPATH": _with_bundle(bundles["tfidf"]), "KTT_MONITOR": "0"}
+    with serving(bundles["tfidf"], tmp_path, *LAUNCHER, **environment) as server:
+        assert server.post("/predict", {"text": "a"})[0] == 200
+        for number in range(50):
+            assert server.get(f"/wp-{number}")[0] == 404
+        status, body, _ = server.post("/predict", b'{"text": "' + b"a" * 6_100_000 + b'"}')
+        assert status == 413 and "too large" in body["error"]
+        assert server.get("/predict")[0] == 405
+        for path in ("/", "/docs", "/docs.json", "/try", "/try/app.js", "/model", "/metadata"):
+            assert server.get(path)[0] == 200, path
+        counts = server.metrics()
+    assert counts['ktt_requests_total{code="404",endpoint="other"}'] == 50
+    assert counts['ktt_requests_total{code="413",endpoint="predict"}'] == 1
+    assert not [key for key in counts if "wp-" in key]
+    assert "Traceback" not in server.logs()
+
+
+def test_a_service_that_cannot_start_ends_and_says_why(artifacts, tmp_path):
+    inference = make_bundle(artifacts["tfidf"], tmp_path / "bundle")
+    (weights,) = inference.glob("*/artifacts/model/weights.npz")
+    weights.write_bytes(b"damaged")
+    environment = {"PYTHONPATH": _with_bundle(inference)}
+    with pytest.raises(AssertionError, match=r"the service ended(.|\n)*weights.npz|the model in"):
+        with serving(inference, tmp_path / "home", *LAUNCHER, **environment):
+            pass
+
+
+def _with_bundle(inference):
+    (package,) = (path.parent for path in inference.glob("*/artifacts"))
+    return os.pathsep.join(
+        [str(package), *(path for path in sys.path if path and "site-packages" in path)]
+    )
