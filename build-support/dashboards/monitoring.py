@@ -26,11 +26,11 @@ def drift(features: str) -> Section:
             states(
                 About(
                     "Alarm, by monitor",
-                    "data_drift looks at the features and scores, cat_target_drift at the"
-                    " predicted classes. By default a window without drift raises an alarm one time"
-                    " in twenty. Several red windows in a row: read some of the texts, see the"
-                    " report page of the monitor (port 5001, /report), and retrain if the texts are"
-                    " here to stay.",
+                    "data_drift looks at the features and the confidence, cat_target_drift at the"
+                    " predicted classes, the performance monitors at labels. By default a window"
+                    " without drift raises an alarm one time in twenty. Several red windows in a"
+                    " row: read some of the texts, see the report page of the monitor (port 5001,"
+                    " /report), and retrain if the texts are here to stay.",
                 ),
                 "max by (monitor) (ktt_monitoring_drift_alarm)",
                 "{{monitor}}",
@@ -74,14 +74,13 @@ def drift(features: str) -> Section:
             ),
             ranking(
                 About(
-                    "Columns that drifted, and how far",
-                    "The score is the statistical test's, as the report page names it: a p-value,"
-                    " where small is drift, or a distance, where large is.",
+                    "Columns, the least likely first",
+                    "The score is the p-value of the statistical test that the report page names:"
+                    " how likely such a difference is by chance. Small is drift.",
                     width=12,
                 ),
-                "max by (monitor, column) (ktt_monitoring_column_drift_score)"
-                " and topk(50, max by (monitor, column) (ktt_monitoring_column_drifted))",
-                {"monitor": "Monitor", "column": "Column", "Value": "Score"},
+                "bottomk(50, max by (monitor, column) (ktt_monitoring_column_drift_score))",
+                {"monitor": "Monitor", "column": "Column", "Value": "p-value"},
             ),
         ],
     )
@@ -154,8 +153,8 @@ def quality() -> Section:
             lines(
                 About(
                     "Labels",
-                    "joined: they found their row by the request's id. unknown: the row had left"
-                    " the window, or the id is none of this service's.",
+                    "joined: they found their row by the request's id. unknown: the row is too"
+                    " long ago, has not come yet, or is none of this service's.",
                     unit="cps",
                 ),
                 {"{{outcome}}": rate("ktt_monitoring_feedback_total", "outcome")},
@@ -212,7 +211,7 @@ def monitor() -> Section:
                     unit="s",
                     width=3,
                 ),
-                "time() - max(ktt_monitoring_last_computation_timestamp_seconds)",
+                "time() - (max(ktt_monitoring_last_computation_timestamp_seconds) > 0)",
             ),
             number(
                 About(

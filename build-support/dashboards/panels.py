@@ -269,7 +269,7 @@ def bars(about: About, queries: Mapping[str, str]) -> PanelBuilder:
 
 
 def ranking(about: About, query: str, columns: Mapping[str, str]) -> PanelBuilder:
-    """Return a table of series, the largest values first.
+    """Return a table of series, the smallest values first.
 
     Parameters
     ----------
@@ -292,7 +292,7 @@ def ranking(about: About, query: str, columns: Mapping[str, str]) -> PanelBuilde
     for step in (kept, order):
         transformation = dashboard.DataTransformerConfig(str(step["id"]), options=step["options"])
         panel = panel.with_transformation(transformation)
-    by_value = common_builders.TableSortByFieldState().display_name(columns["Value"]).desc(True)
+    by_value = common_builders.TableSortByFieldState().display_name(columns["Value"]).desc(False)
     panel = panel.sort_by([by_value])
     return panel.with_target(_query(query, "A").format(PromQueryFormat.TABLE).instant())
 
