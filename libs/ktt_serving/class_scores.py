@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.weights import BlockWeights, expand_ranges
 
-__all__ = ["FeatureRows"]
+__all__ = ["FeatureRows", "fast_class_scores"]
 
 # A feature that weighs on so large a share of all classes has a number for each of them: it takes at
 # most twice the memory of those that are not 0 with their places, and none to be looked up.
 _FULL_SHARE = 0.25
+# Of more weights no second copy is kept: at most 130 MB, in each process that answers.
+_MOST_WEIGHTS = 1 << 24
+
+
+def fast_class_scores(weights: BlockWeights) -> Callable[[CsrRows], NDArray[np.float32]]:
+    """Return what scores rows as `BlockWeights.class_scores` does, faster if memory allows it."""
+    n_weights = int(weights.pair_offset[-1])
+    return FeatureRows(weights) if n_weights <= _MOST_WEIGHTS else weights.class_scores
 
 
 class FeatureRows:
     """The weights of `BlockWeights`, each feature's together with the classes that they are for.
 
     A text's scores are a sum over its features, so nothing of the tree is looked at any more. The
-    answers are those of `BlockWeights.class_scores`; three to four times as fast, it takes eight
-    bytes a weight.
+    answers are those of `BlockWeights.class_scores` but for rounding, in about a quarter of its time;
+    it takes about eight bytes a weight.
 
     Parameters
     ----------
@@ -36,10 +46,7 @@ class FeatureRows:
         #: Of a feature: its row in the full ones, or -1.
         self._full_row = np.where(full, np.cumsum(full) - 1, -1)
         pair_counts = np.diff(weights.pair_offset)
-        pairs, classes = expand_ranges(
-            weights.layout.child_start[weights.pair_node], pair_counts
-        )
-        del pairs
+        _, classes = expand_ranges(weights.layout.child_start[weights.pair_node], pair_counts)
         is_full = np.repeat(full, counts)
         self._full = np.zeros((int(full.sum()), n_classes), dtype=np.float32)
         rows = np.repeat(self._full_row, counts)[is_full]
@@ -58,9 +65,10 @@ class FeatureRows:
             begin, end = rows.indptr[row], rows.indptr[row + 1]
             places = full[begin:end]
             kept = places >= 0
-            scores[row] = self._bias + rows.data[begin:end][kept].astype(np.float64) @ (
-                self._full[places[kept]]
-            )
+            # Products and sums of the same precision as there, so that they are equal as a rule.
+            products = self._full[places[kept]]
+            products *= rows.data[begin:end][kept][:, None]
+            np.add.reduce(products, axis=0, dtype=np.float64, out=scores[row])
         if len(lone):
             features = rows.indices[lone]
             owner, place = expand_ranges(self._starts[features], self._counts[features])
@@ -68,4 +76,5 @@ class FeatureRows:
             cell = (of_row * self._n_classes)[owner] + self._classes[place]
             value = self._values[place] * rows.data[lone][owner]
             scores += np.bincount(cell, value, scores.size).reshape(scores.shape)
+        scores += self._bias
         return scores.astype(np.float32)

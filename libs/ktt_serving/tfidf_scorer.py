@@ -12,6 +12,7 @@ from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_core.tfidf.reference_features import reference_features
 from ktt_core.tfidf.scorer import load_scorer
 from ktt_core.tfidf.text_rows import TextRows
+from ktt_serving.class_scores import fast_class_scores
 from ktt_serving.scoring import DESCRIPTION_NAME, Scores, read_json, read_taxonomy
 
 __all__ = ["TfidfScorer"]
@@ -36,7 +37,9 @@ class TfidfScorer:
         self._vectorizer = TextRows(folder).vectorizer
         with np.load(folder / "weights.npz", allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        self._scorer = load_scorer(self.taxonomy, arrays, read_json(folder / "weights.json"))
+        read = load_scorer(self.taxonomy, arrays, read_json(folder / "weights.json"))
+        fast = fast_class_scores(read.weights)
+        self._scorer = type(read)(read.weights, read.loss, fast)
 
     def __call__(self, texts: Sequence[str]) -> Scores:
         """Answer texts."""
