@@ -165,7 +165,8 @@ def _read(file: pq.ParquetFile, layout: Layout) -> Iterator[NDArray]:
         numbers = np.empty((batch.num_rows, layout.width - 1), dtype=np.float32)
         for place in range(layout.width - 1):
             column = batch.column(place + 1)
-            numbers[:, place] = column.to_numpy(zero_copy_only=False)
+            with np.errstate(over="ignore"):
+                numbers[:, place] = column.to_numpy(zero_copy_only=False)
         finite = np.isfinite(numbers)
         if not finite.all():
             row, place = np.argwhere(~finite)[0]

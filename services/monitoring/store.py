@@ -26,7 +26,7 @@ _LOG = logging.getLogger("monitoring.store")
 _FORMAT = "1"
 _NAME = "state.sqlite"
 _ASIDE = "state.unreadable.sqlite"
-_BUSY_SECONDS = 30
+_BUSY_SECONDS = 5
 # Pages of the write-ahead log after which it is written back, so that it stays small.
 _CHECKPOINT_PAGES = 1_000
 

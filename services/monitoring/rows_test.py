@@ -1,0 +1,207 @@
+"""Requests are read whole or refused whole, with a message that says where."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitoring.errors import RequestError
+from monitoring.layout import LabelKind, Layout
+from monitoring.rows import parse_feedback, parse_rows
+
+LAYOUT = Layout(
+    columns=("targets", "0", "1", "Shirts", "Phones > Accessories", "Bikes > Accessories"),
+    features=(0, 1),
+    scores=(2, 3, 4),
+    classes=("Shirts", "Phones > Accessories", "Bikes > Accessories"),
+    label_kind=LabelKind.CLASS,
+    keeps_scores=True,
+)
+REGRESSION = Layout(
+    ("price", "0", "estimate"), features=(0,), estimate=1, label_kind=LabelKind.NUMBER
+)
+UNLABELLED = Layout(("targets", "0"), features=(0,))
+GOOD = [None, 0.5, -1, 0.1, 0.7, 0.2]
+
+
+def body(document):
+    return document if isinstance(document, bytes) else json.dumps(document).encode()
+
+
+def test_a_row_is_reduced_to_what_is_kept():
+    parsed = parse_rows(body({"data": [GOOD], "ids": ["r1"]}), LAYOUT)
+    record = parsed.records[0]
+    np.testing.assert_array_equal(record["drift"], np.float32([0.5, -1, 0.7]))
+    np.testing.assert_array_equal(record["scores"], np.float32([0.1, 0.7, 0.2]))
+    assert record["predicted"] == 1
+    assert math.isnan(record["label"])
+    assert parsed.ids == ["r1"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "label"), [(None, None), (0, None), (0.0, None), ("Bikes > Accessories", 2)]
+)
+def test_the_first_cell_is_null_or_zero_or_a_class(cell, label):
+    record = parse_rows(body({"data": [[cell, *GOOD[1:]]]}), LAYOUT).records[0]
+    if label is None:
+        assert math.isnan(record["label"])
+    else:
+        assert record["label"] == label
+        assert record["loss"] == pytest.approx(-math.log(0.2))
+
+
+def test_of_a_regression_the_first_cell_is_a_number_and_zero_is_one():
+    parsed = parse_rows(body({"data": [[0, 1, 2.5], [None, 1, 2.5]]}), REGRESSION)
+    assert parsed.records["label"][0] == 0
+    assert parsed.records["loss"][0] == 2.5
+    assert math.isnan(parsed.records["label"][1])
+
+
+def test_where_no_label_is_needed_a_class_name_is_passed_over():
+    assert math.isnan(parse_rows(body({"data": [["x", 1]]}), UNLABELLED).records["label"][0])
+
+
+def rowed(*cells):
+    return {"data": [GOOD, list(cells)]}
+
+
+@pytest.mark.parametrize(
+    ("document", "reason", "said"),
+    [
+        (b"", "json", "no JSON"),
+        (b"{", "json", "no JSON at character"),
+        (b"\xff\xfe\x00", "json", "no JSON"),
+        (b"[" * 100_000, "json", "nested too deeply"),
+        (b'{"data": ' + b"[" * 100_000, "json", "nested too deeply"),
+        (b'{"data": [[null, NaN, 1, 1, 1, 1]]}', "value", "NaN"),
+        (b'{"data": [[null, -Infinity, 1, 1, 1, 1]]}', "value", "-Infinity"),
+        (b'{"data": [[null, 1e999, 1, 1, 1, 1]]}', "value", "data[0][1] is no finite"),
+        ([], "shape", "JSON object"),
+        ({}, "shape", "`data` is missing"),
+        ({"data": [GOOD], "id": []}, "shape", "unknown field 'id'"),
+        ({"data": []}, "shape", "at least one row"),
+        ({"data": {}}, "shape", "at least one row"),
+        ({"data": GOOD}, "shape", "data[0] is no list"),
+        (rowed(*GOOD[:-1]), "width", "data[1] has 5 cells; 6 are needed"),
+        (rowed(*GOOD, 1), "width", "data[1] has 7 cells"),
+        (rowed(*GOOD[:-1], "0.2"), "type", "data[1][5] is no number"),
+        (rowed(*GOOD[:-1], True), "type", "data[1][5] is no number"),
+        (rowed(*GOOD[:-1], None), "type", "data[1][5] is no number"),
+        (rowed(*GOOD[:-1], [0.2]), "type", "data[1][5] is no number"),
+        (rowed(*GOOD[:-1], 1e300), "value", "data[1][5] is no finite 32-bit number"),
+        (rowed(*GOOD[:-1], 10**400), "value", "too large"),
+        (rowed(1, *GOOD[1:]), "label", "data[1][0] must be the name of a class"),
+        (rowed(True, *GOOD[1:]), "label", "data[1][0] must be the name of a class"),
+        (rowed(False, *GOOD[1:]), "label", "data[1][0] must be the name of a class"),
+        (rowed(["Shirts"], *GOOD[1:]), "label", "data[1][0] must be the name of a class"),
+        (rowed("Hats", *GOOD[1:]), "label", "'Hats', which is none of the model's classes"),
+        ({"data": [GOOD], "ids": "r1"}, "ids", "a list of 1"),
+        ({"data": [GOOD], "ids": []}, "ids", "a list of 1"),
+        ({"data": [GOOD], "ids": [1]}, "ids", "ids[0] must be a text"),
+        ({"data": [GOOD], "ids": [""]}, "ids", "ids[0] must be a text"),
+        ({"data": [GOOD], "ids": ["x" * 201]}, "ids", "1 to 200 characters"),
+        ({"data": [GOOD], "ids": ["\ud800"]}, "ids", "characters that are none"),
+    ],
+)
+def test_rows_that_are_wrong_are_refused(document, reason, said):
+    with pytest.raises(RequestError) as error:
+        parse_rows(body(document), LAYOUT)
+    assert said in str(error.value)
+    assert error.value.reason == reason
+    assert error.value.status == 400
+
+
+def test_a_refusal_counts_all_rows_of_the_request():
+    with pytest.raises(RequestError) as error:
+        parse_rows(body({"data": [GOOD, GOOD, [1]]}), LAYOUT)
+    assert error.value.rows == 3
+
+
+def test_labels_are_named_as_columns_or_by_their_path():
+    parsed = parse_feedback(
+        body(
+            {
+                "feedback": [
+                    {"id": "a", "label": "Shirts"},
+                    {"id": "b", "label": "Clothes\nShirts"},
+                    {"id": "c", "label": "All\nPhones\nAccessories"},
+                ]
+            }
+        ),
+        LAYOUT,
+    )
+    assert parsed.ids == ["a", "b", "c"]
+    assert parsed.labels == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"feedback": []}, "at least one"),
+        ({"feedback": ["a"]}, "feedback[0] must be an object"),
+        ({"feedback": [{"id": "a"}]}, "feedback[0] must be an object"),
+        ({"feedback": [{"id": "a", "label": "Shirts", "x": 1}]}, "feedback[0] must be an object"),
+        ({"feedback": [{"id": 1, "label": "Shirts"}]}, "feedback[0].id"),
+        ({"feedback": [{"id": "a", "label": None}]}, "feedback[0].label"),
+        ({"feedback": [{"id": "a", "label": 0}]}, "feedback[0].label"),
+        ({"feedback": [{"id": "a", "label": "Hats"}]}, "'Hats'"),
+        ({"feedback": [{"id": "a", "label": "Accessories"}]}, "'Accessories'"),
+        ({"data": []}, "unknown field 'data'"),
+    ],
+)
+def test_labels_that_are_wrong_are_refused(document, said):
+    with pytest.raises(RequestError) as error:
+        parse_feedback(body(document), LAYOUT)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("label", [True, "1", None, [1]])
+def test_a_true_value_must_be_a_number(label):
+    with pytest.raises(RequestError):
+        parse_feedback(body({"feedback": [{"id": "a", "label": label}]}), REGRESSION)
+
+
+def test_labels_that_nothing_needs_are_refused():
+    with pytest.raises(RequestError, match="nothing that is configured takes labels"):
+        parse_feedback(body({"feedback": [{"id": "a", "label": "x"}]}), UNLABELLED)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=20,
+)
+
+
+@given(json_values | st.fixed_dictionaries({"data": json_values}, optional={"ids": json_values}))
+def test_whatever_comes_is_read_or_refused(document):
+    try:
+        parsed = parse_rows(body(document), LAYOUT)
+    except RequestError:
+        return
+    assert np.isfinite(parsed.records["drift"]).all()
+
+
+@given(st.binary(max_size=200))
+def test_whatever_bytes_come_are_refused(data):
+    with pytest.raises(RequestError):
+        parse_rows(data, LAYOUT)
+
+
+number = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(st.lists(number, min_size=5, max_size=5), min_size=1, max_size=10))
+def test_numbers_are_kept_as_they_are(numbers):
+    parsed = parse_rows(body({"data": [[None, *row] for row in numbers]}), LAYOUT)
+    np.testing.assert_array_equal(
+        parsed.records["scores"], np.float32([row[2:] for row in numbers])
+    )
+    np.testing.assert_array_equal(
+        parsed.records["predicted"], np.argmax(np.float32([r[2:] for r in numbers]), axis=1)
+    )
