@@ -42,7 +42,7 @@ TFIDF_MODELS = ["tfidf_hsgd", "tfidf_lsgd"]
 MODELS = sorted([*ENCODER_MODELS, *TFIDF_MODELS])
 # Two command lines at once, each with its part of the models.
 PARTS = (["db_achmcnn", "db_bhcn", "db_linear"], ["db_ahmcnf", "db_bhcn_awx", *TFIDF_MODELS])
-CATEGORIES, ROWS_EACH = 24, 50
+CATEGORIES, ROWS_EACH = 16, 24
 TEXTS = 1000
 DATASET = "icd"
 
@@ -96,7 +96,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     texts = write_source(folder / "icd.parquet")
     (folder / "texts.txt").write_text("\n".join(texts) + "\n")
     encoder = write_tiny_encoder(folder / "tiny", texts, width=64)
-    rates = {"encoder_lr": 0.003, "classifier_lr": 0.01, "batch_size": 16, "epochs": 1}
+    rates = {"encoder_lr": 0.003, "classifier_lr": 0.01, "batch_size": 32, "epochs": 1}
     settings = folder / "hyperparameters.json"
     settings.write_text(json.dumps({model: rates for model in ENCODER_MODELS}))
     source = ("--text", "text", "--classes", "path")
