@@ -78,8 +78,15 @@ def _add_routes(app: Any, service: ClassifierService) -> None:
             path.read_bytes(), headers=_PAGE_HEADERS, content_type=_TYPES[path.suffix]
         )
 
+    def page_below() -> Response:
+        # From here the page's files are beside it. BentoML's batching process follows redirects
+        # itself, so that a browser never sees one.
+        response = page()
+        response.set_data(response.get_data().replace(b'="try/', b'="'))
+        return response
+
     app.add_url_rule("/try", "ktt_try", page)
-    app.add_url_rule("/try/", "ktt_try_too", page)
+    app.add_url_rule("/try/", "ktt_try_too", page_below)
     app.add_url_rule("/try/<name>", "ktt_try_file", page)
     app.add_url_rule("/model", "ktt_model", lambda: jsonify(service.describe()))
     for name, view in (("metrics", _metrics_view(app, service)), ("feedback", _no_feedback)):

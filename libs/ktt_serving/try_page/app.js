@@ -5,6 +5,8 @@
 
   const TIMEOUT_MS = 30000;
   const MAX_PATHS = 100;
+  // The service answers at /try and at /try/.
+  const above = location.pathname.endsWith("/") ? "../" : "";
   const at = (id) => document.getElementById(id);
   const form = at("question");
   const text = at("text");
@@ -125,7 +127,7 @@
     try {
       const asked = question();
       const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked) };
-      const value = await fetchJson("predict_proba", options, controller);
+      const value = await fetchJson(`${above}predict_proba`, options, controller);
       if (controller !== asking) return;
       const predictions = value === null ? undefined : value.predictions;
       if (!Array.isArray(predictions) || !predictions.every(isPrediction)) {
@@ -303,7 +305,7 @@
   async function showModel() {
     let model;
     try {
-      model = await fetchJson("model", {}, new AbortController());
+      model = await fetchJson(`${above}model`, {}, new AbortController());
     } catch {
       return;
     }

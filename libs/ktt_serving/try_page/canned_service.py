@@ -71,9 +71,14 @@ class _Handler(BaseHTTPRequestHandler):
         if name == "/model" and self.service.model is not None:
             self._send(200, json.dumps(self.service.model).encode(), "application/json")
             return
-        file = _FOLDER / ("index.html" if name == "/try" else name.removeprefix("/try/"))
+        wanted = "index.html" if name == "/try" else name.removeprefix("/try/") or "index.html"
+        file = _FOLDER / wanted
         if name.startswith("/try") and file.parent == _FOLDER and file.suffix in _TYPES:
-            self._send(200, file.read_bytes(), _TYPES[file.suffix])
+            body = file.read_bytes()
+            # As `ktt_serving.server` does it.
+            if name == "/try/":
+                body = body.replace(b'="try/', b'="')
+            self._send(200, body, _TYPES[file.suffix])
         else:
             self._send(404, b"no such page", "text/plain")
 

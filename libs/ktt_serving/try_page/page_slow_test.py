@@ -124,6 +124,17 @@ def test_a_text_is_in_no_address(window: Browser, service: CannedService) -> Non
     assert {address.startswith("/models/food/") for address in service.addresses} == {True}
 
 
+def test_a_slash_behind_the_address_is_no_matter(window: Browser, service: CannedService) -> None:
+    service.url += "/"
+    open_page(window, service)
+    ask(window)
+    window.wait(_ANSWERED)
+    assert set(service.addresses) == {
+        f"/models/food/{name}"
+        for name in ("try/", "try/app.js", "try/style.css", "try/icon.svg", "model", "predict_proba")
+    }
+
+
 def test_names_that_look_like_markup_stay_text(window: Browser, service: CannedService) -> None:
     assert service.model is not None
     service.model.update(model=_HOSTILE, dataset=_HOSTILE)
