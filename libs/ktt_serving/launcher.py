@@ -8,11 +8,13 @@ serves the same answers without it.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
 import threading
 import time
+from typing import Any
 
 import psutil
 
@@ -28,6 +30,7 @@ def main() -> None:
     from ktt_serving.batching import limit_what_comes_in
 
     limit_what_comes_in()
+    _end_workers_at_once()
     ended = threading.Event()
     threading.Thread(target=_end_with_the_workers, args=(ended,), daemon=True).start()
     try:
@@ -36,6 +39,28 @@ def main() -> None:
         if ended.is_set():
             print("what answers has ended, and so does this", file=sys.stderr, flush=True)
             sys.exit(1)
+
+
+def _end_workers_at_once() -> None:
+    """Have worker processes end where their work does.
+
+    They are forked in the middle of BentoML's command, and by themselves go on to its end: the one
+    that makes batches stops those that answer, and may spin until it is killed.
+    """
+    from bentoml.server import gunicorn_config
+
+    clean_up = gunicorn_config.worker_exit
+
+    def worker_exit(server: Any, worker: Any) -> None:
+        clean_up(server, worker)
+        # One that could not start tells gunicorn so by its exit code.
+        if worker.booted:
+            multiprocessing.util._run_finalizers()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
+
+    gunicorn_config.worker_exit = worker_exit
 
 
 def _end_with_the_workers(ended: threading.Event) -> None:
@@ -48,6 +73,8 @@ def _end_with_the_workers(ended: threading.Event) -> None:
     # Whoever hears of an end first takes it away: this look at it, or gunicorn, which waits for all.
     while found[0] in multiprocessing.active_children() and psutil.pid_exists(found[0].pid):
         time.sleep(0.2)
+    if found[0].exitcode == 0:
+        return  # as it was told to
     ended.set()
     os.kill(os.getpid(), signal.SIGTERM)
 

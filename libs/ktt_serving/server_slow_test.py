@@ -13,6 +13,7 @@ import threading
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from ktt_core.decoding import decode, leaf_log_proba
@@ -297,6 +298,26 @@ def test_the_launcher_answers_at_the_door(bundles, tmp_path):
     assert counts['ktt_requests_total{code="413",endpoint="predict"}'] == 1
     assert not [key for key in counts if "wp-" in key]
     assert "Traceback" not in server.logs()
+
+
+def test_the_launcher_ends_as_it_is_told_and_its_last_rows_leave(bundles, monitor, tmp_path):
+    port = str(monitor.port)
+    environment = {"PYTHONPATH": _with_bundle(bundles["tfidf"]), "EVIDENTLY_PORT": port}
+    with serving(bundles["tfidf"], tmp_path, *LAUNCHER, **environment) as server:
+        found = at_once(4, [lambda: server.post("/predict", {"text": "men"})] * 20)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(60) == 0
+    assert set(monitor.ids) == {headers["x-request-id"] for _, _, headers in found}
+
+
+def test_the_launcher_ends_if_what_answers_ends(bundles, tmp_path):
+    environment = {"PYTHONPATH": _with_bundle(bundles["tfidf"]), "KTT_MONITOR": "0"}
+    with serving(bundles["tfidf"], tmp_path, *LAUNCHER, **environment) as server:
+        parents = {psutil.Process(worker).ppid() for worker in server.workers()}
+        assert len(parents) == 1 and server.process.pid not in parents
+        os.kill(parents.pop(), signal.SIGKILL)
+        # So that what started the container starts it again.
+        assert server.process.wait(60) == 1
 
 
 def test_a_service_that_cannot_start_ends_and_says_why(artifacts, tmp_path):
