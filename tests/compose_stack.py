@@ -95,12 +95,15 @@ class Stack:
     folder: Path | None = None
 
     def compose(self, *arguments: str) -> str:
+        """Call compose and return what it prints."""
         return call([*self.command, *arguments], more=self.environment, folder=self.folder)
 
     def container(self, service: str) -> str:
+        """Return the id of a service's container."""
         return self.compose("ps", "-q", service).split()[-1]
 
     def wait_healthy(self, service: str) -> None:
+        """Wait until a service's health check is content."""
         name = self.container(service)
         end = time.monotonic() + START_SECONDS
         while (status := inspect(name)["State"]["Health"]["Status"]) != "healthy":
@@ -109,4 +112,5 @@ class Stack:
             time.sleep(1)
 
     def address(self, service: str) -> str:
+        """Return where a service listens on this machine."""
         return f"127.0.0.1:{self.environment[f'KTT_{service.upper()}_PORT']}"

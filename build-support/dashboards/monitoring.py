@@ -64,8 +64,8 @@ def drift(features: str) -> Section:
             status_map(
                 About(
                     "Drift of each feature",
-                    f"A row per feature, and one for the confidence. {features} A row that stays red"
-                    " says which property moved; a column of red says when.",
+                    f"A row per feature, and one for the confidence. {features} A row that stays"
+                    " red says which property moved; a column of red says when.",
                     width=12,
                 ),
                 'max by (column) (ktt_monitoring_column_drifted{monitor="data_drift"})',

@@ -33,14 +33,13 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def test_only_the_documented_ports_are_open_and_to_this_machine_alone(
-    compose: dict[str, Any]
+    compose: dict[str, Any],
 ) -> None:
     assert set(compose["services"]) == set(PORTS)
     for name, service in compose["services"].items():
         (published,) = service["ports"]
-        host, ours, theirs = re.fullmatch(
-            r"\$\{KTT_BIND_ADDRESS:-(.*?)\}:\$\{KTT_\w+_PORT:-(\d+)\}:(\d+)", published
-        ).groups()
+        pattern = r"\$\{KTT_BIND_ADDRESS:-(.*?)\}:\$\{KTT_\w+_PORT:-(\d+)\}:(\d+)"
+        ((host, ours, theirs),) = re.findall(pattern, published)
         assert (host, int(ours), int(theirs)) == ("127.0.0.1", PORTS[name], PORTS[name])
 
 
@@ -68,7 +67,7 @@ def test_what_is_not_built_here_is_pinned(compose: dict[str, Any]) -> None:
 
 
 def test_grafana_is_the_version_whose_types_the_dashboards_are_made_of(
-    compose: dict[str, Any]
+    compose: dict[str, Any],
 ) -> None:
     image = compose["services"]["grafana"]["image"]
     (types,) = re.findall(r"grafana-foundation-sdk==\d+!(\d+\.\d+)\.", REQUIREMENTS.read_text())
