@@ -16,7 +16,7 @@ FEWEST, MOST = (int(n) for n in binom.ppf([CERTAINTY, 1 - CERTAINTY], WINDOWS, R
 
 
 class Texts:
-    """A model's features of texts of one kind: correlated, some of them counts, some mostly zero."""
+    """A model's features of texts of one kind: correlated, some counts, some mostly the same."""
 
     def __init__(self, seed, n_columns, n_classes=400):
         self.rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""A small model's reference set, rows as its inference service sends them, and a running monitor."""
+"""A small model's reference set, rows as its inference service sends them, and a monitor."""
 
 from __future__ import annotations
 
@@ -102,7 +102,15 @@ class Monitor:
         self.log_path = config.parent / "log.txt"
         self._log = self.log_path.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "monitoring.main", "--config", str(config), "--port=0", *options],
+            [
+                sys.executable,
+                "-m",
+                "monitoring.main",
+                "--config",
+                str(config),
+                "--port=0",
+                *options,
+            ],
             stdout=self._log,
             stderr=self._log,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},

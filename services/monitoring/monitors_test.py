@@ -30,6 +30,12 @@ from monitoring.state import Snapshot
 RATE = 0.05
 
 
+def run(monitor, snapshot, layout):
+    result = run_monitor(monitor, snapshot, layout, RATE, reports)
+    assert result is not None
+    return result
+
+
 class Watched:
     """A reference and windows of a model."""
 
@@ -55,7 +61,7 @@ class Watched:
     def run(self, monitor, records):
         window = self.layout.window_rows(records)
         snapshot = Snapshot(window, records, self.reference)
-        return run_monitor(monitor, snapshot, self.layout, RATE, reports)
+        return run(monitor, snapshot, self.layout)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +126,7 @@ def test_targets_are_watched_once_there_are_some(watched):
     assert set(watched.run("cat_target_drift", records).columns) == {"prediction", "target"}
     records["label"] = np.nan
     snapshot = Snapshot(watched.layout.window_rows(records), records[:0], watched.reference)
-    result = run_monitor("cat_target_drift", snapshot, watched.layout, RATE, reports)
+    result = run("cat_target_drift", snapshot, watched.layout)
     assert set(result.columns) == {"prediction"}
 
 
@@ -228,7 +234,7 @@ def test_regression_quality_is_evidentlys(tmp_path):
     layout = reference.layout
     records = layout.records(numbers[200:].astype(np.float32), true[200:])
     snapshot = Snapshot(layout.window_rows(records), records, reference.rows)
-    result = run_monitor("regression_performance", snapshot, layout, RATE, reports)
+    result = run("regression_performance", snapshot, layout)
     frame = pd.DataFrame({"target": true[200:], "prediction": np.float32(numbers[200:, 1])})
     expected = values(
         [MAE(), RMSE(), R2Score()],
@@ -241,7 +247,16 @@ def test_regression_quality_is_evidentlys(tmp_path):
     assert result.alarm is False
     records["label"] += 1
     layout.set_losses(records)
-    assert run_monitor("regression_performance", snapshot, layout, RATE, reports).alarm is True
+    assert run("regression_performance", snapshot, layout).alarm is True
+
+
+def test_what_the_window_was_filled_with_raises_no_alarm(watched):
+    _, records = watched.records(30, shift=5.0)
+    assert watched.run("data_drift", records).alarm is True
+    records["seeded"][0] = True
+    result = watched.run("data_drift", records)
+    assert result.alarm is False
+    assert result.columns["0"].drifted
 
 
 def test_columns_that_never_change_are_no_trouble(watched):
@@ -266,7 +281,9 @@ def test_names_cannot_leave_the_script_they_are_in(tmp_path):
 
 def test_the_page_needs_nothing_from_elsewhere(watched):
     _, records = watched.records(30)
-    page = reports.render({"rows": "30"}, {"data_drift": watched.run("data_drift", records).widgets})
-    for tag in ('<script src=', '<link', '<img', '<iframe'):
+    page = reports.render(
+        {"rows": "30"}, {"data_drift": watched.run("data_drift", records).widgets}
+    )
+    for tag in ("<script src=", "<link", "<img", "<iframe"):
         assert tag not in page.split("<script>var global")[0]
     assert "Drift in column 'confidence'" in page

@@ -136,9 +136,7 @@ def _regression(
         kind = LabelKind.NONE
     else:
         kind = LabelKind.NUMBER
-    features = tuple(
-        place for place in range(len(columns) - 1) if place not in (estimate, truth)
-    )
+    features = tuple(place for place in range(len(columns) - 1) if place not in (estimate, truth))
     return Layout(columns, features, label_kind=kind, estimate=estimate, truth=truth)
 
 

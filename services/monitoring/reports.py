@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Before Evidently is imported: it is told to send nothing to anybody.
-os.environ.setdefault("DO_NOT_TRACK", "1")
-
 import numpy as np
 import pandas as pd
-from evidently import BinaryClassification, DataDefinition, Dataset, MulticlassClassification
+from evidently import (
+    BinaryClassification,
+    DataDefinition,
+    Dataset,
+    MulticlassClassification,
+    Report,
+)
 from evidently import Regression as RegressionTask
-from evidently import Report
 from evidently.core.metric_types import render_widgets
 from evidently.legacy.calculations.stattests import StatTest, register_stattest
 from evidently.legacy.core import ColumnType
 from evidently.legacy.renderers.html_widgets import CounterData, counter, group_widget
-from evidently.metrics import MAE, RMSE, AbsMaxError, Accuracy, F1Score, LogLoss, MeanError
-from evidently.metrics import Precision, R2Score, Recall, RocAuc, ValueDrift
+from evidently.metrics import (
+    MAE,
+    RMSE,
+    AbsMaxError,
+    Accuracy,
+    F1Score,
+    LogLoss,
+    MeanError,
+    Precision,
+    R2Score,
+    Recall,
+    RocAuc,
+    ValueDrift,
+)
 from numpy.typing import NDArray
 
 from .reshuffling import class_shift_p_value
@@ -100,9 +113,7 @@ def class_drift(
 
 def class_quality(target: Sequence[str], predicted: Sequence[str]) -> EvidentlyResult:
     """Give accuracy and, macro over the classes that occur, precision, recall and F1."""
-    frame = pd.DataFrame(
-        {"target": _shown_values(target), "prediction": _shown_values(predicted)}
-    )
+    frame = pd.DataFrame({"target": _shown_values(target), "prediction": _shown_values(predicted)})
     occurring = sorted(set(frame["target"]) | set(frame["prediction"]))
     columns = ["target", "prediction"]
     if len(occurring) != 2:
@@ -158,7 +169,7 @@ def probability_quality(
 
 def _probabilities(
     target: Sequence[str],
-    scores: NDArray[np.float64],
+    scores: NDArray[np.floating],
     classes: Sequence[str],
     metrics: dict[str, Any],
 ) -> EvidentlyResult:

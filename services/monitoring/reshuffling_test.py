@@ -24,9 +24,7 @@ def test_distances_are_those_of_scipy_ties_or_not(seed, n_pooled, decimals, data
     rng = np.random.default_rng(seed)
     pooled = np.round(rng.normal(size=(n_pooled, 3)), decimals)
     choice = rng.choice(n_pooled, size=(1, n_window), replace=False)
-    found = reshuffling._distances(
-        choice, *reshuffling._pooled_ranks(pooled), n_pooled - n_window
-    )
+    found = reshuffling._distances(choice, *reshuffling._pooled_ranks(pooled), n_pooled - n_window)
     rest = np.delete(pooled, choice[0], axis=0)
     expected = [ks_2samp(rest[:, c], pooled[choice[0], c]).statistic for c in range(3)]
     np.testing.assert_allclose(found[0], expected, atol=1e-12)
@@ -63,8 +61,8 @@ def test_blocks_change_nothing(monkeypatch):
 
 
 def table_g(reference, window, n_classes):
-    counts = [np.bincount(classes, minlength=n_classes) for classes in (window, reference)]
-    counts = np.array(counts)[:, np.sum(counts, axis=0) > 0]
+    counts = np.array([np.bincount(c, minlength=n_classes) for c in (window, reference)])
+    counts = counts[:, counts.sum(axis=0) > 0]
     expected = counts.sum(1, keepdims=True) * counts.sum(0) / counts.sum()
     return power_divergence(counts, expected, axis=None, lambda_="log-likelihood").statistic / 2
 

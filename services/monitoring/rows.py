@@ -190,8 +190,8 @@ def _numbers(data: list[list[Any]], width: int) -> NDArray[np.float32]:
     flat = chain.from_iterable(cells[1:] for cells in data)
     try:
         with np.errstate(over="ignore"):
-            numbers = np.fromiter(flat, dtype=np.float64, count=len(data) * width)
-            numbers = numbers.astype(np.float32).reshape(len(data), width)
+            exact = np.fromiter(flat, dtype=np.float64, count=len(data) * width)
+            numbers = exact.astype(np.float32).reshape(len(data), width)
     except OverflowError:
         _refuse("a whole number in `data` is too large", "value", len(data))
     finite = np.isfinite(numbers)

@@ -29,6 +29,10 @@ UNLABELLED = Layout(("targets", "0"), features=(0,))
 GOOD = [None, 0.5, -1, 0.1, 0.7, 0.2]
 
 
+def as_float32(numbers):
+    return np.asarray(numbers, dtype=np.float32)
+
+
 def body(document):
     return document if isinstance(document, bytes) else json.dumps(document).encode()
 
@@ -36,8 +40,8 @@ def body(document):
 def test_a_row_is_reduced_to_what_is_kept():
     parsed = parse_rows(body({"data": [GOOD], "ids": ["r1"]}), LAYOUT)
     record = parsed.records[0]
-    np.testing.assert_array_equal(record["drift"], np.float32([0.5, -1, 0.7]))
-    np.testing.assert_array_equal(record["scores"], np.float32([0.1, 0.7, 0.2]))
+    np.testing.assert_array_equal(record["drift"], as_float32([0.5, -1, 0.7]))
+    np.testing.assert_array_equal(record["scores"], as_float32([0.1, 0.7, 0.2]))
     assert record["predicted"] == 1
     assert math.isnan(record["label"])
     assert parsed.ids == ["r1"]
@@ -200,8 +204,8 @@ number = st.floats(width=32, allow_nan=False, allow_infinity=False)
 def test_numbers_are_kept_as_they_are(numbers):
     parsed = parse_rows(body({"data": [[None, *row] for row in numbers]}), LAYOUT)
     np.testing.assert_array_equal(
-        parsed.records["scores"], np.float32([row[2:] for row in numbers])
+        parsed.records["scores"], as_float32([row[2:] for row in numbers])
     )
     np.testing.assert_array_equal(
-        parsed.records["predicted"], np.argmax(np.float32([r[2:] for r in numbers]), axis=1)
+        parsed.records["predicted"], np.argmax(as_float32([r[2:] for r in numbers]), axis=1)
     )

@@ -268,12 +268,12 @@ def test_the_state_that_cannot_be_written_is_said_and_the_window_stays(config, m
             stdout=subprocess.PIPE,
         )
         try:
+            assert holder.stdout is not None
             assert holder.stdout.readline() == b"held\n"
             answer = running.post("/iterate", {"data": model.rows(2)})
         finally:
             holder.kill()
-            holder.wait()
-            holder.stdout.close()
+            holder.communicate()
         assert answer.status == 503
         assert "could not be kept" in answer.json["error"]
         assert running.metrics()["rows_received_total"] == 0

@@ -99,7 +99,7 @@ class State:
         self._computing_since: float | None = None
 
     def _restore(self, reference: Reference) -> int:
-        """Fill the window, with the reference's rows on the very first start; return `collected`."""
+        """Fill the window, on the first start with the reference's rows; return `collected`."""
         size = self._settings.window_size
         if self._store.get("collected") is None:
             seeds = reference.rows[-size:] if self._settings.use_reference else reference.rows[:0]
@@ -134,7 +134,7 @@ class State:
 
     @property
     def lag_seconds(self) -> float:
-        """Age of the oldest row that no computation has seen; 0 if none, or none is possible yet."""
+        """Age of the oldest row that no computation has seen; 0 if none, or none is due yet."""
         since = [t for t in (self._waiting_since, self._computing_since) if t is not None]
         if not since or not self._is_full:
             return 0.0
@@ -211,7 +211,8 @@ class State:
 
     def _fresh(self, rows: Rows) -> list[int]:
         """Places of the rows that were not sent before: another id, or other numbers."""
-        fresh, seen = [], {}
+        fresh: list[int] = []
+        seen: dict[str, bytes] = {}
         for place, row_id in enumerate(rows.ids):
             if row_id is not None:
                 own = self._identity(rows.records[place : place + 1])
@@ -226,7 +227,7 @@ class State:
         return fresh
 
     def _identity(self, record: NDArray) -> bytes:
-        """What a row is but for its label."""
+        """Give what a row is but for its label."""
         return b"".join(record[name].tobytes() for name in ("drift", "predicted", "scores"))
 
     def _sort_by_label(self, records: NDArray, ids: list[str | None]) -> int:

@@ -7,7 +7,8 @@ import sqlite3
 
 import numpy as np
 import pytest
-from hypothesis import given, settings as hypothesis_settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from monitoring.conftest import CLASSES, Model, write_config
@@ -223,15 +224,15 @@ class Full:
 
 
 @pytest.mark.parametrize("at", range(8))
-def test_what_cannot_be_kept_changes_nothing(tmp_path, at):
+def test_what_cannot_be_kept_changes_nothing(tmp_path, monkeypatch, at):
     kept = Kept(tmp_path, moving_reference=True)
     kept.add(numbered(1, 2, 3, 4, 5))
     before = kept.state.snapshot()
     connection = kept.store._connection
-    kept.store._connection = Full(connection, at)
+    monkeypatch.setattr(kept.store, "_connection", Full(connection, at))
     with pytest.raises(StateError, match="disk is full"):
         kept.add(numbered(6, 7, 8), ["a", "b", "c"])
-    kept.store._connection = connection
+    monkeypatch.undo()
     after = kept.state.snapshot()
     for name in ("window", "labelled", "reference"):
         assert_same(getattr(before, name), getattr(after, name))

@@ -23,7 +23,8 @@ def rows(numbers):
 
 @given(size=st.integers(1, 8), pushes=st.lists(st.integers(0, 20), max_size=12))
 def test_it_holds_what_a_bounded_queue_would(size, pushes):
-    window, expected, number = Window(size, DTYPE), deque(maxlen=size), 0
+    window, number = Window(size, DTYPE), 0
+    expected: deque[int] = deque(maxlen=size)
     for count in pushes:
         new = list(range(number, number + count))
         number += count

@@ -72,6 +72,8 @@ class Worker:
         return self._ready.is_set()
 
     def _run(self) -> None:
+        # Evidently is told to send nothing to anybody.
+        os.environ["DO_NOT_TRACK"] = "1"
         # By the package's own name, which differs in a bundle.
         reports = importlib.import_module(f"{__package__}.reports")
         self._ready.set()
