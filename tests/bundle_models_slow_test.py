@@ -89,6 +89,15 @@ def write_source(file: Path) -> list[str]:
     return texts
 
 
+@pytest.fixture(scope="module", autouse=True)
+def settings_of_pip() -> Iterator[None]:
+    """Have pip read its configuration, which Pants keeps from what it runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("PIP_CONFIG_FILE") == os.devnull:
+            patch.delenv("PIP_CONFIG_FILE")
+        yield
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("bundles")
@@ -258,9 +267,7 @@ def test_a_bundle_answers_as_the_model_and_tells_its_monitor(
 
 
 def test_a_bundle_is_the_folder_that_the_documents_draw(exported: Exported) -> None:
-    columns = list(
-        leaf_column_names(Workspace(exported.workspace).open_dataset(DATASET).taxonomy)
-    )
+    columns = list(leaf_column_names(Workspace(exported.workspace).open_dataset(DATASET).taxonomy))
     for model in MODELS:
         bundle = exported.bundle(model)
         for name in (

@@ -173,11 +173,7 @@ def print_exports(outcomes: list[ExportOutcome], as_json: bool, monitoring: bool
         for outcome in done:
             click.echo(f"wrote {outcome.path}")
             if monitoring and outcome.format == "bento" and not _is_monitored(outcome):
-                run = (outcome.manifest or {}).get("checkpoint", {}).get("runTime", "")
-                click.echo(
-                    f"  without monitoring: the run of {run} left no reference set to compare with; "
-                    f"for one, train again with: ktt train {outcome.dataset} -m {outcome.model} -r"
-                )
+                click.echo(f"  {_unmonitored(outcome)}")
     for outcome in outcomes:
         if outcome.error is not None:
             click.echo(f"Error: {outcome.model} on {outcome.dataset}: {outcome.error}", err=True)
@@ -187,6 +183,15 @@ def print_exports(outcomes: list[ExportOutcome], as_json: bool, monitoring: bool
 def _is_monitored(outcome: ExportOutcome) -> bool:
     files = (outcome.manifest or {}).get("files", [])
     return any(str(file.get("path", "")).startswith("monitoring/") for file in files)
+
+
+def _unmonitored(outcome: ExportOutcome) -> str:
+    run = (outcome.manifest or {}).get("checkpoint", {}).get("runTime", "")
+    command = f"ktt train {outcome.dataset} -m {outcome.model} -r"
+    return (
+        f"without monitoring: the run of {run} left no reference set to compare with; for one, "
+        f"train again with: {command}"
+    )
 
 
 def _parity(manifest: dict[str, Any]) -> tuple[str, str, str]:

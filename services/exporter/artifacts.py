@@ -211,8 +211,8 @@ def _sha256(file: PinnedFile) -> str:
 def _parts(top: str, opened: Mapping[str, PinnedFile], sizes: Mapping[str, int]) -> Iterator[_Part]:
     """Yield the parts of an uncompressed tar that is the same for the same files.
 
-    Its entries stand in one folder; order, owner and times are fixed, and of the rights only whether
-    a file can be run is kept.
+    Its entries stand in one folder; order, owner and times are fixed, and of the rights only
+    whether a file can be run is kept.
     """
     written = 0
     for name, file in opened.items():

@@ -113,14 +113,12 @@ def add_reference(workspace: Path, model_id: str = "tfidf_hsgd", as_of: str = ""
 def test_a_bundle_is_packed_from_what_was_compared_and_published_with_its_manifest(
     packer: Callable[[str], Path], workspace: Path, folder: Path
 ) -> None:
-    seen = packer(
-        """
+    seen = packer("""
         sources = pathlib.Path(request["sources"])
         names = sorted(path.relative_to(sources).as_posix() for path in sources.rglob("*.py"))
         seen(names=names, variables=dict(os.environ))
         pack()
-        """
-    )
+        """)
     result = run(folder)
     assert result["path"] == "build/tfidf_hsgd_shop"
     bundle = workspace / result["path"]

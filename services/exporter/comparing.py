@@ -1,4 +1,4 @@
-"""The gate of every export: it answers as its checkpoint does, on real rows, or is not published."""
+"""The gate of every export: it answers as its checkpoint does, on real rows, or is refused."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ __all__ = ["main"]
     default=Path("workspace"),
     show_default=True,
     help="The folder with datasets/ and weights/, usually a trainer's; exports go to outputs/ and "
-    "build/ in it, jobs to jobs/. Only one exporter at a time serves a workspace; a trainer, and `ktt` "
-    "without --address, may work beside it.",
+    "build/ in it, jobs to jobs/. Only one exporter at a time serves a workspace; a trainer, and "
+    "`ktt` without --address, may work beside it.",
 )
 @click.option(
     "--workers",

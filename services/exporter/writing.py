@@ -46,9 +46,7 @@ def write_onnx(
     progress(Progress("export"))
     model.export_onnx(folder)
     name, split = parity_split(workspace, spec.dataset)
-    parity = compare(
-        model, lambda texts: model.onnx_parity(folder, texts), name, split, progress
-    )
+    parity = compare(model, lambda texts: model.onnx_parity(folder, texts), name, split, progress)
     quantization = None
     if spec.quantize is not None:
         figures = _quantize(model, spec.quantize, folder, split, progress)

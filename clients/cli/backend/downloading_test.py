@@ -116,7 +116,9 @@ def archive(
 def fetch(servicer: Exports, output: Path, **changes: Any) -> tuple[Path, dict[str, Any]]:
     with serving(servicer) as (stub, connection):
         watcher = Watcher()
-        return download(stub, replace(connection, **changes), "job1", "m", "d", "onnx", output, watcher)
+        return download(
+            stub, replace(connection, **changes), "job1", "m", "d", "onnx", output, watcher
+        )
 
 
 def test_an_export_appears_whole(tmp_path: Path) -> None:

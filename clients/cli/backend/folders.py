@@ -70,8 +70,8 @@ def check_owner(folder: Path, model: str, dataset: str, form: str) -> None:
         )
     if manifest.get("format", form) != form:
         raise ConflictError(
-            f"{folder} is not replaced: it is an export to {manifest['format']!r}, not to {form!r}; "
-            "move it, remove it, or give --output"
+            f"{folder} is not replaced: it is an export to {manifest['format']!r:.40}, not to "
+            f"{form!r}; move it, remove it, or give --output"
         )
 
 

@@ -210,9 +210,7 @@ class RemoteBackend:
             raise outcome.error
         return outcome
 
-    def _fetched(
-        self, job: Job, form: str, output: Path | None, watcher: Watcher
-    ) -> ExportOutcome:
+    def _fetched(self, job: Job, form: str, output: Path | None, watcher: Watcher) -> ExportOutcome:
         model, dataset = job.labels["model"], job.labels["dataset"]
         error = job_error(job)
         if error is None:

@@ -129,7 +129,12 @@ def _make(folder: Path, requirements: Path) -> None:
         # The environment works under any name, but for its scripts, which nobody runs.
         _run([base, "-I", "-m", "venv", staging], folder.parent, "made")
         pip = [staging / "bin" / "python", "-I", "-m", "pip"]
-        install = ["install", "--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
+        install = [
+            "install",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--no-warn-script-location",
+        ]
         _run(
             [*pip, *install, "--require-hashes", "--requirement", requirements],
             folder.parent,

@@ -91,9 +91,7 @@ def test_an_interruption_ends_it_and_its_children(tmp_path):
     try:
         signal.setitimer(signal.ITIMER_REAL, 3)
         with pytest.raises(Stopped):
-            run_program(
-                [sys.executable, "-c", HANGS, file], clean_environment(), tmp_path
-            )
+            run_program([sys.executable, "-c", HANGS, file], clean_environment(), tmp_path)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -13,7 +13,14 @@ from pathlib import Path
 
 from ktt_core.errors import UnsupportedError
 
-__all__ = ["MONITORING", "SERVICE_MODULE", "SERVING", "find_package", "find_service", "stage_sources"]
+__all__ = [
+    "MONITORING",
+    "SERVICE_MODULE",
+    "SERVING",
+    "find_package",
+    "find_service",
+    "stage_sources",
+]
 
 #: What all services of bundles share, and the service that watches them.
 SERVING, MONITORING = "ktt_serving", "monitoring"

@@ -9,16 +9,21 @@ import pytest
 from ktt_core.errors import UnsupportedError
 from ktt_core.packing.staging import find_service, stage_sources
 
+FILES = """
+ktt_serving/__init__.py ktt_serving/packer.py ktt_serving/packer_test.py ktt_serving/BUILD
+ktt_serving/templates/prometheus.yaml
+monitoring/__init__.py monitoring/app.py monitoring/app_test.py monitoring/requirements.txt
+monitoring/bundle/monitoring.py
+outside/__init__.py outside/model.py outside/bentoml/svc_lts.py outside/bentoml/dashboard.json
+bare/__init__.py module.py
+"""
+
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
     """Stand-ins for the sources that are no modules of this Python."""
     root = tmp_path / "installed"
-    for name in ("ktt_serving/__init__.py", "monitoring/__init__.py", "ktt_serving/packer.py", "ktt_serving/packer_test.py", "ktt_serving/BUILD",
-                 "ktt_serving/templates/prometheus.yaml", "monitoring/app.py",
-                 "monitoring/app_test.py", "monitoring/bundle/monitoring.py",
-                 "monitoring/requirements.txt", "outside/__init__.py", "outside/model.py", "outside/bentoml/svc_lts.py",
-                 "outside/bentoml/dashboard.json", "bare/__init__.py", "module.py"):  # fmt: skip
+    for name in FILES.split():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("raise AssertionError('nobody imports it')\n")
     monkeypatch.syspath_prepend(str(root))
