@@ -96,7 +96,9 @@ class Stack:
 
     def compose(self, *arguments: str) -> str:
         """Call compose and return what it prints."""
-        return call([*self.command, *arguments], more=self.environment, folder=self.folder)
+        # An engine that removes images on a busy machine takes its time.
+        environment = {"COMPOSE_HTTP_TIMEOUT": "600", **self.environment}
+        return call([*self.command, *arguments], more=environment, folder=self.folder)
 
     def container(self, service: str) -> str:
         """Return the id of a service's container."""
