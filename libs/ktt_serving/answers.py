@@ -34,9 +34,7 @@ def paths_with_probabilities(
         rows_of.setdefault((question.top_k, question.min_confidence), []).append(row)
     answers = [""] * len(questions)
     for (top_k, min_confidence), rows in rows_of.items():
-        decoded = decode(
-            [log_proba[rows]], taxonomy, top_k=top_k, min_confidence=min_confidence
-        )
+        decoded = decode([log_proba[rows]], taxonomy, top_k=top_k, min_confidence=min_confidence)
         for row, predictions in zip(rows, decoded.iter_predictions(), strict=True):
             answers[row] = json.dumps(
                 {"predictions": [_entry(prediction) for prediction in predictions]},

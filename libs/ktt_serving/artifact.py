@@ -23,7 +23,9 @@ class ModelFolder(BentoServiceArtifact):
         super().__init__(name)
         self._folder: Path | None = None
 
-    def pack(self, folder: str | os.PathLike[str], metadata: dict[str, str] | None = None) -> ModelFolder:
+    def pack(
+        self, folder: str | os.PathLike[str], metadata: dict[str, str] | None = None
+    ) -> ModelFolder:
         """Take a folder for this artifact."""
         self._folder = Path(folder)
         return self

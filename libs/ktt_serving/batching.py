@@ -1,8 +1,8 @@
-"""BentoML's batching process with manners: what is too large or to nowhere is answered at the door.
+"""BentoML's batching process, with answers of its own to what is too large or to nowhere.
 
 By itself it answers a body beyond its limit with 500 and a traceback in the log, and keeps a metric
-for every path that anybody ever asked for. It is not to import `prometheus_client` before its folder
-is known, so neither does this module.
+for every path that anybody ever asked for. It must not import `prometheus_client` before its folder
+is known, so this module does not either.
 """
 
 from __future__ import annotations

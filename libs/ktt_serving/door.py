@@ -1,9 +1,9 @@
 """Requests as they were at the door: with the time they waited to be batched.
 
-Requests come to BentoML's batching process, which hands batches on to the workers. It alone sees how
-long a request took and what was turned away before it reached a worker, and counts that in metrics of
-BentoML's names. Where it shares a folder with the workers, those figures take the place of the
-workers' own.
+Requests come to BentoML's batching process, which hands batches on to the workers. It alone sees
+how long a request took and what was turned away before it reached a worker, and counts that in
+metrics of BentoML's names. Where it shares a folder with the workers, those figures take the place
+of the workers' own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ _REQUESTS, _SECONDS = "ktt_requests", "ktt_request_duration_seconds"
 _DOOR = re.compile(r"^BENTOML_\w+_mb_(request|request_duration_seconds)$")
 
 # Not asked of the model: probes, scrapes, pages.
-_PASSED_OVER = re.compile(r"^/?(|healthz|metrics|metadata|docs|docs\.json|static_content/.*|model)$")
+_PASSED_OVER = re.compile(
+    r"^/?(|healthz|metrics|metadata|docs|docs\.json|static_content/.*|model)$"
+)
 _PAGE = re.compile(r"^/?try(/.*)?$")
 
 

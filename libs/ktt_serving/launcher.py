@@ -1,8 +1,8 @@
 """BentoML's command with a limit at the door: ``python -m ktt_serving.launcher serve-gunicorn ./``.
 
-A bundle's image starts so, which ends with what answers. BentoML's batching process, which all requests come to, runs without a
-bundle's code; started here, it has some (`ktt_serving.batching`). ``bentoml serve-gunicorn ./``
-serves the same answers without it.
+A bundle's image starts so. BentoML's batching process, which all requests come to, runs without a
+bundle's code; started here, it has some (`ktt_serving.batching`). And the command ends when what
+answers has ended. ``bentoml serve-gunicorn ./`` gives the same answers without it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _end_workers_at_once() -> None:
         clean_up(server, worker)
         # One that could not start tells gunicorn so by its exit code.
         if worker.booted:
-            multiprocessing.util._run_finalizers()
+            multiprocessing.util._run_finalizers()  # type: ignore[attr-defined]
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(0)
@@ -70,7 +70,7 @@ def _end_with_the_workers(ended: threading.Event) -> None:
     """
     while not (found := multiprocessing.active_children()):
         time.sleep(0.2)
-    # Whoever hears of an end first takes it away: this look at it, or gunicorn, which waits for all.
+    # Who hears of an end first takes it away: this look at it, or gunicorn, which waits for all.
     while found[0] in multiprocessing.active_children() and psutil.pid_exists(found[0].pid):
         time.sleep(0.2)
     if found[0].exitcode == 0:

@@ -20,9 +20,7 @@ _MONITORING = (
 )
 _FILES = {
     "reference_set_path": Path("monitoring", "references.parquet"),
-    "grafana_dashboard_path": Path(
-        "grafana", "provisioning", "dashboards", "dashboard.json"
-    ),
+    "grafana_dashboard_path": Path("grafana", "provisioning", "dashboards", "dashboard.json"),
     "evidently_config": Path("monitoring", "evidently.yaml"),
 }
 _IGNORED = shutil.ignore_patterns(
@@ -100,6 +98,10 @@ def _checked(config: Mapping[str, str | os.PathLike[str]]) -> dict[str, Path]:
     return files
 
 
+def _not_a_module(place: str, names: list[str]) -> set[str]:
+    return _IGNORED(place, names) | {"bundle", "requirements.txt", "Dockerfile"}.intersection(names)
+
+
 def _copy_monitoring(target: Path) -> None:
     for folder in _MONITORING:
         if (folder / "monitoring.py").is_file():
@@ -109,11 +111,6 @@ def _copy_monitoring(target: Path) -> None:
             # KTT's own tree: what is started stands in a folder of its own, its package around it.
             shutil.copytree(folder / "bundle", target, ignore=_IGNORED)
             shutil.copyfile(folder / "requirements.txt", target / "requirements.txt")
-            modules = shutil.ignore_patterns("bundle", "requirements.txt", "Dockerfile")
-            shutil.copytree(
-                folder,
-                target / "ktt_monitor",
-                ignore=lambda place, names: _IGNORED(place, names) | modules(place, names),
-            )
+            shutil.copytree(folder, target / "ktt_monitor", ignore=_not_a_module)
             return
     raise LayoutError("this installation lacks the monitoring service, which goes into bundles")

@@ -1,9 +1,9 @@
 """Batches from BentoML's batching process, read without running what may be in them.
 
 That process sends a batch to a worker as a pickle, and the worker takes any request with a certain
-header for one. So does one that a stranger sends: the batching process relays paths it does not
-know (``//predict``) with all their headers, follows the worker's redirect, and the stranger's pickle
-is loaded. Here a pickle may hold requests and nothing else.
+header for one, a stranger's too: the batching process relays paths it does not know (``//predict``)
+with all their headers, follows the worker's redirect, and the stranger's pickle is loaded. Here a
+pickle may hold requests and nothing else.
 """
 
 from __future__ import annotations

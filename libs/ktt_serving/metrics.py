@@ -64,7 +64,9 @@ CONFIDENCE = Histogram(
     buckets=tuple(tenth / 10 for tenth in range(1, 11)),
 )
 ROWS = Counter(
-    "ktt_monitor_rows_total", "Rows for the monitoring service, by what became of them.", ["outcome"]
+    "ktt_monitor_rows_total",
+    "Rows for the monitoring service, by what became of them.",
+    ["outcome"],
 )
 ROWS_QUEUED = Gauge(
     "ktt_monitor_rows_queued",

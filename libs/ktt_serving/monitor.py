@@ -42,7 +42,7 @@ class MonitorAddress(NamedTuple):
     port: int
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """The service has understood the post, and does not want it."""
 
 
@@ -131,7 +131,7 @@ class MonitorPoster:
             metrics.ROWS.labels("dropped").inc(rows - told)
             self._complained = False
             return True
-        except _Refused as error:
+        except _RefusedError as error:
             metrics.POSTS_FAILED.inc()
             metrics.ROWS.labels("dropped").inc(rows)
             self._complain(f"refuses rows ({error}); they are dropped")
@@ -167,19 +167,17 @@ class MonitorPoster:
             self._disconnect()
             if fresh:
                 raise
-            # A connection that was kept may have been closed since: that says nothing of the service.
+            # One that was kept may have been closed since, which says nothing of the service.
             self._connection = http.client.HTTPConnection(*self.address, timeout=seconds)
             status, reason = self._exchange(body)
         if 400 <= status < 500 and status not in _BUSY:
-            raise _Refused(f"{status} {reason}")
+            raise _RefusedError(f"{status} {reason}")
         if not 200 <= status < 300:
             raise http.client.HTTPException(f"{status} {reason}")
 
     def _exchange(self, body: bytes) -> tuple[int, str]:
         assert self._connection is not None
-        self._connection.request(
-            "POST", "/iterate", body, {"Content-Type": "application/json"}
-        )
+        self._connection.request("POST", "/iterate", body, {"Content-Type": "application/json"})
         response = self._connection.getresponse()
         response.read(1 << 20)
         if response.will_close or not response.isclosed():

@@ -204,12 +204,17 @@ def test_a_closed_connection_is_no_failure(service):
 def test_the_environment_says_where_the_service_is(monkeypatch):
     for name in ("EVIDENTLY_HOST", "EVIDENTLY_PORT", "KTT_MONITOR", "KTT_MONITOR_QUEUE"):
         monkeypatch.delenv(name, raising=False)
-    assert poster_from_environment().address == ("localhost", 5001)
+    poster = poster_from_environment()
+    assert poster is not None and poster.address == ("localhost", 5001)
     monkeypatch.setenv("EVIDENTLY_HOST", "monitoring")
     monkeypatch.setenv("EVIDENTLY_PORT", "7001")
     monkeypatch.setenv("KTT_MONITOR_QUEUE", "7")
     poster = poster_from_environment()
-    assert poster.address == ("monitoring", 7001) and poster._queue.max_rows == 7
+    assert (
+        poster is not None
+        and poster.address == ("monitoring", 7001)
+        and poster._queue.max_rows == 7
+    )
     monkeypatch.setenv("EVIDENTLY_PORT", "http")
     with pytest.raises(InvalidArgumentError, match="EVIDENTLY_PORT"):
         poster_from_environment()

@@ -1,7 +1,7 @@
 """Packs a model's artifacts into a bundle: ``python -m ktt_serving.packer SPEC.json``.
 
-Says one line of JSON on its standard output, ``{"inference": "<path>"}`` or ``{"error": "..."}``; the
-exit code of the latter is 1. What BentoML has to say goes to standard error.
+Says one line of JSON on its standard output, ``{"inference": "<path>"}`` or ``{"error": "..."}``;
+the exit code of the latter is 1. What BentoML has to say goes to standard error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from string import Template
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_serving.layout import LayoutError, init_folder_structure
@@ -111,7 +111,7 @@ def pack(spec: PackSpec) -> Path:
 def _service_class(module: ModuleType) -> type[ClassifierService]:
     import bentoml
 
-    found = [
+    found: list[Any] = [
         value
         for value in vars(module).values()
         if inspect.isclass(value)
@@ -122,7 +122,8 @@ def _service_class(module: ModuleType) -> type[ClassifierService]:
         raise InvalidArgumentError(
             f"{module.__name__} defines {len(found)} BentoServices; it must define one"
         )
-    return found[0]
+    service_class: type[ClassifierService] = found[0]
+    return service_class
 
 
 def _requirements_file(service_class: type[ClassifierService], gpu: bool) -> Path:

@@ -137,13 +137,12 @@ def test_requirements_are_pinned_by_hash_and_the_smallest_that_serve(artifacts, 
 
 
 @pytest.mark.parametrize(
-    "model", [path.parent.parent.name for path in (LIBS / "ktt_models").glob("*/bentoml/svc_lts.py")]
+    "model",
+    [path.parent.parent.name for path in (LIBS / "ktt_models").glob("*/bentoml/svc_lts.py")],
 )
 def test_every_model_is_packed_by_its_own_service(model, artifacts, tmp_path):
     module = f"ktt_models.{model}.bentoml.svc_lts"
-    inference = pack(
-        make_spec(artifacts, tmp_path / "bundle", model=model, service_module=module)
-    )
+    inference = pack(make_spec(artifacts, tmp_path / "bundle", model=model, service_module=module))
     text = (inference / "bentoml.yml").read_text()
     assert f"module_name: {module}" in text
     assert "name: predict\n" in text and "name: predict_proba\n" in text

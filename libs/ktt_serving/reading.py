@@ -125,7 +125,9 @@ def _text(fields: Mapping[str, Any]) -> str:
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        raise RequestError('"text" is not valid Unicode: it holds half of a surrogate pair') from None
+        raise RequestError(
+            '"text" is not valid Unicode: it holds half of a surrogate pair'
+        ) from None
     if size > MAX_TEXT_BYTES:
         raise RequestError(f'"text" has {size:,} bytes; at most {MAX_TEXT_BYTES:,} are read')
     if not squash(text):

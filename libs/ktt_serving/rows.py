@@ -39,9 +39,7 @@ class RowBatch:
 
     def part(self, start: int, stop: int) -> RowBatch:
         """Return some of the rows."""
-        return RowBatch(
-            self.ids[start:stop], self.features[start:stop], self.log_proba[start:stop]
-        )
+        return RowBatch(self.ids[start:stop], self.features[start:stop], self.log_proba[start:stop])
 
 
 class RowQueue:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bentoml.server import api_server
 from flask import Response, jsonify
-from prometheus_client import REGISTRY, Metric, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_latest
 from werkzeug.exceptions import HTTPException
 
 from ktt_serving import metrics
@@ -74,9 +74,7 @@ def _add_routes(app: Any, service: ClassifierService) -> None:
         if name not in files:
             return _error("there is no such page", 404)
         path = files[name]
-        return Response(
-            path.read_bytes(), headers=_PAGE_HEADERS, content_type=_TYPES[path.suffix]
-        )
+        return Response(path.read_bytes(), headers=_PAGE_HEADERS, content_type=_TYPES[path.suffix])
 
     def page_below() -> Response:
         # From here the page's files are beside it. BentoML's batching process follows redirects
@@ -111,10 +109,11 @@ def _metrics_view(app: Any, service: BentoService) -> Any:
     return view
 
 
-class _Collected:
-    """What `generate_latest` takes for a registry."""
+class _Collected(CollectorRegistry):
+    """A registry of what was collected already."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
+        super().__init__()
         self._families = families
 
     def collect(self) -> Iterable[Metric]:
@@ -123,9 +122,7 @@ class _Collected:
 
 def _no_feedback() -> Response:
     # BentoML would write it to a log.
-    return _error(
-        "labels go to the monitoring service: POST /feedback on its port (5001)", 410
-    )
+    return _error("labels go to the monitoring service: POST /feedback on its port (5001)", 410)
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -141,5 +138,3 @@ def _error(message: str, status: int) -> Response:
     response: Response = jsonify({"error": message})
     response.status_code = status
     return response
-
-

@@ -1,4 +1,4 @@
-"""Bundles served by real processes on the loopback address, with nothing of the repository there."""
+"""Bundles served by real processes, with nothing of the repository to be found by them."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def artifacts(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bundles(artifacts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundles")
-    return {
-        kind: make_bundle(artifacts[kind], folder / kind, monitored=True) for kind in WRITERS
-    }
+    return {kind: make_bundle(artifacts[kind], folder / kind, monitored=True) for kind in WRITERS}
 
 
 @pytest.fixture

@@ -205,9 +205,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(
-    inference: Path, home: Path, *command: str, **environment: str
-) -> Iterator[Server]:
+def serving(inference: Path, home: Path, *command: str, **environment: str) -> Iterator[Server]:
     """Run a bundle's service, with nothing of this repository to be found."""
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()

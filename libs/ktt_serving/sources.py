@@ -89,7 +89,11 @@ def copy_sources(module: str, root: Path, target: Path) -> None:
 
 
 def _files(root: Path, folder: Path) -> Iterator[Path]:
-    for package, patterns in (("ktt_core", _CORE), ("ktt_serving", _SERVING), (folder, ["**/*.py"])):
+    for package, patterns in (
+        ("ktt_core", _CORE),
+        ("ktt_serving", _SERVING),
+        (folder, ["**/*.py"]),
+    ):
         for pattern in patterns:
             for path in sorted((root / package).glob(pattern)):
                 file = path.relative_to(root)

@@ -48,7 +48,7 @@ class TextTask(InferenceTask):
     def discard(self, err_msg: str = "", **context: Any) -> TextTask:
         """Answer with an error instead; the rest of the batch goes on."""
         self.is_discarded = True
-        self.error = _Refusal(
+        self.error = _RefusedError(
             err_msg=_error_body(err_msg), http_headers=_JSON, started=self.started, **context
         )
         return self
@@ -67,7 +67,7 @@ class _Answer(InferenceResult):
 
 
 @dataclass
-class _Refusal(InferenceError):
+class _RefusedError(InferenceError):
     started: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
