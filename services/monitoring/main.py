@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
-import sys
 import warnings
 from pathlib import Path
 from types import FrameType
@@ -18,8 +18,6 @@ __all__ = ["main"]
 
 _LOG = logging.getLogger("monitoring")
 _MIB = 1024**2
-# How long the computation under way may go on once the service is to end.
-_GRACE_SECONDS = 5.0
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -148,9 +146,12 @@ def _serve(
     # Ends when a signal raises SystemExit or KeyboardInterrupt in it.
     server.run()
     _LOG.info("ending")
-    worker.stop(_GRACE_SECONDS)
+    worker.stop()
     state.close()
-    sys.exit(0)
+    logging.shutdown()
+    # At once: a computation that is under way is begun again by the next start, and waiting for it
+    # could take longer than those who sent the signal do.
+    os._exit(0)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

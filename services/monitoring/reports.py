@@ -52,6 +52,7 @@ __all__ = [
 #: The name of `reshuffling.class_shift_p_value` among Evidently's drift methods.
 CLASS_SHIFT = "ktt_class_shift"
 
+_COUNTERS_IN_A_ROW = 3
 # With two classes Evidently takes one for the positive.
 _FEWEST_MULTICLASS = 3
 
@@ -201,7 +202,11 @@ def regression_quality(
 def render(summary: Mapping[str, str], parts: Mapping[str, list[Any]]) -> str:
     """Put parts together on one page, which needs nothing from elsewhere."""
     counters = [CounterData(label, value) for label, value in summary.items()]
-    widgets = [counter(title="", counters=counters)]
+    # So many beside each other that long names have room.
+    rows = range(0, len(counters), _COUNTERS_IN_A_ROW)
+    widgets = [
+        counter(title="", counters=counters[row : row + _COUNTERS_IN_A_ROW]) for row in rows
+    ]
     widgets += [group_widget(title=title, widgets=part) for title, part in parts.items() if part]
     return str(render_widgets(widgets))
 

@@ -26,6 +26,8 @@ _LOG = logging.getLogger("monitoring.worker")
 #: The page, in the state folder.
 REPORT_NAME = "report.html"
 
+_TEMPORARY_PREFIX = ".tmp-"
+
 
 class Worker:
     """A thread that computes.
@@ -54,12 +56,13 @@ class Worker:
 
     def start(self) -> None:
         """Begin: Evidently is loaded first, which takes seconds."""
+        for left_behind in self._report_path.parent.glob(f"{_TEMPORARY_PREFIX}*"):
+            left_behind.unlink(missing_ok=True)
         self._thread.start()
 
-    def stop(self, seconds: float) -> None:
-        """End after the computation under way, or leave it after so many seconds."""
+    def stop(self) -> None:
+        """Begin no further computation; the one under way is not waited for."""
         self._stop.set()
-        self._thread.join(seconds)
 
     @property
     def is_alive(self) -> bool:
@@ -87,10 +90,11 @@ class Worker:
         snapshot = self._state.snapshot()
         succeeded = True
         parts: dict[str, list[Any]] = {}
+        now = datetime.now(timezone.utc)
         summary: dict[str, str] = {
             "rows in the window": str(len(snapshot.window)),
             "rows of the reference": str(len(snapshot.reference)),
-            "computed (UTC)": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S"),
+            f"computed on {now:%Y-%m-%d} (UTC)": f"{now:%H:%M:%S}",
         }
         try:
             self._metrics.publish_window(snapshot)
@@ -144,7 +148,7 @@ def _said(result: MonitorResult) -> str:
 
 def _write(path: Path, page: str) -> None:
     """Write the page whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(page)
