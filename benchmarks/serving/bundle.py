@@ -1,4 +1,4 @@
-"""Real bundles to measure: models made, packed as an export packs them, and the Python they run on."""
+"""Real bundles to measure: models packed as an export packs them, and the Python they run on."""
 
 from __future__ import annotations
 

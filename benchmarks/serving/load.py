@@ -2,8 +2,8 @@
 
 Runs as a program, so that it has a core of its own if there is one, and tells what it cost:
 ``load.py HOST:PORT PATH CLIENTS SECONDS``, bodies on standard input one a line, figures as JSON on
-standard output. It speaks only as much HTTP as it takes, over connections that are kept, which costs
-a small part of what any server does for a request.
+standard output. It speaks only as much HTTP as it takes, over connections that are kept, which
+costs a small part of what any server does for a request.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
@@ -130,7 +131,7 @@ async def put_on(host: str, port: int, clients: int, seconds: float, requests: l
         while time.perf_counter() < point.end:
             done: asyncio.Future[None] = loop.create_future()
             try:
-                await loop.create_connection(lambda: Client(point, done), host, port)
+                await loop.create_connection(partial(Client, point, done), host, port)
             except OSError as error:
                 point.fail(type(error).__name__)
                 await asyncio.sleep(0.1)

@@ -18,15 +18,17 @@ import contextlib
 import importlib.util
 import json
 import os
+import signal
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from quickstart.icd10cm import write_source
 from serving.bundle import Bundle, import_texts, make_bundle, sample_texts
 from serving.measure import Figures, in_turns
-from serving.report import print_report, ratio
+from serving.report import p99_ratio, print_report, ratio
 from serving.sides import (
     MONITORS,
     bare_loop,
@@ -76,10 +78,8 @@ def measure(
                 original_server(bundle, ports["live"], options.workers, folder)
             )
         speed = in_turns(compared, path, clients, *turns)
-        loops = {
-            batch: bare_loop(bundle, texts, batch, options.seconds) for batch in _LOOP_BATCHES
-        }
-        monitored = in_turns(servers, path, [max(clients)], *turns)
+        loops = {batch: bare_loop(bundle, texts, batch, options.seconds) for batch in _LOOP_BATCHES}
+        monitored = in_turns(servers, path, clients, *turns)
     return {
         "model": bundle.model_id,
         "leaves": bundle.leaves,
@@ -96,6 +96,11 @@ def measure(
             for batch, figures in loops.items()
         },
         "monitor": {name: _summaries(figures) for name, figures in monitored.items()},
+        "p99_of_monitor_off": {
+            name: {count: p99_ratio(figures[count], monitored["off"][count]) for count in clients}
+            for name, figures in monitored.items()
+            if name != "off"
+        },
     }
 
 
@@ -103,8 +108,8 @@ def _summaries(figures: dict[int, Figures]) -> dict[int, dict[str, Any]]:
     return {count: value.summary() for count, value in figures.items()}
 
 
-def benchmark(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Make the bundles and measure them."""
+def benchmark(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
+    """Make the bundles, and yield the figures of each."""
     source = options.texts
     if source is None:
         source = folder / "icd10cm.parquet"
@@ -112,13 +117,11 @@ def benchmark(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
             write_source(source, options.rows)
     dataset = import_texts(source, folder)
     texts = sample_texts(dataset, _TEXTS)
-    results = []
     for model_id in options.models:
         bundle = make_bundle(dataset, model_id, options.encoder, folder)
         with tempfile.TemporaryDirectory() as scratch:
             figures = measure(bundle, texts, options, Path(scratch))
-        results.append({"dataset": dataset.name, **figures})
-    return results
+        yield {"dataset": dataset.name, **figures}
 
 
 def main() -> None:
@@ -163,16 +166,20 @@ def main() -> None:
     if options.encoder is None and any(name.startswith("db_") for name in options.models):
         parser.error("no encoder is installed as a package; name one with --encoder")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # All servers are ended then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with contextlib.ExitStack() as stack:
         folder = options.folder
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        results = benchmark(options, folder.resolve())
+        results = []
+        for result in benchmark(options, folder.resolve()):
+            results.append(result)
+            if not options.json:
+                print_report(result)
     if options.json:
         print(json.dumps(results, indent=2))
-    else:
-        print_report(results)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,5 @@ def in_turns(
         for count in clients:
             # Nobody is always the one who comes after a certain other.
             for name in names if turn % 2 == 0 else reversed(names):
-                figures[name][count].add(
-                    *put_load_on(servers[name], path, count, seconds, texts)
-                )
+                figures[name][count].add(*put_load_on(servers[name], path, count, seconds, texts))
     return figures

@@ -18,7 +18,7 @@ import os
 import signal
 import socket
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -46,33 +46,35 @@ class OriginalWay:
         self.tokenizer = model.preprocessor
         self.max_len = int(model.config.max_len)
         self.monitor_port = monitor_port
-        self.lock = threading.Lock()
+        # A worker has one request at a time, and the first that came is the next.
+        self.turns = ThreadPoolExecutor(1)
 
     def __call__(self, text: str) -> str:
         """Return the class names of a text, one a line."""
+        return self.turns.submit(self._answer, text).result()
+
+    def _answer(self, text: str) -> str:
         import numpy as np
 
         from ktt_core.decoding import decode, leaf_log_proba
         from ktt_core.reference import pool_features
 
-        # A worker has one request at a time.
-        with self.lock:
-            tokens = self.tokenizer([text])
-            padded = {}
-            for name in ("input_ids", "attention_mask"):
-                row = np.asarray(tokens[name])[0]
-                whole = np.zeros((1, self.max_len), dtype=np.int64)
-                whole[0, : len(row)] = row
-                padded[name] = self.torch.from_numpy(whole)
-            with self.torch.no_grad():
-                features = self.network.features(padded)
-                levels = [level.numpy() for level in self.network.level_scores(features)]
-            taxonomy = self.model.taxonomy
-            proba = np.exp(leaf_log_proba(levels, taxonomy, self.model.temperature))
-            cells = [*pool_features(features.numpy())[0].tolist(), *proba[0].tolist()]
-            self._post({"data": [[None, *cells]]})
-            best = next(iter(decode(levels, taxonomy).iter_predictions()))[0]
-            return "\n".join(best.path)
+        tokens = self.tokenizer([text])
+        padded = {}
+        for name in ("input_ids", "attention_mask"):
+            row = np.asarray(tokens[name])[0]
+            whole = np.zeros((1, self.max_len), dtype=np.int64)
+            whole[0, : len(row)] = row
+            padded[name] = self.torch.from_numpy(whole)
+        with self.torch.no_grad():
+            features = self.network.features(padded)
+            levels = [level.numpy() for level in self.network.level_scores(features)]
+        taxonomy = self.model.taxonomy
+        proba = np.exp(leaf_log_proba(levels, taxonomy, self.model.temperature))
+        cells = [*pool_features(features.numpy())[0].tolist(), *proba[0].tolist()]
+        self._post({"data": [[None, *cells]]})
+        best = next(iter(decode(levels, taxonomy).iter_predictions()))[0]
+        return "\n".join(best.path)
 
     def _post(self, rows: dict[str, Any]) -> None:
         # A connection for each, as ``requests.post`` makes it.

@@ -1,4 +1,4 @@
-"""Servers in processes of their own, on free ports of 127.0.0.1, ended with all they have started."""
+"""Servers in processes of their own, on free ports of 127.0.0.1, ended with what they started."""
 
 from __future__ import annotations
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from serving.measure import Figures
 
-__all__ = ["print_report", "ratio"]
+__all__ = ["p99_ratio", "print_report", "ratio"]
 
 _TITLES = {
     "bundle": "bundle",
@@ -23,33 +23,37 @@ def ratio(ours: Figures, theirs: Figures) -> float:
     return round(statistics.median(a / b if b else float("nan") for a, b in turns), 3)
 
 
-def print_report(results: Sequence[Mapping[str, Any]]) -> None:
-    """Print all figures of all models."""
-    for result in results:
+def p99_ratio(one: Figures, other: Figures) -> float:
+    """Return how many times the other's p99 one's is, as the median of the turns."""
+    turns = zip(one.p99, other.p99, strict=True)
+    return round(statistics.median(a / b if b else float("nan") for a, b in turns), 3)
+
+
+def print_report(result: Mapping[str, Any]) -> None:
+    """Print all figures of a model."""
+    print(
+        f"{result['model']} on {result['dataset']}: {result['leaves']:,} leaves, "
+        f"{result['workers']} workers, {result['memory_mb']} MB"
+    )
+    head = f"{'':<24}{'clients':>8}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}"
+    print(f"{head}{'CPU ms':>9}{'clients CPU ms':>16}{'bundle is':>14}")
+    for name, points in result["speed"].items():
+        for count, figures in points.items():
+            times = result["ratios"].get(name, {}).get(count)
+            _print_line(_TITLES[name], count, figures, f"{times:.2f} times" if times else "")
+    best = max(point["requests_per_second"] for point in result["speed"]["bundle"].values())
+    for batch, loop in result["bare_loop"].items():
         print(
-            f"{result['model']} on {result['dataset']}: {result['leaves']:,} leaves, "
-            f"{result['workers']} workers, {result['memory_mb']} MB"
+            f"bare loop, {batch} at once: {loop['texts_per_second']:.1f} texts/s, "
+            f"{loop['cpu_ms']:.3f} ms of processor time a text; the bundle at its best reaches "
+            f"{best / loop['texts_per_second']:.0%} of that"
         )
-        head = f"{'':<24}{'clients':>8}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}"
-        print(f"{head}{'CPU ms':>9}{'clients CPU ms':>16}{'bundle is':>14}")
-        for name, points in result["speed"].items():
-            for count, figures in points.items():
-                times = result["ratios"].get(name, {}).get(count)
-                _print_line(_TITLES[name], count, figures, f"{times:.2f} times" if times else "")
-        best = max(point["requests_per_second"] for point in result["speed"]["bundle"].values())
-        for batch, loop in result["bare_loop"].items():
-            print(
-                f"bare loop, {batch} at once: {loop['texts_per_second']:.1f} texts/s, "
-                f"{loop['cpu_ms']:.3f} ms of processor time a text; the bundle at its best reaches "
-                f"{best / loop['texts_per_second']:.0%} of that"
-            )
-        without = result["monitor"]["off"]
-        for state, points in result["monitor"].items():
-            for count, figures in points.items():
-                change = figures["p99_ms"] / without[count]["p99_ms"] - 1
-                told = "" if state == "off" else f"p99 {change:+.0%}"
-                _print_line(f"monitor {state}", count, figures, told)
-        print()
+    for state, points in result["monitor"].items():
+        for count, figures in points.items():
+            times = result["p99_of_monitor_off"].get(state, {}).get(count)
+            told = f"p99 {times - 1:+.0%}" if times else ""
+            _print_line(f"monitor {state}", count, figures, told)
+    print(flush=True)
 
 
 def _print_line(title: str, clients: int, figures: Mapping[str, Any], told: str) -> None:

@@ -45,7 +45,11 @@ def bundle_server(
     rows = {"KTT_MONITOR": "0"}
     if monitor_port is not None:
         rows = {"EVIDENTLY_HOST": "127.0.0.1", "EVIDENTLY_PORT": str(monitor_port)}
-    with _bento(bundle.python, bundle.inference, workers, folder, rows) as server:
+    # As the image does.
+    rows["PYTHONPATH"] = str(bundle.package)
+    with _bento(
+        bundle.python, "ktt_serving.launcher", bundle.inference, workers, folder, rows
+    ) as server:
         yield server
 
 
@@ -61,7 +65,7 @@ def empty_server(python: Path, workers: int, folder: Path) -> Iterator[Server]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    with _bento(python, saved, workers, folder, {}) as server:
+    with _bento(python, "bentoml", saved, workers, folder, {}) as server:
         yield server
 
 
@@ -110,14 +114,15 @@ def _environment(home: Path, more: dict[str, str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _bento(
-    python: Path, saved: Path, workers: int, folder: Path, more: dict[str, str]
+    python: Path, module: str, saved: Path, workers: int, folder: Path, more: dict[str, str]
 ) -> Iterator[Server]:
     port = free_port()
     home = folder / f"bentoml-{port}"
     home.mkdir()
     # As the image's entry point does.
     environment = _environment(home, {"BENTOML_GUNICORN_WORKERS": str(workers), **more})
-    command = [python, _PROGRAMS / "loopback.py", "serve-gunicorn", saved, "--port", str(port)]
+    start = [python, _PROGRAMS / "loopback.py", module, "serve-gunicorn", saved]
+    command = [*start, "--port", str(port)]
     log = folder / f"bentoml-{port}.log"
     with running(command, log, port, "/healthz", environment, saved) as server:
         yield server

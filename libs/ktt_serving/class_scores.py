@@ -12,8 +12,8 @@ from ktt_core.tfidf.weights import BlockWeights, expand_ranges
 
 __all__ = ["FeatureRows", "fast_class_scores"]
 
-# A feature that weighs on so large a share of all classes has a number for each of them: it takes at
-# most twice the memory of those that are not 0 with their places, and none to be looked up.
+# A feature that weighs on so large a share of all classes has a number for each of them: it takes
+# at most twice the memory of those that are not 0 with their places, and no look-up.
 _FULL_SHARE = 0.25
 # Of more weights no second copy is kept: at most 130 MB, in each process that answers.
 _MOST_WEIGHTS = 1 << 24
@@ -29,8 +29,8 @@ class FeatureRows:
     """The weights of `BlockWeights`, each feature's together with the classes that they are for.
 
     A text's scores are a sum over its features, so nothing of the tree is looked at any more. The
-    answers are those of `BlockWeights.class_scores` but for rounding, in about a quarter of its time;
-    it takes about eight bytes a weight.
+    answers are those of `BlockWeights.class_scores` but for rounding, in about a quarter of its
+    time; it takes about eight bytes a weight.
 
     Parameters
     ----------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import bentoml
-from bentoml.adapters import JsonInput
-from bentoml.adapters import JsonOutput
+from bentoml.adapters import JsonInput, JsonOutput
 
 
 @bentoml.env(infer_pip_packages=False)
@@ -28,9 +29,7 @@ class EmptyService(bentoml.BentoService):
 
 
 if __name__ == "__main__":
-    # BentoML looks for the class in a module of a name.
-    from empty_service import EmptyService as Service
-
-    service = Service()
+    # BentoML looks for the class in a module that has a name.
+    service = importlib.import_module(Path(__file__).stem).EmptyService()
     service.set_version("1")
     service.save_to_dir(sys.argv[1])
