@@ -320,7 +320,7 @@ def test_no_text_is_in_any_log(drifted: Bundle) -> None:
 
 
 def test_the_window_outlives_the_monitor(drifted: Bundle) -> None:
-    """Killed, it still holds the foreign texts: it raises its alarm again with no new row."""
+    """Killed, it still holds the foreign texts, and predictions do not miss it meanwhile."""
     drifted.stack.compose("kill", "-s", "SIGKILL", "monitoring")
     assert drifted.ask("inference", "/predict", {"text": "terry towel"})[0] == 200
     drifted.stack.compose("start", "monitoring")
@@ -336,6 +336,19 @@ def test_the_window_outlives_the_monitor(drifted: Bundle) -> None:
     _, body, _ = drifted.ask("monitoring", "/metrics")
     (rows,) = re.findall(r"^ktt_monitoring_window_rows (\S+)$", body, re.MULTILINE)
     assert float(rows) == 30
+
+
+def test_grafana_does_not_start_without_a_password(compose: list[str], exported: Path) -> None:
+    refused = call([*compose, "config"], check=False, folder=exported)
+    assert "GF_SECURITY_ADMIN_PASSWORD" in refused
+    assert "services:" not in refused
+
+
+def test_a_gpu_is_asked_for_by_an_override(compose: list[str], exported: Path) -> None:
+    files = ["-f", "docker-compose.yaml", "-f", "docker-compose.gpu.yaml"]
+    password = {"GF_SECURITY_ADMIN_PASSWORD": "any"}
+    merged = call([*compose, *files, "config"], more=password, folder=exported)
+    assert "driver: nvidia" in merged
 
 
 def test_promtool_accepts_the_configuration_and_the_alerts(
