@@ -204,9 +204,7 @@ def render(summary: Mapping[str, str], parts: Mapping[str, list[Any]]) -> str:
     counters = [CounterData(label, value) for label, value in summary.items()]
     # So many beside each other that long names have room.
     rows = range(0, len(counters), _COUNTERS_IN_A_ROW)
-    widgets = [
-        counter(title="", counters=counters[row : row + _COUNTERS_IN_A_ROW]) for row in rows
-    ]
+    widgets = [counter(title="", counters=counters[row : row + _COUNTERS_IN_A_ROW]) for row in rows]
     widgets += [group_widget(title=title, widgets=part) for title, part in parts.items() if part]
     return str(render_widgets(widgets))
 
