@@ -128,6 +128,10 @@ class Metrics:
             "estimated_accuracy", "Accuracy on the window as estimated without labels."
         )
 
+        # What is no longer said is taken back.
+        self._shown_quality: dict[str, set[str]] = {}
+        self._shown_classes: set[str] = set()
+
     def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
         return Gauge(f"ktt_monitoring_{name}", help_text, labels, registry=self.registry)
 
@@ -148,6 +152,9 @@ class Metrics:
         for name, column in result.columns.items():
             self._column_score.labels(monitor, name).set(column.score)
             self._column_drifted.labels(monitor, name).set(column.drifted)
+        for name in self._shown_quality.get(monitor, set()) - set(result.quality):
+            self._quality.remove(monitor, name)
+        self._shown_quality[monitor] = set(result.quality)
         for name, value in result.quality.items():
             self._quality.labels(monitor, name).set(value)
 
@@ -157,7 +164,12 @@ class Metrics:
         if not self._layout.classes:
             return
         window, reference = snapshot.window, snapshot.reference
-        for name, shares in self._shares(window["predicted"], reference["predicted"]).items():
+        shown = self._shares(window["predicted"], reference["predicted"])
+        for name in self._shown_classes - set(shown):
+            for data in ("window", "reference"):
+                self._share.remove(name, data)
+        self._shown_classes = set(shown)
+        for name, shares in shown.items():
             for data, share in shares.items():
                 self._share.labels(name, data).set(share)
         means = {"window": _mean_confidence(window), "reference": _mean_confidence(reference)}
