@@ -265,7 +265,10 @@ class FakeMonitor:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:  # noqa: N802
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                size = int(self.headers["Content-Length"])
+                body = self.rfile.read(size)
+                if len(body) < size:
+                    return  # who sent it was killed
                 monitor.hanging.wait(60)
                 if monitor.status == 200:
                     monitor.bodies.append((self.path, json.loads(body)))
