@@ -307,6 +307,30 @@ def test_without_a_packer_no_job_is_made(
     assert not (workspace / "jobs").exists()
 
 
+# A disk that is full after a megabyte, as the system lets a program have it.
+FILLS = """
+import resource
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+try:
+    pack()
+    (output / "inference" / "large").write_bytes(bytes(1 << 22))
+except OSError as error:
+    print(json.dumps({"error": f"large: {error.strerror}"}))
+    sys.exit(1)
+"""
+
+
+def test_a_disk_that_is_full_is_told_and_nothing_is_left(
+    packer: Callable[[str], Path], workspace: Path
+) -> None:
+    packer(FILLS)
+    with pytest.raises(ResourceExhaustedError, match=r"large: File too large; free some room"):
+        Exporter(workspace).export(SPEC)
+    assert {path.name for path in (workspace / "build").glob("*")} <= {".lock"}
+    assert not list(workspace.glob("jobs/exporter/**/artifacts-*"))
+
+
 HANGS = """
 child = subprocess.Popen(["sleep", "600"])
 seen(packer=os.getpid(), child=child.pid)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["BundleOptions", "pack_bundle"]
 
 _FORMAT_VERSION = 1
-_FULL = os.strerror(errno.ENOSPC)
+# How the system says that a disk, a quota or a file is full.
+_FULL = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)))
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,8 @@ def _failure(ended: Ended, answer: Mapping[str, Any]) -> KttError:
             f"the packer ended with exit code {ended.code} and did not say why; the job's log "
             "has what it wrote"
         )
-    if _FULL in str(said):
-        return ResourceExhaustedError(f"the bundle could not be packed: {said}")
+    if str(said).endswith(_FULL):
+        return ResourceExhaustedError(
+            f"the bundle could not be packed: {said}; free some room on that disk"
+        )
     return JobFailedError(f"the bundle could not be packed: {said}")

@@ -113,7 +113,7 @@ def _candidates() -> Iterator[Path]:
 def _works(python: Path) -> bool:
     # pyenv's shims are there for versions that are switched off, too.
     try:
-        command = [python, "-I", "-c", _PROBE]
+        command = [str(python), "-I", "-c", _PROBE]
         return run_program(command, clean_environment(), Path("/"), errors_too=True).code == 0
     except OSError:
         return False
@@ -127,22 +127,14 @@ def _make(folder: Path, requirements: Path) -> None:
         atomic_directory(folder) as staging,
     ):
         # The environment works under any name, but for its scripts, which nobody runs.
-        _run([base, "-I", "-m", "venv", staging], folder.parent, "made")
-        pip = [staging / "bin" / "python", "-I", "-m", "pip"]
-        install = [
-            "install",
-            "--no-input",
-            "--disable-pip-version-check",
-            "--no-warn-script-location",
-        ]
-        _run(
-            [*pip, *install, "--require-hashes", "--requirement", requirements],
-            folder.parent,
-            "filled with the packages that it needs",
-        )
+        _run([str(base), "-I", "-m", "venv", str(staging)], folder.parent, "made")
+        pip = [f"{staging}/bin/python", "-I", "-m", "pip", "install", "--require-hashes"]
+        quiet = ["--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
+        wanted = ["--requirement", str(requirements)]
+        _run([*pip, *quiet, *wanted], folder.parent, "filled with the packages that it needs")
 
 
-def _run(command: list[str | Path], folder: Path, what: str) -> None:
+def _run(command: list[str], folder: Path, what: str) -> None:
     ended = run_program(command, clean_environment(), folder, errors_too=True)
     if ended.code == 0:
         return
