@@ -24,7 +24,7 @@ _FILES = {
     "evidently_config": Path("monitoring", "evidently.yaml"),
 }
 _IGNORED = shutil.ignore_patterns(
-    "__pycache__", "*.pyc", "BUILD", "conftest.py", "*_test.py", "testdata", ".*"
+    "__pycache__", "*.pyc", "BUILD", "conftest.py", "*_test.py", "testdata", ".*_cache"
 )
 
 

@@ -38,7 +38,7 @@ _CORE = (
     "tfidf",
 )
 _IGNORED = shutil.ignore_patterns(
-    "__pycache__", "*.pyc", "BUILD", "conftest.py", "*_test.py", "testdata", ".*"
+    "__pycache__", "*.pyc", "BUILD", "conftest.py", "*_test.py", "testdata", ".*_cache"
 )
 _PARENT = '"""In a bundle, a package for what stands in it."""\n'
 

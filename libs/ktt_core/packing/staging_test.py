@@ -13,7 +13,7 @@ FILES = """
 ktt_serving/__init__.py ktt_serving/packer.py ktt_serving/packer_test.py ktt_serving/BUILD
 ktt_serving/templates/prometheus.yaml
 monitoring/__init__.py monitoring/app.py monitoring/app_test.py monitoring/requirements.txt
-monitoring/bundle/monitoring.py
+monitoring/bundle/monitoring.py monitoring/bundle/.dockerignore monitoring/.ruff_cache/content
 outside/__init__.py outside/model.py outside/bentoml/svc_lts.py outside/bentoml/dashboard.json
 bare/__init__.py module.py
 """
@@ -43,6 +43,7 @@ def test_a_model_s_service_and_all_that_bundles_share_are_staged(installed, tmp_
         "ktt_serving/templates/prometheus.yaml",
         "monitoring/monitoring.py",
         "monitoring/requirements.txt",
+        "monitoring/.dockerignore",
         "monitoring/ktt_monitor/__init__.py",
         "monitoring/ktt_monitor/app.py",
         "outside/bentoml/svc_lts.py",
@@ -53,6 +54,7 @@ def test_a_model_s_service_and_all_that_bundles_share_are_staged(installed, tmp_
     assert not {"outside/model.py", "ktt_core/model.py", "monitoring/app.py"} & names
     assert "monitoring/ktt_monitor/bundle/monitoring.py" not in names
     assert not [name for name in names if name.endswith(("_test.py", "BUILD", ".pyc"))]
+    assert not [name for name in names if "_cache" in name]
     assert "raise" not in (target / "outside/__init__.py").read_text()
 
 
