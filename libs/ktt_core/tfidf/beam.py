@@ -112,9 +112,7 @@ def _expand(
         place = np.minimum(np.searchsorted(weights.pair_keys, keys), len(weights.pair_keys) - 1)
         hit = weights.pair_keys[place] == keys
         item, entry, place = item[hit], entry[hit], place[hit]
-        offset = weights.pair_offset[place]
-        block, weight = expand_ranges(offset, weights.pair_offset[place + 1] - offset)
-        position = weight - offset[block] + starts[item][block]
-        value = weights.weights[weight] * rows.data[entry][block]
+        block, sibling, value = weights.gather(place, rows.data[entry])
+        position = sibling + starts[item][block]
         scores += np.bincount(position, weights=value, minlength=len(scores))
     return row[owner], child, normalise(scores, starts) + log_proba[owner]

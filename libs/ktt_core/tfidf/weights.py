@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,21 @@ class NodeLayout:
 
 
 class BlockWeights:
-    """Weights of (feature, node) pairs: for each stored pair one weight per child of the node.
+    """Weights of (feature, node) pairs: for each pair one weight per child of the node.
+
+    Pairs may share what is stored: those that training cannot tell apart differ by a factor alone.
+    A text's words and their n-grams are mostly such pairs, so it is a fraction of the memory.
+
+    Parameters
+    ----------
+    layout, feature_start, pair_node, bias
+        The attributes.
+    weights : ndarray of float32
+        The numbers stored.
+    pair_start : ndarray of int32 or int64, shape (pairs,), optional
+        Where a pair's begin. None: behind those of the pair before.
+    pair_scale : ndarray of float32, shape (pairs,), optional
+        A pair's weights are the numbers stored times this. None: they are the numbers.
 
     Attributes
     ----------
@@ -84,10 +99,9 @@ class BlockWeights:
     feature_start : ndarray of int64, shape (n_features + 1,)
         A feature's pairs are ``[feature_start[f], feature_start[f + 1])``, ascending by node.
     pair_node : ndarray of int32, shape (pairs,)
-    pair_offset : ndarray of int64, shape (pairs + 1,)
-        A pair's weights are ``weights[pair_offset[p]:pair_offset[p + 1]]``, one per child in class
-        order.
-    weights : ndarray of float32
+    stored : ndarray of float32
+        A pair's numbers, one per child in class order, begin at ``pair_start[p]``.
+    pair_scale : ndarray of float32, shape (pairs,), or None
     bias : ndarray of float32, shape (C,)
         One per class of any level.
     """
@@ -99,28 +113,85 @@ class BlockWeights:
         pair_node: NDArray[np.int32],
         weights: NDArray[np.float32],
         bias: NDArray[np.float32],
+        pair_start: NDArray[np.integer[Any]] | None = None,
+        pair_scale: NDArray[np.float32] | None = None,
     ) -> None:
         self.layout = layout
         self.feature_start = feature_start
         self.pair_node = pair_node
-        self.pair_offset = np.zeros(len(pair_node) + 1, dtype=np.int64)
-        np.cumsum(layout.child_count[pair_node], out=self.pair_offset[1:])
-        self.weights = weights
+        self.stored = weights
         self.bias = bias
-        self._pair_keys: NDArray[np.int64] | None = None
+        self.pair_scale = pair_scale
+        self._pair_start = pair_start
+
+    @property
+    def pair_start(self) -> NDArray[np.integer[Any]]:
+        """Where each pair's numbers begin in `stored`."""
+        return self.pair_offset[:-1] if self._pair_start is None else self._pair_start
+
+    @cached_property
+    def pair_offset(self) -> NDArray[np.int64]:
+        """Where each pair's weights begin in `weights`, and the end, shape (pairs + 1,)."""
+        offset = np.zeros(len(self.pair_node) + 1, dtype=np.int64)
+        np.cumsum(self.layout.child_count[self.pair_node], out=offset[1:])
+        return offset
+
+    @cached_property
+    def weights(self) -> NDArray[np.float32]:
+        """The weights of all pairs, one pair's behind the other's; kept once they are asked for."""
+        if self._pair_start is None and self.pair_scale is None:
+            return self.stored
+        offset = self.pair_offset
+        written = np.empty(int(offset[-1]), dtype=np.float32)
+        begin = 0
+        while begin < len(self.pair_node):
+            done = int(offset[begin])
+            end = int(np.searchsorted(offset, done + _GATHERED, side="right")) - 1
+            end = min(max(begin + 1, end), len(self.pair_node))
+            pair, place = self._expand(np.arange(begin, end))
+            into = written[done : int(offset[end])]
+            into[:] = self.stored[place]
+            if self.pair_scale is not None:
+                into *= self.pair_scale[begin:end][pair]
+            begin = end
+        return written
+
+    def _expand(
+        self, pair: NDArray[np.integer[Any]]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Write out pairs' numbers: of which of the pairs each is, and its place in `stored`."""
+        return expand_ranges(
+            self.pair_start[pair].astype(np.int64), self.layout.child_count[self.pair_node[pair]]
+        )
+
+    def gather(
+        self, pair: NDArray[np.integer[Any]], factor: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+        """Return pairs' weights times a factor for each pair.
+
+        Returns
+        -------
+        owner : ndarray of int64
+            Of which of the pairs a weight is.
+        child : ndarray of int64
+            Of which of the node's children, counted from 0.
+        value : ndarray
+        """
+        owner, place = self._expand(pair)
+        if self.pair_scale is not None:
+            factor = factor * self.pair_scale[pair]
+        return owner, place - self.pair_start[pair][owner], self.stored[place] * factor[owner]
 
     @property
     def n_features(self) -> int:
         """Number of columns a row must have."""
         return len(self.feature_start) - 1
 
-    @property
+    @cached_property
     def pair_keys(self) -> NDArray[np.int64]:
         """``feature * n_nodes + node`` of every pair, ascending."""
-        if self._pair_keys is None:
-            feature = np.repeat(np.arange(self.n_features), np.diff(self.feature_start))
-            self._pair_keys = feature * np.int64(self.layout.n_nodes) + self.pair_node
-        return self._pair_keys
+        feature = np.repeat(np.arange(self.n_features), np.diff(self.feature_start))
+        return feature * np.int64(self.layout.n_nodes) + self.pair_node
 
     def class_scores(self, rows: CsrRows) -> NDArray[np.float32]:
         """Linear scores of rows for the classes of all levels, shape (n, C)."""
@@ -136,17 +207,10 @@ class BlockWeights:
             done = int(gathered[begin - 1]) if begin else 0
             end = max(begin + 1, int(np.searchsorted(gathered, done + _GATHERED, side="right")))
             entry, pair = expand_ranges(first[begin:end], (last - first)[begin:end])
-            start = self.pair_offset[pair]
-            block, weight = expand_ranges(start, self.pair_offset[pair + 1] - start)
-            position = (
-                weight
-                - start[block]
-                + (
-                    self.layout.child_start[self.pair_node[pair]]
-                    + owner[begin:end][entry] * n_classes
-                )[block]
-            )
-            value = self.weights[weight] * rows.data[begin:end][entry][block]
+            block, child, value = self.gather(pair, rows.data[begin:end][entry])
+            first_cell = self.layout.child_start[self.pair_node[pair]]
+            first_cell += owner[begin:end][entry] * n_classes
+            position = child + first_cell[block]
             low, high = int(owner[begin]) * n_classes, (int(owner[end - 1]) + 1) * n_classes
             flat[low:high] += np.bincount(position - low, weights=value, minlength=high - low)
             begin = end
@@ -154,12 +218,17 @@ class BlockWeights:
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Return the arrays `from_state` needs."""
-        return {
+        arrays: dict[str, NDArray[Any]] = {
             "feature_start": self.feature_start,
             "pair_node": self.pair_node,
-            "weights": self.weights,
+            "weights": self.stored,
             "bias": self.bias,
         }
+        if self._pair_start is not None:
+            arrays["pair_start"] = self._pair_start
+        if self.pair_scale is not None:
+            arrays["pair_scale"] = self.pair_scale
+        return arrays
 
     @classmethod
     def from_state(cls, layout: NodeLayout, arrays: Mapping[str, NDArray[Any]]) -> BlockWeights:
@@ -175,6 +244,11 @@ class BlockWeights:
             nodes = np.asarray(arrays["pair_node"], dtype=np.int32)
             weights = np.asarray(arrays["weights"], dtype=np.float32)
             bias = np.asarray(arrays["bias"], dtype=np.float32)
+            begins = scale = None
+            # Neither is in the checkpoints of release 0.1.0.
+            if "pair_start" in arrays or "pair_scale" in arrays:
+                begins = _whole_numbers(arrays["pair_start"])
+                scale = np.asarray(arrays["pair_scale"], dtype=np.float32)
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the classifier's weights are damaged: {error!r}") from error
         fits = (
@@ -184,7 +258,8 @@ class BlockWeights:
             and starts[-1] == len(nodes)
             and bool(np.all(starts[1:] >= starts[:-1]))
             and (len(nodes) == 0 or (nodes.min() >= 0 and nodes.max() < layout.n_nodes))
-            and int(layout.child_count[nodes].sum()) == len(weights)
+            and _are_there(begins, layout.child_count[nodes], len(weights))
+            and (scale is None or scale.shape == nodes.shape)
             and len(bias) == layout.taxonomy.n_classes
         )
         if not fits:
@@ -195,11 +270,28 @@ class BlockWeights:
             raise CheckpointError(
                 "the classifier's weights are damaged: the nodes of a feature do not ascend"
             )
-        if not (_all_finite(weights) and _all_finite(bias)):
+        if not all(_all_finite(a) for a in (weights, bias, scale) if a is not None):
             raise CheckpointError(
                 "the classifier's weights are damaged: not all of them are finite numbers"
             )
-        return cls(layout, starts, nodes, weights, bias)
+        return cls(layout, starts, nodes, weights, bias, begins, scale)
+
+
+def _whole_numbers(values: Any) -> NDArray[np.integer[Any]]:
+    found = np.asarray(values)
+    return found if found.dtype in (np.int32, np.int64) else found.astype(np.int64)
+
+
+def _are_there(
+    begins: NDArray[np.integer[Any]] | None, widths: NDArray[np.int64], n_weights: int
+) -> bool:
+    """Say whether pairs of these widths have theirs among the weights, up to the last."""
+    if begins is None:
+        return int(widths.sum()) == n_weights
+    if begins.shape != widths.shape:
+        return False
+    end = int((begins + widths).max()) if len(begins) else 0
+    return end == n_weights and int(begins.min(initial=0)) >= 0
 
 
 def _ascend_within(starts: NDArray[np.int64], nodes: NDArray[np.int32]) -> bool:
