@@ -17,7 +17,7 @@ from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import LOSSES, FlatScorer, HierarchicalScorer
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
-from ktt_models.sklearn.solvers.kernels import add_class_scores
+from ktt_models.sklearn.solvers.kernels import add_class_scores, add_pair_scores
 from ktt_models.sklearn.solvers.pairs import find_runs
 from ktt_models.sklearn.solvers.state import TrainingState, as_rows
 
@@ -143,18 +143,15 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         every = min(epochs, self.restart_every or epochs)
         generator = np.random.default_rng(self.seed)
         for epoch in range(1, epochs + 1):
-            if epoch > 1 and (epoch - 1) % every == 0:
-                state.restart()
+            since_start = (epoch - 1) % every
             order = generator.permutation(matrix.n_rows).astype(np.int32)
-            loss = state.run_epoch(order) / matrix.n_rows
+            # The first pass from zero is too far from the rest to be averaged with it.
+            is_summed = since_start > 0 or every == 1
+            loss = state.run_epoch(order, since_start == 0, is_summed) / matrix.n_rows
             if not np.isfinite(loss):
                 raise TrainingError(
                     f"training diverged in epoch {epoch}: lower learning_rate ({self.step_size})"
                 )
-            since_start = (epoch - 1) % every
-            # The first pass from zero is too far from the rest to be averaged with it.
-            if since_start > 0 or every == 1:
-                state.average()
             if on_epoch is not None:
                 on_epoch(epoch, epochs, {"train_loss": float(loss)})
         self._use(state.finish())
@@ -271,19 +268,25 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _class_scores(self, rows: CsrRows) -> NDArray[np.float32]:
         """`BlockWeights.class_scores`, compiled, in threads over the rows."""
-        weights = self.weights_
-        if self._runs is None:
-            self._runs = find_runs(weights)
-        runs = self._runs
+        weights, layout = self.weights_, self.weights_.layout
         scores = np.repeat(weights.bias[None, :], rows.n_rows, axis=0)
         n_threads = max(1, min(self.n_threads, rows.n_rows // 16))
         edges = np.linspace(0, rows.n_rows, n_threads + 1).astype(int).tolist()
+        if weights.pair_scale is None and self._runs is None:
+            self._runs = find_runs(weights)
 
         def run(part: int) -> None:
             block = rows.take(edges[part], edges[part + 1])
-            add_class_scores(
+            into = scores[edges[part] : edges[part + 1]]
+            if self._runs is not None:
+                add_class_scores(
+                    block.indptr, block.indices, block.data, *self._runs, weights.weights, into
+                )
+                return
+            add_pair_scores(
                 block.indptr, block.indices, block.data,
-                *runs, weights.weights, scores[edges[part] : edges[part + 1]],
+                weights.feature_start, weights.pair_node, weights.pair_start, weights.pair_scale,
+                weights.stored, layout.child_start, layout.child_count, into,
             )  # fmt: skip
 
         self.in_threads(run, n_threads)

@@ -43,10 +43,10 @@ class Descent(NamedTuple):
 @compiled(nogil=True, fastmath=True)
 def _descend_a_level(
     indptr: Any, indices: Any, data: Any, rows: Any,
-    feature_start: Any, pair_node: Any, pair_offset: Any, weights: Any, bias: Any,
+    feature_start: Any, pair_node: Any, pair_start: Any, pair_scale: Any, weights: Any, bias: Any,
     child_start: Any, child_count: Any, huber: bool,
-    node_start: Any, node_feature: Any, node_offset: Any,
-    table: Any, stamp: int, best_class: Any, log_proba: Any, passed: Any,
+    node_start: Any, node_feature: Any, node_place: Any, node_scale: Any,
+    table: Any, scales: Any, stamp: int, best_class: Any, log_proba: Any, passed: Any,
 ) -> int:  # fmt: skip
     """Go from each row's class to its most probable child; `rows` are sorted by class.
 
@@ -74,7 +74,8 @@ def _descend_a_level(
         mark = stamp << _PLACE_BITS
         if with_table and width > 1:
             for pair in range(node_start[node], node_start[node + 1]):
-                table[node_feature[pair]] = mark | node_offset[pair]
+                table[node_feature[pair]] = mark | node_place[pair]
+                scales[node_feature[pair]] = node_scale[pair]
         for i in range(begin, end):
             row = rows[i]
             if width == 1:
@@ -84,7 +85,8 @@ def _descend_a_level(
             if with_table:
                 for entry in range(indptr[row], indptr[row + 1]):
                     place = table[indices[entry]] - mark
-                    first[n_found], found[n_found] = place, data[entry]
+                    first[n_found] = place
+                    found[n_found] = data[entry] * scales[indices[entry]]
                     # Less than 0 is of a node before.
                     n_found += place >= 0
             else:
@@ -95,7 +97,7 @@ def _descend_a_level(
                     values[n_known] = data[entry]
                     n_known += low[n_known] < high[n_known]
                 n_found = search_node(
-                    low[:n_known], high[:n_known], values, node, pair_node, pair_offset,
+                    low[:n_known], high[:n_known], values, node, pair_node, pair_start, pair_scale,
                     first, left, found,
                 )  # fmt: skip
             scores[:] = 0
@@ -117,7 +119,10 @@ def _descend_a_level(
     return stamp
 
 
-def descend(weights: BlockWeights, index: NodeIndex, rows: CsrRows, huber: bool) -> Descent:
+def descend(
+    weights: BlockWeights, pair_scale: NDArray[np.float32], index: NodeIndex, rows: CsrRows,
+    huber: bool,
+) -> Descent:  # fmt: skip
     """Take every row to its most probable child until it is at a leaf."""
     layout = weights.layout
     found = Descent(
@@ -126,11 +131,12 @@ def descend(weights: BlockWeights, index: NodeIndex, rows: CsrRows, huber: bool)
         np.full(rows.n_rows, -np.inf, dtype=np.float32),
     )
     table, stamp = np.zeros(weights.n_features, dtype=np.int64), 0
+    scales = np.zeros(weights.n_features, dtype=np.float32)
     for _ in range(layout.taxonomy.depth):
         stamp = _descend_a_level(
             rows.indptr, rows.indices, rows.data, np.argsort(found.best, kind="stable"),
-            weights.feature_start, weights.pair_node, weights.pair_offset, weights.weights,
-            weights.bias, layout.child_start, layout.child_count, huber,
-            *index, table, stamp, *found,
+            weights.feature_start, weights.pair_node, weights.pair_start, pair_scale,
+            weights.stored, weights.bias, layout.child_start, layout.child_count, huber,
+            *index, table, scales, stamp, *found,
         )  # fmt: skip
     return found

@@ -19,6 +19,9 @@ from ktt_models.sklearn.solvers.state import (
 
 __all__ = ["FlatSGDClassifier"]
 
+# Weights averaged at a time, so that the average needs no third copy.
+_AVERAGED = 1 << 20
+
 
 class FlatSGDClassifier(BlockSGDClassifier):
     """The softmax over all leaves.
@@ -56,7 +59,6 @@ class _FlatState(TrainingState):
         codes: NDArray[np.int32],
         row_weights: NDArray[np.float32],
     ) -> None:
-        super().__init__()
         self.solver, self.rows = solver, rows
         taxonomy = solver.taxonomy
         layout = NodeLayout(taxonomy)
@@ -65,7 +67,10 @@ class _FlatState(TrainingState):
         )
         n_weights = int(layout.child_count[pair_node].sum())
         bias = np.zeros(taxonomy.n_classes, dtype=np.float32)
-        self.block = BlockWeights(layout, starts, pair_node, np.zeros(n_weights, np.float32), bias)
+        self.weights = np.zeros(n_weights, np.float32)
+        self.block = BlockWeights(layout, starts, pair_node, self.weights, bias)
+        self._mean: list[NDArray[np.float32]] = []
+        self._n_averaged = 0
         self.runs = find_runs(self.block)
         self.squares = np.full(len(pair_node), FIRST_SQUARE, dtype=np.float32)
         self.bias_squares = np.full(len(bias), FIRST_BIAS_SQUARE, dtype=np.float32)
@@ -85,27 +90,40 @@ class _FlatState(TrainingState):
             ]
         ).astype(np.int64)
 
-    def current(self) -> list[NDArray[np.float32]]:
-        return [self.block.weights, self.block.bias]
-
-    def restart(self) -> None:
-        for array in self.current():
-            array.fill(0)
-        self.squares.fill(FIRST_SQUARE)
-        self.bias_squares.fill(FIRST_BIAS_SQUARE)
-
-    def run_epoch(self, order: NDArray[np.int32]) -> float:
+    def run_epoch(self, order: NDArray[np.int32], is_fresh: bool, is_summed: bool) -> float:
         rows, block, layout, solver = self.rows, self.block, self.block.layout, self.solver
-        return float(
+        if is_fresh:
+            self.weights.fill(0)
+            block.bias.fill(0)
+            self.squares.fill(FIRST_SQUARE)
+            self.bias_squares.fill(FIRST_BIAS_SQUARE)
+        loss = float(
             flat_epoch(
                 rows.indptr, rows.indices, rows.data, order, self.leaves, self.row_weights,
                 block.feature_start, block.pair_node, block.pair_offset, self.pair_rows,
                 layout.child_start, layout.child_count, *self.runs, self.parent_of, self.first_leaf,
-                block.weights, self.squares, block.bias, self.bias_squares,
+                self.weights, self.squares, block.bias, self.bias_squares,
                 solver.step_size, solver.alpha, solver.loss == "modified_huber",
             )
         )  # fmt: skip
+        if is_summed:
+            self._average()
+        return loss
 
-    def weights_of(self, arrays: list[NDArray[np.float32]]) -> BlockWeights:
-        self.block.weights, self.block.bias = arrays
-        return self.block
+    def _average(self) -> None:
+        """Take the weights into the mean."""
+        self._n_averaged += 1
+        current = [self.weights, self.block.bias]
+        if not self._mean:
+            self._mean = [array.copy() for array in current]
+            return
+        share = np.float32(1 / self._n_averaged)
+        for mean, array in zip(self._mean, current, strict=True):
+            for start in range(0, len(mean), _AVERAGED):
+                part = slice(start, start + _AVERAGED)
+                mean[part] += (array[part] - mean[part]) * share
+
+    def finish(self) -> BlockWeights:
+        weights, bias = self._mean
+        block = self.block
+        return BlockWeights(block.layout, block.feature_start, block.pair_node, weights, bias)

@@ -2,10 +2,13 @@
 
 Most pairs of a feature and a node are not alone: the n-grams of a word that only a few of the
 node's rows have stand in the same rows, in the same proportion to each other from row to row. Their
-gradients are then in that proportion too, and so stay their weights. Such pairs share one block of
-weights, and a row has one entry for all of them: it takes a half to a third of the time, and a
-fraction of the memory. What is shared too is AdaGrad's sum of squares, taken for the quadratic mean
-of the pairs; with a sum of its own, a pair with a smaller value would step a little further.
+gradients are then in that proportion too, and so stay their weights. Such pairs are a group and
+share one block of weights: it takes a half to a third of the time, and a fraction of the memory.
+What is shared too is AdaGrad's sum of squares, taken for the quadratic mean of the pairs; with a
+sum of its own, a pair with a smaller value would step a little further.
+
+Rows are sorted by path here, so a feature's rows at a node are neighbours in its column, and the
+pairs of a level come out feature by feature.
 """
 
 from __future__ import annotations
@@ -16,209 +19,196 @@ import numpy as np
 
 from ktt_models.sklearn.solvers.compiling import compiled
 
-__all__ = ["count_rows", "group_entries", "group_pairs", "index_level"]
+__all__ = ["number_groups", "scan_level", "write_entries"]
+
+# Places of the table of groups to begin with: a power of two.
+_PLACES = 1 << 12
+# Classes of groups by how many rows they are in.
+_RARITIES = 8
+
+
+@compiled(nogil=True, inline="always")
+def _place(found: int, bits: int) -> Any:
+    """Knuth's multiplicative hashing."""
+    return np.int64((np.uint64(found) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - bits))
 
 
 @compiled(nogil=True)
-def index_level(
-    indptr: Any, indices: Any, data: Any, rows: Any, nodes: Any, row_keys: Any, n_features: int,
-    entry_pair: Any,
+def _twice_as_large(table: Any, group_print: Any, bits: int) -> Any:
+    larger = np.full(1 << bits, -1, np.int32)
+    for group in table:
+        if group >= 0:
+            place = _place(group_print[group], bits)
+            while larger[place] >= 0:
+                place = (place + 1) & (len(larger) - 1)
+            larger[place] = group
+    return larger
+
+
+@compiled(nogil=True)
+def scan_level(
+    starts: Any, rows: Any, values: Any, nodes: Any, row_keys: Any, least_rows: int,
+    feature_ends: Any, pair_node: Any, pair_group: Any, pair_value: Any,
+    group_node: Any, group_begin: Any, group_rows: Any, group_size: Any, group_squares: Any,
+    group_print: Any, row_entries: Any,
 ) -> Any:  # fmt: skip
-    """Give numbers to the (feature, node) pairs of one level, node by node.
+    """Find the (feature, node) pairs of one level, and which of them make a group.
 
     Parameters
     ----------
-    rows : ndarray of int32
-        The level's rows, sorted by node.
+    starts, rows, values
+        `ktt_models.sklearn.solvers.columns.Columns`.
     nodes : ndarray of int32, shape (n,)
-        Each row's node.
+        Each row's node, ascending but for -1, where there is nothing to decide.
     row_keys : ndarray of int64, shape (n,)
         Random numbers.
-    entry_pair : ndarray of int32, shape (entries,)
-        Is overwritten: the pair of each entry of those rows.
+    least_rows : int
+        Pairs in fewer rows are left out.
+    feature_ends : ndarray of int64, shape (n_features,)
+        Is overwritten, as the following are: the number of pairs up to each feature's last.
+    pair_node, pair_group : ndarray of int32
+    pair_value : ndarray of float32
+        The feature's value in the first of the node's rows that has it.
+    group_node, group_rows, group_size : ndarray of int32
+        A group's node, how many rows it is in, and how many pairs it has.
+    group_begin : ndarray of int64
+        The place of the first of the entries of its first pair.
+    group_squares : ndarray of float32
+        The sum of the squares of its pairs' values.
+    group_print : ndarray of int64
+        The same for two pairs of a node if their features are in the same rows and in the same
+        proportion to each other in each; else different, but for one chance in 2^63.
+    row_entries : ndarray of int64, shape (n,)
+        The groups that a row is in are added.
 
     Returns
     -------
-    pair_feature, pair_node : ndarray of int32, shape (pairs,)
-    pair_value : ndarray of float32, shape (pairs,)
-        The feature's value in the first of the node's rows that has it.
-    pair_print : ndarray of int64, shape (pairs,)
-        The same for two pairs of a node if their features are in the same rows and in the same
-        proportion to each other in each; else different, but for one chance in 2^63.
+    n_pairs, n_groups : int
     """
-    n_entries = 1
-    for row in rows:
-        n_entries += indptr[row + 1] - indptr[row]
-    pair_feature = np.empty(n_entries, np.int32)
-    pair_node = np.empty(n_entries, np.int32)
-    pair_value = np.empty(n_entries, np.float32)
-    pair_print = np.empty(n_entries, np.int64)
-    # What a value is multiplied by to have its proportion to the first; 0 if that is 0.
-    inverse = np.empty(n_entries, np.float32)
-    pair_of = np.full(n_features, -1, np.int32)
-    n_pairs = 0
-    node, first = -1, 0
-    for row in rows:
-        if nodes[row] != node:
-            node, first = nodes[row], n_pairs
-        key = row_keys[row]
-        for entry in range(indptr[row], indptr[row + 1]):
-            feature, value = indices[entry], data[entry]
-            # What the pair would be if it were new; written always, for whether it is new no
-            # processor foresees.
-            pair_feature[n_pairs], pair_node[n_pairs] = feature, node
-            pair_value[n_pairs], pair_print[n_pairs] = value, 0
-            inverse[n_pairs] = 1 / value if value != 0 else value
-            pair = pair_of[feature]
-            # Pairs before the node's first are of nodes that are done.
-            is_new = pair < first
-            pair = n_pairs if is_new else pair
-            n_pairs += is_new
-            pair_of[feature] = pair
-            entry_pair[entry] = pair
-            # The proportion's upper bits, rounded: a relative precision of 2^-11.
-            bits = np.int64(np.float32(value * inverse[pair]).view(np.int32))
-            pair_print[pair] += key * ((bits + 2048) >> 12)
-    # Views: what was not written to takes no memory.
-    return (
-        pair_feature[:n_pairs],
-        pair_node[:n_pairs],
-        pair_value[:n_pairs],
-        pair_print[:n_pairs],
-    )
+    n_pairs, n_groups, n_in_table = 0, 0, 0
+    bits = 0
+    while (1 << bits) < _PLACES:
+        bits += 1
+    table = np.full(_PLACES, -1, np.int32)
+    # What only one row has is one group for each row, and needs no table.
+    lone = np.full(len(nodes), -1, np.int32)
+    for feature in range(len(starts) - 1):
+        entry, end = starts[feature], starts[feature + 1]
+        while entry < end:
+            begin, first = entry, rows[entry, 0]
+            node, value = nodes[first], values[entry, 1]
+            inverse = 1 / value
+            found = np.int64(0)
+            while entry < end and nodes[rows[entry, 0]] == node:
+                # The proportion's upper bits, rounded: a relative precision of 2^-11.
+                ratio = np.int64(np.float32(values[entry, 1] * inverse).view(np.int32))
+                found += row_keys[rows[entry, 0]] * ((ratio + 2048) >> 12)
+                entry += 1
+            n_rows = entry - begin
+            if node < 0 or n_rows < least_rows:
+                continue
+            place = np.int64(-1)
+            if n_rows == 1:
+                group = lone[first]
+            else:
+                place = _place(found, bits)
+                group = table[place]
+                while group >= 0 and (group_print[group] != found or group_node[group] != node):
+                    place = (place + 1) & (len(table) - 1)
+                    group = table[place]
+            if group < 0:
+                group = n_groups
+                n_groups += 1
+                group_node[group], group_begin[group], group_rows[group] = node, begin, n_rows
+                group_size[group], group_squares[group], group_print[group] = 0, 0, found
+                for its in range(begin, entry):
+                    row_entries[rows[its, 0]] += 1
+                if place < 0:
+                    lone[first] = group
+                else:
+                    table[place] = group
+                    n_in_table += 1
+                    if 2 * n_in_table > len(table):
+                        bits += 1
+                        table = _twice_as_large(table, group_print, bits)
+            group_size[group] += 1
+            group_squares[group] += value * value
+            pair_node[n_pairs], pair_group[n_pairs], pair_value[n_pairs] = node, group, value
+            n_pairs += 1
+        feature_ends[feature] = n_pairs
+    return n_pairs, n_groups
+
+
+@compiled(nogil=True, inline="always")
+def _rarity(n_rows: int) -> int:
+    """Say how rare what so many rows have is, from 0 to `_RARITIES` - 1, by powers of two."""
+    rarity = _RARITIES - 1
+    while n_rows > 1 and rarity > 0:
+        n_rows >>= 1
+        rarity -= 1
+    return rarity
 
 
 @compiled(nogil=True)
-def count_rows(indptr: Any, nodes: Any, entry_pair: Any, n_pairs: int) -> Any:
-    """Count in how many rows each pair occurs, shape (n_pairs,)."""
-    counts = np.zeros(n_pairs, np.int32)
-    for row in range(len(nodes)):
-        if nodes[row] < 0:
-            continue
-        for entry in range(indptr[row], indptr[row + 1]):
-            counts[entry_pair[entry]] += 1
-    return counts
+def number_groups(
+    group_node: Any, group_rows: Any, group_size: Any, group_squares: Any, n_nodes: int,
+    group_number: Any, sizes: Any, counts: Any,
+) -> None:  # fmt: skip
+    """Number groups node by node, and the frequent ones of a node before the rare.
 
-
-@compiled(nogil=True)
-def group_pairs(
-    pair_node: Any, pair_value: Any, pair_print: Any, kept: Any, child_count: Any
-) -> Any:
-    """Let pairs that training cannot tell apart share one block of weights.
+    Most of a row's entries are of frequent groups, whose blocks lie together then, in a cache.
 
     Parameters
     ----------
-    pair_node, pair_value, pair_print
-        As `index_level` returns them.
-    kept : ndarray of bool, shape (pairs,)
-        False: the pair gets no weights.
-    child_count : ndarray of int64, shape (n_nodes,)
-
-    Returns
-    -------
-    pair_block : ndarray of int32, shape (pairs,)
-        Where the block starts, counted in fours of numbers; -1 if not kept.
-    pair_scale : ndarray of float32, shape (pairs,)
-        A pair's weights are the block's times this.
-    leader_size : ndarray of int32, shape (pairs,)
-        Of one pair of each block, the leader: how many share it; else 0.
-    n_blocks : int
-        Fours of numbers that all blocks take.
+    group_squares : ndarray of float32, shape (groups,)
+        Is overwritten with what a pair's value is divided by to have its scale: a pair's weights
+        are the group's times the scale. It is the quadratic mean of the pairs' values.
+    group_number : ndarray of int32, shape (groups,)
+        Is overwritten: a group's new number.
+    sizes, counts : ndarray of float32, shape (groups,)
+        Are overwritten, by the new number: a group's pairs, and its rows.
     """
-    n_pairs = len(pair_node)
-    pair_block = np.full(n_pairs, -1, np.int32)
-    pair_scale = np.ones(n_pairs, np.float32)
-    leader_size = np.zeros(n_pairs, np.int32)
-    pair_leader = np.empty(n_pairs, np.int32)
-    squares = np.empty(n_pairs, np.float32)
-    n_blocks = 0
-    table = np.empty(0, np.int32)
-    begin = 0
-    while begin < n_pairs:
-        node = pair_node[begin]
-        end = begin + 1
-        while end < n_pairs and pair_node[end] == node:
-            end += 1
-        size = (child_count[node] + 4) // 4
-        # Leaders by print, with open addressing; never more than half full.
-        bits = 1
-        while (1 << bits) < 2 * (end - begin):
-            bits += 1
-        n_places = 1 << bits
-        if len(table) < n_places:
-            table = np.empty(n_places, np.int32)
-        table[:n_places] = -1
-        for pair in range(begin, end):
-            if not kept[pair]:
-                continue
-            leader = pair
-            value = pair_value[pair]
-            if value != 0:
-                # Knuth's multiplicative hashing.
-                mixed = np.uint64(pair_print[pair]) * np.uint64(0x9E3779B97F4A7C15)
-                place = np.int64(mixed >> np.uint64(64 - bits))
-                while table[place] >= 0 and pair_print[table[place]] != pair_print[pair]:
-                    place = (place + 1) & (n_places - 1)
-                if table[place] < 0:
-                    table[place] = pair
-                leader = table[place]
-            pair_leader[pair] = leader
-            if leader == pair:
-                pair_block[pair] = n_blocks
-                n_blocks += size
-                squares[pair] = 0
-            pair_block[pair] = pair_block[leader]
-            leader_size[leader] += 1
-            squares[leader] += value * value
-        for pair in range(begin, end):
-            if kept[pair]:
-                leader = pair_leader[pair]
-                if leader_size[leader] > 1:
-                    mean = np.sqrt(squares[leader] / leader_size[leader])
-                    pair_scale[pair] = pair_value[pair] / mean
-        begin = end
-    return pair_block, pair_scale, leader_size, n_blocks
+    next_number = np.zeros((n_nodes + 1) * _RARITIES, np.int64)
+    for group in range(len(group_number)):
+        next_number[group_node[group] * _RARITIES + _rarity(group_rows[group]) + 1] += 1
+    next_number = np.cumsum(next_number)
+    for group in range(len(group_number)):
+        place = group_node[group] * _RARITIES + _rarity(group_rows[group])
+        number = next_number[place]
+        next_number[place] = number + 1
+        group_number[group] = number
+        sizes[number], counts[number] = group_size[group], group_rows[group]
+        group_squares[group] = np.sqrt(group_squares[group] / sizes[number])
 
 
 @compiled(nogil=True)
-def group_entries(
-    indptr: Any, data: Any, nodes: Any, entry_pair: Any,
-    pair_block: Any, pair_scale: Any, leader_size: Any,
-) -> Any:  # fmt: skip
-    """Return rows' entries, one for all pairs that share a block.
+def write_entries(
+    rows: Any, values: Any, group_node: Any, group_begin: Any, group_rows: Any, group_size: Any,
+    group_mean: Any, group_number: Any, node_first: Any, node_block: Any, node_stride: Any,
+    next_entry: Any, entry_block: Any, entry_value: Any,
+) -> None:  # fmt: skip
+    """Write each row's entries, one for all pairs of a group.
 
-    Returns
-    -------
-    starts : ndarray of int64, shape (n + 1,)
-        Row i's entries are ``[starts[i], starts[i + 1])``.
-    entry_block : ndarray of int32
-    sums : ndarray of float32
-        What the block's weights are to be multiplied by in the score: the sum over its pairs of
-        value times scale.
-    values : ndarray of float32
-        The same over the number of pairs: what multiplies the gradient.
+    Parameters
+    ----------
+    group_mean : ndarray of float32, shape (groups,)
+        What `number_groups` wrote to `group_squares`.
+    node_first, node_block, node_stride : ndarray of int64, shape (n_nodes,)
+        The number of a node's first group, where that one's block is, and from one to the next;
+        these two counted in fours of numbers.
+    next_entry : ndarray of int64, shape (n,)
+        Where a row's entries begin; is counted on.
+    entry_block : ndarray of int32, shape (entries, 2)
+        Is overwritten, in the first column: the block's place, in fours.
+    entry_value : ndarray of float32, shape (entries, 2)
+        Is overwritten, in the second: the sum over the group's pairs of value times scale.
     """
-    n_rows = len(nodes)
-    starts = np.zeros(n_rows + 1, np.int64)
-    entry_block = np.empty(len(data) + 1, np.int32)
-    sums = np.empty(len(data) + 1, np.float32)
-    values = np.empty(len(data) + 1, np.float32)
-    # What is read of a pair lies together, and little of it: the places are anywhere.
-    leader_block = np.where(leader_size > 0, pair_block, np.int32(-1))
-    factors = np.empty((len(pair_block), 2), np.float32)
-    for pair in range(len(pair_block)):
-        factors[pair, 0] = 1 / pair_scale[pair]
-        factors[pair, 1] = leader_size[pair] / pair_scale[pair]
-    place = 0
-    for row in range(n_rows):
-        if nodes[row] >= 0:
-            for entry in range(indptr[row], indptr[row + 1]):
-                pair = entry_pair[entry]
-                # Written always, as above.
-                entry_block[place] = leader_block[pair]
-                values[place] = data[entry] * factors[pair, 0]
-                sums[place] = data[entry] * factors[pair, 1]
-                place += leader_block[pair] >= 0
-        starts[row + 1] = place
-    # Views: what was not written to takes no memory.
-    return starts, entry_block[:place], sums[:place], values[:place]
+    for group in range(len(group_number)):
+        node, begin = group_node[group], group_begin[group]
+        factor = group_size[group] * group_mean[group] / values[begin, 1]
+        block = node_block[node] + (group_number[group] - node_first[node]) * node_stride[node]
+        for entry in range(begin, begin + group_rows[group]):
+            place = next_entry[rows[entry, 0]]
+            next_entry[rows[entry, 0]] = place + 1
+            entry_block[place, 0] = block
+            entry_value[place, 1] = values[entry, 1] * factor

@@ -45,6 +45,9 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
 
     def _use(self, weights: BlockWeights) -> None:
         super()._use(weights)
+        scale = weights.pair_scale
+        # A checkpoint of release 0.1.0 has none.
+        self._pair_scale = np.ones(len(weights.pair_node), np.float32) if scale is None else scale
         # After a checkpoint made when first needed: only the best paths of many rows need it.
         self._index: NodeIndex | None = None
 
@@ -60,7 +63,7 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
     ) -> HierarchicalSGDClassifier:
         """Train; see `BlockSGDClassifier.fit`."""
         super().fit(rows, codes, sample_weight, on_epoch)
-        self._index = index_nodes(self.weights_)
+        self._index = index_nodes(self.weights_, self._pair_scale)
         return self
 
     def predict(self, rows: Any) -> NDArray[np.int32]:
@@ -70,7 +73,7 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
         n_parts = max(1, min(self.n_threads, matrix.n_rows // _FEW))
         edges = np.linspace(0, matrix.n_rows, n_parts + 1).astype(int).tolist()
         if matrix.n_rows >= _FEW and self._index is None:
-            self._index = index_nodes(self.weights_)
+            self._index = index_nodes(self.weights_, self._pair_scale)
         leaves = self.in_threads(
             lambda part: self._leaves(matrix.take(edges[part], edges[part + 1])), n_parts
         )
@@ -85,12 +88,12 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
         best = np.full(rows.n_rows, -1, dtype=np.int64)
         unsure = np.arange(rows.n_rows)
         if rows.n_rows >= _FEW and self._index is not None:
-            best, log_proba, passed = descend(weights, self._index, rows, huber)
+            best, log_proba, passed = descend(weights, self._pair_scale, self._index, rows, huber)
             # Nothing below a class is more probable than it, so the other rows' paths are the best.
             unsure = np.flatnonzero(log_proba <= passed)
         best_leaves(
             rows.indptr, rows.indices, rows.data, unsure,
-            weights.feature_start, weights.pair_node, weights.pair_offset, weights.weights,
-            weights.bias, layout.child_start, layout.child_count, huber, best,
+            weights.feature_start, weights.pair_node, weights.pair_start, self._pair_scale,
+            weights.stored, weights.bias, layout.child_start, layout.child_count, huber, best,
         )  # fmt: skip
         return best

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ktt_models.sklearn.solvers.compiling import compiled
+from ktt_models.sklearn.solvers.lanes import add_lanes
 from ktt_models.sklearn.solvers.losses import BIAS_STEP, SMALL, gradient_of
 
-__all__ = ["add_class_scores", "flat_epoch"]
+__all__ = ["add_class_scores", "add_pair_scores", "flat_epoch"]
 
 # Of one node in the flat model: the squared length of its gradient under which it is left as it is.
 _INACTIVE = 1e-6
@@ -126,3 +127,30 @@ def add_class_scores(
     for row in range(len(indptr) - 1):
         for entry in range(indptr[row], indptr[row + 1]):
             _add_feature(indices[entry], data[entry], run_start, runs, weights, scores[row])
+
+
+@compiled(nogil=True, fastmath=True)
+def add_pair_scores(
+    indptr: Any, indices: Any, data: Any, feature_start: Any, pair_node: Any, pair_start: Any,
+    pair_scale: Any, stored: Any, child_start: Any, child_count: Any, scores: Any,
+) -> None:  # fmt: skip
+    """Do what `add_class_scores` does with weights of which pairs share some."""
+    # Each node's children with room behind them, so that whole vectors can be added.
+    lanes = (child_count + 3) // 4 * 4
+    firsts = np.cumsum(lanes) - lanes
+    roomy = np.empty(lanes.sum(), np.float32)
+    for row in range(len(indptr) - 1):
+        roomy[:] = 0
+        for entry in range(indptr[row], indptr[row + 1]):
+            feature = indices[entry]
+            for pair in range(feature_start[feature], feature_start[feature + 1]):
+                node, start = pair_node[pair], pair_start[pair]
+                factor = data[entry] * pair_scale[pair]
+                if start + lanes[node] <= len(stored):
+                    add_lanes(roomy, firsts[node], stored, start, lanes[node], factor)
+                else:
+                    for c in range(child_count[node]):
+                        roomy[firsts[node] + c] += factor * stored[start + c]
+        for node in range(len(child_count)):
+            for c in range(child_count[node]):
+                scores[row, child_start[node] + c] += roomy[firsts[node] + c]

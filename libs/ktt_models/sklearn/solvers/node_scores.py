@@ -41,13 +41,14 @@ def log_shares(scores: Any, huber: bool) -> None:
 
 @compiled(nogil=True)
 def search_node(
-    low: Any, high: Any, values: Any, node: int, pair_node: Any, pair_offset: Any,
+    low: Any, high: Any, values: Any, node: int, pair_node: Any, pair_start: Any, pair_scale: Any,
     first: Any, left: Any, found: Any,
 ) -> int:  # fmt: skip
     """Find the weights that a row's features have at a node, by search.
 
     A feature's pairs are ``[low, high)``. Writes where the weights are to `first`, and the values
-    of those features to `found`; returns how many. `left` is room to work in.
+    of those features times the pairs' scales to `found`; returns how many. `left` is room to work
+    in.
 
     The features' searches go step by step together and without branches: what one waits for comes
     from memory while the others are looked at.
@@ -68,7 +69,8 @@ def search_node(
         left[n_found], found[n_found] = first[entry], values[entry]
         n_found += pair_node[first[entry]] == node
     for i in range(n_found):
-        first[i] = pair_offset[left[i]]
+        first[i] = pair_start[left[i]]
+        found[i] *= pair_scale[left[i]]
     return n_found
 
 
@@ -82,19 +84,16 @@ def add_found(first: Any, found: Any, n_found: int, weights: Any, width: int, sc
     n_lanes = (width + 3) // 4 * 4
     half = len(scores) // 2
     last = len(weights) - n_lanes
-    # Only the last pair's block may have no lanes behind it.
-    tail = n_found
-    while tail > 0 and first[tail - 1] > last:
-        tail -= 1
-    for i in range(tail, n_found):
-        for c in range(width):
-            scores[c] += found[i] * weights[first[i] + c]
     # Lanes behind the node's own become nonsense, which nobody reads. Neighbours go to two sums, so
     # that none waits for the other.
-    for i in range(0, tail - 1, 2):
-        add_lanes(scores, 0, weights, first[i], n_lanes, found[i])
-        add_lanes(scores, half, weights, first[i + 1], n_lanes, found[i + 1])
-    if tail % 2:
-        add_lanes(scores, 0, weights, first[tail - 1], n_lanes, found[tail - 1])
+    into = 0
+    for i in range(n_found):
+        if first[i] > last:
+            # Only the last blocks may have no lanes behind them.
+            for c in range(width):
+                scores[c] += found[i] * weights[first[i] + c]
+            continue
+        add_lanes(scores, into, weights, first[i], n_lanes, found[i])
+        into = half - into
     for c in range(width):
         scores[c] += scores[half + c]

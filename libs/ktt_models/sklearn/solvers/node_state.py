@@ -8,90 +8,32 @@ from numpy.typing import NDArray
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 from ktt_models.sklearn.solvers.base import BlockSGDClassifier
-from ktt_models.sklearn.solvers.grouping import (
-    count_rows,
-    group_entries,
-    group_pairs,
-    index_level,
+from ktt_models.sklearn.solvers.columns import columns_of
+from ktt_models.sklearn.solvers.node_kernels import (
+    level_epoch,
+    sort_rows,
+    write_pairs,
+    write_weights,
 )
-from ktt_models.sklearn.solvers.node_kernels import count_weights, level_epoch, write_weights
-from ktt_models.sklearn.solvers.pairs import affordable
+from ktt_models.sklearn.solvers.node_level import Level
+from ktt_models.sklearn.solvers.pairs import least_rows
 from ktt_models.sklearn.solvers.state import FIRST_BIAS_SQUARE, FIRST_SQUARE, TrainingState
 
 __all__ = ["NodeState"]
 
 
+# The squared length of a row's gradient, after its own step, under which the row rests for one pass:
+# that of a right answer given 99.3 %. Half of the rows do, and hardly one of them would have moved.
+_RESTING = 1e-4
 # Parts of a level below the root: as many as keep some threads busy, for the root's is one.
 _PARTS = 4
 
 
-class _Part:
-    """Some nodes of one level: their rows, and the pairs of their features and nodes."""
-
-    def __init__(
-        self,
-        rows: CsrRows,
-        nodes: NDArray[np.int32],
-        children: NDArray[np.int64],
-        row_weights: NDArray[np.float32],
-        layout: NodeLayout,
-        balanced: bool,
-    ) -> None:
-        """`nodes` are -1 where rows are of other parts; `children` count over all levels."""
-        self.nodes = nodes
-        self.targets = (children - layout.child_start[nodes]).astype(np.int32)
-        self.row_weights = row_weights
-        if balanced:
-            in_class = np.bincount(children, weights=row_weights)[children]
-            in_node = np.bincount(nodes + 1, weights=row_weights)[nodes + 1]
-            share = layout.child_count[nodes] * in_class
-            balance = np.divide(in_node, share, out=np.zeros(len(nodes)), where=share > 0)
-            self.row_weights = (row_weights * balance).astype(np.float32)
-        row_keys = np.random.default_rng(0).integers(1 << 62, size=rows.n_rows, dtype=np.int64)
-        self.entry_pair = np.empty(len(rows.indices), dtype=np.int32)
-        self.pair_feature, self.pair_node, self.pair_value, self.pair_print = index_level(
-            rows.indptr, rows.indices, rows.data,
-            self.ordered(np.arange(rows.n_rows, dtype=np.int32)), nodes, row_keys,
-            rows.n_columns, self.entry_pair,
-        )  # fmt: skip
-
-    def pair_rows(self, rows: CsrRows) -> NDArray[np.int32]:
-        """Count in how many rows each pair occurs; not after `group`."""
-        counts: NDArray[np.int32] = count_rows(
-            rows.indptr, self.nodes, self.entry_pair, len(self.pair_node)
-        )
-        return counts
-
-    def group(
-        self, rows: CsrRows, layout: NodeLayout, kept: NDArray[np.bool_], penalised: bool
-    ) -> None:
-        """Lay out the blocks of the pairs that are kept."""
-        pair_block, scale, leader_size, self.n_blocks = group_pairs(
-            self.pair_node, self.pair_value, self.pair_print, kept, layout.child_count
-        )
-        self.starts, self.entry_block, self.sums, self.values = group_entries(
-            rows.indptr, rows.data, self.nodes, self.entry_pair, pair_block, scale, leader_size
-        )
-        leaders = leader_size > 0
-        self.first_places = 4 * pair_block[leaders].astype(np.int64)
-        # Only a penalty needs them.
-        self.block_rows = np.zeros(self.n_blocks if penalised else 0, dtype=np.int32)
-        if penalised:
-            self.block_rows[pair_block[leaders]] = self.pair_rows(rows)[leaders]
-        if not kept.all():
-            self.pair_feature, self.pair_node = self.pair_feature[kept], self.pair_node[kept]
-            pair_block, scale = pair_block[kept], scale[kept]
-        self.pair_block, self.pair_scale = pair_block, scale
-        del self.entry_pair, self.pair_value, self.pair_print
-
-    def ordered(self, order: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Sort rows by node, and leave out those with nothing to decide."""
-        taken = order[self.nodes[order] >= 0]
-        return taken[np.argsort(self.nodes[taken], kind="stable")]
-
-
 class NodeState(TrainingState):
-    """Weights in blocks, node by node: a node's weights fit a cache that all weights do not."""
+    """Weights in blocks, node by node: a node's weights fit a cache that all weights do not.
+
+    Rows are sorted by path: those of a node are neighbours.
+    """
 
     def __init__(
         self,
@@ -100,114 +42,101 @@ class NodeState(TrainingState):
         codes: NDArray[np.int32],
         row_weights: NDArray[np.float32],
     ) -> None:
-        super().__init__()
         self.solver, self.n_columns = solver, rows.n_columns
         taxonomy = solver.taxonomy
         self.layout = NodeLayout(taxonomy)
+        by_path = np.argsort(codes[:, -1], kind="stable")
+        self.place_of = np.empty(len(by_path), dtype=np.int32)
+        self.place_of[by_path] = np.arange(len(by_path), dtype=np.int32)
+        codes, row_weights = codes[by_path], row_weights[by_path]
         nodes = self.layout.nodes_of(codes)
         children = codes.astype(np.int64) + taxonomy.level_offsets[:-1]
         balanced = solver.class_weight == "balanced"
-        parts = [
-            (part, children[:, level])
+        self.levels = [
+            Level(nodes[level], children[:, level], row_weights, self.layout, balanced)
             for level in range(taxonomy.depth)
-            for part in _parts_of(nodes[level])
+            # With one child there is nothing to decide, on a whole level perhaps.
+            if nodes[level].max() >= 0
         ]
-        self.parts: list[_Part] = solver.in_threads(
-            lambda i: _Part(rows, *parts[i], row_weights, self.layout, balanced), len(parts)
-        )
-        kept = self._affordable(rows)
-        solver.in_threads(
-            lambda i: self.parts[i].group(rows, self.layout, kept[i], solver.alpha > 0),
-            len(parts),
-        )
-        self.blocks = np.empty(4 * sum(part.n_blocks for part in self.parts), np.float32)
-        self.part_starts = np.cumsum([0, *(4 * part.n_blocks for part in self.parts)])
-        self.bias = np.zeros(taxonomy.n_classes, dtype=np.float32)
-        self.bias_squares = np.empty(taxonomy.n_classes, dtype=np.float32)
-        self.restart()
+        self._index(rows, by_path)
+        self.parts = [
+            (i, *part) for i, level in enumerate(self.levels) for part in level.parts(_PARTS)
+        ]
+        self.blocks = [np.empty(4 * level.n_blocks, dtype=np.float32) for level in self.levels]
+        edges = np.cumsum([0, *(4 * level.n_blocks for level in self.levels)])
+        self.total = np.empty(int(edges[-1]), dtype=np.float32)
+        self.totals = [self.total[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        self.resting = [np.empty(len(codes), dtype=np.float32) for _ in self.levels]
+        n_classes = taxonomy.n_classes
+        self.bias = np.zeros(n_classes, dtype=np.float32)
+        self.bias_squares = np.zeros(n_classes, dtype=np.float32)
+        self.bias_total = np.zeros(n_classes, dtype=np.float32)
+        self.n_summed = 0
 
-    def _affordable(self, rows: CsrRows) -> list[NDArray[np.bool_]]:
-        """Say of each part's pairs which are kept."""
-        widths = [self.layout.child_count[part.pair_node] for part in self.parts]
-        if sum(int(width.sum()) for width in widths) <= self.solver.max_weights:
-            return [np.ones(len(width), dtype=bool) for width in widths]
-        kept = affordable(
-            np.concatenate([part.pair_rows(rows) for part in self.parts]),
-            np.concatenate(widths),
-            self.solver.max_weights,
-        )
-        return np.split(kept, np.cumsum([len(width) for width in widths])[:-1])
+    def _index(self, rows: CsrRows, by_path: NDArray[np.int64]) -> None:
+        columns = columns_of(rows, by_path)
+        row_keys = np.random.default_rng(0).integers(1 << 62, size=rows.n_rows, dtype=np.int64)
+        in_threads, levels = self.solver.in_threads, self.levels
+        in_threads(lambda i: levels[i].scan(columns, row_keys), len(levels))
+        limit = self.solver.max_weights
+        if sum(level.n_weights for level in levels) > limit:
+            counts, widths = zip(*(level.needs() for level in levels), strict=True)
+            least = least_rows(np.concatenate(counts), np.concatenate(widths), limit)
+            del counts, widths
+            in_threads(lambda i: levels[i].scan(columns, row_keys, least), len(levels))
+        in_threads(lambda i: levels[i].lay_out(columns), len(levels))
 
-    def _blocks_of(self, position: int) -> NDArray[np.float32]:
-        return self.blocks[self.part_starts[position] : self.part_starts[position + 1]]
-
-    def current(self) -> list[NDArray[np.float32]]:
-        """Return the blocks and the biases."""
-        return [self.blocks, self.bias]
-
-    def restart(self) -> None:
-        """Forget the current weights, but not the mean."""
-        self.blocks.fill(0)
-        for position, part in enumerate(self.parts):
-            self._blocks_of(position)[part.first_places] = FIRST_SQUARE
-        self.bias.fill(0)
-        self.bias_squares.fill(FIRST_BIAS_SQUARE)
-
-    def run_epoch(self, order: NDArray[np.int32]) -> float:
-        """Pass once over the rows, part by part; return the sum of their losses."""
-        solver = self.solver
+    def run_epoch(self, order: NDArray[np.int32], is_fresh: bool, is_summed: bool) -> float:
+        """See `TrainingState.run_epoch`; nodes start afresh and are summed one by one."""
+        solver, layout = self.solver, self.layout
+        order = self.place_of[order]
+        ordered = [np.empty_like(order) for _ in self.levels]
+        for level, its in zip(self.levels, ordered, strict=True):
+            sort_rows(order, level.node_starts, its)
 
         def run_part(position: int) -> float:
-            part = self.parts[position]
+            i, first_row, end_row = self.parts[position]
+            level = self.levels[i]
             return level_epoch(
-                part.starts, part.entry_block, part.sums, part.values,
-                part.ordered(order), part.nodes, part.targets, part.row_weights,
-                part.block_rows, self.layout.child_start, self.layout.child_count,
-                self._blocks_of(position), self.bias, self.bias_squares,
+                level.starts, level.entry_block, level.entry_value, ordered[i], first_row, end_row,
+                level.nodes, level.targets, level.row_weights, self.resting[i],
+                level.node_first, level.node_block, level.sizes, level.counts, layout.child_start, layout.child_count,
+                self.blocks[i], self.totals[i], self.bias, self.bias_squares, self.bias_total,
                 solver.step_size, solver.alpha, solver.loss == "modified_huber",
+                FIRST_SQUARE, FIRST_BIAS_SQUARE, 0.0 if solver.alpha > 0 else _RESTING, is_fresh, self.n_summed if is_summed else -1,
             )  # fmt: skip
 
-        return float(sum(solver.in_threads(run_part, len(self.parts))))
+        loss = float(sum(solver.in_threads(run_part, len(self.parts))))
+        self.n_summed += is_summed
+        return loss
 
-    def weights_of(self, arrays: list[NDArray[np.float32]]) -> BlockWeights:
-        """Return the weights of all pairs, feature by feature; each thread writes some features."""
-        blocks, bias = arrays
-        child_count = self.layout.child_count
-        counts = np.zeros((self.n_columns + 1, 2), dtype=np.int64)
-        n_ranges = self.solver.n_threads
-        edges = np.linspace(0, self.n_columns, n_ranges + 1).astype(int).tolist()
-
-        def count(i: int) -> None:
-            for part in self.parts:
-                count_weights(
-                    part.pair_feature, part.pair_node, child_count, *edges[i : i + 2], counts[1:]
-                )
-
-        self.solver.in_threads(count, n_ranges)
-        starts = np.cumsum(counts, axis=0)
-        feature_start = starts[:, 0].copy()
-        nodes = np.full(int(starts[-1, 0]), -1, dtype=np.int32)
-        weights = np.full(int(starts[-1, 1]), 0, dtype=np.float32)
-
-        def write(i: int) -> None:
-            # Parts' nodes ascend, so a feature's nodes do.
-            for position, part in enumerate(self.parts):
-                first, behind = self.part_starts[position : position + 2]
-                write_weights(
-                    blocks[first:behind], part.pair_feature, part.pair_node, part.pair_block,
-                    part.pair_scale, child_count, *edges[i : i + 2], starts, nodes, weights,
-                )  # fmt: skip
-
-        self.solver.in_threads(write, n_ranges)
-        return BlockWeights(self.layout, feature_start, nodes, weights, bias)
-
-
-def _parts_of(nodes: NDArray[np.int32]) -> list[NDArray[np.int32]]:
-    """Divide a level's rows by node, about equally: where others decide, a row's node is -1."""
-    # With one child there is nothing to decide, on a whole level perhaps.
-    deciding = np.sort(nodes[nodes >= 0])
-    if not len(deciding):
-        return []
-    edges = np.unique(deciding[np.linspace(0, len(deciding), _PARTS, endpoint=False).astype(int)])
-    bounds = zip(edges, [*edges[1:], np.iinfo(np.int32).max], strict=True)
-    return [np.where((nodes >= low) & (nodes < high), nodes, np.int32(-1)) for low, high in bounds]
+    def finish(self) -> BlockWeights:
+        """Return the mean weights; pairs of one group share theirs."""
+        child_count, levels = self.layout.child_count, self.levels
+        del self.blocks
+        n_weights = sum(np.diff(level.node_first) for level in levels) * child_count
+        node_weight = np.append(0, np.cumsum(n_weights))
+        # In place: fresh memory takes longer to get than to fill.
+        weights = self.total[: int(node_weight[-1])]
+        feature_start = np.zeros(self.n_columns + 1, dtype=np.int64)
+        for level in levels:
+            feature_start += level.pair_ends
+        n_pairs, places = int(feature_start[-1]), feature_start[:-1].copy()
+        pair_node = np.empty(n_pairs, dtype=np.int32)
+        pair_scale = np.empty(n_pairs, dtype=np.float32)
+        small = len(weights) <= np.iinfo(np.int32).max
+        pair_start = np.empty(n_pairs, dtype=np.int32 if small else np.int64)
+        for level, total in zip(levels, self.totals, strict=True):
+            write_weights(
+                total, self.n_summed, level.node_first, level.node_block, node_weight, child_count,
+                weights,
+            )  # fmt: skip
+            write_pairs(
+                level.pair_ends, level.pair_node, level.pair_group, level.pair_value,
+                level.group_mean, level.group_number, level.node_first, node_weight, child_count, places, pair_node, pair_start,
+                pair_scale,
+            )  # fmt: skip
+        bias = self.bias_total / np.float32(self.n_summed)
+        return BlockWeights(
+            self.layout, feature_start, pair_node, weights, bias, pair_start, pair_scale
+        )

@@ -11,7 +11,7 @@ from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 from ktt_models.sklearn.solvers.compiling import compiled
 
-__all__ = ["affordable", "find_pairs", "find_runs"]
+__all__ = ["find_pairs", "find_runs", "least_rows"]
 
 
 @compiled(nogil=True)
@@ -96,26 +96,24 @@ def find_pairs(
     pair_rows = np.empty(int(ends[-1]), dtype=np.int32)
     if len(pair_node):
         _scan(starts, row_of, nodes, layout.n_nodes, pair_node, pair_rows)
-    kept = affordable(pair_rows, layout.child_count[pair_node], max_weights)
+    kept = pair_rows >= least_rows(pair_rows, layout.child_count[pair_node], max_weights)
     if not kept.all():
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[ends]
         pair_node, pair_rows = pair_node[kept], pair_rows[kept]
     return ends, pair_node, pair_rows
 
 
-def affordable(
-    pair_rows: NDArray[np.int32], widths: NDArray[np.int64], max_weights: int
-) -> NDArray[np.bool_]:
-    """Say which pairs to keep so that their widths add up to at most `max_weights`.
+def least_rows(pair_rows: NDArray[np.int32], widths: NDArray[np.int64], max_weights: int) -> int:
+    """Say in how many rows pairs must be for their widths to add up to at most `max_weights`.
 
     The pairs with the fewest rows go, all of one number of rows together.
     """
     if int(widths.sum()) <= max_weights:
-        return np.ones(len(pair_rows), dtype=bool)
+        return 1
     needed = np.bincount(pair_rows, weights=widths)
     with_at_least = np.cumsum(needed[::-1])[::-1]
     fitting = np.flatnonzero(with_at_least <= max_weights)
-    return pair_rows >= (int(fitting[0]) if len(fitting) else len(needed))
+    return int(fitting[0]) if len(fitting) else len(needed)
 
 
 @compiled(nogil=True)

@@ -15,7 +15,7 @@ __all__ = ["best_leaves"]
 @compiled(nogil=True, fastmath=True)
 def best_leaves(
     indptr: Any, indices: Any, data: Any, rows: Any,
-    feature_start: Any, pair_node: Any, pair_offset: Any, weights: Any, bias: Any,
+    feature_start: Any, pair_node: Any, pair_start: Any, pair_scale: Any, weights: Any, bias: Any,
     child_start: Any, child_count: Any, huber: bool, best_class: Any,
 ) -> None:  # fmt: skip
     """Write the most probable leaf of each of `rows`, in indices over all levels' classes.
@@ -62,7 +62,7 @@ def best_leaves(
                 scores[:] = 0
                 siblings[:] = bias[first_child : first_child + width]
                 n_found = search_node(
-                    low[:n_known], high[:n_known], values, node, pair_node, pair_offset,
+                    low[:n_known], high[:n_known], values, node, pair_node, pair_start, pair_scale,
                     first, left, found,
                 )  # fmt: skip
                 add_found(first, found, n_found, weights, width, scores)

@@ -91,6 +91,49 @@ def test_the_compiled_scores_are_numpys_after_a_round_trip(solver):
         np.testing.assert_array_equal(compiled, restored)
 
 
+@pytest.mark.parametrize("loss", ["softmax", "modified_huber"])
+def test_weights_written_out_as_in_release_0_1_0_give_the_same_answers(loss):
+    taxonomy, rows, codes = make_problem()
+    dense = rows.to_dense()
+    rows = as_rows(scipy.sparse.csr_matrix(np.concatenate([dense, 0.5 * dense], axis=1)))
+    model = HierarchicalSGDClassifier(taxonomy, loss=loss, epochs=2).fit(rows, codes)
+    arrays, params = model.state_dict()
+    assert len(arrays["weights"]) < len(model.weights_.weights)
+    written = {name: arrays[name] for name in ("feature_start", "pair_node", "bias")}
+    written["weights"] = model.weights_.weights
+    old = HierarchicalSGDClassifier.from_state(taxonomy, written, params)
+    np.testing.assert_array_equal(old.predict(rows), model.predict(rows))
+    for scorer in (old, load_scorer(taxonomy, arrays, params)):
+        for found, expected in zip(
+            scorer.level_scores(rows), model.level_scores(rows), strict=True
+        ):
+            np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_shared_weights_that_do_not_fit_are_refused():
+    taxonomy, rows, codes = make_problem()
+    arrays, params = HierarchicalSGDClassifier(taxonomy, epochs=1).fit(rows, codes).state_dict()
+    start, scale = arrays["pair_start"], arrays["pair_scale"]
+    for wrong in (
+        {"pair_start": start + 1},
+        {"pair_start": start - 1},
+        {"pair_start": start.astype(np.float32) * np.nan},
+        {"pair_scale": scale * np.inf},
+        {"pair_scale": scale[:-1]},
+    ):
+        with pytest.raises(CheckpointError), np.errstate(invalid="ignore"):
+            HierarchicalSGDClassifier.from_state(taxonomy, {**arrays, **wrong}, params)
+
+
+def test_few_weights_are_those_of_the_most_frequent_features():
+    taxonomy, rows, codes = make_problem()
+    every = HierarchicalSGDClassifier(taxonomy, epochs=2).fit(rows, codes).weights_
+    limit = len(every.weights) // 2
+    model = HierarchicalSGDClassifier(taxonomy, epochs=2, max_weights=limit).fit(rows, codes)
+    assert 0 < len(model.weights_.weights) <= limit
+    assert model.score(rows, codes) > 0.8
+
+
 def test_a_lone_decision_is_scikit_learns_logistic_regression():
     linear_model = pytest.importorskip("sklearn.linear_model")
     taxonomy = Taxonomy.from_paths([("a",), ("b",), ("c",)])
@@ -260,7 +303,7 @@ def test_features_in_the_same_rows_in_proportion_are_trained_as_one():
     doubled = as_rows(scipy.sparse.csr_matrix(np.concatenate([dense, 0.5 * dense], axis=1)))
     state = NodeState(HierarchicalSGDClassifier(taxonomy), doubled, codes, np.ones(300, np.float32))
     one = NodeState(HierarchicalSGDClassifier(taxonomy), rows, codes, np.ones(300, np.float32))
-    assert len(state.blocks) == len(one.blocks)
+    assert len(state.total) == len(one.total)
     weights = HierarchicalSGDClassifier(taxonomy, epochs=2).fit(doubled, codes).weights_
     first, second = weights.feature_start[[N_FEATURES, 2 * N_FEATURES]]
     assert second == 2 * first
@@ -276,7 +319,7 @@ def test_features_in_the_same_rows_but_not_in_proportion_are_not_one():
     for second, n_blocks in (([1.0, 2.0], 1), ([2.0, 4.0], 1), ([1.0, 3.0], 2), ([1.0, 0.0], 2)):
         rows = as_rows(scipy.sparse.csr_matrix(np.array([[1.0, 2.0], second]).T))
         state = NodeState(solver, rows, codes, weights)
-        assert len(state.blocks) == 4 * n_blocks, second
+        assert len(state.total) == 4 * n_blocks, second
 
 
 @pytest.mark.parametrize("n_rows", [1, 300])

@@ -17,48 +17,33 @@ __all__ = ["FIRST_BIAS_SQUARE", "FIRST_SQUARE", "TrainingState", "as_rows"]
 #: overshoot.
 FIRST_SQUARE = 3e-3
 FIRST_BIAS_SQUARE = 0.1
-# Weights averaged at a time, so that the average needs no third copy.
-_AVERAGED = 1 << 20
 
 
 class TrainingState(ABC):
-    """Weights under way, their running mean, and how an epoch changes them."""
-
-    def __init__(self) -> None:
-        self._mean: list[NDArray[np.float32]] = []
-        self._n_averaged = 0
+    """Weights under way, the sum of those of several epochs, and how an epoch changes them."""
 
     @abstractmethod
-    def current(self) -> list[NDArray[np.float32]]:
-        """Return the arrays that are averaged."""
+    def run_epoch(self, order: NDArray[np.int32], is_fresh: bool, is_summed: bool) -> float:
+        """Pass once over the rows.
+
+        Parameters
+        ----------
+        order : ndarray of int32, shape (n,)
+            All rows, each once.
+        is_fresh : bool
+            Whether to start from zero; of the first epoch always true.
+        is_summed : bool
+            Whether the weights at the end are one of those whose mean is wanted.
+
+        Returns
+        -------
+        float
+            The sum of the rows' losses.
+        """
 
     @abstractmethod
-    def restart(self) -> None:
-        """Forget the current weights, but not the mean."""
-
-    @abstractmethod
-    def run_epoch(self, order: NDArray[np.int32]) -> float:
-        """Pass once over the rows in the given order; return the sum of their losses."""
-
-    @abstractmethod
-    def weights_of(self, arrays: list[NDArray[np.float32]]) -> BlockWeights:
-        """Return the weights that arrays like `current`'s hold."""
-
-    def average(self) -> None:
-        """Take the current weights into the mean."""
-        self._n_averaged += 1
-        if not self._mean:
-            self._mean = [array.copy() for array in self.current()]
-            return
-        share = np.float32(1 / self._n_averaged)
-        for mean, current in zip(self._mean, self.current(), strict=True):
-            for start in range(0, len(mean), _AVERAGED):
-                part = slice(start, start + _AVERAGED)
-                mean[part] += (current[part] - mean[part]) * share
-
     def finish(self) -> BlockWeights:
         """Return the mean weights."""
-        return self.weights_of(self._mean)
 
 
 def as_rows(rows: Any) -> CsrRows:
