@@ -117,7 +117,7 @@ def serve(model_id: str, checkpoint: Path, port: int, monitor_port: int, workers
     """Answer until this process is ended."""
     listener = socket.create_server(("127.0.0.1", port), backlog=128)
     # Before torch is imported, whose threads do not survive it.
-    children = []
+    children: list[int] = []
     for _ in range(workers - 1):
         child = os.fork()
         if child == 0:

@@ -121,7 +121,7 @@ def _bento(
     home.mkdir()
     # As the image's entry point does.
     environment = _environment(home, {"BENTOML_GUNICORN_WORKERS": str(workers), **more})
-    start = [python, _PROGRAMS / "loopback.py", module, "serve-gunicorn", saved]
+    start: list[str | Path] = [python, _PROGRAMS / "loopback.py", module, "serve-gunicorn", saved]
     command = [*start, "--port", str(port)]
     log = folder / f"bentoml-{port}.log"
     with running(command, log, port, "/healthz", environment, saved) as server:
