@@ -183,12 +183,11 @@ def served(inference: Path, monitor: Monitor, log: Path) -> Iterator[Client]:
     """Run a bundle's service as its image does, in an environment of its own requirements."""
     python = make_environment(inference / "requirements.txt")
     port = free_port()
-    code = "import sys; from bentoml import commands; sys.exit(commands())"
     home = log.with_suffix("")
     home.mkdir()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [python, "-c", code, "serve-gunicorn", "./", "--port", str(port)],
+            [python, "-m", "bentoml", "serve-gunicorn", "./", "--port", str(port)],
             cwd=inference,
             # Nothing that leads to this repository.
             env={
@@ -217,7 +216,8 @@ def served(inference: Path, monitor: Monitor, log: Path) -> Iterator[Client]:
             time.sleep(0.2)
         yield client
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
@@ -233,7 +233,7 @@ def test_a_bundle_answers_as_the_model_and_tells_its_monitor(
     bundle = Path(shutil.copytree(exported.bundle(model), tmp_path / "bundle"))
     reference = pq.read_table(bundle / "monitoring/references.parquet")
     dataset = Workspace(exported.workspace).open_dataset(DATASET)
-    compared = [text for texts, _ in dataset.split("test").iter_batches() for text in texts][:16]
+    compared = [text for texts, _ in dataset.split("test").iter_batches(64) for text in texts][:16]
     expected = exported.predicted(model)
     monitor = Monitor()
     try:
