@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -103,7 +104,9 @@ def _not_a_module(place: str, names: list[str]) -> set[str]:
 
 
 def _copy_monitoring(target: Path) -> None:
-    for folder in _MONITORING:
+    # A packaged packer lies elsewhere than the sources that were staged for it, which it imports from.
+    staged = [Path(entry) / "monitoring" for entry in sys.path if entry]
+    for folder in (*_MONITORING, *staged):
         if (folder / "monitoring.py").is_file():
             shutil.copytree(folder, target, ignore=_IGNORED)
             return
