@@ -104,7 +104,7 @@ def _not_a_module(place: str, names: list[str]) -> set[str]:
 
 
 def _copy_monitoring(target: Path) -> None:
-    # A packaged packer lies elsewhere than the sources that were staged for it, which it imports from.
+    # A packaged packer lies elsewhere than the sources staged for it, which it imports from.
     staged = [Path(entry) / "monitoring" for entry in sys.path if entry]
     for folder in (*_MONITORING, *staged):
         if (folder / "monitoring.py").is_file():
