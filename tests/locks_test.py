@@ -189,7 +189,7 @@ def test_the_contracts_are_generated_by_what_runs_them() -> None:
     assert generating["protobuf"] == running["protobuf"]
 
 
-#: What bundles run on, by the file that is handed out: the requirements, and the lock they are a part of.
+#: What bundles run on, by the file that is handed out: its requirements, and the lock it is of.
 PARTS = {
     "libs/ktt_serving/requirements/packer.txt": ("bundle-packer", "bento"),
     "libs/ktt_serving/requirements/tfidf.txt": ("bundle-tfidf", "bento"),
@@ -215,8 +215,15 @@ class TestWhatBundlesRunOn:
 
     def test_it_is_what_the_tests_run_on(self, part: str) -> None:
         """The same versions and files as the resolve has, but for the build with CUDA."""
-        whole = {pin.requirement.name: pin for pin in pins((FOLDER / f"{PARTS[part][1]}.lock").read_text())}
-        others = [pin.requirement.name for pin in pins(Path(part).read_text()) if whole.get(pin.requirement.name) != pin]
+        whole = {
+            pin.requirement.name: pin
+            for pin in pins((FOLDER / f"{PARTS[part][1]}.lock").read_text())
+        }
+        others = [
+            pin.requirement.name
+            for pin in pins(Path(part).read_text())
+            if whole.get(pin.requirement.name) != pin
+        ]
         assert others == (["onnxruntime-gpu"] if part.endswith("encoder-gpu.txt") else [])
 
     def test_no_training_package_is_among_them(self, part: str) -> None:

@@ -131,7 +131,10 @@ def test_a_slash_behind_the_address_is_no_matter(window: Browser, service: Canne
     window.wait(_ANSWERED)
     assert set(service.addresses) == {
         f"/models/food/{name}"
-        for name in ("try/", "try/app.js", "try/style.css", "try/icon.svg", "model", "predict_proba")
+        for name in (
+            *("try/", "try/app.js", "try/style.css", "try/icon.svg"),
+            *("model", "predict_proba"),
+        )
     }
 
 

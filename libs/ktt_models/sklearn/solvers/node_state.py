@@ -22,7 +22,7 @@ from ktt_models.sklearn.solvers.state import FIRST_BIAS_SQUARE, FIRST_SQUARE, Tr
 __all__ = ["NodeState"]
 
 
-# The squared length of a row's gradient, after its own step, under which the row rests for one pass:
+# The squared length of a row's gradient, after its own step, under which it rests for one pass:
 # that of a right answer given 99.3 %. Half of the rows do, and hardly one of them would have moved.
 _RESTING = 1e-4
 # Parts of a level below the root: as many as keep some threads busy, for the root's is one.
@@ -100,10 +100,12 @@ class NodeState(TrainingState):
             return level_epoch(
                 level.starts, level.entry_block, level.entry_value, ordered[i], first_row, end_row,
                 level.nodes, level.targets, level.row_weights, self.resting[i],
-                level.node_first, level.node_block, level.sizes, level.counts, layout.child_start, layout.child_count,
+                level.node_first, level.node_block, level.sizes, level.counts,
+                layout.child_start, layout.child_count,
                 self.blocks[i], self.totals[i], self.bias, self.bias_squares, self.bias_total,
                 solver.step_size, solver.alpha, solver.loss == "modified_huber",
-                FIRST_SQUARE, FIRST_BIAS_SQUARE, 0.0 if solver.alpha > 0 else _RESTING, is_fresh, self.n_summed if is_summed else -1,
+                FIRST_SQUARE, FIRST_BIAS_SQUARE, 0.0 if solver.alpha > 0 else _RESTING,
+                is_fresh, self.n_summed if is_summed else -1,
             )  # fmt: skip
 
         loss = float(sum(solver.in_threads(run_part, len(self.parts))))
@@ -133,7 +135,8 @@ class NodeState(TrainingState):
             )  # fmt: skip
             write_pairs(
                 level.pair_ends, level.pair_node, level.pair_group, level.pair_value,
-                level.group_mean, level.group_number, level.node_first, node_weight, child_count, places, pair_node, pair_start,
+                level.group_mean, level.group_number, level.node_first, node_weight,
+                child_count, places, pair_node, pair_start,
                 pair_scale,
             )  # fmt: skip
         bias = self.bias_total / np.float32(self.n_summed)
