@@ -154,7 +154,7 @@ def number_groups(
     group_node: Any, group_rows: Any, group_size: Any, group_squares: Any, n_nodes: int,
     group_number: Any, sizes: Any, counts: Any,
 ) -> None:  # fmt: skip
-    """Return numbers of groups, node by node, the frequent ones of a node before the rare.
+    """Give groups numbers, node by node, the frequent ones of a node before the rare.
 
     Most of a row's entries are of frequent groups, whose blocks lie together then, in a cache.
 
