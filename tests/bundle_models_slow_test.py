@@ -130,7 +130,8 @@ class Monitor:
     """Takes what a service tells its monitor."""
 
     def __init__(self) -> None:
-        rows = self.rows = []
+        rows: list[list[float | None]] = []
+        self.rows = rows
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:  # noqa: N802

@@ -58,7 +58,7 @@ def write_artifacts(model: SklearnModel, folder: Path) -> None:
     write_hierarchy(model.taxonomy, folder)
     write_vocabulary(model.vectorizer, folder)
     (folder / PARAMS_NAME).write_text(json.dumps(params, indent=2) + "\n", encoding="utf-8")
-    np.savez(folder / WEIGHTS_NAME, **arrays)
+    np.savez(folder / WEIGHTS_NAME, **arrays)  # type: ignore[arg-type]
     write_description(model, folder, "tfidf", N_REFERENCE_FEATURES)
 
 

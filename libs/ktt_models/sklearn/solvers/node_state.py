@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -127,7 +129,8 @@ class NodeState(TrainingState):
         pair_node = np.empty(n_pairs, dtype=np.int32)
         pair_scale = np.empty(n_pairs, dtype=np.float32)
         small = len(weights) <= np.iinfo(np.int32).max
-        pair_start = np.empty(n_pairs, dtype=np.int32 if small else np.int64)
+        offset_type: type[np.integer[Any]] = np.int32 if small else np.int64
+        pair_start: NDArray[np.integer[Any]] = np.empty(n_pairs, dtype=offset_type)
         for level, total in zip(levels, self.totals, strict=True):
             write_weights(
                 total, self.n_summed, level.node_first, level.node_block, node_weight, child_count,
