@@ -135,7 +135,7 @@ ERRORS: list[tuple[int, tuple[object, ...]]] = [
     (3, ("evaluate", "shop", "-m", "tfidf_lsgd,tfidf_hsgd")),
     (3, ("predict", "shop", "-m", "tfidf_hsgd", "-t", "2001-01-01T00:00:00", "x")),
     (3, ("predict", "nothing", "-m", "tfidf_hsgd", "x")),
-    (2, ("export", "shop", "-m", "tfidf_hsgd", "--bento")),
+    (2, ("export", "shop", "-m", "tfidf_hsgd", "--bento", "--gpu")),
     (3, ("export", "shop", "-m", "tfidf_lsgd")),
     (3, ("jobs", "show", NO_JOB)),
     (3, ("jobs", "watch", NO_JOB)),

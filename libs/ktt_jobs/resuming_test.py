@@ -82,7 +82,8 @@ def test_a_job_of_a_stopped_server_goes_on_where_it_was(service, spec, tmp_path)
 def test_what_was_kept_goes_when_the_job_has_ended(service, spec):
     job = service.run("resume", {**spec, "steps": 2}, labels={}, on_event=lambda event: None)
     assert job.result == {"begun": 0, "count": 2}
-    assert not (service.folder / job.id / "keep").exists()
+    # It goes once the end is known.
+    assert eventually(lambda: not (service.folder / job.id / "keep").exists())
 
 
 @pytest.mark.parametrize("slow", [0, 2])
@@ -94,7 +95,8 @@ def test_cancelling_waits_for_the_step_and_what_it_keeps(service, spec, tmp_path
     assert eventually(lambda: service.get(job.id).state.ended)
     assert service.get(job.id).state is JobState.CANCELLED
     assert int((tmp_path / "last").read_text()) >= 2
-    assert not (service.folder / job.id / "keep").exists()
+    # It goes once the end is known.
+    assert eventually(lambda: not (service.folder / job.id / "keep").exists())
 
 
 def test_cancelling_waits_no_longer_than_it_may(tmp_path, spec):

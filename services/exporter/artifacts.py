@@ -198,9 +198,9 @@ def _changed(folder: Path, what: str) -> FailedPreconditionError:
     )
 
 
-def _stamp(file: PinnedFile) -> tuple[int, int, int, int]:
+def _stamp(file: PinnedFile) -> tuple[int, int, int, int, int]:
     status = os.fstat(file.descriptor)
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns
 
 
 def _sha256(file: PinnedFile) -> str:

@@ -90,10 +90,24 @@ def test_the_bytes_depend_on_the_files_alone(folder: Path, manifest: Manifest) -
     shutil.copytree(folder, copy)
     for path in copy.rglob("*"):
         os.utime(path, (1, 1))
-        path.chmod(0o700)
+        path.chmod(0o700 if path.is_dir() else 0o600)
     second = ArtifactStore().open(copy, manifest)
     assert second.sha256 == first.sha256
     assert whole(second) == whole(first)
+
+
+def test_a_file_that_can_be_run_can_be_run_where_it_arrives(
+    folder: Path, manifest: Manifest
+) -> None:
+    store = ArtifactStore()
+    before = store.open(folder, manifest)
+    (folder / "model.onnx").chmod(0o700)
+    after = store.open(folder, manifest)
+    assert hashlib.sha256(whole(after)).hexdigest() == after.sha256 != before.sha256
+    with tarfile.open(fileobj=io.BytesIO(whole(after))) as tar:
+        modes = {Path(member.name).name: member.mode for member in tar.getmembers()}
+    assert modes.pop("model.onnx") == 0o755
+    assert set(modes.values()) == {0o644}
 
 
 def test_every_offset_gives_the_rest(folder: Path, manifest: Manifest) -> None:
