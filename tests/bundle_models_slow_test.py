@@ -89,15 +89,6 @@ def write_source(file: Path) -> list[str]:
     return texts
 
 
-@pytest.fixture(scope="module", autouse=True)
-def settings_of_pip() -> Iterator[None]:
-    """Have pip read its configuration, which Pants keeps from what it runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        if os.environ.get("PIP_CONFIG_FILE") == os.devnull:
-            patch.delenv("PIP_CONFIG_FILE")
-        yield
-
-
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("bundles")

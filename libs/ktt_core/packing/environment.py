@@ -135,7 +135,11 @@ def _make(folder: Path, requirements: Path) -> None:
 
 
 def _run(command: list[str], folder: Path, what: str) -> None:
-    ended = run_program(command, clean_environment(), folder, errors_too=True)
+    environment = clean_environment()
+    # Pants keeps pip's configuration from what it runs; here it says where packages are.
+    if environment.get("PIP_CONFIG_FILE") == os.devnull:
+        del environment["PIP_CONFIG_FILE"]
+    ended = run_program(command, environment, folder, errors_too=True)
     if ended.code == 0:
         return
     # For the job's log.
