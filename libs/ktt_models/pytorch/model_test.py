@@ -456,6 +456,10 @@ def test_the_reference_set_holds_targets_features_and_probabilities(
     np.testing.assert_allclose(rows.sum(axis=1), 1.0, atol=1e-4)
     targets = np.array(table["targets"].to_pylist())
     assert (np.array(list("abcdef"))[rows.argmax(axis=1)] == targets).mean() > 0.8
+    # In the split's order, whatever that of the batches.
+    parts = [codes for _, codes in dataset.split("test").iter_batches(64)]
+    leaves = np.concatenate(parts)[:, -1]
+    assert targets.tolist() == [model.taxonomy.leaf_paths[leaf][-1] for leaf in leaves]
 
 
 def test_an_untrained_model_says_so(folder: Path, dataset: Dataset) -> None:
