@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 from flask import Flask
@@ -18,6 +19,56 @@ _CONNECTIONS = 200
 # A connection on which nothing happens, in the middle of a request too.
 _IDLE_SECONDS = 60
 _TOO_LARGE = 413
+# What is read of a request after its early answer; the idle time bounds it too.
+_DRAINED_BYTES = 64 * 1024**2
+
+
+class _DrainingChannel(HTTPChannel):
+    """Reads on after an answer that came before the request's end.
+
+    A connection closed with bytes unread is reset, and its client may lose the answer (RFC 9112,
+    9.6): so the answer is sent, the sending side shut, and what still comes in is thrown away.
+    """
+
+    answered_early = False
+    _draining = False
+    _drained = 0
+
+    def readable(self) -> bool:
+        """Tell whether to wait for bytes from the client."""
+        return (self._draining and not self.will_close) or super().readable()
+
+    def writable(self) -> bool:
+        """Tell whether there is something to send, or the connection to close."""
+        return self.will_close if self._draining else super().writable()
+
+    def handle_write(self) -> None:
+        """Send; after an early answer's last byte, begin to drain."""
+        if self.answered_early and self.close_when_flushed and not self.will_close:
+            self._flush_exception(self._flush_some)
+            if self.connected and not self.will_close and not self.total_outbufs_len:
+                try:
+                    self.socket.shutdown(socket.SHUT_WR)
+                except OSError:  # The client is gone, and nothing is left to say.
+                    self.will_close = True
+                self._draining = not self.will_close
+                if self._draining:
+                    return
+        super().handle_write()
+
+    def handle_read(self) -> None:
+        """Receive; what comes after an early answer is thrown away, up to a bound."""
+        if not self._draining:
+            super().handle_read()
+            return
+        try:
+            # At the end of what the client sends, `recv` closes the connection.
+            self._drained += len(self.recv(self.adj.recv_bytes))
+        except OSError:
+            self.will_close = True
+        # The time of last activity is not moved, so that a slow sender is cut off too.
+        if self._drained > _DRAINED_BYTES:
+            self.will_close = True
 
 
 class _JsonErrorTask(ErrorTask):
@@ -35,6 +86,7 @@ class _JsonErrorTask(ErrorTask):
         self.response_headers.append(("Content-Type", "application/json"))
         self.response_headers.append(("Connection", "close"))
         self.close_on_finish = True
+        self.channel.answered_early = True
         self.content_length = len(body)
         self.write(body)
 
@@ -44,7 +96,7 @@ def make_server(
 ) -> Any:
     """Make a server that listens; its `run` serves, and its `effective_port` is the port."""
     task = type("JsonErrorTask", (_JsonErrorTask,), {"metrics": metrics})
-    channel = type("Channel", (HTTPChannel,), {"error_task_class": task})
+    channel = type("Channel", (_DrainingChannel,), {"error_task_class": task})
     server = create_server(
         app,
         host=host,

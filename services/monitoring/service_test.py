@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -121,6 +122,35 @@ def test_what_is_wrong_is_refused_counted_and_changes_nothing(served, path, body
     assert after[name] == before.get(name, 0) + 1
     for unchanged in ("rows_received_total", "window_rows", "labelled_rows"):
         assert after[unchanged] == before[unchanged]
+
+
+def _begin_too_large(served) -> socket.socket:
+    """Begin to send 1 GB, and wait for the answer that comes before its end."""
+    client = socket.create_connection(("127.0.0.1", served.port), timeout=30)
+    head = "POST /iterate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n"
+    client.sendall(head.encode() + b"1")
+    assert client.recv(1, socket.MSG_PEEK)
+    return client
+
+
+def test_an_early_answer_reaches_a_client_that_sends_on(served):
+    with _begin_too_large(served) as client:
+        for _ in range(10):
+            client.sendall(b"1" * 100_000)
+            time.sleep(0.02)
+        client.shutdown(socket.SHUT_WR)
+        answer = b""
+        while received := client.recv(65536):
+            answer += received
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(body)["error"]
+
+
+def test_who_sends_on_without_end_is_cut_off(served):
+    with _begin_too_large(served) as client, pytest.raises(ConnectionError):
+        for _ in range(1000):
+            client.sendall(b"1" * 1_000_000)
 
 
 def test_one_bad_row_refuses_all_of_its_request(served):
