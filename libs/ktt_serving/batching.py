@@ -1,8 +1,9 @@
-"""BentoML's batching process, with answers of its own to what is too large or to nowhere.
+"""BentoML's batching process, with batches and some answers of its own.
 
-By itself it answers a body beyond its limit with 500 and a traceback in the log, and keeps a metric
-for every path that anybody ever asked for. It must not import `prometheus_client` before its folder
-is known, so this module does not either.
+By itself it answers a body beyond its limit with 500 and a traceback in the log, keeps a metric for
+every path that anybody ever asked for, and makes its batches of the newest requests
+(`ktt_serving.dispatcher`). It must not import `prometheus_client` before its folder is known, so
+this module does not either.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from aiohttp import hdrs
 from aiohttp.web import HTTPRequestEntityTooLarge, Request, Response
 from bentoml.marshal import marshal
 
+from ktt_serving.dispatcher import FairDispatcher, Slots
 from ktt_serving.reading import MAX_BODY_BYTES
 
-__all__ = ["limit_what_comes_in"]
+__all__ = ["tune_batching_process"]
 
 # What a bundle's service has beside its APIs.
 _KNOWN = re.compile(
@@ -27,8 +29,8 @@ _KNOWN = re.compile(
 )
 
 
-def limit_what_comes_in() -> None:
-    """Have the batching processes that this process starts answer at the door."""
+def tune_batching_process() -> None:
+    """Have the batching processes that this process starts do as this module says."""
     service = marshal.MarshalService
     if getattr(service, "_ktt", False):
         return
@@ -57,6 +59,7 @@ def limit_what_comes_in() -> None:
 
     service.request_dispatcher = request_dispatcher
     service.make_app = limited_app
+    marshal.CorkDispatcher, marshal.NonBlockSema = FairDispatcher, Slots
     service._ktt = True
 
 

@@ -1,4 +1,4 @@
-"""BentoML's command with a limit at the door: ``python -m ktt_serving.launcher serve-gunicorn ./``.
+"""BentoML's command with batches of our own: ``python -m ktt_serving.launcher serve-gunicorn ./``.
 
 A bundle's image starts so. BentoML's batching process, which all requests come to, runs without a
 bundle's code; started here, it has some (`ktt_serving.batching`). And the command ends when what
@@ -27,9 +27,9 @@ def main() -> None:
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     import bentoml
 
-    from ktt_serving.batching import limit_what_comes_in
+    from ktt_serving.batching import tune_batching_process
 
-    limit_what_comes_in()
+    tune_batching_process()
     _end_workers_at_once()
     ended = threading.Event()
     threading.Thread(target=_end_with_the_workers, args=(ended,), daemon=True).start()

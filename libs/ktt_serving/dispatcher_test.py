@@ -1,0 +1,191 @@
+"""Batches: whose requests they are, in what order and how many at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ktt_serving.dispatcher import FairDispatcher, Slots
+
+
+class Workers:
+    """Answers a request with its double, and keeps what it was sent; batches end when told to."""
+
+    def __init__(self) -> None:
+        self.batches: list[Sequence[int]] = []
+        self.at_once = self.most_at_once = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.broken: set[int] = set()
+
+    async def __call__(self, batch: Sequence[int]) -> Sequence[int]:
+        self.batches.append(batch)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(0)
+            await self.gate.wait()
+            if self.broken & set(batch):
+                raise OSError("the worker is gone")
+            return [2 * request for request in batch]
+        finally:
+            self.at_once -= 1
+
+
+def dispatcher(slots: Slots, max_batch: int = 64) -> FairDispatcher:
+    return FairDispatcher(1000, max_batch, shared_sema=slots, fallback=lambda: "given up")
+
+
+async def settled(count: int = 100) -> None:
+    """Let the event loop turn until nothing more happens."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(main, 30))
+
+
+@given(
+    pauses=st.lists(st.integers(0, 8), min_size=1, max_size=60),
+    count=st.integers(1, 4),
+    max_batch=st.integers(1, 9),
+)
+def test_everyone_is_answered_by_the_processes_there_are(
+    pauses: list[int], count: int, max_batch: int
+) -> None:
+    async def main() -> None:
+        workers = Workers()
+        ask = dispatcher(Slots(count), max_batch)(workers)
+
+        async def client(number: int) -> int:
+            await settled(sum(pauses[: number + 1]))
+            answer: int = await ask(number)
+            return answer
+
+        numbers = range(len(pauses))
+        assert await asyncio.gather(*map(client, numbers)) == [2 * number for number in numbers]
+        # Each once, and those that came first first.
+        assert [number for batch in workers.batches for number in batch] == list(numbers)
+        assert max(map(len, workers.batches)) <= max_batch
+        assert workers.most_at_once <= count
+
+    run(main())
+
+
+def test_one_request_alone_waits_for_no_other() -> None:
+    async def main() -> None:
+        workers = Workers()
+        asked = asyncio.ensure_future(dispatcher(Slots(1))(workers)(7))
+        await settled(20)
+        assert workers.batches == [(7,)]
+        assert await asked == 14
+
+    run(main())
+
+
+def test_what_comes_together_goes_together() -> None:
+    async def main() -> None:
+        workers = Workers()
+        ask = dispatcher(Slots(1))(workers)
+        asked = []
+        for number in range(12):
+            asked.append(asyncio.ensure_future(ask(number)))
+            await asyncio.sleep(0)
+        await asyncio.gather(*asked)
+        assert workers.batches == [tuple(range(12))]
+
+    run(main())
+
+
+def test_slow_requests_are_shared_among_the_processes() -> None:
+    async def main() -> None:
+        sizes: list[int] = []
+
+        async def slow(batch: Sequence[int]) -> Sequence[int]:
+            sizes.append(len(batch))
+            await asyncio.sleep(0.04 * len(batch))
+            return batch
+
+        ask = dispatcher(Slots(2))(slow)
+        for _ in range(30):
+            await ask(0)
+        sizes.clear()
+        await asyncio.gather(*map(ask, range(8)))
+        assert sizes == [4, 4]
+
+    run(main())
+
+
+def test_a_batch_that_fails_fails_alone() -> None:
+    async def main() -> None:
+        workers = Workers()
+        workers.broken = {3}
+        ask = dispatcher(Slots(1), max_batch=2)(workers)
+        answers = await asyncio.gather(*map(ask, range(8)), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [int] * 2 + [OSError] * 2 + [int] * 4
+
+    run(main())
+
+
+def test_what_nobody_waits_for_is_not_computed() -> None:
+    async def main() -> None:
+        workers = Workers()
+        workers.gate.clear()
+        ask = dispatcher(Slots(1), max_batch=1)(workers)
+        asked = [asyncio.ensure_future(ask(number)) for number in range(4)]
+        await settled()
+        # One is under way, one waits.
+        asked[0].cancel()
+        asked[2].cancel()
+        await settled()
+        workers.gate.set()
+        assert await asyncio.gather(*asked) == ["given up", 2, "given up", 6]
+        assert workers.batches == [(0,), (1,), (3,)]
+
+    run(main())
+
+
+def test_endpoints_take_turns() -> None:
+    async def main() -> None:
+        slots, workers = Slots(1), Workers()
+        one, other = dispatcher(slots, 1)(workers), dispatcher(slots, 1)(workers)
+        workers.gate.clear()
+        asked = [asyncio.ensure_future(one(number)) for number in range(5)]
+        await settled()
+        asked += [asyncio.ensure_future(other(number)) for number in range(10, 13)]
+        await settled()
+        workers.gate.set()
+        await asyncio.gather(*asked)
+        assert [batch[0] for batch in workers.batches] == [0, 1, 10, 2, 11, 3, 12, 4]
+
+    run(main())
+
+
+def test_at_the_end_all_are_given_up() -> None:
+    async def main() -> None:
+        workers = Workers()
+        workers.gate.clear()
+        made = dispatcher(Slots(1), max_batch=1)
+        asked = [asyncio.ensure_future(made(workers)(number)) for number in range(3)]
+        await settled()
+        await made.shutdown()
+        assert await asyncio.gather(*asked) == ["given up"] * 3
+
+    run(main())
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_slots_are_no_more_than_there_are(count: int) -> None:
+    slots, called = Slots(count), []
+    assert all(slots.acquire(lambda: None) for _ in range(count))
+    assert not slots.acquire(lambda: called.append(1))
+    slots.release()
+    assert called == [1]
+    assert slots.acquire(lambda: None)
+    assert not slots.acquire(lambda: None)
