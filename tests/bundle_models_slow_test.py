@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import environment, free_port
+from conftest import COLUMNS, environment, free_port, install_model
 from ktt_core.packing.environment import make_environment
 from ktt_core.reference import leaf_column_names
 from ktt_core.workspace import Workspace
@@ -63,10 +63,13 @@ class Exported:
         return [entry["predictions"][0] for entry in answers]
 
 
-def ktt(workspace: Path, *arguments: object) -> str:
+def ktt(workspace: Path, *arguments: object, env: Mapping[str, str] | None = None) -> str:
     command = [sys.executable, "-m", "cli.main", "--workspace", str(workspace)]
     done = subprocess.run(
-        [*command, *map(str, arguments)], env=environment(), capture_output=True, text=True
+        [*command, *map(str, arguments)],
+        env=env or environment(),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
@@ -288,3 +291,23 @@ def test_a_bundle_is_the_folder_that_the_documents_draw(exported: Exported) -> N
         packages = set(re.findall(r"(?m)^([a-zA-Z0-9._-]+)==", requirements))
         assert not {"torch", "transformers", "scikit-learn", "scipy", "numba"} & packages
         assert ("onnxruntime" in packages) == (model in ENCODER_MODELS)
+
+
+def test_a_model_from_outside_is_served_by_its_own_scorer(tmp_path: Path) -> None:
+    workspace, monitor = tmp_path / "workspace", Monitor()
+    found = install_model(tmp_path / "installed", "centroid")
+    ktt(workspace, "data", "import", Path("examples/products.csv").absolute(), "products", *COLUMNS)
+    ktt(workspace, "train", "products", "-m", "centroid", env=found)
+    ktt(workspace, "export", "products", "-m", "centroid", "--bento", env=found)
+    texts = ["noise cancelling headphones", "blue running shoes", "kettle", "?"]
+    answers = ktt(workspace, "predict", "products", "-m", "centroid", *texts, "--json", env=found)
+    wanted = [answer["predictions"][0] for answer in json.loads(answers)]
+    bundle = Path(shutil.move(workspace / "build/centroid_products", tmp_path / "bundle"))
+    try:
+        with served(bundle / "inference", monitor, tmp_path / "log.txt") as client:
+            for text, best in zip(texts, wanted, strict=True):
+                (answer,) = client.ask("predict_proba", text=text, top_k=1)["predictions"]
+                assert answer["path"] == best["path"]
+                assert answer["probability"] == pytest.approx(best["probability"], abs=2e-4)
+    finally:
+        monitor.close()

@@ -228,6 +228,19 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 
 
+def install_model(folder: Path, model: str) -> dict[str, str]:
+    """Leave what an installed package leaves beside its code, its entry point.
+
+    Returns the environment of programs that find it.
+    """
+    metadata = folder / f"{model}-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {model}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[ktt.models]\n{model} = {model}:load\n")
+    found = environment()
+    return {**found, "PYTHONPATH": os.pathsep.join([str(folder), found["PYTHONPATH"]])}
+
+
 @pytest.fixture
 def trained(ktt: Ktt, shop: str, remote: Ktt, remote_shop: str) -> None:
     for call in (ktt, remote):

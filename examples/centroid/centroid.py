@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from centroid.bentoml.scorer import CentroidScorer, text_lengths, trigrams
 from ktt_core.checkpoint import read_arrays, write_arrays
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.decoding import leaf_log_proba
@@ -19,6 +21,7 @@ from ktt_core.errors import CheckpointError, UnsupportedError
 from ktt_core.loader import SplitLoader
 from ktt_core.metrics import MetricsAccumulator
 from ktt_core.model import Loader, Metrics, Model, Observer
+from ktt_core.parity import ParityCounter, ParityFigures
 from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.reference import reference_table
@@ -37,6 +40,7 @@ class Centroid(Model):
 
     config_class = CentroidConfig
     config: CentroidConfig
+    export_formats = frozenset({"bento"})
 
     def __init__(self, taxonomy: Taxonomy, config: ModelConfig) -> None:
         super().__init__(taxonomy, config)
@@ -140,19 +144,35 @@ class Centroid(Model):
         """Collect what monitoring compares with: here the text's length is the only feature."""
         lengths, codes, scores = [], [], []
         for batch in loader:
-            lengths.append(
-                np.array([[len(text)] for text in batch.inputs["text"]], dtype=np.float32)
-            )
+            lengths.append(text_lengths(batch.inputs["text"]))
             codes.append(batch.codes)
-            scores.append(np.exp(leaf_log_proba(self.level_scores(batch.inputs), self.taxonomy)))
+            scores.append(np.exp(self._log_proba(batch.inputs["text"])))
         return reference_table(
             self.taxonomy, np.concatenate(codes), np.concatenate(lengths), np.concatenate(scores)
         )
 
+    def export_artifacts(self, folder: Path) -> None:
+        """Write what the service reads: arrays and JSON."""
+        if not self.centroids.any():
+            raise UnsupportedError("centroid is not trained; train it before exporting it")
+        described = {
+            "taxonomy": self.taxonomy.to_json(),
+            "sharpness": self.config.sharpness,
+            "temperature": self.temperature,
+        }
+        (folder / "centroid.json").write_text(json.dumps(described), encoding="utf-8")
+        np.save(folder / "centroids.npy", self.centroids)
+
+    def artifacts_parity(self, folder: Path, texts: Iterable[str]) -> ParityFigures:
+        """Answer the texts from the folder and from memory."""
+        exported, counter, rest = CentroidScorer(folder), ParityCounter(), iter(texts)
+        while block := list(itertools.islice(rest, 1024)):
+            counter.add(self._log_proba(block), exported.log_proba(block))
+        return counter.figures()
+
     def _features(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        features = np.zeros((len(texts), self.config.buckets), dtype=np.float32)
-        for row, text in enumerate(texts):
-            padded = f"  {text.lower()} ".encode()
-            hashes = [zlib.crc32(padded[i : i + 3]) for i in range(len(padded) - 2)]
-            np.add.at(features[row], np.array(hashes, dtype=np.int64) % self.config.buckets, 1.0)
-        return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+        return trigrams(texts, self.config.buckets)
+
+    def _log_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        scores = self.level_scores({"text": texts})
+        return leaf_log_proba(scores, self.taxonomy, self.temperature)

@@ -31,6 +31,7 @@ class _DrainingChannel(HTTPChannel):
     """
 
     answered_early = False
+    will_close: bool  # waitress'
     _draining = False
     _drained = 0
 

@@ -1,0 +1,1 @@
+"""Nearest centroid, served: what runs in a bundle, on CPython 3.10."""

@@ -1,0 +1,62 @@
+"""Nearest centroid as a BentoML service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import bentoml
+
+from centroid.bentoml.scorer import CentroidScorer, text_lengths
+from ktt_serving.artifact import ModelFolder
+from ktt_serving.identity import Identity
+from ktt_serving.reading import Question
+from ktt_serving.scoring import Scorer, Scores
+from ktt_serving.service import ClassifierService
+from ktt_serving.wire import MAX_WAIT_MS, JsonAnswers, TextRequests, TextTask
+
+__all__ = ["CentroidService"]
+
+# Texts a call of the model; more wait for the next.
+_BATCH = 64
+
+
+class _Served(CentroidScorer):
+    def __call__(self, texts: Sequence[str]) -> Scores:
+        return Scores(self.log_proba(texts), text_lengths(texts))
+
+
+@bentoml.artifacts([ModelFolder("model")])
+class CentroidService(ClassifierService):
+    """Nearest centroid: says where in a tree of classes a text belongs."""
+
+    requirements = "tfidf"
+
+    def make_scorer(self, folder: Path, identity: Identity) -> Scorer:
+        """Read the centroids."""
+        return _Served(folder)
+
+    @bentoml.api(
+        input=TextRequests(),
+        output=JsonAnswers(),
+        batch=True,
+        mb_max_batch_size=_BATCH,
+        mb_max_latency=MAX_WAIT_MS,
+    )
+    def predict(self, questions: Sequence[Question], tasks: Sequence[TextTask]) -> list[str]:
+        """Answer {"text": "..."} with the class names of the most probable path, one a line."""
+        return self.answer_names(questions, tasks)
+
+    @bentoml.api(
+        input=TextRequests(options=True),
+        output=JsonAnswers(),
+        batch=True,
+        mb_max_batch_size=_BATCH,
+        mb_max_latency=MAX_WAIT_MS,
+    )
+    def predict_proba(self, questions: Sequence[Question], tasks: Sequence[TextTask]) -> list[str]:
+        """Answer with the most probable paths and their probabilities.
+
+        "top_k" says how many (5); paths end at their deepest class that reaches "min_confidence".
+        """
+        return self.answer_paths(questions, tasks)
