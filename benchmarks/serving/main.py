@@ -4,7 +4,8 @@ Makes a tf-idf and an encoder model, packs each into a bundle as an export does,
 bundle as its image does, on a Python made from its own requirements: requests a second, p50 and p99
 at several numbers of clients. In turns with it, each for a few seconds: the original project's
 design (the same encoder in torch, every text padded to 64 tokens, the row for the monitor posted
-before the answer is sent) and a BentoML service that does nothing. Beside them the bare model in a
+before the answer is sent), the bundle as BentoML's own command serves it, with batches made in
+BentoML's way, and a BentoML service that does nothing. Beside them the bare model in a
 loop of one process, and the bundle with its monitor off, live, dead and hanging.
 
 Others use the machine too, so only the ratios of one run say something: the median of those of the
@@ -71,6 +72,9 @@ def measure(
         memory = servers["live"].memory_mb()
         compared = {
             "bundle": servers["live"],
+            "bentoml": stack.enter_context(
+                bundle_server(bundle, ports["live"], options.workers, folder, module="bentoml")
+            ),
             "empty": stack.enter_context(empty_server(bundle.python, options.workers, folder)),
         }
         if bundle.model_id.startswith("db_"):

@@ -13,6 +13,7 @@ __all__ = ["p99_ratio", "print_report", "ratio"]
 _TITLES = {
     "bundle": "bundle",
     "original": "original's design",
+    "bentoml": "by bentoml alone",
     "empty": "empty BentoML service",
 }
 

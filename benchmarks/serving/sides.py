@@ -39,17 +39,22 @@ def monitor(state: str) -> Iterator[int]:
 
 @contextlib.contextmanager
 def bundle_server(
-    bundle: Bundle, monitor_port: int | None, workers: int, folder: Path
+    bundle: Bundle,
+    monitor_port: int | None,
+    workers: int,
+    folder: Path,
+    module: str = "ktt_serving.launcher",
 ) -> Iterator[Server]:
-    """Serve a bundle as its image does; without a port for rows they are switched off."""
+    """Serve a bundle as its image does; without a port for rows they are switched off.
+
+    With the module "bentoml" it is served as BentoML's own command does.
+    """
     rows = {"KTT_MONITOR": "0"}
     if monitor_port is not None:
         rows = {"EVIDENTLY_HOST": "127.0.0.1", "EVIDENTLY_PORT": str(monitor_port)}
     # As the image does.
     rows["PYTHONPATH"] = str(bundle.package)
-    with _bento(
-        bundle.python, "ktt_serving.launcher", bundle.inference, workers, folder, rows
-    ) as server:
+    with _bento(bundle.python, module, bundle.inference, workers, folder, rows) as server:
         yield server
 
 
