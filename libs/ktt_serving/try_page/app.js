@@ -26,15 +26,23 @@
     }
   }
 
+  // All are rounded down: what is "at least" is a promise, and no class may look less probable than one below it.
   function percent(share) {
     if (share > 0 && share < 0.001) return "< 0.1 %";
     if (share < 1 && share >= 0.9995) return "> 99.9 %";
-    return `${(100 * share).toFixed(1)} %`;
+    return `${tenths(Math.floor(1000 * share + 1e-6))} %`;
   }
 
-  // Rounded down: it is a promise.
   function atLeast(share) {
-    return share >= 0.9995 ? percent(share) : `≥ ${(Math.floor(1000 * share + 1e-6) / 10).toFixed(1)} %`;
+    return share >= 0.9995 ? percent(share) : `≥ ${tenths(Math.floor(1000 * share + 1e-6))} %`;
+  }
+
+  function atMost(share) {
+    return `${tenths(Math.ceil(1000 * share - 1e-6))} %`;
+  }
+
+  function tenths(thousandths) {
+    return (thousandths / 10).toFixed(1);
   }
 
   function isPrediction(value) {
@@ -190,7 +198,7 @@
     const shown = nodes.reduce((sum, node) => sum + node.probability, 0);
     at("tree-note").textContent =
       "≥: at least this, the sum of what is shown below. " +
-      (shown < 0.9995 ? `All that is not shown has at most ${percent(1 - shown)}.` : "Next to nothing is left for what is not shown.");
+      (shown < 0.9995 ? `All that is not shown has at most ${atMost(1 - shown)}.` : "Next to nothing is left for what is not shown.");
     at("status").textContent = none ? at("path-note").textContent : `${best.path.join(", ")}: ${percent(best.probability)}`;
   }
 

@@ -103,6 +103,18 @@ def test_a_text_gets_its_path_and_the_alternatives_as_a_tree(
     ]
 
 
+def test_no_class_looks_less_probable_than_one_below_it(
+    window: Browser, service: CannedService
+) -> None:
+    service.predict((["Food", "Pasta"], 0.07557))
+    open_page(window, service)
+    ask(window)
+    window.wait(_ANSWERED)
+    assert window.run(_ROWS) == [[1, "Food: ≥ 7.5 %"], [2, "Pasta: 7.5 %"]]
+    note = window.run("return document.getElementById('tree-note').textContent")
+    assert note.endswith("All that is not shown has at most 92.5 %.")
+
+
 def test_nothing_breaks_a_strict_content_security_policy(
     window: Browser, service: CannedService
 ) -> None:
