@@ -23,8 +23,6 @@ __all__ = ["number_groups", "scan_level", "write_entries"]
 
 # Places of the table of groups to begin with: a power of two.
 _PLACES = 1 << 12
-# Classes of groups by how many rows they are in.
-_RARITIES = 8
 
 
 @compiled(nogil=True, inline="always")
@@ -139,24 +137,12 @@ def scan_level(
     return n_pairs, n_groups
 
 
-@compiled(nogil=True, inline="always")
-def _rarity(n_rows: int) -> int:
-    """Say how rare what so many rows have is, from 0 to `_RARITIES` - 1, by powers of two."""
-    rarity = _RARITIES - 1
-    while n_rows > 1 and rarity > 0:
-        n_rows >>= 1
-        rarity -= 1
-    return rarity
-
-
 @compiled(nogil=True)
 def number_groups(
     group_node: Any, group_rows: Any, group_size: Any, group_squares: Any, n_nodes: int,
     group_number: Any, sizes: Any, counts: Any,
 ) -> None:  # fmt: skip
-    """Give groups numbers, node by node, the frequent ones of a node before the rare.
-
-    Most of a row's entries are of frequent groups, whose blocks lie together then, in a cache.
+    """Give groups numbers, node by node.
 
     Parameters
     ----------
@@ -168,14 +154,13 @@ def number_groups(
     sizes, counts : ndarray of float32, shape (groups,)
         Are overwritten, by the new number: a group's pairs, and its rows.
     """
-    next_number = np.zeros((n_nodes + 1) * _RARITIES, np.int64)
+    next_number = np.zeros(n_nodes + 1, np.int64)
     for group in range(len(group_number)):
-        next_number[group_node[group] * _RARITIES + _rarity(group_rows[group]) + 1] += 1
+        next_number[group_node[group] + 1] += 1
     next_number = np.cumsum(next_number)
     for group in range(len(group_number)):
-        place = group_node[group] * _RARITIES + _rarity(group_rows[group])
-        number = next_number[place]
-        next_number[place] = number + 1
+        number = next_number[group_node[group]]
+        next_number[group_node[group]] = number + 1
         group_number[group] = number
         sizes[number], counts[number] = group_size[group], group_rows[group]
         group_squares[group] = np.sqrt(group_squares[group] / sizes[number])
