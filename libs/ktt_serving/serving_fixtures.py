@@ -62,7 +62,7 @@ def write_onnx_artifacts(folder: Path) -> Path:
     data = LIBS / "ktt_models" / "pytorch" / "onnx" / "testdata"
     for name in ("model.onnx", "tokenizer.json"):
         shutil.copyfile(data / name, folder / name)
-    _describe(folder, "db_bhcn_awx", "onnx", max_length=12)
+    _describe(folder, "db_achmcnn", "onnx", max_length=12)
     return folder
 
 

@@ -169,19 +169,28 @@ class AHMCNFHead(Head):
         return total + self.lambda_h * (final - above).relu().square().sum(dim=1).mean()
 
     def level_scores(self, outputs: AHMCNFOutputs) -> list[Tensor]:
-        """Return ln P_F, level by level."""
-        # ln sigmoid(z), which is finite where sigmoid(z) has become 0.
-        log_global = -functional.softplus(-outputs.global_logits)
-        log_local = -functional.softplus(-outputs.local_logits)
+        """Return the leaves' log-odds, ln P_F / (1 - P_F).
+
+        Of independent leaves of which exactly one is true, each is it in proportion to its odds.
+        ``ln P_F`` summed over the levels is as often right, and its probabilities are far off.
+        """
+        leaves = outputs.global_logits.shape[1] - self.taxonomy.n_leaves
+        at_leaves = [logits[:, leaves:] for logits in outputs]
+        # 1 - sigmoid(z) = sigmoid(-z)
+        return [self._log_final(*at_leaves) - self._log_final(*(-logits for logits in at_leaves))]
+
+    def _log_final(self, global_logits: Tensor, local_logits: Tensor) -> Tensor:
+        """Return the logarithm of both sigmoids' weighted mean, finite where it has become 0."""
+        log_global = -functional.softplus(-global_logits)
+        log_local = -functional.softplus(-local_logits)
         if self.beta in (0.0, 1.0):
-            return list(self.hierarchy.split(log_global if self.beta else log_local))
+            return log_global if self.beta else log_local
         log_global = log_global + math.log(self.beta)
         log_local = log_local + math.log1p(-self.beta)
         # ln(e^a + e^b) = max(a, b) + softplus(-|a - b|)
-        sums = torch.maximum(log_global, log_local) + functional.softplus(
+        return torch.maximum(log_global, log_local) + functional.softplus(
             -(log_global - log_local).abs()
         )
-        return list(self.hierarchy.split(sums))
 
 
 def _per_level(sizes: int | list[int], depth: int, name: str) -> list[int]:

@@ -133,8 +133,13 @@ class AWXHead(Head):
         return total
 
     def level_scores(self, outputs: list[Tensor]) -> list[Tensor]:
-        """Return ln a, level by level."""
-        return list(self.hierarchy.split(self.log_awx(outputs[-1])))
+        """Return the leaves' log-odds, ln s / (1 - s), which is z^D.
+
+        Of independent leaves of which exactly one is true, each is it in proportion to its odds.
+        ``ln a`` summed over a path, whose upper classes are the leaves again, is as often right, and
+        its probabilities are far off: sigmoids near 1 are all alike in it.
+        """
+        return [outputs[-1]]
 
 
 class DBBHCNAWX(PyTorchModel):

@@ -87,9 +87,18 @@ def test_a_parent_never_scores_less_than_a_child(taxonomy, norm, scale, seed):
     head = make_head(taxonomy, awx_norm=norm)
     generator = torch.Generator().manual_seed(seed)
     logits = scale * torch.randn(3, taxonomy.n_leaves, generator=generator)
-    scores = torch.cat(head.level_scores([logits]), dim=1)
+    scores = head.log_awx(logits)
     assert (scores <= 0).all() and scores.isfinite().all()
     assert (scores[:, head.hierarchy.parent] >= scores).all()
+
+
+def test_exactly_one_leaf_is_true_by_its_odds():
+    s = torch.tensor([[0.9, 0.5, 0.2]])
+    (scores,) = make_head().level_scores([torch.zeros(1, 2), torch.logit(s)])
+    # Only the first of three independent leaves: .9 * .5 * .8, and so on.
+    alone = [0.9 * 0.5 * 0.8, 0.1 * 0.5 * 0.8, 0.1 * 0.5 * 0.2]
+    expected = torch.tensor([[share / sum(alone) for share in alone]])
+    torch.testing.assert_close(scores.softmax(dim=1), expected)
 
 
 @pytest.mark.parametrize("norm", [0, 1, 5])

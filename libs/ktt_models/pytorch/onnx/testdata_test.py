@@ -27,7 +27,7 @@ TAXONOMY = Taxonomy.from_paths([("a", "b", "c"), ("a", "b", "d"), ("a", "e"), ("
 LEARNED = ["running shoes for men", "tennis balls", "guitars", "a novel", "men running"]
 TEXTS = [*LEARNED, "", "zzz \u2603", " SHOES,\tshoes\x00 and  Balls", "guitars " * 500]
 TEMPERATURE = 0.8
-MODEL = "db_bhcn_awx"
+MODEL = "db_achmcnn"
 KEPT = ("model.onnx", "model.int8.onnx", "tokenizer.json")
 
 
@@ -36,7 +36,7 @@ def write(folder):
     with tempfile.TemporaryDirectory() as made:
         encoder = write_tiny_encoder(Path(made) / "encoder", LEARNED, width=8, layers=1)
         model_class: Any = get_model(MODEL)
-        values = {"encoder": str(encoder), "max_len": 12}
+        values = {"encoder": str(encoder), "max_len": 12, "h_hidden_dim": 8}
         model = model_class(TAXONOMY, build_config(model_class.config_class, MODEL, values))
         model.build()
         model.temperature = TEMPERATURE
