@@ -36,10 +36,13 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self.count = self._free = count
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: deque[Callable[[], bool]] = deque()
 
-    def acquire(self, again: Callable[[], None]) -> bool:
-        """Take one; if there is none, `again` is called when there is, in turn."""
+    def acquire(self, again: Callable[[], bool]) -> bool:
+        """Take one; if there is none, `again` is called once there is, in turn.
+
+        It tells whether it is going to try again.
+        """
         if self._free:
             self._free -= 1
             return True
@@ -50,8 +53,9 @@ class Slots:
     def release(self) -> None:
         """Give one back."""
         self._free += 1
-        if self._waiting:
-            self._waiting.popleft()()
+        # Who waited longest may have nothing left to send.
+        while self._waiting and not self._waiting.popleft()():
+            continue
 
 
 class _Waiting(NamedTuple):
@@ -115,12 +119,15 @@ class FairDispatcher:
         while self._queue:
             self._queue.popleft().answer.cancel()
 
-    def _look(self) -> None:
-        """Begin to look for more requests, until a batch goes."""
+    def _look(self) -> bool:
+        """Begin to look for more requests, until a batch goes; returns whether any waits."""
+        if not self._queue:
+            return False
         if not self._looking:
             self._looking = True
             self._seen = self._quiet = 0
             asyncio.get_running_loop().call_soon(self._look_again)
+        return True
 
     def _look_again(self) -> None:
         waiting = len(self._queue)
@@ -157,7 +164,7 @@ class FairDispatcher:
         try:
             if batch:
                 answers = await self._callback(tuple(waiting.request for waiting in batch))
-                each = (time.monotonic() - started) / len(batch)
+                each = max(1e-6, (time.monotonic() - started) / len(batch))
                 self._seconds_each += _LEARNING_RATE * (each - self._seconds_each)
                 for waiting, answer in zip(batch, answers, strict=True):
                     if not waiting.answer.done():

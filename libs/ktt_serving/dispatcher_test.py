@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -52,26 +52,30 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 
 @given(
-    pauses=st.lists(st.integers(0, 8), min_size=1, max_size=60),
+    clients=st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=1, max_size=60),
     count=st.integers(1, 4),
     max_batch=st.integers(1, 9),
 )
 def test_everyone_is_answered_by_the_processes_there_are(
-    pauses: list[int], count: int, max_batch: int
+    clients: list[tuple[int, bool]], count: int, max_batch: int
 ) -> None:
     async def main() -> None:
-        workers = Workers()
-        ask = dispatcher(Slots(count), max_batch)(workers)
+        slots, workers = Slots(count), Workers()
+        endpoints = [dispatcher(slots, max_batch)(workers) for _ in range(2)]
 
         async def client(number: int) -> int:
-            await settled(sum(pauses[: number + 1]))
-            answer: int = await ask(number)
+            await settled(sum(pause for pause, _ in clients[: number + 1]))
+            answer: int = await endpoints[clients[number][1]](number)
             return answer
 
-        numbers = range(len(pauses))
+        numbers = range(len(clients))
         assert await asyncio.gather(*map(client, numbers)) == [2 * number for number in numbers]
-        # Each once, and those that came first first.
-        assert [number for batch in workers.batches for number in batch] == list(numbers)
+        # Each once, and at its endpoint those that came first first.
+        sent = [number for batch in workers.batches for number in batch]
+        assert sorted(sent) == list(numbers)
+        for endpoint in (False, True):
+            of_it = [number for number in sent if clients[number][1] == endpoint]
+            assert of_it == sorted(of_it)
         assert max(map(len, workers.batches)) <= max_batch
         assert workers.most_at_once <= count
 
@@ -180,12 +184,28 @@ def test_at_the_end_all_are_given_up() -> None:
     run(main())
 
 
+def test_who_has_nothing_left_to_send_keeps_nobody_waiting() -> None:
+    slots, called = Slots(1), []
+
+    def asks(name: str, again: bool) -> Callable[[], bool]:
+        def called_again() -> bool:
+            called.append(name)
+            return again
+
+        return called_again
+
+    assert slots.acquire(asks("has it", True))
+    for name, again in (("has nothing", False), ("is next", True), ("comes later", True)):
+        assert not slots.acquire(asks(name, again))
+    slots.release()
+    assert called == ["has nothing", "is next"]
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_slots_are_no_more_than_there_are(count: int) -> None:
-    slots, called = Slots(count), []
-    assert all(slots.acquire(lambda: None) for _ in range(count))
-    assert not slots.acquire(lambda: called.append(1))
-    slots.release()
-    assert called == [1]
-    assert slots.acquire(lambda: None)
-    assert not slots.acquire(lambda: None)
+    slots = Slots(count)
+    for _ in range(2):
+        assert all(slots.acquire(bool) for _ in range(count))
+        assert not slots.acquire(bool)
+        for _ in range(count):
+            slots.release()
