@@ -11,16 +11,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import hdrs
-from aiohttp.web import HTTPRequestEntityTooLarge, Request, Response
+from aiohttp.web import Application, HTTPRequestEntityTooLarge, Request, Response
 from bentoml.marshal import marshal
 
 from ktt_serving.dispatcher import FairDispatcher, Slots
 from ktt_serving.reading import MAX_BODY_BYTES
 
-__all__ = ["tune_batching_process"]
+__all__ = ["cancel_with_the_client", "tune_batching_process"]
 
 # What a bundle's service has beside its APIs.
 _KNOWN = re.compile(
@@ -55,12 +56,21 @@ def tune_batching_process() -> None:
 
     def limited_app(self: Any) -> Any:
         self.max_request_size = MAX_BODY_BYTES
-        return make_app(self)
+        return cancel_with_the_client(make_app(self))
 
     service.request_dispatcher = request_dispatcher
     service.make_app = limited_app
     marshal.CorkDispatcher, marshal.NonBlockSema = FairDispatcher, Slots
     service._ktt = True
+
+
+def cancel_with_the_client(app: Application) -> Application:
+    """Have requests cancelled whose clients close their connections, and return the application.
+
+    By itself aiohttp has them answered to the end, before those that somebody waits for.
+    """
+    app._make_handler = partial(app._make_handler, handler_cancellation=True)  # type: ignore
+    return app
 
 
 _TOO_LARGE = f"the body is too large; at most {MAX_BODY_BYTES:,} bytes are read"

@@ -22,6 +22,9 @@ _QUIET_TURNS = 4
 _PATIENCE_SECONDS = 0.002
 # What takes less is not shared among several processes: a batch costs some milliseconds by itself.
 _SHARED_SECONDS = 0.02
+# Requests of an endpoint that may wait, and the bytes of their bodies; more are refused at once.
+_MOST_WAITING = 5000
+_MOST_BYTES = 256 << 20
 # How fast what a request takes is learned.
 _LEARNING_RATE = 0.1
 
@@ -61,6 +64,7 @@ class Slots:
 class _Waiting(NamedTuple):
     since: float
     request: Any
+    size: int
     answer: asyncio.Future[Any]
 
 
@@ -74,7 +78,7 @@ class FairDispatcher:
     max_batch_size : int
     shared_sema : Slots
     fallback : callable
-        Makes the answer of a request that was given up.
+        Makes the answer of a request that was refused, or given up.
     """
 
     def __init__(
@@ -88,8 +92,8 @@ class FairDispatcher:
         self._slots = shared_sema
         self._fallback = fallback
         self._queue: deque[_Waiting] = deque()
-        self._under_way = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._bytes = self._under_way = 0
+        self._tasks: dict[asyncio.Task[None], Sequence[_Waiting]] = {}
         self._looking = False
         self._seen = self._quiet = 0
         # Of a batch's time, a request's part.
@@ -102,8 +106,12 @@ class FairDispatcher:
         self._callback = callback
 
         async def answer_one(request: Any) -> Any:
+            size = len(getattr(request, "body", None) or b"")
+            if len(self._queue) >= _MOST_WAITING or self._bytes + size > _MOST_BYTES:
+                return self._fallback()
             answer = asyncio.get_running_loop().create_future()
-            self._queue.append(_Waiting(time.monotonic(), request, answer))
+            self._queue.append(_Waiting(time.monotonic(), request, size, answer))
+            self._bytes += size
             self._look()
             try:
                 return await answer
@@ -151,13 +159,22 @@ class FairDispatcher:
             share = self._share()
             while self._queue and len(batch) < share:
                 waiting = self._queue.popleft()
+                self._bytes -= waiting.size
                 # Its client may have gone.
                 if not waiting.answer.done():
                     batch.append(waiting)
             self._under_way += len(batch)
             task = asyncio.get_running_loop().create_task(self._answer(batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = batch
+            # Not at the end of the task, which may be cancelled before it begins.
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        batch = self._tasks.pop(task)
+        for waiting in batch:
+            waiting.answer.cancel()
+        self._under_way -= len(batch)
+        self._slots.release()
 
     async def _answer(self, batch: Sequence[_Waiting]) -> None:
         started = time.monotonic()
@@ -173,8 +190,3 @@ class FairDispatcher:
             for waiting in batch:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(error)
-        finally:
-            for waiting in batch:
-                waiting.answer.cancel()
-            self._under_way -= len(batch)
-            self._slots.release()

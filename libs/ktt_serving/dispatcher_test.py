@@ -171,17 +171,45 @@ def test_endpoints_take_turns() -> None:
     run(main())
 
 
-def test_at_the_end_all_are_given_up() -> None:
+@pytest.mark.parametrize("turns", range(12))
+def test_at_the_end_all_are_given_up(turns: int) -> None:
     async def main() -> None:
         workers = Workers()
         workers.gate.clear()
         made = dispatcher(Slots(1), max_batch=1)
         asked = [asyncio.ensure_future(made(workers)(number)) for number in range(3)]
+        await settled(turns)
+        begun = [task for task in asked if not task.cancelled()]
+        await made.shutdown()
         await settled()
         await made.shutdown()
-        assert await asyncio.gather(*asked) == ["given up"] * 3
+        assert await asyncio.gather(*begun) == ["given up"] * 3
 
     run(main())
+
+
+def test_what_is_too_much_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ktt_serving.dispatcher._MOST_WAITING", 3)
+    monkeypatch.setattr("ktt_serving.dispatcher._MOST_BYTES", 10)
+
+    async def main(bodies: list[bytes], refused: list[int]) -> None:
+        class Request:
+            def __init__(self, body: bytes) -> None:
+                self.body = body
+
+        async def answer(batch: Sequence[Request]) -> Sequence[bytes]:
+            return [request.body for request in batch]
+
+        ask = dispatcher(Slots(1))(answer)
+        for _ in range(2):  # there is room again
+            answers = await asyncio.gather(*(ask(Request(body)) for body in bodies))
+            expected = [
+                "given up" if number in refused else body for number, body in enumerate(bodies)
+            ]
+            assert answers == expected
+
+    run(main([b"1"] * 5, [3, 4]))
+    run(main([b"1" * 6, b"2" * 5, b"3" * 4], [1]))
 
 
 def test_who_has_nothing_left_to_send_keeps_nobody_waiting() -> None:

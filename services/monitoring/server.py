@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from typing import Any
 
 from flask import Flask
@@ -19,8 +20,9 @@ _CONNECTIONS = 200
 # A connection on which nothing happens, in the middle of a request too.
 _IDLE_SECONDS = 60
 _TOO_LARGE = 413
-# What is read of a request after its early answer; the idle time bounds it too.
+# What is read of a request after its early answer, and for how long.
 _DRAINED_BYTES = 64 * 1024**2
+_DRAINING_SECONDS = 10
 
 
 class _DrainingChannel(HTTPChannel):
@@ -34,10 +36,16 @@ class _DrainingChannel(HTTPChannel):
     will_close: bool  # waitress'
     _draining = False
     _drained = 0
+    _end = 0.0
 
     def readable(self) -> bool:
         """Tell whether to wait for bytes from the client."""
-        return (self._draining and not self.will_close) or super().readable()
+        if not self._draining:
+            return super().readable()
+        # The server asks every second at least.
+        if time.monotonic() > self._end:
+            self.will_close = True
+        return not self.will_close
 
     def writable(self) -> bool:
         """Tell whether there is something to send, or the connection to close."""
@@ -47,12 +55,15 @@ class _DrainingChannel(HTTPChannel):
         """Send; after an early answer's last byte, begin to drain."""
         if self.answered_early and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
-            if self.connected and not self.will_close and not self.total_outbufs_len:
+            if not self.connected:
+                return
+            if not self.will_close and not self.total_outbufs_len:
                 try:
                     self.socket.shutdown(socket.SHUT_WR)
                 except OSError:  # The client is gone, and nothing is left to say.
                     self.will_close = True
                 self._draining = not self.will_close
+                self._end = time.monotonic() + _DRAINING_SECONDS
                 if self._draining:
                     return
         super().handle_write()
@@ -67,7 +78,6 @@ class _DrainingChannel(HTTPChannel):
             self._drained += len(self.recv(self.adj.recv_bytes))
         except OSError:
             self.will_close = True
-        # The time of last activity is not moved, so that a slow sender is cut off too.
         if self._drained > _DRAINED_BYTES:
             self.will_close = True
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -124,12 +125,12 @@ def test_what_is_wrong_is_refused_counted_and_changes_nothing(served, path, body
         assert after[unchanged] == before[unchanged]
 
 
-def _begin_too_large(served) -> socket.socket:
+def _begin_too_large(served, wait=True) -> socket.socket:
     """Begin to send 1 GB, and wait for the answer that comes before its end."""
     client = socket.create_connection(("127.0.0.1", served.port), timeout=30)
     head = "POST /iterate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n"
     client.sendall(head.encode() + b"1")
-    assert client.recv(1, socket.MSG_PEEK)
+    assert not wait or client.recv(1, socket.MSG_PEEK)
     return client
 
 
@@ -145,6 +146,26 @@ def test_an_early_answer_reaches_a_client_that_sends_on(served):
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 413 ")
     assert json.loads(body)["error"]
+
+
+def test_who_neither_sends_nor_closes_is_cut_off(served):
+    with _begin_too_large(served) as client:
+        while client.recv(65536):
+            pass
+        begun = time.monotonic()
+        with pytest.raises(ConnectionError):
+            while time.monotonic() < begun + 60:
+                client.sendall(b"1")
+                time.sleep(0.5)
+
+
+def test_who_is_gone_before_an_early_answer_leaves_no_trace(served):
+    reset = struct.pack("ii", 1, 0)
+    for _ in range(5):
+        with _begin_too_large(served, wait=False) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    served.metrics()
+    assert "Traceback" not in served.log()
 
 
 def test_who_sends_on_without_end_is_cut_off(served):

@@ -136,8 +136,8 @@ class AWXHead(Head):
         """Return the leaves' log-odds, ln s / (1 - s), which is z^D.
 
         Of independent leaves of which exactly one is true, each is it in proportion to its odds.
-        ``ln a`` summed over a path, whose upper classes are the leaves again, is as often right, and
-        its probabilities are far off: sigmoids near 1 are all alike in it.
+        ``ln a`` summed over a path is as often right, and its probabilities are far off: sigmoids
+        near 1 are all alike in it.
         """
         return [outputs[-1]]
 
