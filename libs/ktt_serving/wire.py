@@ -21,10 +21,10 @@ from ktt_serving.reading import Question, RequestError, read_question
 
 __all__ = ["MAX_WAIT_MS", "JsonAnswers", "TextRequests", "TextTask"]
 
-#: For an API's ``mb_max_latency``: how long a batch may take. Where BentoML makes the batches it also
-#: refuses requests (429) that it expects to wait longer, and before its first answers it expects two
-#: seconds for each: with its default of 20 s it turned away all but nine of those that came first,
-#: together.
+#: For an API's ``mb_max_latency``: how long a batch may take. Where BentoML makes the batches it
+#: also refuses requests (429) that it expects to wait longer, and before its first answers it
+#: expects two seconds for each: with its default of 20 s it turned away all but nine of those that
+#: came first, together.
 MAX_WAIT_MS = 600_000
 
 _JSON = (("Content-Type", "application/json"),)
