@@ -21,7 +21,7 @@ from bentoml.marshal import marshal
 from ktt_serving.dispatcher import FairDispatcher, Slots
 from ktt_serving.reading import MAX_BODY_BYTES
 
-__all__ = ["cancel_with_the_client", "tune_batching_process"]
+__all__ = ["cancel_with_the_client", "fair_dispatcher", "tune_batching_process"]
 
 # What a bundle's service has beside its APIs.
 _KNOWN = re.compile(
@@ -60,8 +60,15 @@ def tune_batching_process() -> None:
 
     service.request_dispatcher = request_dispatcher
     service.make_app = limited_app
-    marshal.CorkDispatcher, marshal.NonBlockSema = FairDispatcher, Slots
+    marshal.CorkDispatcher, marshal.NonBlockSema = fair_dispatcher, Slots
     service._ktt = True
+
+
+def fair_dispatcher(
+    max_latency_in_ms: int, max_batch_size: int, shared_sema: Slots, fallback: Any
+) -> FairDispatcher:
+    """Make what BentoML asks its ``CorkDispatcher`` for."""
+    return FairDispatcher(max_batch_size, shared_sema, lambda: _error(429, _TOO_MANY))
 
 
 def cancel_with_the_client(app: Application) -> Application:
@@ -73,6 +80,7 @@ def cancel_with_the_client(app: Application) -> Application:
     return app
 
 
+_TOO_MANY = "too many requests wait; try again later"
 _TOO_LARGE = f"the body is too large; at most {MAX_BODY_BYTES:,} bytes are read"
 
 
@@ -80,13 +88,13 @@ def _refuse(
     service: Any, endpoint: str, status: int, message: str, headers: dict[str, str] | None = None
 ) -> Response:
     service.metrics_request_total.labels(endpoint=endpoint, http_response_code=status).inc()
-    response = Response(
-        status=status,
-        body=json.dumps({"error": message}).encode(),
-        content_type="application/json",
-        headers=headers,
-    )
+    response = _error(status, message, headers)
     if status == 413:
         # What is still to come of the body is not read.
         response.force_close()
     return response
+
+
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    body = json.dumps({"error": message}).encode()
+    return Response(status=status, body=body, content_type="application/json", headers=headers)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 
+import pytest
 from aiohttp import web
 
-from ktt_serving.batching import cancel_with_the_client
-from ktt_serving.dispatcher import FairDispatcher, Slots
+from ktt_serving.batching import cancel_with_the_client, fair_dispatcher
+from ktt_serving.dispatcher import Slots
 
 _REQUEST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n%d"
 
@@ -23,7 +25,7 @@ def test_what_clients_that_are_gone_asked_for_is_not_computed() -> None:
             computed.extend(batch)
             return [web.Response(body=body) for body in batch]
 
-        ask = FairDispatcher(1000, 1, Slots(1), web.HTTPTooManyRequests)(answer)
+        ask = fair_dispatcher(1000, 1, Slots(1), None)(answer)
         came = 0
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -59,3 +61,19 @@ def test_what_clients_that_are_gone_asked_for_is_not_computed() -> None:
             await runner.cleanup()
 
     asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_one_too_many_is_told_so_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ktt_serving.dispatcher._MOST_WAITING", 1)
+
+    async def main() -> None:
+        async def answer(batch: Sequence[bytes]) -> Sequence[bytes]:
+            return batch
+
+        ask = fair_dispatcher(1000, 1, Slots(1), None)(answer)
+        first, second = await asyncio.gather(ask(b"1"), ask(b"2"))
+        assert first == b"1"
+        assert (second.status, second.content_type) == (429, "application/json")
+        assert "try again later" in json.loads(second.body)["error"]
+
+    asyncio.run(main())

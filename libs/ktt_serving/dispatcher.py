@@ -69,27 +69,19 @@ class _Waiting(NamedTuple):
 
 
 class FairDispatcher:
-    """Takes the place of BentoML's ``CorkDispatcher``.
+    """Takes the place of BentoML's ``CorkDispatcher``; refuses none because others are slow.
 
     Parameters
     ----------
-    max_latency_in_ms : int
-        Not used: no request is refused because others are slow.
     max_batch_size : int
-    shared_sema : Slots
+    slots : Slots
     fallback : callable
         Makes the answer of a request that was refused, or given up.
     """
 
-    def __init__(
-        self,
-        max_latency_in_ms: int,
-        max_batch_size: int,
-        shared_sema: Slots,
-        fallback: Callable[[], Any],
-    ) -> None:
-        self._max_batch = int(max_batch_size)
-        self._slots = shared_sema
+    def __init__(self, max_batch_size: int, slots: Slots, fallback: Callable[[], Any]) -> None:
+        self._max_batch = max_batch_size
+        self._slots = slots
         self._fallback = fallback
         self._queue: deque[_Waiting] = deque()
         self._bytes = self._under_way = 0
@@ -141,17 +133,20 @@ class FairDispatcher:
         waiting = len(self._queue)
         self._quiet = 0 if waiting > self._seen else self._quiet + 1
         self._seen = waiting
-        if 0 < waiting < self._share() and self._quiet < _QUIET_TURNS:
-            if time.monotonic() - self._queue[0].since < _PATIENCE_SECONDS:
-                asyncio.get_running_loop().call_soon(self._look_again)
-                return
+        if (
+            0 < waiting < self._share()
+            and self._quiet < _QUIET_TURNS
+            and time.monotonic() - self._queue[0].since < _PATIENCE_SECONDS
+        ):
+            asyncio.get_running_loop().call_soon(self._look_again)
+            return
         self._looking = False
         self._send()
 
     def _share(self) -> int:
         """Return what a batch takes of all requests that are here."""
         share = -(-(len(self._queue) + self._under_way) // self._slots.count)
-        return min(max(share, int(_SHARED_SECONDS / self._seconds_each), 1), self._max_batch)
+        return min(max(share, int(_SHARED_SECONDS / self._seconds_each)), self._max_batch)
 
     def _send(self) -> None:
         while self._queue and self._slots.acquire(self._look):
@@ -163,6 +158,9 @@ class FairDispatcher:
                 # Its client may have gone.
                 if not waiting.answer.done():
                     batch.append(waiting)
+            if not batch:
+                self._slots.release()
+                return
             self._under_way += len(batch)
             task = asyncio.get_running_loop().create_task(self._answer(batch))
             self._tasks[task] = batch
@@ -179,13 +177,12 @@ class FairDispatcher:
     async def _answer(self, batch: Sequence[_Waiting]) -> None:
         started = time.monotonic()
         try:
-            if batch:
-                answers = await self._callback(tuple(waiting.request for waiting in batch))
-                each = max(1e-6, (time.monotonic() - started) / len(batch))
-                self._seconds_each += _LEARNING_RATE * (each - self._seconds_each)
-                for waiting, answer in zip(batch, answers, strict=True):
-                    if not waiting.answer.done():
-                        waiting.answer.set_result(answer)
+            answers = await self._callback(tuple(waiting.request for waiting in batch))
+            each = max(1e-6, (time.monotonic() - started) / len(batch))
+            self._seconds_each += _LEARNING_RATE * (each - self._seconds_each)
+            for waiting, answer in zip(batch, answers, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(answer)
         except Exception as error:  # each of its requests answers with it
             for waiting in batch:
                 if not waiting.answer.done():

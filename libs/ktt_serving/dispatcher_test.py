@@ -38,7 +38,7 @@ class Workers:
 
 
 def dispatcher(slots: Slots, max_batch: int = 64) -> FairDispatcher:
-    return FairDispatcher(1000, max_batch, shared_sema=slots, fallback=lambda: "given up")
+    return FairDispatcher(max_batch, slots, fallback=lambda: "given up")
 
 
 async def settled(count: int = 100) -> None:

@@ -34,8 +34,7 @@ class ClassifierService(bentoml.BentoService):
         class MyService(ClassifierService):
             requirements = "encoder"
 
-            @bentoml.api(input=TextRequests(), output=JsonAnswers(), batch=True,
-                         mb_max_batch_size=64, mb_max_latency=MAX_WAIT_MS)
+            @text_api(64)
             def predict(self, questions, tasks):
                 return self.answer_names(questions, tasks)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import bentoml
 from bentoml.adapters.base_input import BaseInputAdapter, parse_cli_input
 from bentoml.adapters.base_output import BaseOutputAdapter
 from bentoml.types import HTTPRequest, HTTPResponse, InferenceError, InferenceResult, InferenceTask
@@ -19,7 +20,7 @@ from bentoml.types import HTTPRequest, HTTPResponse, InferenceError, InferenceRe
 from ktt_serving import metrics
 from ktt_serving.reading import Question, RequestError, read_question
 
-__all__ = ["MAX_WAIT_MS", "JsonAnswers", "TextRequests", "TextTask"]
+__all__ = ["MAX_WAIT_MS", "JsonAnswers", "TextRequests", "TextTask", "text_api"]
 
 #: For an API's ``mb_max_latency``: how long a batch may take. Where BentoML makes the batches it
 #: also refuses requests (429) that it expects to wait longer, and before its first answers it
@@ -165,3 +166,22 @@ class JsonAnswers(BaseOutputAdapter):
             print(result.err_msg or result.data)
             failed |= bool(result.err_msg)
         return int(failed)
+
+
+def text_api(max_batch_size: int, options: bool = False) -> Callable[[Any], Any]:
+    """Return the decorator that makes a service's method an API: texts in, JSON out, in batches.
+
+    Parameters
+    ----------
+    max_batch_size : int
+        Texts of a call.
+    options : bool
+        See `TextRequests`.
+    """
+    return bentoml.api(  # type: ignore[no-any-return]
+        input=TextRequests(options),
+        output=JsonAnswers(),
+        batch=True,
+        mb_max_batch_size=max_batch_size,
+        mb_max_latency=MAX_WAIT_MS,
+    )

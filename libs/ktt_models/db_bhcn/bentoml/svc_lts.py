@@ -9,7 +9,7 @@ import bentoml
 from ktt_serving.artifact import ModelFolder
 from ktt_serving.reading import Question
 from ktt_serving.service import ClassifierService
-from ktt_serving.wire import MAX_WAIT_MS, JsonAnswers, TextRequests, TextTask
+from ktt_serving.wire import TextTask, text_api
 
 __all__ = ["DBBHCNService"]
 
@@ -23,24 +23,12 @@ class DBBHCNService(ClassifierService):
 
     requirements = "encoder"
 
-    @bentoml.api(
-        input=TextRequests(),
-        output=JsonAnswers(),
-        batch=True,
-        mb_max_batch_size=_BATCH,
-        mb_max_latency=MAX_WAIT_MS,
-    )
+    @text_api(_BATCH)
     def predict(self, questions: Sequence[Question], tasks: Sequence[TextTask]) -> list[str]:
         """Answer {"text": "..."} with the class names of the most probable path, one a line."""
         return self.answer_names(questions, tasks)
 
-    @bentoml.api(
-        input=TextRequests(options=True),
-        output=JsonAnswers(),
-        batch=True,
-        mb_max_batch_size=_BATCH,
-        mb_max_latency=MAX_WAIT_MS,
-    )
+    @text_api(_BATCH, options=True)
     def predict_proba(self, questions: Sequence[Question], tasks: Sequence[TextTask]) -> list[str]:
         """Answer with the most probable paths and their probabilities.
 
