@@ -58,15 +58,18 @@ class _DrainingChannel(HTTPChannel):
             if not self.connected:
                 return
             if not self.will_close and not self.total_outbufs_len:
-                try:
-                    self.socket.shutdown(socket.SHUT_WR)
-                except OSError:  # The client is gone, and nothing is left to say.
-                    self.will_close = True
-                self._draining = not self.will_close
-                self._end = time.monotonic() + _DRAINING_SECONDS
-                if self._draining:
-                    return
+                self._drain()
+                return
         super().handle_write()
+
+    def _drain(self) -> None:
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:  # The client is gone, and nothing is left to say.
+            self.will_close = True
+        else:
+            self._draining = True
+            self._end = time.monotonic() + _DRAINING_SECONDS
 
     def handle_read(self) -> None:
         """Receive; what comes after an early answer is thrown away, up to a bound."""

@@ -174,8 +174,7 @@ class AHMCNFHead(Head):
         Of independent leaves of which exactly one is true, each is it in proportion to its odds.
         ``ln P_F`` summed over the levels is as often right, and its probabilities are far off.
         """
-        leaves = outputs.global_logits.shape[1] - self.taxonomy.n_leaves
-        at_leaves = [logits[:, leaves:] for logits in outputs]
+        at_leaves = [self.hierarchy.split(logits)[-1] for logits in outputs]
         # 1 - sigmoid(z) = sigmoid(-z)
         return [self._log_final(*at_leaves) - self._log_final(*(-logits for logits in at_leaves))]
 
