@@ -147,7 +147,8 @@ def test_an_import_does_not_survive_who_waits_for_it(trainer: Trainer, tmp_path:
     source = tmp_path / "rows.csv"
     with source.open("w") as file:
         file.write("text,path\n")
-        file.writelines(f"row number {row},top > {'xy'[row % 2]}\n" for row in range(1_500_000))
+        # More than are imported on a quick machine before it hears of the end.
+        file.writelines(f"row number {row},top > {'xy'[row % 2]}\n" for row in range(5_000_000))
     imports = Imports(trainer.workspace)
     run = imports.prepare(
         "big",
