@@ -25,8 +25,8 @@ from ktt_core.progress import Progress as ProgressEvent
 __all__ = ["ProgressDisplay", "show_duration", "show_figures"]
 
 # What stands before the metrics; and what a validation tells, of all the figures it computes.
-_FIRST = ("loss", "train_loss", "learning_rate", "texts_per_second")
-_TOLD = ("loss", "train_loss", "hierarchical_f1", "leaf_accuracy", "calibration_error")
+_FIRST = ("loss", "train_loss", "pass", "val_loss", "learning_rate", "texts_per_second")
+_TOLD = ("loss", "train_loss", "val_loss", "hierarchical_f1", "leaf_accuracy", "calibration_error")
 
 
 def show_duration(seconds: float) -> str:
@@ -46,6 +46,8 @@ def show_figures(metrics: Mapping[str, float]) -> str:
 def _show(name: str, value: float) -> str:
     if name == "learning_rate":
         return f"lr {value:.1e}"
+    if name == "pass":
+        return f"pass {value:.0f}"
     if name == "texts_per_second":
         return f"{value:,.0f} texts/s"
     if name == "hierarchical_f1":

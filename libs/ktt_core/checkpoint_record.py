@@ -37,7 +37,8 @@ class RunRecord:
         Of Python and of the packages that made the weights.
     history : list of dict of str to float
         How training went, a point per entry: "step" or "epoch", "loss", "learning_rate", metrics
-        of the validation split ...; what a point does not know it leaves out.
+        of the validation split, "val_loss" ...; what a point does not know it leaves out. "pass"
+        counts the epochs since a solver last started from zero, where it does so more than once.
     """
 
     dataset: str = ""

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from ktt_core.metrics.accumulator import METRIC_NAMES, MetricsAccumulator, compute_metrics
-from ktt_core.metrics.calibration import UNCALIBRATED, CalibrationBins, UncalibratedError
+from ktt_core.metrics.calibration import (
+    UNCALIBRATED,
+    VALIDATION_LOSS,
+    CalibrationBins,
+    LogLoss,
+    UncalibratedError,
+)
 from ktt_core.metrics.counts import (
     ClassCounts,
     count_classes,
@@ -23,8 +29,10 @@ from ktt_core.metrics.ranking import PairRanking
 __all__ = [
     "METRIC_NAMES",
     "UNCALIBRATED",
+    "VALIDATION_LOSS",
     "CalibrationBins",
     "ClassCounts",
+    "LogLoss",
     "MetricsAccumulator",
     "PairRanking",
     "UncalibratedError",

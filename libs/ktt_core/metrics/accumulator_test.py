@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score, p
 
 from ktt_core.decoding import class_proba, decode, leaf_log_proba
 from ktt_core.errors import DataError, InvalidArgumentError, KttError
-from ktt_core.metrics import METRIC_NAMES, MetricsAccumulator, compute_metrics
+from ktt_core.metrics import METRIC_NAMES, LogLoss, MetricsAccumulator, compute_metrics
 from ktt_core.taxonomy import HIDDEN, Taxonomy
 
 FOREST = Taxonomy.from_paths(
@@ -204,3 +204,15 @@ def test_memory_does_not_grow_with_the_rows():
     tracemalloc.stop()
     assert not accumulator.ranking.is_exact
     assert kept < 1e6
+
+
+def test_the_log_loss_is_a_number_whatever_a_model_excludes() -> None:
+    loss = LogLoss()
+    with pytest.raises(DataError, match="no rows"):
+        loss.mean()
+    log_proba = np.log(np.array([[0.5, 0.5], [0.25, 0.75]], dtype=np.float32))
+    loss.update(log_proba[:1], np.array([[0, 0]]))
+    loss.update(log_proba[1:], np.array([[0, 1]]))
+    assert loss.mean() == pytest.approx(-(np.log(0.5) + np.log(0.75)) / 2)
+    loss.update(np.array([[-np.inf, 0.0]], dtype=np.float32), np.array([[0, 0]]))
+    assert np.isfinite(loss.mean()) and loss.mean() > 1000

@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from ktt_core.decoding.scores import LevelScores
     from ktt_core.taxonomy import Taxonomy
 
-__all__ = ["UNCALIBRATED", "CalibrationBins", "UncalibratedError"]
+__all__ = ["UNCALIBRATED", "VALIDATION_LOSS", "CalibrationBins", "LogLoss", "UncalibratedError"]
 
 #: The name of `calibration_error` at the temperature 1, where a model knows it.
 UNCALIBRATED = "calibration_error_uncalibrated"
+#: The name of `LogLoss` over the validation rows, by which equally good epochs are told apart.
+VALIDATION_LOSS = "val_loss"
+
+# What a class that a model excludes costs: JSON holds no infinity.
+_GREATEST_LOSS = 1e4
 
 
 class CalibrationBins:
@@ -87,3 +92,34 @@ class UncalibratedError:
     def error(self) -> float:
         """Return the error of the rows so far; see `CalibrationBins.error`."""
         return self.bins.error()
+
+
+class LogLoss:
+    """The mean of ``-log p(true leaf)`` over rows, which rewards both being right and being honest.
+
+    A leaf of probability 0 counts as 10,000, so that the mean is a number.
+    """
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._rows = 0
+
+    def update(self, leaf_log_proba: NDArray[np.floating], codes: NDArray[np.integer]) -> None:
+        """Add rows.
+
+        Parameters
+        ----------
+        leaf_log_proba : ndarray, shape (n, n_leaves)
+        codes : ndarray of int, shape (n, depth)
+            The true paths, level-local.
+        """
+        true = np.asarray(codes)[:, -1]
+        losses = -np.asarray(leaf_log_proba)[np.arange(len(true)), true].astype(np.float64)
+        self._sum += float(np.minimum(losses, _GREATEST_LOSS).sum())
+        self._rows += len(true)
+
+    def mean(self) -> float:
+        """Return the mean; raises DataError without rows."""
+        if not self._rows:
+            raise DataError("there are no rows to compute the loss over")
+        return self._sum / self._rows

@@ -106,8 +106,8 @@ class EncoderConfig(ModelConfig):
         None,
         ge=1,
         le=10_000,
-        description="Epochs without a gain on the validation rows after which training ends; "
-        "null: never early.",
+        description="Epochs without a higher hierarchical F1 on the validation rows after which "
+        "training ends; null: never early.",
     )
 
     # -- rare classes

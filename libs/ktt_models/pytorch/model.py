@@ -144,6 +144,9 @@ class PyTorchModel(Model):
     ) -> Metrics:
         """Train, and return the validation metrics of the best epoch; it is that epoch's model.
 
+        The best epoch is that of the highest hierarchical F1 on the validation rows; of several
+        that of the lowest validation loss.
+
         `path` is written at the end of every epoch and every `checkpoint_minutes`, `best_path` at
         the end. If `progress` raises, `path` is written first, and the run can be continued from
         it: to the same numbers, on the same processor to the last bit.

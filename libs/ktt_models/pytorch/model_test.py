@@ -94,6 +94,9 @@ def test_training_learns_and_the_best_epoch_is_the_model(
     epochs = [point for point in model.record.history if "epoch" in point]
     assert best["hierarchical_f1"] > 0.95
     assert best["hierarchical_f1"] == max(point["hierarchical_f1"] for point in epochs)
+    equal = [point for point in epochs if point["hierarchical_f1"] == best["hierarchical_f1"]]
+    assert len(equal) > 1
+    assert best["val_loss"] == min(point["val_loss"] for point in equal)
     metrics = model.test(loader(model, dataset, "val"))
     assert {**best, **metrics} == pytest.approx(best, abs=1e-6)
 

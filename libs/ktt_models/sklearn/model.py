@@ -17,6 +17,7 @@ from ktt_core.config import ModelConfig, build_config
 from ktt_core.decoding import fit_temperature, leaf_log_proba
 from ktt_core.errors import CheckpointError, DataError, KttError, UnsupportedError
 from ktt_core.metrics import (
+    METRIC_NAMES,
     UNCALIBRATED,
     MetricsAccumulator,
     UncalibratedError,
@@ -185,7 +186,10 @@ class SklearnModel(Model):
         self.record.history = []
 
         def on_epoch(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
-            self.record.history.append({"epoch": float(epoch), "loss": metrics["train_loss"]})
+            point = {"epoch": float(epoch), "loss": metrics["train_loss"]}
+            self.record.history.append(
+                point if "pass" not in metrics else {**point, "pass": metrics["pass"]}
+            )
             progress(Progress("fit", epoch, epochs, "epochs", metrics))
 
         progress(Progress("fit", 0, self.config.epochs, "epochs"))
@@ -197,7 +201,7 @@ class SklearnModel(Model):
         self.record.metrics = {"val": metrics} if metrics else {}
         if self.record.history:  # a classifier that trains in one go tells of no epochs
             self.record.history[-1] |= metrics
-        metrics = {name: figure for name, figure in metrics.items() if name != UNCALIBRATED}
+        metrics = {name: metrics[name] for name in METRIC_NAMES if name in metrics}
         target = best_path or path
         if target is not None:
             progress(Progress("save"))

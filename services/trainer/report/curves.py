@@ -9,7 +9,7 @@ from typing import Any
 from trainer.report.charts import Chart, Series, line_chart, thin
 from trainer.report.scales import Axis, nice_axis, number, percent, share_axis
 
-__all__ = ["best_point", "curves", "validated"]
+__all__ = ["curves", "validated"]
 
 History = Sequence[Mapping[str, Any]]
 Points = list[tuple[float, float]]
@@ -51,33 +51,68 @@ def curves(history: History) -> list[Chart]:
     return charts
 
 
-def validated(history: History) -> tuple[str, Points]:
-    """Return the unit of time and the points of the metric that tells how good a state was."""
+def validated(history: History) -> tuple[str, Points, int]:
+    """Return how good the states were that were validated, and which of them was the best.
+
+    Returns
+    -------
+    unit : str
+        Of time: "epoch" or "step".
+    points : list of (float, float)
+        Of the metric that chooses the best state.
+    best : int
+        The place among `points` of the highest; of several that of the lowest validation loss, and
+        of those the first, as training chooses.
+    """
     for key in _CHOOSING:
         keys = (f"val_{key}", key)
         known = [point for point in history if _value(point, keys) is not None]
         if known:
             # Of validations alone, the number of the epoch says more than that of the step.
             name, positions = _positions(known, ("epoch", "step"))
-            return name, _points(known, positions, keys)
-    return "epoch", []
+            points = _points(known, positions, keys)
+            losses = dict(_points(known, positions, _VALIDATION_LOSS))
 
+            def rank(index: int, points: Points = points, losses: Any = losses) -> Any:
+                position, figure = points[index]
+                return figure, -losses.get(position, math.inf), -index
 
-def best_point(points: Points) -> int:
-    """Return the position of the first highest point."""
-    return max(range(len(points)), key=lambda index: (points[index][1], -index))
+            return name, points, max(range(len(points)), key=rank)
+    return "epoch", [], 0
 
 
 def _losses(history: History, positions: Sequence[float]) -> dict[str, Points]:
-    """Return the losses; those of whole epochs are another line than those of some steps."""
+    """Return the losses, each quantity a line of its own.
+
+    Those of whole epochs are another than those of some steps; those of a solver's first passes
+    from zero another than those of its last, where it starts anew and again.
+    """
+    everything = range(len(history))
     epochs = [index for index, point in enumerate(history) if "epoch" in point]
     steps = [index for index, point in enumerate(history) if "epoch" not in point]
-    both = len(epochs) > 0 and len(steps) > 0
-    named = {
-        "training": (steps if both else range(len(history)), _TRAINING_LOSS),
-        "training, mean of an epoch": (epochs if both else (), _TRAINING_LOSS),
-        "validation": (range(len(history)), _VALIDATION_LOSS),
-    }
+    passes = [_finite(point.get("pass")) for point in history]
+    known = [number for number in passes if number is not None]
+    last = max(known, default=0.0)
+    named: dict[str, tuple[Sequence[int], Sequence[str]]]
+    if last > 1 and len(known) > last:
+        named = {
+            "training, first pass of a start": (
+                [index for index in everything if passes[index] == 1],
+                _TRAINING_LOSS,
+            ),
+            "training, last pass of a start": (
+                [index for index in everything if passes[index] == last],
+                _TRAINING_LOSS,
+            ),
+        }
+    elif epochs and steps:
+        named = {
+            "training": (steps, _TRAINING_LOSS),
+            "training, mean of an epoch": (epochs, _TRAINING_LOSS),
+        }
+    else:
+        named = {"training": (everything, _TRAINING_LOSS)}
+    named["validation (log loss)"] = (everything, _VALIDATION_LOSS)
     lines = {}
     for label, (chosen, keys) in named.items():
         points = _points([history[i] for i in chosen], [positions[i] for i in chosen], keys)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from trainer.report.charts import MAX_POINTS, thin
-from trainer.report.curves import best_point, curves, validated
+from trainer.report.curves import curves, validated
 
 
 def shown(history):
@@ -18,7 +18,7 @@ def test_epochs_of_a_model_without_steps():
     history[-1] |= {"hierarchical_f1": 0.9}
     assert shown(history) == {"loss": ["training"]}
     assert curves(history)[0].x_axis.label == "epoch"
-    assert validated(history) == ("epoch", [(4.0, 0.9)])
+    assert validated(history) == ("epoch", [(4.0, 0.9)], 0)
 
 
 def test_steps_and_epochs_are_lines_of_their_own():
@@ -35,22 +35,50 @@ def test_steps_and_epochs_are_lines_of_their_own():
         "rate": ["learning rate"],
     }
     assert curves(history)[0].x_axis.label == "step"
-    unit, points = validated(history)
+    unit, points, best = validated(history)
     assert (unit, [x for x, _ in points]) == ("epoch", [1.0, 2.0, 3.0])
-    assert best_point(points) == 2
+    assert best == 2
 
 
 def test_a_loss_of_the_validation_rows_is_a_line_beside_it():
     history = [{"epoch": n, "loss": 1.0, "val_loss": 2.0} for n in (1, 2)]
-    assert shown(history) == {"loss": ["training", "validation"]}
+    assert shown(history) == {"loss": ["training", "validation (log loss)"]}
 
 
-def test_of_equally_good_states_the_first_is_the_best():
-    assert best_point([(1, 0.5), (2, 0.9), (3, 0.9)]) == 1
+def test_a_solver_that_starts_anew_has_two_lines_and_neither_zigzags():
+    figures = [(0.55, 0.06), (0.54, 0.05), (0.56, 0.07)]
+    history = [
+        {"epoch": 2.0 * start + number + 1, "loss": loss, "pass": number + 1.0}
+        for start, pair in enumerate(figures)
+        for number, loss in enumerate(pair)
+    ]
+    lines = curves(history)[0].lines
+    assert [line.name for line in lines] == [
+        "training, first pass of a start",
+        "training, last pass of a start",
+    ]
+    for line, name in zip(lines, ("0.5", "0.0"), strict=True):
+        assert len(line.marks) == 3
+        assert all(f": {name}" in mark.note for mark in line.marks)
+    # One start is one line, however many passes it has.
+    once = [{"epoch": n, "loss": 1 / n, "pass": n} for n in (1.0, 2.0, 3.0)]
+    assert shown(once) == {"loss": ["training"]}
+    anew_each_time = [{"epoch": n, "loss": 1 / n, "pass": 1.0} for n in (1.0, 2.0, 3.0)]
+    assert shown(anew_each_time) == {"loss": ["training"]}
+
+
+def test_of_equally_good_states_the_one_with_the_least_loss_is_the_best():
+    def best(*states):
+        keys = ("epoch", "hierarchical_f1", "val_loss")
+        return validated([dict(zip(keys, state, strict=False)) for state in states])[2]
+
+    assert best((1, 0.5), (2, 0.9), (3, 0.9)) == 1
+    assert best((1, 0.5, 0.1), (2, 0.9, 0.3), (3, 0.9, 0.2), (4, 0.9, 0.2)) == 2
+    assert best((1, 0.9), (2, 0.9, 0.3)) == 1
 
 
 def test_what_is_no_number_or_known_once_is_not_drawn():
-    assert curves([]) == [] and validated([]) == ("epoch", [])
+    assert curves([]) == [] and validated([]) == ("epoch", [], 0)
     assert curves([{"loss": 1.0}]) == []
     history: list[Any] = [{"loss": math.nan}, {"loss": "high"}, {"loss": True}, {"loss": 1.0}]
     assert curves(history) == []

@@ -12,7 +12,7 @@ from ktt_core.diagnostics import (
     top_pairs,
 )
 from trainer.report.confidence import overconfidence
-from trainer.report.curves import best_point, validated
+from trainer.report.curves import validated
 from trainer.report.facts import ReportFacts
 from trainer.report.names import class_name
 from trainer.report.scales import number, percent
@@ -214,10 +214,9 @@ def _rows(summary: Summary, facts: ReportFacts, diagnostics: SplitDiagnostics) -
 
 
 def _progress(summary: Summary, facts: ReportFacts) -> None:
-    unit, points = validated(facts.history)
+    unit, points, best = validated(facts.history)
     if len(points) < 2:
         return
-    best = best_point(points)
     where = f"{unit} {number(points[best][0])} of {number(points[-1][0])}"
     if best == len(points) - 1:
         summary.notes.append(

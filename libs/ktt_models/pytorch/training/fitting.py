@@ -13,7 +13,7 @@ from ktt_core.checkpoint import read_arrays
 from ktt_core.checkpoint_parts import arrays_of
 from ktt_core.checkpoint_record import RunRecord
 from ktt_core.errors import CheckpointError, DataError
-from ktt_core.metrics import UNCALIBRATED
+from ktt_core.metrics import METRIC_NAMES
 from ktt_core.model import Loader, Metrics
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_models.pytorch.stored import load_arrays
@@ -76,7 +76,7 @@ def fit(
     if best_path is not None:
         progress(Progress("save"))
         model.save(best_path)
-    return {name: figure for name, figure in best.metrics.items() if name != UNCALIBRATED}
+    return {name: best.metrics[name] for name in METRIC_NAMES if name in best.metrics}
 
 
 def continue_training(

@@ -30,7 +30,7 @@ from ktt_models.pytorch.training.readings import Readings
 from ktt_models.pytorch.training.schedule import rate_factor
 from ktt_models.pytorch.training.sharing import scored_by_all
 from ktt_models.pytorch.training.state import BestState, TrainingState, step_seed
-from ktt_models.pytorch.training.stopping import is_gain, is_over
+from ktt_models.pytorch.training.stopping import is_best, is_gain, is_over
 from ktt_models.pytorch.training.timing import Mark, Throughput
 from ktt_models.pytorch.training.validation import validate
 
@@ -217,12 +217,10 @@ class TrainingLoop:
             )
         else:
             self._check_weights()
-        if is_gain(metrics, state):
+        state.since_gain = 0 if is_gain(metrics, state) else state.since_gain + 1
+        if is_best(metrics, state):
             weights = {name: weight.detach() for name, weight in self.module.trained()}
             state.best = BestState(state.step, state.temperature, metrics, _to_arrays(weights))
-            state.since_gain = 0
-        else:
-            state.since_gain += 1
         loss = state.epoch_losses / max(1, state.batch)
         state.epoch += 1
         state.batch, state.epoch_losses, state.metrics = 0, 0.0, metrics

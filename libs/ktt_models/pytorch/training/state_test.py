@@ -12,7 +12,7 @@ from ktt_core.config import build_config
 from ktt_core.errors import CheckpointError
 from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.training.state import BestState, TrainingState, step_seed
-from ktt_models.pytorch.training.stopping import is_gain, is_over
+from ktt_models.pytorch.training.stopping import is_best, is_gain, is_over
 
 STATE = TrainingState(
     step=7,
@@ -71,7 +71,26 @@ def test_only_what_is_better_is_a_gain() -> None:
     assert is_gain({"hierarchical_f1": 0.76}, STATE)
     assert not is_gain({"hierarchical_f1": 0.75}, STATE)
     # Without validation rows the newest state is the best.
-    assert is_gain({}, STATE)
+    assert is_gain({}, STATE) and is_best({}, STATE)
+
+
+def test_of_equally_good_epochs_the_one_with_the_least_validation_loss_is_kept() -> None:
+    def best(figures: list[tuple[float, float]]) -> int:
+        state, kept = TrainingState(), -1
+        for number, (score, loss) in enumerate(figures):
+            metrics = {"hierarchical_f1": score, "val_loss": loss}
+            if is_best(metrics, state):
+                state.best, kept = BestState(number, 1.0, metrics), number
+        return kept
+
+    assert best([(1.0, 4.76), (1.0, 0.2), (1.0, 0.3)]) == 1
+    assert best([(0.9, 0.1), (1.0, 4.76), (0.9, 0.0)]) == 1
+    assert best([(0.9, 0.1), (0.9, 0.1)]) == 0
+    # The best of a checkpoint of an earlier version knows no loss.
+    assert is_best({"hierarchical_f1": 0.75, "val_loss": 9.0}, STATE)
+    assert not is_best({"hierarchical_f1": 0.74, "val_loss": 0.0}, STATE)
+    # A loss that goes down a little for ever is nothing that patience waits for.
+    assert not is_gain({"hierarchical_f1": 0.75, "val_loss": 0.0}, STATE)
 
 
 def test_a_run_is_over_after_its_epochs_or_its_patience() -> None:

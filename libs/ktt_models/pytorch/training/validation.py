@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.decoding import fit_temperature, leaf_log_proba
-from ktt_core.metrics import UNCALIBRATED, MetricsAccumulator, UncalibratedError
+from ktt_core.metrics import (
+    UNCALIBRATED,
+    VALIDATION_LOSS,
+    LogLoss,
+    MetricsAccumulator,
+    UncalibratedError,
+)
 from ktt_core.model import Metrics
 from ktt_core.taxonomy import Taxonomy
 
@@ -44,7 +50,8 @@ def validate(
     -------
     temperature : float
     metrics : dict of str to float
-        And the calibration error at the temperature 1, as `ktt_core.metrics.UNCALIBRATED`.
+        And the calibration error at the temperature 1, as `ktt_core.metrics.UNCALIBRATED`, and the
+        loss at the fitted one, as `ktt_core.metrics.VALIDATION_LOSS`.
     """
     stride = max(1, -(-n_rows * taxonomy.n_classes // MAX_KEPT_CELLS))
     uncalibrated = UncalibratedError(taxonomy)
@@ -60,8 +67,13 @@ def validate(
         [levels for levels, _ in kept], np.concatenate([codes for _, codes in kept]), taxonomy
     )
     again: Iterator[Scored] = iter(kept if stride == 1 else scored())
-    accumulator = MetricsAccumulator(taxonomy)
+    accumulator, loss = MetricsAccumulator(taxonomy), LogLoss()
     for levels, codes in again:
         log_proba = leaf_log_proba(levels, taxonomy, temperature)
         accumulator.update(log_proba, codes, levels if levels_stand_alone else None)
-    return temperature, {**accumulator.compute(), UNCALIBRATED: uncalibrated.error()}
+        loss.update(log_proba, codes)
+    return temperature, {
+        **accumulator.compute(),
+        UNCALIBRATED: uncalibrated.error(),
+        VALIDATION_LOSS: loss.mean(),
+    }

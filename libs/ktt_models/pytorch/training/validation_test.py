@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ktt_core.decoding import fit_temperature
+from ktt_core.decoding import fit_temperature, leaf_log_proba
 from ktt_core.taxonomy import Taxonomy
 from ktt_models.pytorch.training import validation
 from ktt_models.pytorch.training.validation import validate
@@ -32,6 +32,9 @@ def test_too_many_scores_are_sampled_and_the_metrics_are_of_all_rows(
     temperature, metrics = validate(scored, 1000, TAXONOMY)
     assert len(passes) == 1
     assert temperature == pytest.approx(fit_temperature([[scores]], codes, TAXONOMY), rel=1e-3)
+    log_proba = leaf_log_proba([scores], TAXONOMY, temperature)
+    loss = -log_proba[np.arange(1000), codes[:, -1]].mean()
+    assert metrics["val_loss"] == pytest.approx(loss, rel=1e-5)
     monkeypatch.setattr(validation, "MAX_KEPT_CELLS", 8 * 300)
     sampled, again = validate(scored, 1000, TAXONOMY)
     assert len(passes) == 3

@@ -119,7 +119,9 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         sample_weight : ndarray of float32, shape (n,), optional
         on_epoch : callable, optional
             Called after each epoch with its number from 1, the number of epochs and
-            ``{"train_loss": ...}``, the mean loss per row while training.
+            ``{"train_loss": ..., "pass": ...}``: the mean loss per row while training, and the how
+            many-th pass since a start from zero it was. The loss of a first pass is that of weights
+            that have seen few rows, and no measure of the others.
 
         Raises
         ------
@@ -153,7 +155,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     f"training diverged in epoch {epoch}: lower learning_rate ({self.step_size})"
                 )
             if on_epoch is not None:
-                on_epoch(epoch, epochs, {"train_loss": float(loss)})
+                on_epoch(epoch, epochs, {"train_loss": float(loss), "pass": since_start + 1.0})
         self._use(state.finish())
         return self
 

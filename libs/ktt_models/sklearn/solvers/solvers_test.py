@@ -217,6 +217,10 @@ def test_progress_tells_every_epoch(solver):
     assert [(epoch, epochs) for epoch, epochs, _ in seen] == [(i, 4) for i in range(1, 5)]
     losses = [metrics["train_loss"] for _, _, metrics in seen]
     assert losses[-1] < losses[0]
+    assert [metrics["pass"] for _, _, metrics in seen] == [1, 2, 3, 4]
+    seen.clear()
+    solver(taxonomy, epochs=4).fit(rows, codes, on_epoch=lambda *event: seen.append(event))
+    assert [metrics["pass"] for _, _, metrics in seen] == [1, 2, 1, 2]
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
