@@ -208,6 +208,20 @@ class Model(ABC):
             log-score; or a single array, shape (rows, n_leaves), of the leaves' own log-scores.
         """
 
+    def warm_up(self, inputs: Mapping[str, Any], n_rows: int) -> None:
+        """Do beforehand what is done once when the model answers: imports, compilation, buffers.
+
+        Whoever times answers calls it first.
+
+        Parameters
+        ----------
+        inputs : mapping
+            What the preprocessor returned for a batch like those that follow.
+        n_rows : int
+            How many rows will follow in all.
+        """
+        self.level_scores(inputs)
+
     @abstractmethod
     def gen_reference_set(self, loader: Loader) -> pa.Table:
         """Return what monitoring compares with: targets, pooled features, leaf probabilities."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from ktt_core.model import Model
 from ktt_core.progress import ProgressCallback
 from ktt_core.registry import get_model
 from ktt_core.workspace import Workspace
+from trainer.answers import AnswerRecorder
 from trainer.fields import at_field
 from trainer.planning import check_model, open_dataset
 from trainer.results import EvaluationResult
@@ -81,10 +81,10 @@ def evaluate_model(
     # What is made once, when a model answers for the first time, is no cost of the rows.
     first = next(iter(loader), None)
     if first is not None:
-        model.level_scores(first.inputs)
-    started = time.monotonic()
-    metrics = {name: float(figure) for name, figure in model.test(loader, progress).items()}
-    seconds = time.monotonic() - started
+        model.warm_up(first.inputs, loader.n_rows)
+    recorder = AnswerRecorder(loader, model)
+    figures = model.test(recorder, progress, recorder.observe)
+    metrics = {name: float(figure) for name, figure in figures.items()}
     return EvaluationResult(
         spec.model,
         spec.dataset,
@@ -93,7 +93,7 @@ def evaluate_model(
         plan.rows,
         metrics,
         _warnings(model, dataset, spec.split),
-        seconds,
+        recorder.seconds,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,14 @@ import pytest
 from ktt_core.config import build_config
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.errors import CheckpointError, InvalidArgumentError, NotFoundError
+from ktt_core.metrics import MetricsAccumulator
 from ktt_core.progress import Progress
 from ktt_core.registry import get_model
+from ktt_models.sklearn import stored
+from ktt_models.tfidf_lsgd.tfidf_lsgd import TfidfLSGD
 from trainer import Trainer
+from trainer.evaluating import evaluate_model
+from trainer.specs import EvaluationSpec
 
 T1, T2 = "2026-01-31T12:34:56", "2026-01-31T12:34:57"
 
@@ -37,9 +44,9 @@ def train(trainer: Trainer, dataset_name: str, *times: str, fingerprint: str = "
     model: Any = model_class(dataset.taxonomy, config)
     model.record.fingerprint = fingerprint or dataset.fingerprint
     rows, val = (load(dataset.split(split), preprocessor, config) for split in ("train", "val"))
-    for time in times:
+    for run_time in times:
         folder = trainer.workspace.weights_folder("tfidf_lsgd", dataset_name)
-        model.fit(rows, val, best_path=folder / f"best_{time}.safetensors")
+        model.fit(rows, val, best_path=folder / f"best_{run_time}.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +126,28 @@ def test_a_checkpoint_of_other_classes_is_not_evaluated(trainer: Trainer, tmp_pa
     (folder / file.name).write_bytes(file.read_bytes())
     with pytest.raises(CheckpointError, match="another taxonomy than 'toy' has now"):
         other.evaluate("toy", ["tfidf_lsgd"])
+
+
+def test_the_time_is_that_of_the_answers_without_metrics_and_compilation(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause, calls = 0.5, []
+
+    def slowly(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            calls.append(name)
+            time.sleep(pause)
+            return method(*arguments)
+
+        return call
+
+    monkeypatch.setattr(stored, "_ROWS_BEFORE_COMPILING", 5)
+    compiling = slowly("compile", TfidfLSGD._compile_solver)
+    monkeypatch.setattr(TfidfLSGD, "_compile_solver", compiling)
+    updating = slowly("metrics", MetricsAccumulator.update)
+    monkeypatch.setattr(MetricsAccumulator, "update", updating)
+    spec = EvaluationSpec("toy", "tfidf_lsgd")
+    result = evaluate_model(trainer.workspace, spec, lambda event: None)
+    assert calls == ["compile", "metrics"]
+    assert 0.0 < result.seconds < pause
+    assert result.texts_per_second == pytest.approx(6 / result.seconds)

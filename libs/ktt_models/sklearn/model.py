@@ -31,6 +31,7 @@ from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_models.sklearn.config import TfidfConfig
 from ktt_models.sklearn.contract import Arrays, Levels, Scorer, Solver
 from ktt_models.sklearn.features import RowCounter, block_rows, gather_rows
+from ktt_models.sklearn.stored import StoredSolver
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -284,6 +285,14 @@ class SklearnModel(Model):
     def level_scores(self, inputs: Mapping[str, Any]) -> Levels:
         """Return the solver's scores of the preprocessor's texts."""
         return self.solver.level_scores(self.vectorizer.transform(inputs["text"]))
+
+    def warm_up(self, inputs: Mapping[str, Any], n_rows: int) -> None:
+        """Answer a batch, with the solver that so many rows will be answered with."""
+        if isinstance(self.solver, StoredSolver):
+            self.solver.expect(n_rows)
+            self.solver.answer(self.vectorizer.transform(inputs["text"]))
+        else:
+            self.level_scores(inputs)
 
     def gen_reference_set(self, loader: Loader) -> pa.Table:
         """Return the table that monitoring compares with; see `ktt_core.reference`.

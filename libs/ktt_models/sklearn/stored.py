@@ -53,8 +53,16 @@ class StoredSolver:
     def level_scores(self, rows: CsrRows) -> Levels:
         """Return the scores that `ktt_core.model.Model.level_scores` returns."""
         self._n_rows += rows.n_rows
-        if self._solver is None and self._n_rows > _ROWS_BEFORE_COMPILING:
+        self.expect(0)
+        return self.answer(rows)
+
+    def expect(self, n_rows: int) -> None:
+        """Compile the solver now if so many rows more are reason enough."""
+        if self._solver is None and self._n_rows + n_rows > _ROWS_BEFORE_COMPILING:
             self._solver = self._restore(*self._state)
+
+    def answer(self, rows: CsrRows) -> Levels:
+        """Return the scores of rows that are not counted as work: of a trial, say."""
         return (self._solver or self._scorer).level_scores(rows)
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:

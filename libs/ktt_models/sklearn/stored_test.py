@@ -34,8 +34,11 @@ def test_the_solver_is_made_when_there_is_much_to_score(
     monkeypatch.setattr(stored, "_ROWS_BEFORE_COMPILING", 5)
     arrays, params = solver.state_dict()
     lazy = StoredSolver(TAXONOMY, arrays, params, restore)
+    lazy.answer(rows)
+    lazy.expect(2)
     few = lazy.level_scores(rows)
-    assert made == []
+    lazy.answer(rows)
+    assert made == [], "a trial is no work, and the rows to come are few"
     many = lazy.level_scores(rows)
     lazy.level_scores(rows)
     assert len(made) == 1
@@ -43,3 +46,23 @@ def test_the_solver_is_made_when_there_is_much_to_score(
         np.testing.assert_allclose(one, original, atol=1e-5)
         np.testing.assert_array_equal(other, original)
     assert lazy.state_dict() == solver.state_dict()
+
+
+def test_the_solver_is_made_before_the_rows_when_many_are_expected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = TfidfVectorizer(char_min_df=1).fit([TEXTS]).transform(TEXTS)
+    solver = FlatSGDClassifier(TAXONOMY, epochs=2, n_jobs=1).fit(rows, CODES)
+    made: list[Scorer] = []
+
+    def restore(arrays: Arrays, params: dict[str, Any]) -> Scorer:
+        made.append(FlatSGDClassifier.from_state(TAXONOMY, arrays, params))
+        return made[-1]
+
+    monkeypatch.setattr(stored, "_ROWS_BEFORE_COMPILING", 5)
+    lazy = StoredSolver(TAXONOMY, *solver.state_dict(), restore)
+    lazy.expect(6)
+    assert len(made) == 1
+    lazy.level_scores(rows)
+    lazy.level_scores(rows)
+    assert len(made) == 1
