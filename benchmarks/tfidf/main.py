@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ktt_core.metrics import bootstrap_difference
 from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
@@ -32,7 +33,6 @@ from tfidf.measure import (
     Problem,
     Timing,
     as_matrix,
-    bootstrap_difference,
     hierarchical_f1,
     hits,
     read_problem,
@@ -115,14 +115,14 @@ def quality(problem: Problem, hiclass: bool, timing: Timing) -> dict[str, Any]:
     scores = {name: float(values.mean()) for name, values in found.items()}
     ours_best = max(SOLVERS, key=scores.__getitem__)
     peer_best = max((name for name in scores if name not in SOLVERS), key=scores.__getitem__)
-    low, high = bootstrap_difference(found[ours_best], found[peer_best])
+    difference = bootstrap_difference(found[ours_best], found[peer_best])
     return {
         "dataset": problem.name,
         "hierarchical_f1": scores,
         "ours": ours_best,
         "peer": peer_best,
-        "difference": scores[ours_best] - scores[peer_best],
-        "difference_95": [low, high],
+        "difference": difference.value,
+        "difference_95": [difference.low, difference.high],
         "speed": speed,
     }
 

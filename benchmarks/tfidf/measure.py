@@ -20,7 +20,6 @@ __all__ = [
     "Problem",
     "Timing",
     "as_matrix",
-    "bootstrap_difference",
     "hierarchical_f1",
     "hits",
     "icd_problem",
@@ -107,22 +106,6 @@ def hits(codes: NDArray[np.int32], predicted: NDArray[np.int32]) -> NDArray[np.f
 def hierarchical_f1(codes: NDArray[np.int32], predicted: NDArray[np.int32]) -> float:
     """Return the hierarchical F1 of paths that are all equally long."""
     return float(hits(codes, predicted).mean())
-
-
-def bootstrap_difference(
-    ours: NDArray[np.float64], theirs: NDArray[np.float64], draws: int = 10_000
-) -> tuple[float, float]:
-    """Return the 95 % interval of the mean difference over paired resamples of the rows."""
-    generator = np.random.default_rng(0)
-    difference = ours - theirs
-    means = np.array(
-        [
-            difference[generator.integers(len(difference), size=len(difference))].mean()
-            for _ in range(draws)
-        ]
-    )
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def synthetic_rows(

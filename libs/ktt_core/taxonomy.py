@@ -294,6 +294,15 @@ class Taxonomy:
             codes.append(above)
         return tuple(codes)
 
+    def known_levels(self, path: Sequence[str]) -> int:
+        """Return how many names of a path, from the root on, are classes of the taxonomy."""
+        above = -1
+        for level, name in enumerate(path[: self.depth]):
+            above = self._index[level].get((above, name), -1) if name != HIDDEN else -1
+            if above < 0:
+                return level
+        return min(len(path), self.depth)
+
     @cached_property
     def leaf_paths(self) -> tuple[Path, ...]:
         """Each leaf's path of names, hidden classes left out, in leaf order."""

@@ -277,3 +277,18 @@ def test_json_grows_linearly_in_the_classes() -> None:
         return len(json.dumps(Taxonomy.from_paths(paths).to_json()))
 
     assert size(8_000) < 1.2 * 8 * size(1_000)
+
+
+def test_a_path_is_known_as_far_as_its_names_are_classes() -> None:
+    taxonomy = Taxonomy.from_paths([("a", "b", "c"), ("a", "d"), ("e",)])
+    for path, known in (
+        (("a", "b", "c"), 3),
+        (("a", "b", "x"), 2),
+        (("a", "b", "c", "x"), 3),
+        (("a", "b"), 2),
+        (("a", "d", "x"), 2),
+        (("b", "c"), 0),
+        (("e", ""), 1),
+        ((), 0),
+    ):
+        assert taxonomy.known_levels(path) == known, path

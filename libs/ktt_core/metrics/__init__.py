@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ktt_core.metrics.accumulator import METRIC_NAMES, MetricsAccumulator, compute_metrics
+from ktt_core.metrics.bootstrap import Difference, bootstrap_difference
 from ktt_core.metrics.calibration import (
     UNCALIBRATED,
     VALIDATION_LOSS,
@@ -24,6 +25,7 @@ from ktt_core.metrics.hierarchical import (
     hierarchical_precision,
     hierarchical_recall,
 )
+from ktt_core.metrics.outcomes import PathOutcomes, compare_outcomes, path_outcomes
 from ktt_core.metrics.ranking import PairRanking
 
 __all__ = [
@@ -32,10 +34,14 @@ __all__ = [
     "VALIDATION_LOSS",
     "CalibrationBins",
     "ClassCounts",
+    "Difference",
     "LogLoss",
     "MetricsAccumulator",
     "PairRanking",
+    "PathOutcomes",
     "UncalibratedError",
+    "bootstrap_difference",
+    "compare_outcomes",
     "compute_metrics",
     "count_classes",
     "hierarchical_f1",
@@ -45,5 +51,6 @@ __all__ = [
     "leaf_macro_f1",
     "leaf_precision",
     "path_accuracy",
+    "path_outcomes",
     "path_precision",
 ]

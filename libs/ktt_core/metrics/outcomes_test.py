@@ -1,0 +1,64 @@
+"""Rows scored by names agree with the counts of classes, and go beyond them where they must."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ktt_core.errors import DataError
+from ktt_core.metrics import compute_metrics
+from ktt_core.metrics.outcomes import compare_outcomes, path_outcomes
+from ktt_core.taxonomy import Taxonomy
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_on_known_classes_the_figures_are_those_of_the_counts(data: st.DataObject) -> None:
+    path = st.lists(st.sampled_from("abcd"), min_size=1, max_size=5)
+    taxonomy = Taxonomy.from_paths(data.draw(st.lists(path, min_size=1, max_size=20)))
+    leaf = st.integers(0, taxonomy.n_leaves - 1)
+    rows = data.draw(st.lists(st.tuples(leaf, leaf), min_size=1, max_size=30))
+    true, predicted = np.array(rows).T
+    log_proba = np.log(np.where(np.eye(taxonomy.n_leaves)[predicted] > 0, 1.0, 1e-30))
+    expected = compute_metrics(log_proba, taxonomy.leaf_codes[true], taxonomy)
+    paths = taxonomy.leaf_paths
+    outcomes = path_outcomes(paths, true, paths, predicted)
+    for name, figure in outcomes.figures().items():
+        assert figure == pytest.approx(expected[name]), name
+    np.testing.assert_array_equal(outcomes.right, true == predicted)
+
+
+def test_of_a_class_that_is_not_known_the_parent_can_be_right() -> None:
+    true = [("Food", "Pasta", "Gnocchi"), ("Bikes",), ("Food", "Pasta")]
+    said = [("Food", "Pasta", "Long"), ("Food", "Bread")]
+    outcomes = path_outcomes(true, np.array([0, 1, 2]), said, np.array([0, 1, 0]))
+    # {Food, Pasta} of 3 and 3; nothing of 1 and 2; {Food, Pasta} of 2 and 3.
+    assert outcomes.both.tolist() == [2, 0, 2]
+    assert outcomes.right.tolist() == [False, False, False]
+    assert outcomes.figures()["hierarchical_f1"] == pytest.approx(2 * 4 / (6 + 8))
+
+
+def test_the_same_name_under_another_parent_is_not_the_same_class() -> None:
+    outcomes = path_outcomes([("a", "x")], np.array([0]), [("b", "x")], np.array([0]))
+    assert outcomes.both.tolist() == [0]
+
+
+def test_comparing_says_how_much_better_ours_are() -> None:
+    paths = [("a", "x"), ("a", "y"), ("b", "z")]
+    true = np.arange(300) % 3
+    ours = path_outcomes(paths, true, paths, true)
+    theirs = path_outcomes(paths, true, paths, np.zeros(300, int))
+    found = compare_outcomes(ours, theirs, draws=1_000)
+    assert found["leaf_accuracy"].value == pytest.approx(2 / 3)
+    assert found["hierarchical_f1"].value == pytest.approx(1 - 0.5)
+    assert all(difference.sign == 1 for difference in found.values())
+    half = np.arange(300) < 150
+    assert len(ours.take(half)) == 150
+
+
+def test_no_rows_have_no_figures() -> None:
+    none = np.array([], int)
+    with pytest.raises(DataError, match="no rows"):
+        path_outcomes([("a",)], none, [("a",)], none).figures()
