@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import re
-import select
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,55 +13,10 @@ from typing import Any
 import pytest
 
 from conftest import Server, rows, running
+from terminal import Terminal, plain
 
 CTRL_C = "\x03"
 QUESTION = "etach and leave running"
-
-
-class Terminal:
-    """A program on a terminal of its own, and somebody who types."""
-
-    def __init__(self, command: list[str]) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "200"}
-        # As on a terminal, Ctrl-C reaches all of the foreground at once.
-        self._pid, self._file = pty.fork()
-        if self._pid == 0:
-            os.execve(command[0], command, {**environment, "TERM": "xterm"})
-        self.shown = ""
-
-    def wait_for(self, text: str, seconds: float = 30) -> None:
-        """Read until a text has been shown after all that was read before."""
-        begun, deadline = len(self.shown), time.monotonic() + seconds
-        while text not in plain(self.shown[begun:]):
-            assert time.monotonic() < deadline, self.shown[begun:]
-            assert self._read(), f"it ended without {text!r}: {self.shown}"
-
-    def type(self, text: str) -> None:
-        """Press keys."""
-        os.write(self._file, text.encode())
-
-    def end(self) -> int:
-        """Read to the end and return the exit code."""
-        deadline = time.monotonic() + 60
-        while self._read():
-            assert time.monotonic() < deadline, self.shown
-        os.close(self._file)
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
-
-    def _read(self) -> bool:
-        if not select.select([self._file], [], [], 1)[0]:
-            return True
-        try:
-            data = os.read(self._file, 65536)
-        except OSError:
-            return False  # Linux' way to say that nobody has the other end open
-        self.shown += data.decode(errors="replace")
-        return bool(data)
-
-
-def plain(text: str) -> str:
-    """Return a text without colours and movements."""
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
 @pytest.fixture(scope="module")

@@ -137,8 +137,7 @@ def test_names_are_completed(ktt: Ktt, shop: str, workspace: Path) -> None:
         "PYTHONPATH": os.pathsep.join(sys.path),
         "KTT_WORKSPACE": str(workspace),
         "_KTT_COMPLETE": "bash_complete",
-        "COMP_WORDS": "ktt train sh",
-        "COMP_CWORD": "2",
+        "_KTT_LINE": "ktt train sh",
     }
     code = "import sys; sys.argv = ['ktt']; from cli.main import main; main()"
     done = subprocess.run(

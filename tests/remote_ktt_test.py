@@ -219,8 +219,7 @@ def test_names_at_the_server_are_completed(
             **environment(),
             "KTT_ADDRESS": address,
             "_KTT_COMPLETE": "bash_complete",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split()) - 1),
+            "_KTT_LINE": words,
         }
         code = "import sys; sys.argv = ['ktt']; from cli.main import main; main()"
         return subprocess.run(

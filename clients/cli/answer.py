@@ -13,7 +13,15 @@ import click
 from cli.attending import Attendant
 from cli.backend.protocol import CheckpointChoice, PredictOptions
 from cli.connection import Session
-from cli.options import ALL, DATASET, MODEL, MODELS, checkpoint_options, json_option
+from cli.options import (
+    ALL,
+    DATASET,
+    TRAINED_DATASET,
+    TRAINED_MODEL,
+    TRAINED_MODELS,
+    checkpoint_options,
+    json_option,
+)
 from cli.output import format_figure, in_order, print_json, print_table
 from ktt_core.errors import InvalidArgumentError, NotFoundError
 from ktt_rpc.option_types import NumberRange
@@ -29,7 +37,7 @@ __all__ = ["evaluate_command", "predict_command"]
 @click.option(
     "-m",
     "--models",
-    type=MODELS,
+    type=TRAINED_MODELS,
     required=True,
     help="One trained model, or several; or all that have such a checkpoint.",
 )
@@ -109,9 +117,9 @@ def _trained(session: Session, dataset: str, label: str, time: str | None) -> tu
 
 
 @click.command("predict")
-@click.argument("dataset", type=DATASET)
+@click.argument("dataset", type=TRAINED_DATASET)
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
-@click.option("-m", "--model", type=MODEL, required=True, help="A trained model.")
+@click.option("-m", "--model", type=TRAINED_MODEL, required=True, help="A trained model.")
 @click.option(
     "-f",
     "--file",

@@ -1,15 +1,184 @@
-"""Shell completion scripts."""
+"""Shell completion: the scripts, and the answers to what they ask."""
 
 from __future__ import annotations
 
-import click
-from click.shell_completion import get_completion_class
+import os
+import sys
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["completion_command"]
+import click
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    split_arg_string,
+)
+
+if TYPE_CHECKING:
+    Shell = ShellComplete
+else:
+    Shell = object
+
+__all__ = ["COMPLETE_VARIABLE", "answer_completion", "completion_command"]
+
+#: Set by the scripts: which shell asks.
+COMPLETE_VARIABLE = "_KTT_COMPLETE"
+# Set by the scripts: what was typed, up to the cursor.
+_LINE_VARIABLE = "_KTT_LINE"
+# Set by bash: the letters at which it takes a word for two.
+_BREAKS_VARIABLE = "_KTT_BREAKS"
+
+# An alias is no program: each shell has its own way to run one from within a function.
+_BASH = """\
+%(complete_func)s() {
+    local kind value
+    COMPREPLY=()
+    while IFS=, read -r kind value; do
+        case $kind in
+            dir) compopt -o dirnames ;;
+            file) compopt -o default ;;
+            plain) COMPREPLY+=("$value") ;;
+        esac
+    done < <(
+        export %(complete_var)s=bash_complete
+        export _KTT_LINE=${COMP_LINE:0:COMP_POINT} _KTT_BREAKS=$COMP_WORDBREAKS
+        # An alias is expanded when eval reads it.
+        eval "$1" </dev/null 2>/dev/null
+    )
+}
+
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+_ZSH = """\
+#compdef %(prog_name)s
+
+%(complete_func)s() {
+    local kind value descr
+    local -a plain described response
+    # Functions for completion run without aliases.
+    response=("${(@f)$(
+        export %(complete_var)s=zsh_complete
+        export _KTT_LINE="${(j: :)words[1,CURRENT-1]} $PREFIX"
+        eval "${aliases[$words[1]]:-$words[1]}" </dev/null 2>/dev/null
+    )}")
+    for kind value descr in "${response[@]}"; do
+        case $kind in
+            dir) _path_files -/ ;;
+            file) _path_files -f ;;
+            plain)
+                if [[ $descr == _ ]]; then
+                    plain+=("$value")
+                else
+                    described+=("$value:$descr")
+                fi
+                ;;
+        esac
+    done
+    (( $#described )) && _describe -V unsorted described -U
+    (( $#plain )) && compadd -U -V unsorted -a plain
+    return 0
+}
+
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    %(complete_func)s "$@"
+else
+    compdef %(complete_func)s %(prog_name)s
+    # Before it completes, zsh puts in place of an alias what that stands for: a program's path,
+    # perhaps with options. Other programs' completion is left alone.
+    () {
+        local -a parts=(${(z)aliases[%(prog_name)s]})
+        (( $#parts )) && [[ -z $parts[2] || $parts[2] == -* ]] &&
+            compdef %(complete_func)s "${(Q)parts[1]}"
+    }
+fi
+"""
+
+_FISH = """\
+function %(complete_func)s
+    set -lx %(complete_var)s fish_complete
+    set -lx _KTT_LINE (commandline -cp | string collect)
+    # An alias is a function here.
+    for completion in (%(prog_name)s </dev/null 2>/dev/null)
+        set -l parts (string split --max 1 "," -- $completion)
+        switch $parts[1]
+            case dir
+                __fish_complete_directories (commandline -ct)
+            case file
+                __fish_complete_path (commandline -ct)
+            case plain
+                echo $parts[2]
+        end
+    end
+end
+
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
+"""
+
+
+class _Typed(Shell):
+    """What is common: the words are those of the line as it was typed."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the one at the cursor, and what there is of that."""
+        # What stands at the end of the last word tells an empty one from none.
+        words = split_arg_string(os.environ.get(_LINE_VARIABLE, "") + "\0")
+        # Behind an alias may stand options too.
+        return [*sys.argv[1:], *words[1:-1]], words[-1].removesuffix("\0")
+
+
+class _Bash(_Typed, BashComplete):
+    source_template = _BASH
+
+    def source(self) -> str:
+        """Return the script, without a look at which bash is installed."""
+        return ShellComplete.source(self)
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[Any]]:
+        """Return what may stand behind the last letter at which bash takes a word for two."""
+        items = super().get_completions(args, incomplete)
+        breaks = set(os.environ.get(_BREAKS_VARIABLE, "")) & set(":=")
+        begun = 1 + max((incomplete.rfind(letter) for letter in breaks), default=-1)
+        for item in items:
+            # The part before an "=" is none of the item's.
+            if begun and item.value.startswith(incomplete[:begun]):
+                item.value = item.value[begun:]
+        return items
+
+
+class _Zsh(_Typed, ZshComplete):
+    source_template = _ZSH
+
+
+class _Fish(_Typed, FishComplete):
+    source_template = _FISH
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[Any]]:
+        """Return whole words, the option before an "=" included, as fish wants them."""
+        items = super().get_completions(args, incomplete)
+        option, equals, _ = incomplete.partition("=")
+        if equals and option.startswith("--"):
+            for item in items:
+                item.value = f"{option}={item.value}"
+        return items
+
+
+_SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
+
+
+def answer_completion(command: click.Command) -> int:
+    """Print what a shell's script asks for and return the exit code."""
+    shell, _, _ = os.environ[COMPLETE_VARIABLE].partition("_")
+    if shell not in _SHELLS:
+        return 1
+    click.echo(_SHELLS[shell](command, {}, "ktt", COMPLETE_VARIABLE).complete())
+    return 0
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(list(_SHELLS)))
 @click.pass_context
 def completion_command(context: click.Context, shell: str) -> None:
     """Print the completion script of a shell.
@@ -19,9 +188,10 @@ def completion_command(context: click.Context, shell: str) -> None:
       zsh:   ktt completion zsh  >> ~/.zshrc
       fish:  ktt completion fish  > ~/.config/fish/completions/ktt.fish
 
-    Commands, options, and the names of datasets and models are then completed with the Tab key.
+    Commands and options are then completed with the Tab key, and the names that there are: of
+    datasets, of models (where a trained one is needed, those that are trained), of encoders, jobs
+    and runs. It works where `ktt` is an alias too; in zsh that must be set before this script, and
+    stand for the program itself.
     """
-    completion = get_completion_class(shell)
-    if completion is None:
-        raise click.ClickException(f"no completion is known for {shell}")
-    click.echo(completion(context.find_root().command, {}, "ktt", "_KTT_COMPLETE").source())
+    root = context.find_root().command
+    click.echo(_SHELLS[shell](root, {}, "ktt", COMPLETE_VARIABLE).source())

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from cli.attending import Attendant
 from cli.connection import Session
 from cli.exit_codes import FAILED
-from cli.options import DATASETS, MODELS, checkpoint_options, json_option
+from cli.options import TRAINED_DATASETS, TRAINED_MODELS, checkpoint_options, json_option
 from cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -21,8 +21,10 @@ __all__ = ["export_command", "print_exports"]
 
 
 @click.command("export")
-@click.argument("datasets", type=DATASETS)
-@click.option("-m", "--models", type=MODELS, required=True, help="One trained model, or several.")
+@click.argument("datasets", type=TRAINED_DATASETS)
+@click.option(
+    "-m", "--models", type=TRAINED_MODELS, required=True, help="One trained model, or several."
+)
 @click.option(
     "--onnx",
     "form",

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from cli.attending import Attendant
 from cli.connection import Session
 from cli.exit_codes import FAILED
 from cli.export import print_exports
 from cli.job_display import event_to_json, job_to_json, print_job, print_jobs
-from cli.options import DATASET, MODEL, json_option
+from cli.options import DATASET, MODEL, json_option, offer
 from cli.output import print_json
 
 if TYPE_CHECKING:
+    from cli.backend.protocol import Backend
     from ktt_jobs import Job
 
 __all__ = ["jobs_group"]
@@ -26,9 +28,21 @@ _KINDS = ["training", "evaluation", "export"]
 
 
 class JobId(click.ParamType):
-    """The id of a job, as `ktt jobs list` shows it."""
+    """The id of a job, as `ktt jobs list` shows it.
+
+    Parameters
+    ----------
+    kinds : tuple of str
+        Of jobs that a completion offers; empty for all.
+    states : tuple of str
+        The same.
+    """
 
     name = "job"
+
+    def __init__(self, kinds: tuple[str, ...] = (), states: tuple[str, ...] = ()) -> None:
+        self._kinds = kinds
+        self._states = states
 
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
@@ -45,8 +59,35 @@ class JobId(click.ParamType):
             )
         return text
 
+    def shell_complete(
+        self, context: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the newest jobs, each with a word on what it is."""
+        jobs = offer(context, self._known)
+        return [
+            CompletionItem(job.id, help=_brief(job))
+            for job in jobs
+            if job.id.startswith(incomplete)
+        ]
 
+    def _known(self, context: click.Context, backend: Backend) -> list[Job]:
+        from cli.backend.protocol import JobFilter
+        from ktt_jobs import JobState
+
+        wanted = JobFilter(self._kinds, tuple(JobState[state] for state in self._states))
+        return backend.list_jobs(wanted, _OFFERED, Attendant(quiet=True))
+
+
+def _brief(job: Job) -> str:
+    labels = job.labels
+    of = f"{labels.get('model', '')} on {labels.get('dataset', '')}"
+    return f"{job.kind} of {of}, {job.state.value.lower()}"
+
+
+_OFFERED = 30
 JOB = JobId()
+GOING_JOB = JobId(states=("QUEUED", "RUNNING"))
+EXPORT_JOB = JobId(("export",), ("SUCCEEDED",))
 
 
 @click.group("jobs")
@@ -167,7 +208,7 @@ def watch_command(session: Session, job: str, after: int, as_json: bool) -> int:
 
 
 @jobs_group.command("cancel")
-@click.argument("jobs", metavar="JOB...", type=JOB, nargs=-1, required=True)
+@click.argument("jobs", metavar="JOB...", type=GOING_JOB, nargs=-1, required=True)
 @json_option
 @click.pass_obj
 def cancel_command(session: Session, jobs: tuple[str, ...], as_json: bool) -> None:
@@ -193,7 +234,7 @@ def _describe(job: Job) -> str:
 
 
 @jobs_group.command("fetch")
-@click.argument("job", type=JOB)
+@click.argument("job", type=EXPORT_JOB)
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),

@@ -16,7 +16,7 @@ import click
 
 from cli.answer import evaluate_command, predict_command
 from cli.backend.protocol import DetachedError
-from cli.completion import completion_command
+from cli.completion import COMPLETE_VARIABLE, answer_completion, completion_command
 from cli.connection import connection_options, session_of
 from cli.data import data_group
 from cli.encoders import encoders_group
@@ -155,8 +155,8 @@ def _stop(signum: int, frame: FrameType | None) -> NoReturn:
 def main() -> NoReturn:
     """Run `ktt` as a program. A termination signal stops it as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _stop)
-    if "_KTT_COMPLETE" in os.environ:
-        cli.main(prog_name="ktt", complete_var="_KTT_COMPLETE")
+    if COMPLETE_VARIABLE in os.environ:
+        sys.exit(answer_completion(cli))
     sys.exit(run(sys.argv[1:]))
 
 

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from cli.connection import session_of
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_core.names import check_name
 
+if TYPE_CHECKING:
+    from cli.backend.protocol import Backend
+
 __all__ = [
     "ALL",
     "DATASET",
     "DATASETS",
+    "ENCODER",
     "MODEL",
     "MODELS",
+    "TRAINED_DATASET",
+    "TRAINED_DATASETS",
+    "TRAINED_MODEL",
+    "TRAINED_MODELS",
     "checkpoint_options",
     "json_option",
+    "offer",
     "time_option",
 ]
 
@@ -30,11 +41,21 @@ _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}")
 
 
 class NameList(click.ParamType):
-    """One name, or several separated by commas; each is checked before it can become a path."""
+    """One name, or several separated by commas; each is checked before it can become a path.
 
-    def __init__(self, what: str, many: bool) -> None:
+    Parameters
+    ----------
+    what : str
+        "dataset" or "model".
+    many : bool
+    trained : bool
+        Whether a completion offers only what has checkpoints.
+    """
+
+    def __init__(self, what: str, many: bool, trained: bool = False) -> None:
         self.what = what
         self.many = many
+        self.trained = trained
         self.name = f"{what}s" if many else what
 
     def convert(
@@ -52,35 +73,114 @@ class NameList(click.ParamType):
 
     def shell_complete(
         self, context: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[click.shell_completion.CompletionItem]:
+    ) -> list[CompletionItem]:
         """Offer the names there are, completing the last of a comma-separated list."""
         before, comma, last = incomplete.rpartition(",") if self.many else ("", "", incomplete)
+        there = set(before.split(","))
         return [
-            click.shell_completion.CompletionItem(f"{before}{comma}{name}")
-            for name in self._known(context)
-            if name.startswith(last)
+            CompletionItem(f"{before}{comma}{name}")
+            for name in offer(context, self._known)
+            if name.startswith(last) and name not in there
         ]
 
-    def _known(self, context: click.Context) -> list[str]:
-        try:
-            session = session_of(context)
-            if session.connection is not None:
-                # Somebody waits at the keyboard.
-                quick = replace(session.connection, timeout=2.0, contact=0.0)
-                session = replace(session, connection=quick)
-            backend = session.backend
-            if self.what == "model":
-                ids = [model.id for model in backend.list_models()]
-                return [*ids, ALL] if self.many else ids
-            return [dataset.name for dataset in backend.list_datasets()]
-        except (KttError, click.UsageError):
-            return []  # A completion has no place to show an error; the command itself will.
+    def _known(self, context: click.Context, backend: Backend) -> list[str]:
+        if self.trained:
+            names = self._known_trained(context, backend)
+        elif self.what == "model":
+            names = [model.id for model in backend.list_models()]
+        else:
+            names = [dataset.name for dataset in backend.list_datasets()]
+        return [*names, ALL] if names and self.what == "model" and self.many else names
+
+    def _known_trained(self, context: click.Context, backend: Backend) -> list[str]:
+        """Return what has a checkpoint, with what the line names already."""
+        checkpoints = backend.list_checkpoints(None, None)
+        if self.what == "dataset":
+            return sorted({checkpoint.dataset for checkpoint in checkpoints})
+        given = context.params.get("datasets") or context.params.get("dataset") or ()
+        datasets = {given} if isinstance(given, str) else set(given)
+        return sorted(
+            {
+                checkpoint.model
+                for checkpoint in checkpoints
+                if not datasets or checkpoint.dataset in datasets
+            }
+        )
+
+
+class EncoderName(click.ParamType):
+    """The name of an encoder, or the path of its folder."""
+
+    name = "encoder"
+
+    def shell_complete(
+        self, context: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the encoders that are found; folders where none fits."""
+        names = offer(
+            context, lambda _, backend: [encoder.name for encoder in backend.list_encoders()]
+        )
+        fitting = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        return fitting or [CompletionItem(incomplete, type="dir")]
+
+
+class RunTime(click.ParamType):
+    """The time at which a run started."""
+
+    name = "time"
+
+    def shell_complete(
+        self, context: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the runs that left checkpoints of what the line names, the newest first."""
+        times = sorted(set(offer(context, self._known)), reverse=True)
+        return [CompletionItem(time) for time in times if time.startswith(incomplete)]
+
+    def _known(self, context: click.Context, backend: Backend) -> list[str]:
+        named = context.params
+        wanted = {
+            what: {named[key]} if isinstance(named[key], str) else set(named[key])
+            for what in ("model", "dataset")
+            for key in (what, f"{what}s")
+            if named.get(key)
+        }
+        if ALL in wanted.get("model", ()):
+            del wanted["model"]
+        return [
+            checkpoint.time
+            for checkpoint in backend.list_checkpoints(None, None)
+            if all(getattr(checkpoint, what) in names for what, names in wanted.items())
+        ]
+
+
+Offered = TypeVar("Offered")
+
+
+def offer(
+    context: click.Context, known: Callable[[click.Context, Backend], list[Offered]]
+) -> list[Offered]:
+    """Return what a completion may offer, or nothing where that cannot be known quickly."""
+    try:
+        session = session_of(context)
+        if session.connection is not None:
+            # Somebody waits at the keyboard.
+            quick = replace(session.connection, timeout=2.0, contact=0.0)
+            session = replace(session, connection=quick)
+        with contextlib.closing(session):
+            return known(context, session.backend)
+    except (KttError, click.UsageError):
+        return []  # A completion has no place to show an error; the command itself will.
 
 
 DATASET = NameList("dataset", many=False)
 DATASETS = NameList("dataset", many=True)
 MODEL = NameList("model", many=False)
 MODELS = NameList("model", many=True)
+TRAINED_DATASET = NameList("dataset", many=False, trained=True)
+TRAINED_DATASETS = NameList("dataset", many=True, trained=True)
+TRAINED_MODEL = NameList("model", many=False, trained=True)
+TRAINED_MODELS = NameList("model", many=True, trained=True)
+ENCODER = EncoderName()
 
 #: In place of models' names: all there are.
 ALL = "all"
@@ -117,7 +217,9 @@ def checkpoint_options(command: Command) -> Command:
 
 def time_option(explanation: str) -> Callable[[Command], Command]:
     """Return what adds -t."""
-    return click.option("-t", "--time", metavar="TIME", help=explanation, callback=_check_time)
+    return click.option(
+        "-t", "--time", type=RunTime(), metavar="TIME", help=explanation, callback=_check_time
+    )
 
 
 def _check_time(context: click.Context, param: click.Parameter, value: str | None) -> str | None:

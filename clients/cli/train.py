@@ -13,7 +13,7 @@ from cli.connection import Session
 from cli.exit_codes import FAILED
 from cli.going_on import how_to_go_on
 from cli.job_display import show_detached
-from cli.options import ALL, DATASETS, MODELS, json_option, time_option
+from cli.options import ALL, DATASETS, ENCODER, MODELS, json_option, time_option
 from cli.output import format_figure, print_json, print_table
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ _SHOWN = ("hierarchical_f1", "leaf_accuracy", "leaf_macro_f1", "calibration_erro
 )
 @click.option(
     "--encoder",
+    type=ENCODER,
     metavar="NAME_OR_FOLDER",
     help="The transformer encoder of those of the models that have one; `ktt encoders list` shows "
     "what is found. With --address a folder is one of the trainer's.",
