@@ -25,6 +25,7 @@ from cli.export import export_command
 from cli.job_display import show_detached
 from cli.jobs import jobs_group
 from cli.listing import checkpoints_command, models_command
+from cli.serve import serve_command
 from cli.stopping import TerminatedError
 from cli.train import train_command
 from ktt_core.errors import KttError
@@ -64,6 +65,7 @@ def cli(context: click.Context, /, **options: Any) -> None:
     The same commands work on a running trainer and exporter, and print the same:
 
     \b
+      ktt serve
       ktt --address localhost train shop -m tfidf_hsgd
       export KTT_ADDRESS=gpu1.example.com KTT_CA_CERT=ca.pem KTT_TOKEN_FILE=~/.ktt-token
       ktt train shop -m tfidf_hsgd --detach
@@ -86,6 +88,7 @@ cli.add_command(jobs_group)
 cli.add_command(models_command)
 cli.add_command(encoders_group)
 cli.add_command(checkpoints_command)
+cli.add_command(serve_command)
 cli.add_command(completion_command)
 
 

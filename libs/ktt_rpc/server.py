@@ -23,6 +23,7 @@ from ktt_rpc.job_log import log_ends
 from ktt_rpc.logs import configure_logging
 from ktt_rpc.metrics import ServerMetrics
 from ktt_rpc.private_paths import PrivatePaths
+from ktt_rpc.readiness import Readiness
 from ktt_rpc.reflection import offer_reflection
 from ktt_rpc.server_tls import server_credentials
 from ktt_rpc.settings import ServerSettings
@@ -121,10 +122,13 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.put_nowait, number)
+    readiness = Readiness()
     server = RunningServer(services, settings, jobs, on_start, on_stop)
     await server.start()
+    readiness.ready(server.address)
     number = await signals.get()
     _LOG.info("%s: stopping", number.name)
+    readiness.stopping()
     stopping = asyncio.create_task(server.stop())
     again = asyncio.create_task(signals.get())
     await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)

@@ -12,7 +12,7 @@ import click
 
 from ktt_rpc.settings import ServerSettings
 
-__all__ = ["server_options"]
+__all__ = ["server_options", "to_arguments"]
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -50,6 +50,23 @@ def server_options(
         return decorated
 
     return decorate
+
+
+def to_arguments(settings: ServerSettings) -> list[str]:
+    """Return the command line that says all of some settings, for a command with `server_options`.
+
+    Whatever the environment says, they are the ones that count.
+    """
+    arguments = []
+    for field in fields(settings):
+        name, value = field.name, getattr(settings, field.name)
+        if name == "metrics_port":
+            arguments += ["--no-metrics"] if value is None else ["--metrics"]
+        if value is None or value is False:
+            continue
+        option = f"--{name.replace('_', '-')}"
+        arguments += [option] if value is True else [option, str(value)]
+    return arguments
 
 
 def _option(flag: str, envvar: str, help_text: str, **more: Any) -> Callable[[Any], Any]:

@@ -26,7 +26,7 @@ def naming(connection: Connection, address: str) -> Iterator[None]:
         )
         raise UnavailableError(
             f"the {what} at {address} does not answer: {error}; if it runs elsewhere, name it with "
-            f"{option}; one is started with: ./pants run services/{what}:main"
+            f"{option}; a trainer and an exporter are started with: ktt serve"
         ) from error
 
 

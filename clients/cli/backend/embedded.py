@@ -137,7 +137,7 @@ class EmbeddedBackend:
         """Refuse: what runs in this process ends with it."""
         raise InvalidArgumentError(
             "--detach needs a running trainer, which goes on when this command has ended: start "
-            "one with `./pants run services/trainer:main` and name it with --address"
+            "one with `ktt serve` and name it with --address"
         )
 
     def evaluate(
