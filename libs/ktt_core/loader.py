@@ -10,6 +10,7 @@ import numpy as np
 from ktt_core.datasets.dataset import Split
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.model import Batch
+from ktt_core.taxonomy import Taxonomy
 
 __all__ = ["SplitLoader"]
 
@@ -70,6 +71,11 @@ class SplitLoader:
     def n_rows(self) -> int:
         """Rows of the split."""
         return self.split.n_rows
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """What the codes mean."""
+        return self.split.taxonomy
 
     def __len__(self) -> int:
         """Batches of one pass."""

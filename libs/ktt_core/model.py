@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.atomic import atomic_directory
+from ktt_core.class_changes import check_same_classes
 from ktt_core.config import ModelConfig
 from ktt_core.errors import UnsupportedError
 from ktt_core.names import check_name
@@ -26,7 +27,7 @@ from ktt_core.taxonomy import Taxonomy
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Batch", "Loader", "Model", "Observer"]
+__all__ = ["Batch", "Loader", "Model", "Observer", "check_rows"]
 
 #: Figures by their names in `ktt_core.metrics`.
 Metrics = dict[str, float]
@@ -53,13 +54,29 @@ class Batch:
 
 
 class Loader(Protocol):
-    """Batches of one split; can be iterated any number of times."""
+    """Batches of one split; can be iterated any number of times.
+
+    One that also has a `taxonomy` is refused by models of another one.
+    """
 
     @property
     def n_rows(self) -> int:
         """Rows of the split."""
 
     def __iter__(self) -> Iterator[Batch]: ...
+
+
+def check_rows(model: Model, loader: Loader) -> None:
+    """See that the codes of a loader's rows mean a model's classes, if the loader can tell.
+
+    Raises
+    ------
+    FailedPreconditionError
+        If they mean others.
+    """
+    taxonomy = getattr(loader, "taxonomy", None)
+    if isinstance(taxonomy, Taxonomy):
+        check_same_classes(model.taxonomy, taxonomy, f"this {model.model_id}")
 
 
 class Model(ABC):

@@ -86,6 +86,19 @@ def workspace(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "workspace"))
 
 
+def import_other_classes(workspace: Path, tmp_path: Path, roots: tuple[str, ...]) -> None:
+    """Import "shop" anew: the texts it had, under other classes."""
+    texts = Workspace(workspace).open_dataset("shop").split("test").texts()
+    source = tmp_path / "other.csv"
+    lines = [
+        f"{text},{roots[number % len(roots)]} > leaf {number % 2}"
+        for number, text in enumerate(texts * 8)
+    ]
+    source.write_text("\n".join(["title,category", *lines]) + "\n")
+    options = ImportOptions(text="title", classes="category", sep=" > ")
+    import_dataset(source, workspace / "datasets/shop", options, replace=True)
+
+
 @dataclass(frozen=True)
 class Served:
     """An exporter, its server's address, and its calls."""

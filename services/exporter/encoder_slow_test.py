@@ -8,11 +8,12 @@ import onnx
 import pytest
 
 from exporter import Exporter, ExportSpec
-from exporter.conftest import TIME, Served, ended
+from exporter.conftest import TIME, Served, ended, import_other_classes
 from exporter.manifests import read_manifest
 from exporter.messages import spec_to_proto
 from ktt.exporter.v1 import exports_pb2 as pb
 from ktt_core.config import build_config
+from ktt_core.errors import FailedPreconditionError
 from ktt_core.registry import get_model
 from ktt_core.workspace import Workspace
 from ktt_models.pytorch.encoders.tiny import write_tiny_encoder
@@ -59,6 +60,13 @@ def test_the_manifest_has_what_both_graphs_measured(encoded: Path) -> None:
     assert not [name for name in operators if "Integer" in name or "Quantize" in name]
     readme = (folder / "README.md").read_text()
     assert f"{figures.quantized.size_bytes:,} bytes" in readme
+
+
+def test_a_quantized_graph_is_not_measured_on_other_classes(encoded: Path, tmp_path: Path) -> None:
+    import_other_classes(encoded, tmp_path, ("Bread", "Wine"))
+    with pytest.raises(FailedPreconditionError, match="trained on other classes"):
+        Exporter(encoded).export(QUANTIZED)
+    assert not (encoded / "outputs/db_linear_shop").exists()
 
 
 def test_a_server_quantizes_if_asked_and_only_then(encoded: Path, served: Served) -> None:

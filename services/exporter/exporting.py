@@ -93,7 +93,7 @@ def _write(
     if spec.format == "bento":
         written = write_bundle(workspace, spec, model, file, staging, scratch, progress)
     else:
-        written = write_onnx(workspace, spec, model, staging, progress)
+        written = write_onnx(workspace, spec, model, file, staging, progress)
     return Manifest(
         format=spec.format,
         model=spec.model,

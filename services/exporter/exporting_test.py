@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +17,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from exporter import Exporter, ExportSpec, exporting
-from exporter.conftest import TIME
+from exporter.checkpoints import locate
+from exporter.conftest import TIME, import_other_classes
 from exporter.exporting import run_export
 from exporter.job_kind import workspace_of
 from exporter.manifests import manifest_from_bytes
 from exporter.marks import mark_name, sweep_marks
 from exporter.results import ExportResult
 from exporter.rows import parity_split, spread_rows, spread_texts
+from exporter.writing import write_onnx
 from ktt_core import atomic
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions
@@ -34,10 +38,13 @@ from ktt_core.errors import (
     UnsupportedError,
 )
 from ktt_core.parity import ParityFigures
+from ktt_core.progress import ignore_progress
+from ktt_core.taxonomy import Taxonomy
 from ktt_jobs import TaskContext
 from ktt_jobs.context import EventWriter
 from ktt_jobs.publishing import settle
 from ktt_models.sklearn.model import SklearnModel
+from ktt_models.tfidf_hsgd.tfidf_hsgd import TfidfHSGD
 
 SPEC = ExportSpec("shop", "tfidf_hsgd")
 
@@ -191,6 +198,37 @@ def test_rows_are_of_the_first_split_that_has_some(tmp_path: Path, workspace: Pa
     assert parity_split(workspace, "few")[0] == "train"
     with pytest.raises(FailedPreconditionError, match="import it again"):
         parity_split(workspace, "none")
+
+
+@pytest.mark.parametrize("roots", [("Bread", "Wine"), ("Bread", "Wine", "Salt")])
+def test_an_export_is_of_the_checkpoints_own_classes_whatever_the_dataset_has_now(
+    workspace: Path, folder: Path, tmp_path: Path, roots: tuple[str, ...]
+) -> None:
+    model = TfidfHSGD.from_checkpoint(
+        workspace / f"weights/tfidf_hsgd/shop/best_{TIME}.safetensors"
+    )
+    import_other_classes(workspace, tmp_path, roots)
+    result = run(folder)
+    assert result["manifest"]["parity"]["top_path_agreement"] == 1.0
+    hierarchy = json.loads((workspace / result["path"] / "hierarchy.json").read_text())
+    assert Taxonomy.from_json(hierarchy["taxonomy"]) == model.taxonomy
+    (answer,) = Exporter(workspace).predict("shop", "tfidf_hsgd", ["a red snare drum"])
+    assert answer[0].path == ("Music", "Drums")
+
+
+@pytest.mark.parametrize("roots", [("Bread", "Wine"), ("Bread", "Wine", "Salt")])
+def test_a_graph_is_not_measured_on_labels_of_other_classes(
+    workspace: Path, tmp_path: Path, roots: tuple[str, ...]
+) -> None:
+    model_class, file = locate(workspace, "shop", "tfidf_hsgd", "best", None)
+    model = model_class.from_checkpoint(file.path)
+    import_other_classes(workspace, tmp_path, roots)
+    spec = dataclasses.replace(SPEC, quantize="int8")
+    target = tmp_path / "exported"
+    target.mkdir()
+    with pytest.raises(FailedPreconditionError, match="other classes.*0 of its 4.*--quantize"):
+        write_onnx(workspace, spec, model, file, target, ignore_progress)
+    assert not list(target.iterdir())
 
 
 class Rows:

@@ -14,6 +14,8 @@ from exporter.requests import ExportSpec
 from exporter.results import ParityResult, QuantizationResult
 from exporter.rows import MAX_ROWS, parity_split, spread_rows
 from ktt_core.checkpoint_names import reference_path
+from ktt_core.class_changes import describe_changes
+from ktt_core.errors import FailedPreconditionError
 from ktt_core.model import Batch
 from ktt_core.packing.bundle import BundleOptions, pack_bundle
 from ktt_core.progress import Progress, ProgressCallback
@@ -40,12 +42,25 @@ class Written:
 
 
 def write_onnx(
-    workspace: Path, spec: ExportSpec, model: Model, folder: Path, progress: ProgressCallback
+    workspace: Path,
+    spec: ExportSpec,
+    model: Model,
+    checkpoint: CheckpointFile,
+    folder: Path,
+    progress: ProgressCallback,
 ) -> Written:
-    """Fill a folder with a graph and what belongs beside it."""
+    """Fill a folder with a graph and what belongs beside it.
+
+    Raises
+    ------
+    FailedPreconditionError
+        If a quantized graph is wanted, and the dataset has other classes by now.
+    """
+    name, split = parity_split(workspace, spec.dataset)
+    if spec.quantize is not None:
+        _check_labels(spec, model, checkpoint, split)
     progress(Progress("export"))
     model.export_onnx(folder)
-    name, split = parity_split(workspace, spec.dataset)
     parity = compare(model, lambda texts: model.onnx_parity(folder, texts), name, split, progress)
     quantization = None
     if spec.quantize is not None:
@@ -100,6 +115,17 @@ def write_bundle(
         pack_bundle(model, artifacts, folder, options, progress, scratch)
         _remove_empty_folders(folder)
         return Written(parity, _ir_version(artifacts))
+
+
+def _check_labels(spec: ExportSpec, model: Model, checkpoint: CheckpointFile, split: Split) -> None:
+    """See that rows' labels mean the model's classes: its answers to their texts need no labels."""
+    if model.taxonomy != split.taxonomy:
+        raise FailedPreconditionError(
+            f"{checkpoint.path.name} was trained on other classes than {spec.dataset!r} has now "
+            f"({describe_changes(model.taxonomy, split.taxonomy)}): an import has changed them "
+            "since, and a quantized graph is measured on labelled rows. Train again, import the "
+            "dataset as it was, or export without --quantize"
+        )
 
 
 def _remove_empty_folders(folder: Path) -> None:

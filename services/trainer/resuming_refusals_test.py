@@ -24,6 +24,7 @@ from trainer.resuming_test import (
     request,
     uninterrupted,
 )
+from trainer.training import TrainingJob, run_training
 
 
 @pytest.fixture
@@ -99,6 +100,16 @@ def test_a_dataset_that_has_changed_ends_its_runs(trainer: Trainer) -> None:
     import_rows(trainer, "toy", 43, replace=True)
     with pytest.raises(FailedPreconditionError, match="imported anew since"):
         trainer.train(request(resume=True))
+
+
+def test_a_dataset_that_changes_after_the_check_ends_its_runs_too(trainer: Trainer) -> None:
+    trainer.train(request(fails_at=15))
+    (info,) = trainer.list_checkpoints()
+    import_rows(trainer, "toy", 43, replace=True)
+    root = str(trainer.workspace.root)
+    job = TrainingJob(root, "toy", "steady", resume_from=str(info.path))
+    with pytest.raises(FailedPreconditionError, match="imported anew since"):
+        run_training(job)
 
 
 def test_a_run_is_continued_by_one_process(trainer: Trainer) -> None:

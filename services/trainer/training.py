@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ktt_core.checkpoint_record import KeepsRecord
+from ktt_core.class_changes import check_same_classes
 from ktt_core.config import build_config
+from ktt_core.datasets.dataset import Dataset
 from ktt_core.diagnostics import SplitDiagnostics
-from ktt_core.errors import CheckpointError
+from ktt_core.errors import FailedPreconditionError
+from ktt_core.model import Model
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.reference import write_reference
 from ktt_core.registry import get_model
@@ -88,8 +91,7 @@ def run_training(
     else:
         # All that it takes is in the file, whatever has become of what the run was begun with.
         model = model_class.from_checkpoint(resume_from)
-        if model.taxonomy != dataset.taxonomy:
-            raise CheckpointError(f"{resume_from} is of another taxonomy than {dataset.name!r} has")
+        _check_same_rows(model, dataset)
         preprocessor = model.preprocessor
     if isinstance(model, KeepsRecord):
         model.record.dataset = dataset.name
@@ -130,6 +132,17 @@ def run_training(
             time.monotonic() - started,
         )
     return metrics
+
+
+def _check_same_rows(model: Model, dataset: Dataset) -> None:
+    """See that a run goes on with the rows it was begun with, down to the last moment."""
+    check_same_classes(model.taxonomy, dataset.taxonomy, f"the run of {model.model_id}")
+    begun_with = model.record.fingerprint if isinstance(model, KeepsRecord) else ""
+    if begun_with not in ("", dataset.fingerprint):
+        raise FailedPreconditionError(
+            f"the run of {model.model_id} cannot be continued: the dataset {dataset.name!r} has "
+            "been imported anew since, with other contents; train anew, without --resume"
+        )
 
 
 def _floats(metrics: Mapping[str, float]) -> dict[str, float]:

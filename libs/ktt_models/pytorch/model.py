@@ -18,7 +18,7 @@ from ktt_core.config import ModelConfig, build_config
 from ktt_core.decoding import leaf_log_proba
 from ktt_core.errors import CheckpointError, KttError, UnsupportedError
 from ktt_core.metrics import MetricsAccumulator, compute_metrics
-from ktt_core.model import Batch, Loader, Metrics, Model, Observer
+from ktt_core.model import Batch, Loader, Metrics, Model, Observer, check_rows
 from ktt_core.preprocessors import BasePreprocessor, TransformerPreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.taxonomy import Taxonomy
@@ -192,7 +192,10 @@ class PyTorchModel(Model):
         ------
         DataError
             If the split has no rows.
+        FailedPreconditionError
+            If the split is of other classes.
         """
+        check_rows(self, loader)
         accumulator = MetricsAccumulator(self.taxonomy)
         done = 0
         for batch in loader:
@@ -228,6 +231,7 @@ class PyTorchModel(Model):
         """
         from ktt_models.pytorch.reference_set import reference_set
 
+        check_rows(self, loader)
         return reference_set(self, loader)
 
     # -- export ------------------------------------------------------------------------------------

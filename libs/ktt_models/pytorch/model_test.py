@@ -17,10 +17,13 @@ import torch
 
 from ktt_core.checkpoint import read_arrays, write_arrays
 from ktt_core.datasets.dataset import Dataset
+from ktt_core.datasets.importer import import_dataset
+from ktt_core.datasets.options import ImportOptions
 from ktt_core.decoding import leaf_log_proba
 from ktt_core.errors import (
     CheckpointError,
     DataError,
+    FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
     ResourceExhaustedError,
@@ -30,6 +33,7 @@ from ktt_core.errors import (
 from ktt_core.loader import SplitLoader
 from ktt_core.progress import Progress
 from ktt_core.taxonomy import Taxonomy
+from ktt_models.pytorch.input.features import FeatureLoader
 from ktt_models.pytorch.input.loader import EncoderLoader
 from ktt_models.pytorch.training.sample_run import (
     SampleModel,
@@ -99,6 +103,27 @@ def test_training_learns_and_the_best_epoch_is_the_model(
     assert best["val_loss"] == min(point["val_loss"] for point in equal)
     metrics = model.test(loader(model, dataset, "val"))
     assert {**best, **metrics} == pytest.approx(best, abs=1e-6)
+
+
+def test_rows_of_other_classes_are_refused(
+    model: SampleModel, dataset: Dataset, tmp_path: Path
+) -> None:
+    lines = Path(dataset.folder.parents[1] / "rows.jsonl").read_text().replace('"first"', '"last"')
+    (tmp_path / "rows.jsonl").write_text(lines)
+    folder = tmp_path / "datasets" / "toy"
+    import_dataset(tmp_path / "rows.jsonl", folder, ImportOptions("text", classes="labels"))
+    other = Dataset.open(folder)
+    assert other.taxonomy.level_sizes.tolist() == dataset.taxonomy.level_sizes.tolist()
+    tokens = loader(model, other, "val")
+    features = FeatureLoader(tokens, lambda inputs: np.zeros((len(inputs), 4), np.float32), "", 4)
+    for rows in (tokens, features):
+        with pytest.raises(FailedPreconditionError, match="3 of its 6 class paths are left"):
+            model.test(rows)
+        with pytest.raises(FailedPreconditionError, match="imported anew"):
+            model.gen_reference_set(rows)
+    train = loader(model, other, "train")
+    with pytest.raises(FailedPreconditionError, match="imported anew"):
+        SampleModel(dataset.taxonomy, model.config).fit(train, train)
 
 
 def test_the_history_tells_the_loss_of_every_step_of_a_short_run(model: SampleModel) -> None:

@@ -23,7 +23,7 @@ from ktt_core.metrics import (
     UncalibratedError,
     compute_metrics,
 )
-from ktt_core.model import Loader, Metrics, Model, Observer
+from ktt_core.model import Loader, Metrics, Model, Observer, check_rows
 from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.taxonomy import Taxonomy
@@ -169,6 +169,8 @@ class SklearnModel(Model):
                 "the taxonomy has one class path only: there is nothing to tell apart; "
                 "import labels with at least two"
             )
+        for loader in (train, val):
+            check_rows(self, loader)
         self._vectorizer, self._solver, self.temperature = None, None, 1.0
         vectorizer = self.make_vectorizer()
         seen = RowCounter(progress, "features", 2 * train.n_rows)
@@ -243,7 +245,10 @@ class SklearnModel(Model):
         ------
         DataError
             If the split has no rows.
+        FailedPreconditionError
+            If the split is of other classes.
         """
+        check_rows(self, loader)
         pairs = ((self.level_scores(batch.inputs), batch.codes) for batch in loader)
         return self._metrics(pairs, RowCounter(progress, "test", loader.n_rows), observe)
 
@@ -305,6 +310,7 @@ class SklearnModel(Model):
         """
         from ktt_models.sklearn.reference_set import reference_set
 
+        check_rows(self, loader)
         return reference_set(self, loader)
 
     # -- export ------------------------------------------------------------------------------------

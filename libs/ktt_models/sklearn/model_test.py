@@ -13,7 +13,13 @@ import pytest
 from ktt_core.checkpoint import read_arrays, write_arrays
 from ktt_core.config import build_config
 from ktt_core.decoding import decode, leaf_log_proba
-from ktt_core.errors import CheckpointError, DataError, NotFoundError, UnsupportedError
+from ktt_core.errors import (
+    CheckpointError,
+    DataError,
+    FailedPreconditionError,
+    NotFoundError,
+    UnsupportedError,
+)
 from ktt_core.model import Batch
 from ktt_core.progress import Progress
 from ktt_core.registry import get_model
@@ -106,6 +112,21 @@ def test_the_record_tells_how_training_went(fitted: SklearnModel) -> None:
     assert [point["epoch"] for point in history] == list(range(1, fitted.config.epochs + 1))
     assert history[-1]["loss"] < history[0]["loss"]
     assert history[-1]["leaf_accuracy"] == fitted.record.metrics["val"]["leaf_accuracy"]
+
+
+def test_rows_of_other_classes_are_refused(fitted: SklearnModel) -> None:
+    rows = Rows(40, 2)
+    rows.taxonomy = TAXONOMY  # type: ignore[attr-defined]
+    assert fitted.test(rows) == fitted.test(TEST)
+    # As many classes on each level, under other names.
+    renamed = [tuple(f"{name}x" for name in path) for path in PATHS]
+    rows.taxonomy = Taxonomy.from_paths(renamed)  # type: ignore[attr-defined]
+    with pytest.raises(FailedPreconditionError, match="0 of its 5 class paths are left"):
+        fitted.test(rows)
+    with pytest.raises(FailedPreconditionError, match="imported anew"):
+        fitted.gen_reference_set(rows)
+    with pytest.raises(FailedPreconditionError, match="imported anew"):
+        make(fitted.model_id).fit(TRAIN, rows)
 
 
 def test_a_second_fit_gives_the_same_numbers(fitted: SklearnModel) -> None:

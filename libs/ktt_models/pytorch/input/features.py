@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
+from ktt_core.taxonomy import Taxonomy
 from ktt_models.pytorch.input.cache import Cache
 from ktt_models.pytorch.input.loader import EncoderBatch, EncoderLoader, OrderedLoader
 from ktt_models.pytorch.input.order import file_order, shuffled_order
@@ -46,6 +47,11 @@ class FeatureSource:
         self._width = width
         self._encode_rows = encode_rows
         self._table: FeatureTable | None = None
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """What the split's codes mean."""
+        return self._tokens.taxonomy
 
     def table(self, progress: ProgressCallback) -> FeatureTable:
         """Return the features, from the cache if they are there."""
@@ -110,6 +116,11 @@ class FeatureLoader(OrderedLoader):
         super().__init__(tokens.n_rows, tokens.batch_size, tokens.shuffle_seed)
         self._rank, self._world = tokens._rank, tokens._world
         self.source = FeatureSource(tokens, encode, fingerprint, width, encode_rows)
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """What the codes mean."""
+        return self.source.taxonomy
 
     def prepare(self, progress: ProgressCallback = ignore_progress) -> None:
         """Compute the features, or find them in the cache.

@@ -17,6 +17,7 @@ from ktt_core.model import Batch
 from ktt_core.preprocessors import BasePreprocessor, TransformerPreprocessor
 from ktt_core.preprocessors.padding import pad_rows
 from ktt_core.progress import ProgressCallback, ignore_progress
+from ktt_core.taxonomy import Taxonomy
 from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.input.order import shuffled_order, sorted_order
 from ktt_models.pytorch.input.tables import TokenTable
@@ -174,6 +175,11 @@ class EncoderLoader(OrderedLoader):
     ) -> None:
         super().__init__(source.split.n_rows, batch_size, shuffle_seed)
         self.source = source
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """What the codes mean."""
+        return self.source.split.taxonomy
 
     def prepare(self, progress: ProgressCallback = ignore_progress) -> None:
         """Tokenise the split, or find it in the cache.

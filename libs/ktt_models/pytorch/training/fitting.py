@@ -14,7 +14,7 @@ from ktt_core.checkpoint_parts import arrays_of
 from ktt_core.checkpoint_record import RunRecord
 from ktt_core.errors import CheckpointError, DataError
 from ktt_core.metrics import METRIC_NAMES
-from ktt_core.model import Loader, Metrics
+from ktt_core.model import Loader, Metrics, check_rows
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_models.pytorch.stored import load_arrays
 from ktt_models.pytorch.training.devices import process_count
@@ -51,6 +51,8 @@ def fit(
             "the taxonomy has one class path only: there is nothing to tell apart; "
             "import labels with at least two"
         )
+    for loader in (train, val):
+        check_rows(model, loader)
     world = process_count(model.config)
     if resume_from is None:
         model.build()

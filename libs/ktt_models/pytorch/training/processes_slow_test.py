@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from ktt_core.checkpoint import read_arrays
-from ktt_core.errors import TrainingError
+from ktt_core.errors import ConflictError, TrainingError
 from ktt_core.progress import Progress
 from ktt_models.pytorch.training.sample_run import (
     damage_encoder,
@@ -100,6 +101,24 @@ def test_what_goes_wrong_in_a_process_is_told_as_if_it_had_gone_wrong_here(
     with pytest.raises(TrainingError, match="diverged at step 1 of .*weights are damaged"):
         fit_sample(folder, wild)
     assert not children()
+
+
+def test_processes_refuse_a_dataset_that_was_imported_anew_meanwhile(
+    tmp_path: Path,
+) -> None:
+    dataset = make_sample(tmp_path)
+    replaced: list[Progress] = []
+
+    def replace(event: Progress) -> None:
+        # Before the processes begin, and after this one has opened the rows.
+        if event.phase == "tokenize" and not replaced:
+            replaced.append(event)
+            shutil.rmtree(dataset.folder)
+            make_sample(tmp_path, rows=234)
+
+    with pytest.raises(ConflictError, match="imported anew just now"):
+        fit_sample(tmp_path, config(tmp_path, processes=2), progress=replace)
+    assert replaced and not children()
 
 
 def test_processes_die_with_the_one_that_started_them(folder: Path) -> None:

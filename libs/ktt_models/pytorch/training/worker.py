@@ -69,7 +69,8 @@ def _train(job: dict[str, Any], events: IO[str], stop: threading.Event) -> None:
     state, optimizer = stored_state(model, start, *read_arrays(start, job["model"]))
     model.record = RunRecord.from_json(job["record"])
     dataset = Dataset.open(Path(job["dataset"]))
-    if dataset.taxonomy != model.taxonomy:
+    begun_with = model.record.fingerprint
+    if dataset.taxonomy != model.taxonomy or begun_with not in ("", dataset.fingerprint):
         raise ConflictError(f"the dataset {dataset.name!r} was imported anew just now")
     load = model_class.get_dataloader_func()
 
