@@ -115,12 +115,37 @@ IMPORT += ["--text", "title", "--classes", "category", "--sep", " > "]
 
 
 def test_the_guides_scikit_learn_model_works_as_printed(tmp_path: Path) -> None:
-    assert copy_listing("tfidf_nb", tmp_path / "installed")
+    assert 0 < copy_listing("tfidf_nb", tmp_path / "installed") < 36
     environment = install_model(tmp_path / "installed", "tfidf_nb")
     training = ["train", "products", "-m", "tfidf_nb", "-r", "--set", "smoothing=0.05"]
-    run_steps(environment, tmp_path, IMPORT, training)
+    exporting = ["export", "products", "-m", "tfidf_nb", "--output", "served"]
+    run_steps(environment, tmp_path, IMPORT, training, exporting)
     answer = ktt(environment, tmp_path, "predict", "products", "-m", "tfidf_nb", "--json", "kettle")
     assert json.loads(answer.stdout)[0]["predictions"][0]["path"] == ["Kitchen", "Appliances"]
+    assert answer_of_example(tmp_path / "served/tfidf_nb_products").startswith(
+        "Kitchen > Appliances\t"
+    )
+
+
+def test_an_error_of_an_estimator_is_told_as_the_models_own(tmp_path: Path) -> None:
+    copy_listing("tfidf_nb", tmp_path / "installed")
+    module = tmp_path / "installed/tfidf_nb/tfidf_nb.py"
+    module.write_text(module.read_text().replace("MultinomialNB(", "MultinomialNB(fit_prior=7, "))
+    environment = install_model(tmp_path / "installed", "tfidf_nb")
+    run_steps(environment, tmp_path, IMPORT)
+    failed = ktt(environment, tmp_path, "train", "products", "-m", "tfidf_nb")
+    assert "tfidf_nb: MultinomialNB cannot be trained: InvalidParameterError: " in failed.stderr
+    assert "bug in KTT" not in failed.stderr
+    assert not (tmp_path / "workspace/weights/tfidf_nb/products").exists()
+
+
+def answer_of_example(folder: Path) -> str:
+    """Return what the example program says of a word, with an exported folder."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE), str(folder), "kettle"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_guides_pytorch_model_works_as_printed(tmp_path: Path) -> None:
@@ -137,7 +162,4 @@ def test_the_guides_pytorch_model_works_as_printed(tmp_path: Path) -> None:
     )
     assert json.loads(answer.stdout)[0]["predictions"][0]["path"] == ["Kitchen", "Appliances"]
     folder = tmp_path / "served/db_prototypes_products"
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE), str(folder), "kettle"], capture_output=True, text=True
-    )
-    assert done.stdout.startswith("Kitchen > Appliances\t"), done.stderr
+    assert answer_of_example(folder).startswith("Kitchen > Appliances\t")

@@ -108,6 +108,8 @@ class Model(ABC):
     onnx_opset: ClassVar[int] = 0
     #: Rows on which an export is compared with its checkpoint, at most.
     onnx_parity_rows: ClassVar[int] = 4096
+    #: The bundled model whose service a bundle of this one has, if its own package has none.
+    served_like: ClassVar[str] = ""
     #: Whether a bundle of it can run on CUDA.
     serves_on_gpu: ClassVar[bool] = False
     #: The forms ("int8") in which `quantize_onnx` can add a smaller graph to an export.

@@ -61,7 +61,8 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
             f"{spec.model} has nothing that a GPU would compute; export it without"
         )
     if spec.format == "bento":
-        find_service(spec.model, get_entry(spec.model).load.__module__)
+        package = get_entry(spec.model).load.__module__
+        find_service(spec.model, package, model_class.served_like)
         check_packer()
     if spec.quantize is not None and spec.quantize not in model_class.quantizations:
         raise UnsupportedError(

@@ -90,7 +90,7 @@ def pack_bundle(
     with tempfile.TemporaryDirectory(prefix="pack-", dir=scratch) as name:
         place = Path(name).resolve()
         sources = place / "sources"
-        stage_sources(sources, model.model_id, package)
+        stage_sources(sources, model.model_id, package, model.served_like)
         monitoring = None
         if options.reference_set is not None:
             service = sources.joinpath(*package.split("."), "bentoml")

@@ -7,11 +7,14 @@ files, beside its own modules.
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from ktt_core.errors import UnsupportedError
+from ktt_core.registry import get_entry
 
 __all__ = [
     "MONITORING",
@@ -26,6 +29,8 @@ __all__ = [
 SERVING, MONITORING = "ktt_serving", "monitoring"
 #: In the package of each model that can be served.
 SERVICE_MODULE = "bentoml.svc_lts"
+
+_BUNDLED = "ktt_models"
 
 # The part of ktt_core that bundles carry; its BUILD file says the same.
 _CORE = (
@@ -51,24 +56,33 @@ def find_package(name: str) -> list[Path]:
     return [Path(place) for place in spec.submodule_search_locations if Path(place).is_dir()]
 
 
-def find_service(model_id: str, package: str) -> Path:
+def find_service(model_id: str, package: str, like: str = "") -> Path:
     """Return the folder of a model's service: ``bentoml`` in the package that registers it.
+
+    Parameters
+    ----------
+    model_id : str
+    package : str
+        The package that registers the model.
+    like : str
+        The model of `ktt_models` whose service is taken where the package has none.
 
     Raises
     ------
     UnsupportedError
         If it has none.
     """
-    for folder in find_package(package):
-        if (folder / "bentoml" / "svc_lts.py").is_file():
-            return folder / "bentoml"
+    for name in [package, *([f"{_BUNDLED}.{like}"] if like else [])]:
+        for folder in find_package(name):
+            if (folder / "bentoml" / "svc_lts.py").is_file():
+                return folder / "bentoml"
     raise UnsupportedError(
         f"{model_id} cannot be served by BentoML: there is no bentoml/svc_lts.py in the package "
         f"{package}, where its service would be"
     )
 
 
-def stage_sources(target: Path, model_id: str, package: str) -> None:
+def stage_sources(target: Path, model_id: str, package: str, like: str = "") -> None:
     """Copy all that may go into a bundle of a model into a folder to import from.
 
     Parameters
@@ -78,13 +92,15 @@ def stage_sources(target: Path, model_id: str, package: str) -> None:
     model_id : str
     package : str
         The package that registers the model. Of it only ``bentoml`` is copied.
+    like : str
+        As `find_service` has it. A service that is taken gets the model's names.
 
     Raises
     ------
     UnsupportedError
         If the model has no service, or this installation lacks the sources.
     """
-    service = find_service(model_id, package)
+    service = find_service(model_id, package, like)
     for name in _CORE:
         _copy(name, _needed("ktt_core"), target / "ktt_core")
     _copy_all(_needed(SERVING), target / SERVING)
@@ -96,6 +112,31 @@ def stage_sources(target: Path, model_id: str, package: str) -> None:
         above.mkdir(exist_ok=True)
         (above / "__init__.py").write_text(_PARENT, encoding="utf-8")
     shutil.copytree(service, above / "bentoml", ignore=_IGNORED)
+    if service.parent not in find_package(package):
+        _rename_service(above / "bentoml", like, model_id)
+
+
+def _rename_service(folder: Path, like: str, model_id: str) -> None:
+    """Put a model's names in the place of those of the model whose service was taken."""
+    other, own = get_entry(like), get_entry(model_id)
+    code = (folder / "svc_lts.py").read_text(encoding="utf-8")
+    (old_class,) = re.findall(r"^class (\w+)\(", code, re.M)
+    new_class = re.sub(r"(?:^|[_-]+)(\w)", lambda found: found[1].upper(), f"{model_id}_service")
+    names = {
+        old_class: new_class if new_class.isidentifier() else f"Model{new_class}",
+        # As JSON and Python's strings write it.
+        other.display_name: json.dumps(own.display_name)[1:-1],
+        like: model_id,
+    }
+    for file in folder.iterdir():
+        text = file.read_text(encoding="utf-8")
+        for old, new in names.items():
+            text = text.replace(old, new)
+        if file.name == "dashboard.json":
+            # Grafana takes no longer one.
+            dashboard = json.loads(text)
+            text = json.dumps({**dashboard, "uid": dashboard["uid"][:40]}, indent=2) + "\n"
+        file.write_text(text, encoding="utf-8")
 
 
 def _copy_monitoring(folder: Path, target: Path) -> None:

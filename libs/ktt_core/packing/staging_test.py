@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
 
 import pytest
 
 from ktt_core.errors import UnsupportedError
+from ktt_core.model import Model
 from ktt_core.packing.staging import find_service, stage_sources
+from ktt_core.registry import register
 
 FILES = """
 ktt_serving/__init__.py ktt_serving/packer.py ktt_serving/packer_test.py ktt_serving/BUILD
@@ -79,3 +82,36 @@ def test_an_installation_without_the_sources_says_so(tmp_path, monkeypatch, inst
     monkeypatch.setattr("ktt_core.packing.staging.SERVING", "ktt_serving_that_is_not_here")
     with pytest.raises(UnsupportedError, match="lacks the sources of ktt_serving_that"):
         stage_sources(tmp_path / "sources", "outside", "outside")
+
+
+SERVICE = '''"""Like that as a BentoML service."""
+class LikeThatService(ClassifierService):
+    """Like that: says where."""
+'''
+DASHBOARD = {"uid": "ktt-like", "title": "KTT: Like that", "description": "Inference with like."}
+
+
+def test_a_model_without_a_service_gets_that_of_another_under_its_own_names(
+    installed, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ktt_core.packing.staging._BUNDLED", "bundled")
+    monkeypatch.setattr("ktt_core.registry._entries", {})
+    other = installed / "bundled/like/bentoml"
+    other.mkdir(parents=True)
+    (other.parent / "__init__.py").touch()
+    (other / "svc_lts.py").write_text(SERVICE)
+    (other / "dashboard.json").write_text(json.dumps(DASHBOARD))
+    long_id = "my-" + "very_" * 12
+    for model_id, name in (("like", "Like that"), (long_id, 'My "own" \\ model')):
+        register(model_id, display_name=name, framework="sklearn")(lambda: Model)
+    stage_sources(tmp_path / "sources", long_id, "bare", "like")
+    staged_service = tmp_path / "sources/bare/bentoml"
+    code = (staged_service / "svc_lts.py").read_text()
+    (service,) = (node for node in ast.parse(code).body if isinstance(node, ast.ClassDef))
+    assert service.name == "My" + "Very" * 12 + "Service"
+    assert ast.get_docstring(service) == 'My "own" \\ model: says where.'
+    dashboard = json.loads((staged_service / "dashboard.json").read_text())
+    assert dashboard["title"] == 'KTT: My "own" \\ model'
+    assert dashboard["uid"] == f"ktt-{long_id}"[:40]
+    assert long_id in dashboard["description"]
+    assert find_service("outside", "outside", "like") == installed / "outside/bentoml"

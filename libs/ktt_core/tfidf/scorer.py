@@ -25,7 +25,7 @@ __all__ = [
     "log_shares",
 ]
 
-LOSSES = ("softmax", "modified_huber")
+LOSSES = ("softmax", "logistic", "modified_huber")
 
 # Class scores held at a time.
 _BLOCK_CELLS = 1 << 22
@@ -45,10 +45,11 @@ def log_shares(scores: NDArray[Any], starts: NDArray[np.int64], loss: str) -> ND
         Linear scores; siblings stand together.
     starts : ndarray of int64, shape (parents,)
         Where each parent's children start.
-    loss : {"softmax", "modified_huber"}
-        softmax: exp(score) over the siblings' sum. modified_huber: clip((score + 1) / 2, 0, 1) over
-        the siblings' sum (Zadrozny & Elkan, KDD 2002, as scikit-learn has it); uniform where all
-        are 0.
+    loss : {"softmax", "logistic", "modified_huber"}
+        softmax: exp(score) over the siblings' sum. logistic: 1 / (1 + exp(-score)) over the
+        siblings' sum, as of classifiers of one class against the others. modified_huber:
+        clip((score + 1) / 2, 0, 1) over the siblings' sum (Zadrozny & Elkan, KDD 2002, as
+        scikit-learn has it); uniform where all are 0.
 
     Returns
     -------
@@ -56,7 +57,9 @@ def log_shares(scores: NDArray[Any], starts: NDArray[np.int64], loss: str) -> ND
         ``exp`` of it sums to one over siblings.
     """
     widths = np.diff(np.append(starts, scores.shape[-1]))
-    if loss == "softmax":
+    if loss == "logistic":
+        scores = -np.logaddexp(0, -scores)
+    if loss != "modified_huber":
         shifted = scores - np.repeat(np.maximum.reduceat(scores, starts, axis=-1), widths, axis=-1)
         sums = np.add.reduceat(np.exp(shifted), starts, axis=-1)
         return shifted - np.repeat(np.log(sums), widths, axis=-1)
@@ -71,7 +74,7 @@ class LinearScorer(ABC):
     Parameters
     ----------
     weights : BlockWeights
-    loss : {"softmax", "modified_huber"}
+    loss : {"softmax", "logistic", "modified_huber"}
     class_scores : callable, optional
         A faster stand-in for ``weights.class_scores`` with the same answers.
 

@@ -73,6 +73,7 @@ class PyTorchModel(Model):
     # Each takes tens of milliseconds, on both sides.
     onnx_parity_rows: ClassVar[int] = 1024
     quantizations: ClassVar[frozenset[str]] = frozenset(["int8"])
+    served_like: ClassVar[str] = "db_linear"
     serves_on_gpu: ClassVar[bool] = True
     #: Of the checkpoint files.
     checkpoint_suffix: ClassVar[str] = ".safetensors"

@@ -10,7 +10,7 @@ from ktt_core.config import ModelConfig
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.preprocessors import SnowballStemmerPreprocessor
 
-__all__ = ["NgramRange", "TfidfConfig"]
+__all__ = ["EstimatorConfig", "NgramRange", "TfidfConfig"]
 
 
 def _check_range(value: tuple[int, int]) -> tuple[int, int]:
@@ -36,23 +36,9 @@ _Rows = Annotated[int, Field(ge=1)]
 _Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
-class TfidfConfig(ModelConfig):
-    """Features and training of a linear model over tf-idf rows."""
+class EstimatorConfig(ModelConfig):
+    """Features of a scikit-learn classifier over tf-idf rows; how it trains is its own matter."""
 
-    #: What ``profile=original`` sets where nothing else is said.
-    original: ClassVar[dict[str, Any]] = {
-        "word_ngrams": (1, 1),
-        "char_ngrams": None,
-        "min_df": 50,
-        "max_features": None,
-        "sublinear_tf": False,
-        "loss": "modified_huber",
-    }
-
-    profile: Literal["default", "original"] = Field(
-        "default",
-        description="Which defaults: those that measured best, or those of the original project.",
-    )
     word_ngrams: NgramRange | None = Field(
         (1, 2), description="Shortest and longest run of words that is a term; null: no words."
     )
@@ -80,6 +66,37 @@ class TfidfConfig(ModelConfig):
         gt=0.0,
         le=100.0,
         description="Weight of the word terms against 1 for the character terms.",
+    )
+    max_weights: int = Field(
+        20_000_000,
+        ge=1,
+        description="Weights, of terms times leaves (4 bytes each, several times that while they "
+        "are trained); the rarest terms go first.",
+    )
+
+    @model_validator(mode="after")
+    def _check_terms(self) -> EstimatorConfig:
+        if self.word_ngrams is None and self.char_ngrams is None:
+            raise ValueError("word_ngrams and char_ngrams cannot both be null: no terms are left")
+        return self
+
+
+class TfidfConfig(EstimatorConfig):
+    """Features and training of a linear model over tf-idf rows."""
+
+    #: What ``profile=original`` sets where nothing else is said.
+    original: ClassVar[dict[str, Any]] = {
+        "word_ngrams": (1, 1),
+        "char_ngrams": None,
+        "min_df": 50,
+        "max_features": None,
+        "sublinear_tf": False,
+        "loss": "modified_huber",
+    }
+
+    profile: Literal["default", "original"] = Field(
+        "default",
+        description="Which defaults: those that measured best, or those of the original project.",
     )
     loss: Literal["softmax", "modified_huber"] = Field("softmax", description="What is minimised.")
     epochs: int = Field(8, ge=1, le=10_000, description="Passes over the training rows.")
@@ -109,9 +126,3 @@ class TfidfConfig(ModelConfig):
         if isinstance(values, dict) and values.get("profile") == "original":
             return {**cls.original, **values}
         return values
-
-    @model_validator(mode="after")
-    def _check_terms(self) -> TfidfConfig:
-        if self.word_ngrams is None and self.char_ngrams is None:
-            raise ValueError("word_ngrams and char_ngrams cannot both be null: no terms are left")
-        return self

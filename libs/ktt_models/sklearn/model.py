@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,7 +27,7 @@ from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
-from ktt_models.sklearn.config import TfidfConfig
+from ktt_models.sklearn.config import EstimatorConfig, TfidfConfig
 from ktt_models.sklearn.contract import Arrays, Levels, Scorer, Solver
 from ktt_models.sklearn.features import RowCounter, block_rows, gather_rows
 from ktt_models.sklearn.stored import StoredSolver
@@ -49,25 +48,28 @@ _NONSENSE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, Val
 
 
 class SklearnModel(Model):
-    """Everything of a tf-idf model but its solver.
+    """Everything of a tf-idf model but its classifier.
 
-    A subclass names its `config_class` and says how its solver is made and restored. It trains in
+    A subclass names its `config_class` and its classifier: any of scikit-learn's that is linear, by
+    `make_estimator`; or a solver of its own, by `make_solver` and `restore_solver`. It trains in
     one go and keeps one checkpoint, "best": arrays and JSON, no pickle.
 
     Parameters
     ----------
     taxonomy : Taxonomy
-    config : TfidfConfig
+    config : EstimatorConfig
     """
 
-    config_class: ClassVar[type[ModelConfig]] = TfidfConfig
+    config_class: ClassVar[type[ModelConfig]] = EstimatorConfig
+    export_formats: ClassVar[frozenset[str]] = frozenset(["bento", "onnx"])
+    served_like: ClassVar[str] = "tfidf_lsgd"
     #: Of the checkpoint files.
     checkpoint_suffix: ClassVar[str] = ".safetensors"
     onnx_opset: ClassVar[int] = 18
     #: The packages whose versions a checkpoint records.
     packages: ClassVar[tuple[str, ...]] = ("numpy", "scipy", "scikit-learn", "numba", "PyStemmer")
 
-    config: TfidfConfig
+    config: EstimatorConfig
 
     def __init__(self, taxonomy: Taxonomy, config: ModelConfig) -> None:
         super().__init__(taxonomy, config)
@@ -78,11 +80,33 @@ class SklearnModel(Model):
 
     # -- what a subclass says ----------------------------------------------------------------------
 
-    @abstractmethod
-    def make_solver(self) -> Solver:
-        """Return a new solver with this model's hyperparameters."""
+    def make_estimator(self) -> Any:
+        """Return a scikit-learn classifier with this model's hyperparameters, not trained yet.
 
-    @abstractmethod
+        It is trained on the leaves of the rows, numbered 0, 1, ..., and its scores must be linear
+        in the features: see `ktt_models.sklearn.linear_scores`.
+        """
+        raise UnsupportedError(
+            f"{type(self).__name__} has no classifier: write its make_estimator, or its "
+            "make_solver and restore_solver"
+        )
+
+    def make_solver(self) -> Solver:
+        """Return a new solver with this model's hyperparameters: by default `make_estimator`'s.
+
+        Raises
+        ------
+        UnsupportedError, TrainingError
+            If there is none, or a checkpoint cannot hold it.
+        """
+        from ktt_models.sklearn.estimator import EstimatorSolver
+
+        solver = EstimatorSolver(
+            self.model_id, self.taxonomy, self.make_estimator, self.config.max_weights
+        )
+        solver.check()
+        return solver
+
     def restore_solver(self, arrays: Arrays, params: dict[str, Any]) -> Scorer:
         """Return the trained solver whose `state_dict` was ``(arrays, params)``.
 
@@ -91,6 +115,9 @@ class SklearnModel(Model):
         KttError, KeyError, ValueError
             If they are damaged; the caller names the checkpoint.
         """
+        from ktt_models.sklearn.estimator import LinearSolver
+
+        return LinearSolver(self.taxonomy, arrays, params)
 
     def make_vectorizer(self) -> TfidfVectorizer:
         """Return a new vectorizer with this model's hyperparameters."""
@@ -172,16 +199,22 @@ class SklearnModel(Model):
         for loader in (train, val):
             check_rows(self, loader)
         self._vectorizer, self._solver, self.temperature = None, None, 1.0
+        solver = self.make_solver()
         vectorizer = self.make_vectorizer()
         seen = RowCounter(progress, "features", 2 * train.n_rows)
         try:
             vectorizer.fit(seen.count(batch.inputs["text"]) for batch in train)
         except DataError as error:
             # Not if reading the rows failed: a user who set no min_df is told where it is from.
-            if self.config.profile == "original" and seen.rows == train.n_rows:
+            config = self.config
+            if (
+                isinstance(config, TfidfConfig)
+                and config.profile == "original"
+                and seen.rows == train.n_rows
+            ):
                 raise DataError(
                     f"{error}; the profile 'original' sets min_df to "
-                    f"{self.config.original['min_df']} where nothing else is said"
+                    f"{config.original['min_df']} where nothing else is said"
                 ) from error
             raise
         rows, codes = gather_rows(train, lambda texts: vectorizer.transform(seen.count(texts)))
@@ -195,8 +228,9 @@ class SklearnModel(Model):
             )
             progress(Progress("fit", epoch, epochs, "epochs", metrics))
 
-        progress(Progress("fit", 0, self.config.epochs, "epochs"))
-        solver = self.make_solver()
+        # A classifier that trains in one go tells of no epochs.
+        epochs = self.config.epochs if isinstance(self.config, TfidfConfig) else None
+        progress(Progress("fit", 0, epochs, "epochs"))
         solver.fit(rows, codes, on_epoch=on_epoch)
         self._vectorizer, self._solver = vectorizer, solver
         del rows, codes
@@ -226,12 +260,30 @@ class SklearnModel(Model):
         progress(Progress("temperature"))
         keep = rows.n_rows * self.taxonomy.n_classes <= _MAX_KEPT_CELLS
         kept = list(scores()) if keep else None
-        self.temperature = fit_temperature(scores if kept is None else kept, codes, self.taxonomy)
+        self.temperature = self._fitted_temperature(scores if kept is None else lambda: kept, codes)
         parts = (codes[start : start + size] for start in range(0, len(codes), size))
         pairs = zip(scores() if kept is None else kept, parts, strict=True)
         uncalibrated = UncalibratedError(self.taxonomy)
         metrics = self._metrics(pairs, RowCounter(progress, "validate", val.n_rows), uncalibrated)
         return {**metrics, UNCALIBRATED: uncalibrated.error()}
+
+    def _fitted_temperature(
+        self, scores: Callable[[], Iterable[Levels]], codes: NDArray[np.int32]
+    ) -> float:
+        known = getattr(self.solver, "known_leaves", None)
+        if known is None:
+            return fit_temperature(scores, codes, self.taxonomy)
+        # A leaf that had no training rows is out of the question at any temperature.
+        possible = np.isin(codes[:, -1], known)
+
+        def possible_scores() -> Iterator[Levels]:
+            start = 0
+            for levels in scores():
+                part = possible[start : start + len(levels[0])]
+                yield [level[part] for level in levels]
+                start += len(part)
+
+        return fit_temperature(possible_scores, codes[possible], self.taxonomy)
 
     def test(
         self,

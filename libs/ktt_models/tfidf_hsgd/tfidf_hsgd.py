@@ -32,7 +32,8 @@ class TfidfHSGD(SklearnModel):
 
     model_id: ClassVar[str] = "tfidf_hsgd"
     config_class: ClassVar[type[ModelConfig]] = TfidfHSGDConfig
-    export_formats: ClassVar[frozenset[str]] = frozenset(["bento", "onnx"])
+
+    config: TfidfConfig
     levels_stand_alone: ClassVar[bool] = False
 
     def make_solver(self) -> Solver:

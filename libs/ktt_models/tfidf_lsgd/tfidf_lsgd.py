@@ -29,7 +29,8 @@ class TfidfLSGD(SklearnModel):
 
     model_id: ClassVar[str] = "tfidf_lsgd"
     config_class: ClassVar[type[ModelConfig]] = TfidfLSGDConfig
-    export_formats: ClassVar[frozenset[str]] = frozenset(["bento", "onnx"])
+
+    config: TfidfConfig
 
     def make_solver(self) -> Solver:
         """Return a new solver with this model's hyperparameters."""

@@ -157,7 +157,8 @@ def _among_siblings(graph: GraphBuilder, scores: str, scorer: LinearScorer, n_ro
         )
         return graph.op("ScatterElements", empty, parent, values, axis=1, reduction=reduction)
 
-    if scorer.loss == "softmax":
+    if scorer.loss != "modified_huber":
+        scores = _linked(graph, scores, scorer.loss)
         largest = of_parents(scores, "max", _LOWEST)
         shifted = graph.op("Sub", scores, graph.op("GatherElements", largest, parent, axis=1))
         sums = graph.op("Log", of_parents(graph.op("Exp", shifted), "add", 0.0))
@@ -170,11 +171,18 @@ def _among_siblings(graph: GraphBuilder, scores: str, scorer: LinearScorer, n_ro
 
 def _among_all(graph: GraphBuilder, scores: str, loss: str) -> str:
     """`ktt_core.tfidf.scorer.log_shares` among all leaves, shape (batch, leaves)."""
-    if loss == "softmax":
-        return graph.op("LogSoftmax", scores, axis=1)
+    if loss != "modified_huber":
+        return graph.op("LogSoftmax", _linked(graph, scores, loss), axis=1)
     shares = _shares(graph, scores)
     sums = graph.op("ReduceSum", shares, graph.integers(1), keepdims=1)
     return graph.op("Sub", graph.op("Log", shares), graph.op("Log", sums))
+
+
+def _linked(graph: GraphBuilder, scores: str, loss: str) -> str:
+    """Return what a softmax makes shares of: for "logistic" the logarithms of the sigmoids."""
+    if loss == "softmax":
+        return scores
+    return graph.op("Neg", graph.op("Softplus", graph.op("Neg", scores)))
 
 
 def _shares(graph: GraphBuilder, scores: str) -> str:

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from ktt_core.errors import CheckpointError, DataError, InvalidArgumentError, TrainingError
 from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.rows import CsrRows
-from ktt_core.tfidf.scorer import LOSSES, FlatScorer, HierarchicalScorer
+from ktt_core.tfidf.scorer import FlatScorer, HierarchicalScorer
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 from ktt_models.sklearn.solvers.kernels import add_class_scores, add_pair_scores
 from ktt_models.sklearn.solvers.pairs import find_runs
@@ -28,6 +28,8 @@ SolverT = TypeVar("SolverT", bound="BlockSGDClassifier")
 
 # Row visits that are enough for a mean over starts to settle.
 _VISITS = 320_000
+# What can be minimised; a scorer reads more of them.
+_LOSSES = ("softmax", "modified_huber")
 # Scores computed at a time, over all threads.
 _SCORED = 1 << 23
 
@@ -170,9 +172,9 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.default_learning_rate if self.learning_rate is None else self.learning_rate
 
     def _check_parameters(self) -> None:
-        if self.loss not in LOSSES:
+        if self.loss not in _LOSSES:
             raise InvalidArgumentError(
-                f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}"
+                f"loss must be one of {', '.join(_LOSSES)}, not {self.loss!r}"
             )
         if self.class_weight not in (None, "balanced"):
             raise InvalidArgumentError(

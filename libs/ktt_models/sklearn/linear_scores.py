@@ -1,0 +1,155 @@
+"""What a trained scikit-learn classifier makes of its features, as weights and biases.
+
+Asked, not looked up: a classifier whose scores are linear gives its bias for the row of zeros, and
+its weights for the rows with a single 1. So it does not matter what it calls its attributes, and
+whether one is wrapped into another. What was found is compared with the classifier's own answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, eye_array, vstack
+
+from ktt_core.errors import UnsupportedError
+from ktt_core.tfidf.scorer import log_shares
+
+__all__ = ["LinearScores", "linear_scores", "narrow"]
+
+FloatArray = NDArray[np.float64]
+Scores = Callable[[csr_matrix], FloatArray]
+
+# Weights asked for at a time: 32 MiB of float64.
+_BLOCK_CELLS = 1 << 22
+# What rounding may make of scores (relative to the largest), and of probabilities.
+_SCORE_TOLERANCE = 1e-4
+_PROBABILITY_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class LinearScores:
+    """A trained classifier's scores, ``rows @ weights + bias``.
+
+    Attributes
+    ----------
+    scores : callable
+        Rows (a sparse matrix of float64) to scores, shape (n, n_classes).
+    bias : ndarray of float64, shape (n_classes,)
+    link : {"softmax", "logistic", "modified_huber"}
+        What makes probabilities of the scores; see `ktt_core.tfidf.scorer.log_shares`.
+    """
+
+    scores: Scores
+    bias: FloatArray
+    link: str
+
+    def weight_blocks(self, n_features: int) -> Iterator[FloatArray]:
+        """Yield the weights of some features after the other, shape (m, n_classes)."""
+        step = max(1, _BLOCK_CELLS // len(self.bias))
+        for first in range(0, n_features, step):
+            m = min(step, n_features - first)
+            ones = eye_array(m, n_features, k=first, format="csr")
+            yield self.scores(narrow(ones)) - self.bias
+
+
+def linear_scores(estimator: Any, sample: csr_matrix) -> LinearScores:
+    """Find out how a trained classifier scores rows.
+
+    Where its probabilities follow from the scores in none of the known ways, the scores are taken
+    for their logarithms: the order is theirs, and a temperature is fitted afterwards.
+
+    Parameters
+    ----------
+    estimator
+        A trained scikit-learn classifier of the classes 0, 1, ...
+    sample : csr_matrix of float64
+        Rows like those it will score, at least one.
+
+    Raises
+    ------
+    UnsupportedError
+        If its scores are not linear in the features.
+    """
+    n_features = sample.shape[1]
+    rows = narrow(vstack([sample, 0.5 * sample, csr_matrix((1, n_features))]))
+    proba = None
+    if hasattr(estimator, "predict_proba"):
+        proba = np.asarray(estimator.predict_proba(rows), dtype=np.float64)
+    fallback = None
+    for scores, link in _candidates(estimator):
+        expected = scores(rows)
+        found = LinearScores(scores, expected[-1], link)
+        if not np.isfinite(expected).all() or not _are_linear(found, rows, expected):
+            continue
+        if proba is not None and _are_probabilities(expected, link, proba):
+            return found
+        if link == "softmax":
+            fallback = fallback or found
+    if fallback is None:
+        raise UnsupportedError(
+            f"{type(estimator).__name__} does not score a text by a sum over its terms, and no "
+            "other scores can be kept: a checkpoint holds weights and biases, but no code. Take a "
+            "linear classifier (LogisticRegression, SGDClassifier, LinearSVC, RidgeClassifier, "
+            "MultinomialNB, ComplementNB ...), or write make_solver and restore_solver, which "
+            "keep arrays of another one"
+        )
+    return fallback
+
+
+def narrow(rows: Any) -> csr_matrix:
+    """Return rows of float64 with indices of 32 bits: many estimators refuse those of 64."""
+    matrix = csr_matrix(rows, dtype=np.float64)
+    if matrix.nnz < 2**31:
+        matrix.indices = matrix.indices.astype(np.int32, copy=False)
+        matrix.indptr = matrix.indptr.astype(np.int32, copy=False)
+    return matrix
+
+
+def _candidates(estimator: Any) -> Iterator[tuple[Scores, str]]:
+    """Yield what may be the scores, and what may make probabilities of them."""
+    if hasattr(estimator, "decision_function"):
+
+        def decide(rows: csr_matrix) -> FloatArray:
+            found = np.asarray(estimator.decision_function(rows), dtype=np.float64)
+            if found.ndim == 2:
+                return found
+            # Of two classes only the second is scored, against the first.
+            return np.stack([np.zeros_like(found), found], axis=1)
+
+        def decide_for_both(rows: csr_matrix) -> FloatArray:
+            found = decide(rows)[:, 1]
+            return np.stack([-found, found], axis=1)
+
+        yield decide, "softmax"
+        two = len(estimator.classes_) == 2
+        for link in ("logistic", "modified_huber"):
+            yield (decide_for_both if two else decide), link
+    for name in ("predict_joint_log_proba", "predict_log_proba"):
+        if hasattr(estimator, name):
+
+            def ask(rows: csr_matrix, name: str = name) -> FloatArray:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    found = np.asarray(getattr(estimator, name)(rows), dtype=np.float64)
+                    # What all classes have in common says nothing, and need not be linear.
+                    return np.asarray(found - found[:, :1])
+
+            yield ask, "softmax"
+
+
+def _are_linear(found: LinearScores, rows: csr_matrix, expected: FloatArray) -> bool:
+    """Compare the sums over the rows' own features with what the classifier says of the rows."""
+    used = np.unique(rows.indices)
+    ones = csr_matrix(
+        (np.ones(len(used)), (np.arange(len(used)), used)), (len(used), rows.shape[1])
+    )
+    sums = rows[:, used] @ (found.scores(narrow(ones)) - found.bias) + found.bias
+    return bool(np.abs(sums - expected).max() <= _SCORE_TOLERANCE * (1 + np.abs(expected).max()))
+
+
+def _are_probabilities(scores: FloatArray, link: str, proba: FloatArray) -> bool:
+    found = np.exp(log_shares(scores, np.zeros(1, np.int64), link))
+    return bool(np.abs(found - proba).max() <= _PROBABILITY_TOLERANCE)
