@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
+import time as clock
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -24,12 +27,16 @@ from cli.options import (
 )
 from cli.output import format_figure, in_order, print_json, print_table
 from ktt_core.errors import InvalidArgumentError, NotFoundError
+from ktt_core.progress import Progress
 from ktt_rpc.option_types import NumberRange
 
 if TYPE_CHECKING:
     from ktt_core.decoding import Prediction
 
 __all__ = ["evaluate_command", "predict_command"]
+
+# Seconds before the answers to a file are worth a progress line, and between two updates of it.
+_UNTOLD_SECONDS, _TOLD_SECONDS = 5.0, 0.2
 
 
 @click.command("evaluate")
@@ -194,14 +201,53 @@ def predict_command(
             seen.append(text)
             yield text
 
-    answers = session.backend.predict(
-        dataset,
-        model,
-        remember(),
-        PredictOptions(top_k, min_confidence, decoding, block_rows=1 if interactive else 1024),
-        CheckpointChoice(label, time),
-    )
-    _print_json_answers(answers, seen) if as_json else _print_answers(answers, seen)
+    watched = not (texts or as_json or _is_seen())
+    total = _count_lines(file) if watched and file is not None else None
+    with Attendant(f"{model} on {dataset}", quiet=not watched) as attendant:
+        answers = session.backend.predict(
+            dataset,
+            model,
+            remember(),
+            PredictOptions(top_k, min_confidence, decoding, block_rows=1 if interactive else 1024),
+            CheckpointChoice(label, time),
+        )
+        told = _telling(answers, attendant, total)
+        _print_json_answers(told, seen) if as_json else _print_answers(told, seen)
+
+
+def _is_seen() -> bool:
+    """Say whether a person sees the answers: on a terminal, or in a pager, which wants it alone."""
+    if sys.stdout.isatty():
+        return True
+    try:
+        piped = stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):
+        piped = False  # no file at all, as in tests
+    return piped and sys.stderr.isatty()
+
+
+def _count_lines(file: Path) -> int | None:
+    """Return the lines of a file that can be read twice; None of a pipe."""
+    if not file.is_file():
+        return None
+    lines, last = 0, b""
+    with _open(file) as stream:
+        while block := stream.read(1 << 20):
+            lines += block.count(b"\n")
+            last = block
+    return lines + (last != b"" and not last.endswith(b"\n"))
+
+
+def _telling(
+    answers: Iterator[list[Prediction]], attendant: Attendant, total: int | None
+) -> Iterator[list[Prediction]]:
+    """Hand answers on, and tell how far they are unless they are here in a moment."""
+    due = clock.monotonic() + _UNTOLD_SECONDS
+    for done, answer in enumerate(answers):
+        if clock.monotonic() >= due:
+            attendant.progress(Progress("predict", done, total, "texts"))
+            due = clock.monotonic() + _TOLD_SECONDS
+        yield answer
 
 
 def _open(file: Path) -> BinaryIO:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -22,7 +24,10 @@ from cli.output import format_figure, in_order
 from ktt_core.pace import Pace
 from ktt_core.progress import Progress as ProgressEvent
 
-__all__ = ["ProgressDisplay", "show_duration", "show_figures"]
+__all__ = ["LONGEST_SILENCE", "ProgressDisplay", "show_duration", "show_figures"]
+
+#: Seconds after which a log hears how far work is, whatever has or has not happened.
+LONGEST_SILENCE = 28.0
 
 # What stands before the metrics; and what a validation tells, of all the figures it computes.
 _FIRST = ("loss", "train_loss", "pass", "val_loss", "learning_rate", "texts_per_second")
@@ -57,9 +62,10 @@ def _show(name: str, value: float) -> str:
 
 @dataclass
 class _Phase:
-    """A phase that was seen: its last event, and its bar if there is one."""
+    """A phase that was seen: its last event, when it began, and its bar if there is one."""
 
     event: ProgressEvent
+    began: float
     task: TaskID | None = None
 
     @property
@@ -68,8 +74,10 @@ class _Phase:
 
 
 class ProgressDisplay:
-    """Shows progress events: bars with the time left on a terminal, a line per phase elsewhere.
+    """Shows progress events: bars with the time left on a terminal, lines elsewhere.
 
+    There is a line for each phase as it begins, and one whenever nothing was said for
+    `LONGEST_SILENCE` seconds: how far the phase is and the time left, or how long it has taken.
     The time left is that of the whole phase: of a training with all the validations that come
     between. What a validation came to is told in a line of its own.
 
@@ -79,13 +87,23 @@ class ProgressDisplay:
         What is being worked on; stands before each phase.
     quiet : bool
         Show nothing.
+    silence : float
+        Instead of `LONGEST_SILENCE`.
     """
 
-    def __init__(self, title: str = "", quiet: bool = False) -> None:
+    def __init__(
+        self, title: str = "", quiet: bool = False, silence: float = LONGEST_SILENCE
+    ) -> None:
         self._console = Console(stderr=True)
         self._bars = self._console.is_terminal and not quiet
         self._lines = not self._bars and not quiet
         self._title = title
+        self._silence = silence
+        # Events may come from threads, and lines come from one.
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._said_last = time.monotonic()
         self._begin()
         self._progress = Progress(
             SpinnerColumn(),
@@ -103,10 +121,15 @@ class ProgressDisplay:
     def _begin(self) -> None:
         self._phases: dict[str, _Phase] = {}
         self._current: str | None = None
+        self._began = time.monotonic()
         self._pace = Pace()
 
     def __enter__(self) -> ProgressDisplay:
         self._progress.start()
+        if self._lines:
+            self._thread = threading.Thread(target=self._break_silence, name="progress")
+            self._thread.daemon = True
+            self._thread.start()
         return self
 
     def __exit__(
@@ -115,16 +138,24 @@ class ProgressDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
         self._finish()
         self._progress.stop()
 
     def retitle(self, title: str) -> None:
         """Name what the next events belong to."""
-        self._finish()
-        self._title = title
+        with self._lock:
+            self._finish()
+            self._title = title
 
     def show(self, event: ProgressEvent) -> None:
         """Show one event."""
+        with self._lock:
+            self._show(event)
+
+    def _show(self, event: ProgressEvent) -> None:
         self._pace.see(event)
         if event.phase != self._current:
             self._change_to(event)
@@ -145,7 +176,9 @@ class ProgressDisplay:
 
     def say(self, message: str) -> None:
         """Print a line above the bars."""
-        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+        with self._lock:
+            self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+            self._said_last = time.monotonic()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -168,8 +201,8 @@ class ProgressDisplay:
             return
         if before is not None and before.task is not None and before.done:
             self._progress.stop_task(before.task)
-        label = f"{self._title}: {event.phase}" if self._title else event.phase
-        self._phases[event.phase] = phase = _Phase(event)
+        label = self._labelled(event.phase)
+        self._phases[event.phase] = phase = _Phase(event, time.monotonic())
         if self._bars:
             phase.task = self._progress.add_task(
                 label, total=event.total, unit="", rest="", figures=""
@@ -184,8 +217,37 @@ class ProgressDisplay:
             after = f" after {fit.event.step:,} of {fit.event.total:,} {fit.event.unit}"
         figures = {name: event.metrics[name] for name in _TOLD if name in event.metrics}
         if (self._bars or self._lines) and figures:
-            title = f"{self._title}: " if self._title else ""
-            self.say(f"{title}validated{after}: {show_figures(figures)}")
+            self.say(self._labelled(f"validated{after}: {show_figures(figures)}"))
+
+    def _labelled(self, text: str) -> str:
+        return f"{self._title}: {text}" if self._title else text
+
+    def _break_silence(self) -> None:
+        """Say how far work is when nothing was said for too long, until all is over."""
+        while True:
+            with self._lock:
+                left = self._said_last + self._silence - time.monotonic()
+                if left <= 0:
+                    self.say(self._labelled(self._standing()))
+                    left = self._silence
+            if self._ended.wait(left):
+                return
+
+    def _standing(self) -> str:
+        """Say where the present phase is: "fit 1,200 of 5,000 steps, 12:30 left  loss 0.5000"."""
+        phase = self._phases.get(self._current) if self._current else None
+        if phase is None:
+            return f"working, {show_duration(time.monotonic() - self._began)} so far"
+        event = phase.event
+        total = f" of {event.total:,}" if event.total is not None else ""
+        step = f" {event.step:,}{total} {event.unit}" if event.step or total else ""
+        rest = self._pace.rest(event)
+        if rest:
+            when = f"{show_duration(rest)} left"
+        else:
+            when = f"{show_duration(time.monotonic() - phase.began)} so far"
+        figures = show_figures(event.metrics)
+        return f"{event.phase}{step}, {when}{f'  {figures}' if figures else ''}"
 
     def _finish(self) -> None:
         for phase in self._phases.values():

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
-from cli.progress_display import ProgressDisplay, show_duration, show_figures
+from cli.progress_display import (
+    LONGEST_SILENCE,
+    ProgressDisplay,
+    show_duration,
+    show_figures,
+)
 from ktt_core.progress import Progress
 
 FIGURES = {"loss": 0.69314, "learning_rate": 2e-5, "texts_per_second": 1234.5}
@@ -57,6 +65,52 @@ def test_another_run_begins_anew(capsys: pytest.CaptureFixture[str]) -> None:
             display.retitle(title)
             display.show(Progress("fit", 1, 2))
     assert capsys.readouterr().err.splitlines() == ["one: fit ...", "two: fit ..."]
+
+
+def lines_of(capsys: pytest.CaptureFixture[str], wanted: int) -> list[str]:
+    """Return the lines that are said, once there are so many."""
+    found: list[str] = []
+    end = time.monotonic() + 30
+    while len(found) < wanted:
+        assert time.monotonic() < end, found
+        time.sleep(0.01)
+        found += capsys.readouterr().err.splitlines()
+    return found
+
+
+def test_a_log_hears_how_far_a_long_phase_is_though_nothing_happens(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with ProgressDisplay("db_linear on shop", silence=0.02) as display:
+        # Before the first event, too: a queue, or a program that starts.
+        assert lines_of(capsys, 2)[0] == "db_linear on shop: working, 0:00 so far"
+        display.show(Progress("fit", 0, 5000, "steps"))
+        display.show(Progress("fit", 1200, 5000, "steps", FIGURES))
+        said = lines_of(capsys, 3)
+        assert any(
+            re.fullmatch(
+                r"db_linear on shop: fit 1,200 of 5,000 steps, \d+:\d\d left  loss 0.6931  .*", line
+            )
+            for line in said
+        )
+        display.show(Progress("pack"))
+        assert "db_linear on shop: pack, 0:00 so far" in lines_of(capsys, 4)
+        display.show(Progress("read", 70_000, None, "rows"))
+        assert "db_linear on shop: read 70,000 rows, 0:00 so far" in lines_of(capsys, 4)
+    capsys.readouterr()
+    time.sleep(0.1)
+    assert capsys.readouterr().err == ""
+
+
+def test_who_has_just_said_something_does_not_say_it_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert LONGEST_SILENCE < 30
+    with ProgressDisplay("x") as display:
+        for step in range(200):
+            display.show(Progress("fit", step, 200))
+        time.sleep(0.05)
+    assert capsys.readouterr().err.splitlines() == ["x: fit ..."]
 
 
 def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:

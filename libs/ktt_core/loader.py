@@ -9,10 +9,11 @@ import numpy as np
 
 from ktt_core.datasets.dataset import Split
 from ktt_core.errors import InvalidArgumentError
-from ktt_core.model import Batch
+from ktt_core.model import Batch, Loader
+from ktt_core.progress import Progress, ProgressCallback
 from ktt_core.taxonomy import Taxonomy
 
-__all__ = ["SplitLoader"]
+__all__ = ["SplitLoader", "WatchedLoader"]
 
 #: Text that a shuffling loader holds at once, in bytes before compression.
 WINDOW_BYTES = 64 * 1024**2
@@ -117,3 +118,39 @@ class SplitLoader:
                 window, size = [], 0
         if window:
             yield window
+
+
+class WatchedLoader:
+    """A loader that tells how far it has been read: for work that reports no progress itself.
+
+    Parameters
+    ----------
+    loader : Loader
+    phase : str
+        Of the `Progress` events.
+    progress : callable
+    """
+
+    def __init__(self, loader: Loader, phase: str, progress: ProgressCallback) -> None:
+        self._loader = loader
+        self._phase = phase
+        self._progress = progress
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the split."""
+        return self._loader.n_rows
+
+    def __getattr__(self, name: str) -> Any:
+        # What else a model's own loader has.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._loader, name)
+
+    def __iter__(self) -> Iterator[Batch]:
+        done = 0
+        self._progress(Progress(self._phase, done, self.n_rows, "rows"))
+        for batch in self._loader:
+            yield batch
+            done += len(batch.codes)
+            self._progress(Progress(self._phase, done, self.n_rows, "rows"))

@@ -14,7 +14,8 @@ from ktt_core.datasets.dataset import Dataset, Split
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.errors import InvalidArgumentError
-from ktt_core.loader import SplitLoader
+from ktt_core.loader import SplitLoader, WatchedLoader
+from ktt_core.progress import Progress
 
 
 @pytest.fixture
@@ -101,3 +102,17 @@ def test_a_resumed_run_sees_the_order_it_would_have_seen(split: Split) -> None:
 def test_a_batch_needs_a_row(split: Split) -> None:
     with pytest.raises(InvalidArgumentError, match="at least one row"):
         SplitLoader(split, _upper, 0)
+
+
+def test_a_watched_loader_is_the_loader_and_tells_how_far_it_was_read(split: Split) -> None:
+    seen: list[Progress] = []
+    loader = SplitLoader(split, _upper, batch_rows=400)
+    watched = WatchedLoader(loader, "reference", seen.append)
+    assert [batch.inputs for batch in watched] == [batch.inputs for batch in loader]
+    assert [(event.phase, event.step, event.total) for event in seen] == [
+        ("reference", done, 1_000) for done in (0, 400, 800, 1_000)
+    ]
+    # A model that looks at its loader finds its own.
+    assert watched.taxonomy is split.taxonomy and watched.batch_rows == 400
+    with pytest.raises(AttributeError):
+        _ = watched.nothing_of_the_kind

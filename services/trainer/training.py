@@ -15,6 +15,7 @@ from ktt_core.config import build_config
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.diagnostics import SplitDiagnostics
 from ktt_core.errors import FailedPreconditionError
+from ktt_core.loader import WatchedLoader
 from ktt_core.model import Model
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.reference import write_reference
@@ -114,8 +115,8 @@ def run_training(
                 progress(Progress("save"))
                 model.save(best_path)
         if job.reference_path:
-            progress(Progress("reference"))
-            write_reference(model.gen_reference_set(test), Path(job.reference_path))
+            watched = WatchedLoader(test, "reference", progress)
+            write_reference(model.gen_reference_set(watched), Path(job.reference_path))
     elif diagnostics is not None and dataset.sizes["val"]:
         model.test(val, progress, diagnostics)
     if job.report_path:

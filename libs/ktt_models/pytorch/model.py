@@ -196,7 +196,11 @@ class PyTorchModel(Model):
         FailedPreconditionError
             If the split is of other classes.
         """
+        from ktt_models.pytorch.input.loader import OrderedLoader
+
         check_rows(self, loader)
+        if isinstance(loader, OrderedLoader):
+            loader.prepare(progress)
         accumulator = MetricsAccumulator(self.taxonomy)
         done = 0
         for batch in loader:
