@@ -28,6 +28,7 @@ _BLOCK_CELLS = 1 << 22
 # What rounding may make of scores (relative to the largest), and of probabilities.
 _SCORE_TOLERANCE = 1e-4
 _PROBABILITY_TOLERANCE = 1e-3
+_SCALES = (1.0, 0.5, 0.1, 0.01)
 
 
 @dataclass(frozen=True)
@@ -75,21 +76,25 @@ def linear_scores(estimator: Any, sample: csr_matrix) -> LinearScores:
         If its scores are not linear in the features.
     """
     n_features = sample.shape[1]
-    rows = narrow(vstack([sample, 0.5 * sample, csr_matrix((1, n_features))]))
+    # Of a sure classifier only shorter rows show what becomes of its scores.
+    shorter = [scale * sample for scale in _SCALES]
+    rows = narrow(vstack([*shorter, csr_matrix((1, n_features))]))
     proba = None
     if hasattr(estimator, "predict_proba"):
         proba = np.asarray(estimator.predict_proba(rows), dtype=np.float64)
+    best: tuple[float, LinearScores | None] = (_PROBABILITY_TOLERANCE, None)
     fallback = None
     for scores, link in _candidates(estimator):
         expected = scores(rows)
         found = LinearScores(scores, expected[-1], link)
         if not np.isfinite(expected).all() or not _are_linear(found, rows, expected):
             continue
-        if proba is not None and _are_probabilities(expected, link, proba):
-            return found
+        if proba is not None and (off := _difference(expected, link, proba)) < best[0]:
+            best = off, found
         if link == "softmax":
             fallback = fallback or found
-    if fallback is None:
+    chosen = best[1] or fallback
+    if chosen is None:
         raise UnsupportedError(
             f"{type(estimator).__name__} does not score a text by a sum over its terms, and no "
             "other scores can be kept: a checkpoint holds weights and biases, but no code. Take a "
@@ -97,7 +102,7 @@ def linear_scores(estimator: Any, sample: csr_matrix) -> LinearScores:
             "MultinomialNB, ComplementNB ...), or write make_solver and restore_solver, which "
             "keep arrays of another one"
         )
-    return fallback
+    return chosen
 
 
 def narrow(rows: Any) -> csr_matrix:
@@ -150,6 +155,8 @@ def _are_linear(found: LinearScores, rows: csr_matrix, expected: FloatArray) -> 
     return bool(np.abs(sums - expected).max() <= _SCORE_TOLERANCE * (1 + np.abs(expected).max()))
 
 
-def _are_probabilities(scores: FloatArray, link: str, proba: FloatArray) -> bool:
+def _difference(scores: FloatArray, link: str, proba: FloatArray) -> float:
     found = np.exp(log_shares(scores, np.zeros(1, np.int64), link))
-    return bool(np.abs(found - proba).max() <= _PROBABILITY_TOLERANCE)
+    # Where sigmoids of all classes underflow, scikit-learn divides 0 by 0.
+    told = np.isfinite(proba).all(axis=1)
+    return float(np.abs(found - proba)[told].max(initial=0))
