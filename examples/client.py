@@ -1,6 +1,8 @@
 """Train and predict with nothing of KTT but the code generated from its protos.
 
-python client.py TRAINER EXPORTER DATASET MODEL TEXT [TEXT ...]
+PYTHONPATH=proto python examples/client.py TRAINER EXPORTER DATASET MODEL TEXT [TEXT ...]
+
+It needs the packages grpcio and protobuf, and the folder ``proto`` of this repository.
 """
 
 from __future__ import annotations
