@@ -82,7 +82,8 @@ def unmet(wanted: list[Requirement], lock: list[Pin], python: str) -> list[str]:
     """Say which requirements the lock does not satisfy, and how."""
     found: dict[str, list[Pin]] = {}
     for pin in lock:
-        if holds(pin.requirement, python):
+        # With extras it is pinned once more, for pip.
+        if holds(pin.requirement, python) and not pin.requirement.extras:
             found.setdefault(canonicalize_name(pin.requirement.name), []).append(pin)
     problems = [
         f"{name} is pinned {len(same)} times" for name, same in found.items() if len(same) > 1
@@ -215,16 +216,20 @@ class TestWhatBundlesRunOn:
 
     def test_it_is_what_the_tests_run_on(self, part: str) -> None:
         """The same versions and files as the resolve has, but for the build with CUDA."""
-        whole = {
-            pin.requirement.name: pin
-            for pin in pins((FOLDER / f"{PARTS[part][1]}.lock").read_text())
-        }
-        others = [
-            pin.requirement.name
-            for pin in pins(Path(part).read_text())
-            if whole.get(pin.requirement.name) != pin
-        ]
+        whole, own = (
+            {pin.requirement.name: (pin.version, pin.hashes) for pin in pins(path.read_text())}
+            for path in (FOLDER / f"{PARTS[part][1]}.lock", Path(part))
+        )
+        others = [name for name, pinned in own.items() if whole.get(name) != pinned]
         assert others == (["onnxruntime-gpu"] if part.endswith("encoder-gpu.txt") else [])
+
+    def test_pip_finds_a_pin_for_whoever_asks_with_extras_and_without(self, part: str) -> None:
+        """``--require-hashes`` takes the two for different packages."""
+        entries = pins(Path(part).read_text())
+        alone = [pin.requirement.name for pin in entries if not pin.requirement.extras]
+        assert sorted(alone) == sorted({pin.requirement.name for pin in entries})
+        extras = {pin.requirement.name for pin in entries if pin.requirement.extras}
+        assert ("pandas" in extras) == part.startswith("services/monitoring/")
 
     def test_no_training_package_is_among_them(self, part: str) -> None:
         names = {pin.requirement.name for pin in pins(Path(part).read_text())}
