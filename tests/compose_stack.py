@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["Stack", "call", "compose_command", "docker", "free_port", "inspect"]
+__all__ = ["Stack", "call", "compose_command", "docker", "free_port", "inspect", "wait_healthy"]
 
 # A cold start on a busy machine: the health check asks every ten seconds.
 START_SECONDS = 120
@@ -48,6 +48,15 @@ def call(
 def inspect(name: str) -> Any:
     """Return what the engine knows of a container or an image."""
     return json.loads(docker("inspect", name))[0]
+
+
+def wait_healthy(container: str, name: str = "it") -> None:
+    """Wait until a container's health check is content."""
+    end = time.monotonic() + START_SECONDS
+    while (status := inspect(container)["State"]["Health"]["Status"]) != "healthy":
+        if time.monotonic() > end:
+            pytest.fail(f"{name} is {status}:\n{docker('logs', container)}")
+        time.sleep(1)
 
 
 def free_port() -> int:
@@ -106,12 +115,7 @@ class Stack:
 
     def wait_healthy(self, service: str) -> None:
         """Wait until a service's health check is content."""
-        name = self.container(service)
-        end = time.monotonic() + START_SECONDS
-        while (status := inspect(name)["State"]["Health"]["Status"]) != "healthy":
-            if time.monotonic() > end:
-                pytest.fail(f"{service} is {status}:\n{docker('logs', name)}")
-            time.sleep(1)
+        wait_healthy(self.container(service), service)
 
     def address(self, service: str) -> str:
         """Return where a service listens on this machine."""

@@ -1,4 +1,4 @@
-"""The images, run by the compose file: from a table of texts to an exported graph."""
+"""The images, each of them started: the services by the compose file, the monitor by itself."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import contextlib
 import json
 import os
 import sys
+import time
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,7 +22,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cli.main import run
-from compose_stack import Stack, call, compose_command, docker, free_port, inspect
+from compose_stack import (
+    Stack,
+    call,
+    compose_command,
+    docker,
+    free_port,
+    inspect,
+    wait_healthy,
+)
 
 COMPOSE_FILE = "deploy/docker-compose.yaml"
 TLS_FILE = "deploy/docker-compose.tls.yaml"
@@ -29,7 +41,10 @@ USER = 10001
 
 def image(service: str) -> str:
     """Return the id of the image that was built for this test."""
-    described = Path(f"services.{service}/image.docker-info.json")
+    return image_id(Path(f"services.{service}/image.docker-info.json"))
+
+
+def image_id(described: Path) -> str:
     return str(json.loads(described.read_text())["image_id"])
 
 
@@ -100,6 +115,72 @@ def test_the_images_share_what_is_not_ours_and_run_as_nobody_special(stack: Stac
     for described in (trainer, exporter):
         assert described["Config"]["User"] == f"{USER}:{USER}"
         assert described["Config"]["Healthcheck"]["Test"][0] == "CMD"
+
+
+def test_the_requirements_image_has_a_python_that_imports_them(stack: Stack) -> None:
+    identifier = image_id(Path("services/requirements.docker-info.json"))
+    docker("run", "--rm", identifier, "/app/bin/python", "-c", "import grpc, torch, onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def monitor(compose_command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the monitor's image as its guide says; returns where it listens and its name."""
+    folder = tmp_path_factory.mktemp("monitor")
+    folder.chmod(0o755)
+    half = [number / 60 for number in range(60)]
+    columns = {"target": ["Shoes"] * 60, "0": half, "Shirts": half, "Shoes": half[::-1]}
+    pq.write_table(pa.table(columns), folder / "references.parquet")
+    (folder / "evidently.yaml").write_text(
+        "service:\n"
+        "  reference_path: ./references.parquet\n"
+        "  use_reference: false\n"
+        "  calculation_period_sec: 1\n"
+        'prediction: ["Shirts", "Shoes"]\n'
+    )
+    name = f"ktt-test-{uuid.uuid4().hex[:8]}"
+    options = ["--detach", "--name", name, "--read-only", "--tmpfs", "/tmp"]
+    options += ["--publish", "127.0.0.1::5001", "--volume", f"{folder}:/config:ro"]
+    docker("run", *options, image("monitoring"))
+    try:
+        wait_healthy(name)
+        yield name
+    finally:
+        docker("rm", "--force", "--volumes", name)
+
+
+def ask(container: str, path: str, body: object = None) -> str:
+    """Return what a container's one published port answers."""
+    (published,) = docker("port", container).splitlines()
+    data = None if body is None else json.dumps(body).encode()
+    url = f"http://{published.split('->')[1].strip()}{path}"
+    with urllib.request.urlopen(url, data, timeout=60) as answer:
+        return str(answer.read().decode())
+
+
+def test_the_monitor_s_image_watches(monitor: str) -> None:
+    described = inspect(monitor)["Config"]
+    assert described["User"] == f"{USER}:{USER}"
+    assert described["Healthcheck"]["Test"][0] == "CMD"
+    rows = [[None, 9 + number, 0.25, 0.75] for number in range(30)]
+    assert json.loads(ask(monitor, "/iterate", {"data": rows})) == {"rows": 30, "repeated": 0}
+    end = time.monotonic() + 120
+    while 'ktt_monitoring_drift_alarm{monitor="data_drift"} 1' not in ask(monitor, "/metrics"):
+        assert time.monotonic() < end, docker("logs", monitor)
+        time.sleep(1)
+
+
+def test_the_monitor_s_image_ends_in_order_and_keeps_its_rows(monitor: str) -> None:
+    docker("stop", monitor)
+    state = inspect(monitor)["State"]
+    assert (state["Status"], state["ExitCode"]) == ("exited", 0)
+    docker("start", monitor)
+    wait_healthy(monitor)
+    assert "ktt_monitoring_window_rows 30" in ask(monitor, "/metrics")
+
+
+def test_the_monitor_s_image_says_what_it_lacks(compose_command: list[str]) -> None:
+    told = docker("run", "--rm", image("monitoring"), check=False)
+    assert "/config/evidently.yaml" in told
 
 
 def test_plain_text_is_for_this_machine_alone(stack: Stack) -> None:
