@@ -20,8 +20,9 @@ from bentoml.marshal import marshal
 
 from ktt_serving.dispatcher import FairDispatcher, Slots
 from ktt_serving.reading import MAX_BODY_BYTES
+from ktt_serving.text_lists import cut_list
 
-__all__ = ["cancel_with_the_client", "fair_dispatcher", "tune_batching_process"]
+__all__ = ["NOT_ALLOWED", "cancel_with_the_client", "fair_dispatcher", "tune_batching_process"]
 
 # What a bundle's service has beside its APIs.
 _KNOWN = re.compile(
@@ -37,6 +38,7 @@ def tune_batching_process() -> None:
         return
     dispatch = service.request_dispatcher
     make_app: Callable[[Any], Any] = service.make_app
+    set_up_routes = service.setup_routes_from_pb
 
     async def request_dispatcher(self: Any, request: Request) -> Any:
         path = request.match_info.get("path", "")
@@ -46,7 +48,7 @@ def tune_batching_process() -> None:
         if (request.content_length or 0) > MAX_BODY_BYTES:
             return _refuse(self, endpoint, 413, _TOO_LARGE)
         if path in self.batch_handlers and request.method != hdrs.METH_POST:
-            return _refuse(self, endpoint, 405, "405 Method Not Allowed", {"Allow": "POST"})
+            return _refuse(self, endpoint, 405, NOT_ALLOWED, {"Allow": "POST"})
         try:
             # It is kept with the request; a body that does not say its length is measured here.
             await request.read()
@@ -58,17 +60,33 @@ def tune_batching_process() -> None:
         self.max_request_size = MAX_BODY_BYTES
         return cancel_with_the_client(make_app(self))
 
+    def setup_routes_from_pb(self: Any, metadata: Any) -> None:
+        # `ktt_serving.wire.TextRequests` leaves word of what it takes.
+        self.ktt_list_routes = {
+            api.route for api in metadata.apis if "lists" in api.input_config.fields
+        }
+        set_up_routes(self, metadata)
+
+    def add_batch_handler(self: Any, route: str, max_latency: int, max_batch_size: int) -> None:
+        if route not in self.batch_handlers:
+            takes_lists = route in self.ktt_list_routes
+            dispatcher = fair_dispatcher(max_batch_size, self.fetch_sema(), takes_lists)
+            answer = partial(self._batch_handler_template, api_route=route, max_latency=max_latency)
+            self.batch_handlers[route] = dispatcher(answer)
+            self.cleanup_tasks.append(dispatcher.shutdown)
+
     service.request_dispatcher = request_dispatcher
     service.make_app = limited_app
-    marshal.CorkDispatcher, marshal.NonBlockSema = fair_dispatcher, Slots
+    service.setup_routes_from_pb = setup_routes_from_pb
+    service.add_batch_handler = add_batch_handler
+    marshal.NonBlockSema = Slots
     service._ktt = True
 
 
-def fair_dispatcher(
-    max_latency_in_ms: int, max_batch_size: int, shared_sema: Slots, fallback: Any
-) -> FairDispatcher:
-    """Make what BentoML asks its ``CorkDispatcher`` for."""
-    return FairDispatcher(max_batch_size, shared_sema, lambda: _error(429, _TOO_MANY))
+def fair_dispatcher(max_batch_size: int, slots: Slots, takes_lists: bool) -> FairDispatcher:
+    """Make what takes the place of BentoML's ``CorkDispatcher``, for one API."""
+    divide = {"divide": cut_list} if takes_lists else {}
+    return FairDispatcher(max_batch_size, slots, lambda: _error(429, _TOO_MANY), **divide)
 
 
 def cancel_with_the_client(app: Application) -> Application:
@@ -80,6 +98,10 @@ def cancel_with_the_client(app: Application) -> Application:
     return app
 
 
+#: What is said to a GET of an API.
+NOT_ALLOWED = (
+    'this address takes POST, with {"text": "..."} as its body; /try is a page to try the model'
+)
 _TOO_MANY = "too many requests wait; try again later"
 _TOO_LARGE = f"the body is too large; at most {MAX_BODY_BYTES:,} bytes are read"
 

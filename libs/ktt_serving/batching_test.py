@@ -25,7 +25,7 @@ def test_what_clients_that_are_gone_asked_for_is_not_computed() -> None:
             computed.extend(batch)
             return [web.Response(body=body) for body in batch]
 
-        ask = fair_dispatcher(1000, 1, Slots(1), None)(answer)
+        ask = fair_dispatcher(1, Slots(1), takes_lists=False)(answer)
         came = 0
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -70,7 +70,7 @@ def test_one_too_many_is_told_so_in_json(monkeypatch: pytest.MonkeyPatch) -> Non
         async def answer(batch: Sequence[bytes]) -> Sequence[bytes]:
             return batch
 
-        ask = fair_dispatcher(1000, 1, Slots(1), None)(answer)
+        ask = fair_dispatcher(1, Slots(1), takes_lists=False)(answer)
         first, second = await asyncio.gather(ask(b"1"), ask(b"2"))
         assert first == b"1"
         assert (second.status, second.content_type) == (429, "application/json")

@@ -3,6 +3,9 @@
 BentoML's own way looks every millisecond whether a batch may go, holds single requests back by what
 it has measured of others, and takes the newest first: under load the oldest wait longest. Here a
 batch goes as soon as a process that answers is free, with what has come until then, oldest first.
+
+A large request, of many texts, goes in parts: each takes a process for a twentieth of a second or
+so, then it is the turn of the next large one. What others ask meanwhile goes with the next part.
 """
 
 from __future__ import annotations
@@ -11,9 +14,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
-__all__ = ["FairDispatcher", "Slots"]
+__all__ = ["Divided", "FairDispatcher", "Slots"]
 
 # A request on its way through aiohttp shows after some turns of the event loop: a batch waits for
 # more while they come, and goes after so many turns without one.
@@ -25,6 +30,13 @@ _SHARED_SECONDS = 0.02
 # Requests of an endpoint that may wait, and the bytes of their bodies; more are refused at once.
 _MOST_WAITING = 5000
 _MOST_BYTES = 256 << 20
+# Of large requests, what may wait; others are not refused because of them.
+_MOST_ITEMS, _MOST_LARGE_BYTES = 20_000, 64 << 20
+# What a batch with a part of a large request is to take, since all others wait for it; and how many
+# items the first such part has.
+_PART_SECONDS, _FIRST_ITEMS = 0.05, 16
+# Of a batch, what is for large requests while single ones are too many for one.
+_LARGE_SHARE = 0.25
 # How fast what a request takes is learned.
 _LEARNING_RATE = 0.1
 
@@ -61,11 +73,39 @@ class Slots:
             continue
 
 
+class Divided(Protocol):
+    """A request of many items, which is answered in parts."""
+
+    def __len__(self) -> int:
+        """Return the items that are in no part yet."""
+
+    def part(self, count: int) -> Any:
+        """Return a request for the next `count` items, or for what there is left."""
+
+    def add(self, number: int, answer: Any) -> Any:
+        """Take the answer of a part, from 0; returns the answer of all once there is one."""
+
+
 class _Waiting(NamedTuple):
     since: float
     request: Any
     size: int
     answer: asyncio.Future[Any]
+
+
+@dataclass(eq=False)
+class _Large:
+    request: Divided
+    size: int
+    answer: asyncio.Future[Any]
+    parts: int = 0
+
+
+@dataclass(eq=False)
+class _Batch:
+    waiting: list[_Waiting]
+    singles: int
+    items: int
 
 
 class FairDispatcher:
@@ -77,19 +117,31 @@ class FairDispatcher:
     slots : Slots
     fallback : callable
         Makes the answer of a request that was refused, or given up.
+    divide : callable, optional
+        Returns a request as a large one, or None if it is none.
     """
 
-    def __init__(self, max_batch_size: int, slots: Slots, fallback: Callable[[], Any]) -> None:
+    def __init__(
+        self,
+        max_batch_size: int,
+        slots: Slots,
+        fallback: Callable[[], Any],
+        divide: Callable[[Any], Divided | None] = lambda request: None,
+    ) -> None:
         self._max_batch = max_batch_size
         self._slots = slots
         self._fallback = fallback
+        self._divide = divide
         self._queue: deque[_Waiting] = deque()
+        self._large: deque[_Large] = deque()
         self._bytes = self._under_way = 0
-        self._tasks: dict[asyncio.Task[None], Sequence[_Waiting]] = {}
+        self._tasks: dict[asyncio.Task[None], _Batch] = {}
         self._looking = False
         self._seen = self._quiet = 0
         # Of a batch's time, a request's part.
         self._seconds_each = _SHARED_SECONDS / 16
+        # Items of large requests that a batch has, as measured.
+        self._part_items = float(_FIRST_ITEMS)
 
     def __call__(
         self, callback: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
@@ -99,11 +151,17 @@ class FairDispatcher:
 
         async def answer_one(request: Any) -> Any:
             size = len(getattr(request, "body", None) or b"")
-            if len(self._queue) >= _MOST_WAITING or self._bytes + size > _MOST_BYTES:
-                return self._fallback()
+            divided = self._divide(request)
             answer = asyncio.get_running_loop().create_future()
-            self._queue.append(_Waiting(time.monotonic(), request, size, answer))
-            self._bytes += size
+            if divided is not None:
+                if not self._has_room(len(divided), size):
+                    return self._fallback()
+                self._large.append(_Large(divided, size, answer))
+            elif len(self._queue) >= _MOST_WAITING or self._bytes + size > _MOST_BYTES:
+                return self._fallback()
+            else:
+                self._queue.append(_Waiting(time.monotonic(), request, size, answer))
+                self._bytes += size
             self._look()
             try:
                 return await answer
@@ -118,10 +176,19 @@ class FairDispatcher:
             task.cancel()
         while self._queue:
             self._queue.popleft().answer.cancel()
+        while self._large:
+            self._large.popleft().answer.cancel()
+
+    def _has_room(self, items: int, size: int) -> bool:
+        there = [large for large in self._large if not large.answer.done()]
+        return (
+            sum(len(large.request) for large in there) + items <= _MOST_ITEMS
+            and sum(large.size for large in there) + size <= _MOST_LARGE_BYTES
+        )
 
     def _look(self) -> bool:
         """Begin to look for more requests, until a batch goes; returns whether any waits."""
-        if not self._queue:
+        if not self._queue and not self._large:
             return False
         if not self._looking:
             self._looking = True
@@ -149,41 +216,91 @@ class FairDispatcher:
         return min(max(share, int(_SHARED_SECONDS / self._seconds_each)), self._max_batch)
 
     def _send(self) -> None:
-        while self._queue and self._slots.acquire(self._look):
-            batch: list[_Waiting] = []
-            share = self._share()
-            while self._queue and len(batch) < share:
-                waiting = self._queue.popleft()
-                self._bytes -= waiting.size
-                # Its client may have gone.
-                if not waiting.answer.done():
-                    batch.append(waiting)
-            if not batch:
+        while (self._queue or self._large) and self._slots.acquire(self._look):
+            batch = self._next_batch()
+            if not batch.waiting:
                 self._slots.release()
                 return
-            self._under_way += len(batch)
+            self._under_way += batch.singles
             task = asyncio.get_running_loop().create_task(self._answer(batch))
             self._tasks[task] = batch
             # Not at the end of the task, which may be cancelled before it begins.
             task.add_done_callback(self._done)
 
+    def _next_batch(self) -> _Batch:
+        batch: list[_Waiting] = []
+        share = self._share()
+        if self._large:
+            share = min(share, max(1, int(self._max_batch * (1 - _LARGE_SHARE))))
+        while self._queue and len(batch) < share:
+            waiting = self._queue.popleft()
+            self._bytes -= waiting.size
+            # Its client may have gone.
+            if not waiting.answer.done():
+                batch.append(waiting)
+        singles = items = len(batch)
+        room = self._room(singles)
+        while self._large and items < singles + room:
+            large = self._large.popleft()
+            if large.answer.done():
+                continue
+            count = min(len(large.request), singles + room - items)
+            batch.append(self._next_part(large, count))
+            items += count
+            if len(large.request):
+                self._large.append(large)
+        return _Batch(batch, singles, items)
+
+    def _room(self, singles: int) -> int:
+        """Return how many items of large requests go with so many single requests."""
+        wanted = max(int(self._part_items) - singles, int(_LARGE_SHARE * singles))
+        return max(1, min(wanted, self._max_batch - singles))
+
+    def _next_part(self, large: _Large, count: int) -> _Waiting:
+        answer = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(partial(self._part_ended, large, large.parts))
+        large.parts += 1
+        return _Waiting(time.monotonic(), large.request.part(count), 0, answer)
+
+    @staticmethod
+    def _part_ended(large: _Large, number: int, part: asyncio.Future[Any]) -> None:
+        failure = None if part.cancelled() else part.exception()
+        if large.answer.done():
+            return
+        if part.cancelled():
+            large.answer.cancel()
+        elif failure is not None:
+            large.answer.set_exception(failure)
+        elif (answer := large.request.add(number, part.result())) is not None:
+            large.answer.set_result(answer)
+
     def _done(self, task: asyncio.Task[None]) -> None:
         batch = self._tasks.pop(task)
-        for waiting in batch:
+        for waiting in batch.waiting:
             waiting.answer.cancel()
-        self._under_way -= len(batch)
+        self._under_way -= batch.singles
         self._slots.release()
 
-    async def _answer(self, batch: Sequence[_Waiting]) -> None:
+    async def _answer(self, batch: _Batch) -> None:
         started = time.monotonic()
         try:
-            answers = await self._callback(tuple(waiting.request for waiting in batch))
-            each = max(1e-6, (time.monotonic() - started) / len(batch))
-            self._seconds_each += _LEARNING_RATE * (each - self._seconds_each)
-            for waiting, answer in zip(batch, answers, strict=True):
+            answers = await self._callback(tuple(waiting.request for waiting in batch.waiting))
+            self._learn(batch, time.monotonic() - started)
+            for waiting, answer in zip(batch.waiting, answers, strict=True):
                 if not waiting.answer.done():
                     waiting.answer.set_result(answer)
         except Exception as error:  # each of its requests answers with it
-            for waiting in batch:
+            for waiting in batch.waiting:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(error)
+
+    def _learn(self, batch: _Batch, seconds: float) -> None:
+        each = max(1e-6, seconds / batch.items)
+        self._seconds_each += _LEARNING_RATE * (each - self._seconds_each)
+        if batch.items == batch.singles:
+            return
+        change = _PART_SECONDS / max(seconds, 1e-6)
+        # One that was small for want of more says nothing of larger ones.
+        if change < 1 or batch.items >= int(self._part_items):
+            items = self._part_items * min(max(change, 0.5), 2.0)
+            self._part_items = min(max(items, 1.0), float(self._max_batch))

@@ -11,6 +11,9 @@ from ktt_core.preprocessors.cleaning import squash
 
 __all__ = [
     "MAX_BODY_BYTES",
+    "MAX_PATHS",
+    "MAX_TEXTS",
+    "MAX_TEXTS_BYTES",
     "MAX_TEXT_BYTES",
     "MAX_TOP_K",
     "Question",
@@ -22,10 +25,14 @@ __all__ = [
 MAX_TEXT_BYTES = 1_000_000
 #: Of a body: a text of the largest size, each of whose characters is escaped (``\u0041``).
 MAX_BODY_BYTES = 6 * MAX_TEXT_BYTES + 10_000
-#: Paths one request may ask for.
+#: Texts of one request, their bytes together, and the paths it may ask for with them.
+MAX_TEXTS, MAX_TEXTS_BYTES, MAX_PATHS = 1000, 2_000_000, 50_000
+#: Paths one request may ask for with each text.
 MAX_TOP_K = 1000
 
 _DEFAULT_TOP_K = 5
+_ALONE = ("text",)
+_WITH_OPTIONS = ("text", "texts", "top_k", "min_confidence")
 
 
 class RequestError(Exception):
@@ -36,11 +43,13 @@ class RequestError(Exception):
     message : str
     status : int
         Of the answer, 4xx.
+    text : int, optional
+        Which of several texts it is about, from 0.
     """
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    def __init__(self, message: str, status: int = 400, text: int | None = None) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.text = status, text
 
 
 @dataclass(frozen=True)
@@ -49,16 +58,19 @@ class Question:
 
     Attributes
     ----------
-    text : str
+    texts : tuple of str
     top_k : int
-        Paths to answer with.
+        Paths to answer each text with.
     min_confidence : float
         See `ktt_core.decoding.decode`.
+    is_list : bool
+        Whether the texts came as a list, and so are answered with one, even if there is one text.
     """
 
-    text: str
+    texts: tuple[str, ...]
     top_k: int = 1
     min_confidence: float = 0.0
+    is_list: bool = False
 
 
 def read_question(body: bytes, encoding: str = "", options: bool = False) -> Question:
@@ -67,12 +79,13 @@ def read_question(body: bytes, encoding: str = "", options: bool = False) -> Que
     Parameters
     ----------
     body : bytes
-        JSON: ``{"text": "..."}``.
+        JSON: ``{"text": "..."}``. Fields that nobody reads are refused: they are misspelt, or mean
+        something.
     encoding : str
         The request's ``Content-Encoding``.
     options : bool
-        Whether ``top_k`` and ``min_confidence`` may be asked for. If so, other fields are refused,
-        because they are misspelt; else they are passed over.
+        Whether ``top_k`` and ``min_confidence`` may be asked for, and ``texts``, a list, be sent
+        instead of ``text``.
 
     Raises
     ------
@@ -86,18 +99,40 @@ def read_question(body: bytes, encoding: str = "", options: bool = False) -> Que
             f"the body has {len(body):,} bytes; at most {MAX_BODY_BYTES:,} are read", 413
         )
     fields = _object(body)
-    question = _text(fields)
+    _check_names(fields, options)
+    texts: tuple[str, ...]
+    if "texts" not in fields:
+        texts = (_text(fields),)
+    elif "text" in fields:
+        raise RequestError('send "text" or "texts", not both')
+    else:
+        texts = _texts(fields["texts"])
     if not options:
-        return Question(question)
+        return Question(texts)
+    question = Question(texts, _top_k(fields), _min_confidence(fields), "texts" in fields)
+    if question.is_list and len(texts) * question.top_k > MAX_PATHS:
+        raise RequestError(
+            f'{len(texts):,} texts with a "top_k" of {question.top_k:,} are more than '
+            f"{MAX_PATHS:,} paths; ask for fewer at a time"
+        )
+    return question
+
+
+def _check_names(fields: Mapping[str, Any], options: bool) -> None:
+    known = _WITH_OPTIONS if options else _ALONE
     for name in fields:
-        if name not in ("text", "top_k", "min_confidence"):
-            raise RequestError(
-                f'there is no field {name[:40]!r}; there are "text", "top_k" and "min_confidence"'
-            )
-    return Question(question, _top_k(fields), _min_confidence(fields))
+        if name in known:
+            continue
+        if name in _WITH_OPTIONS:
+            raise RequestError(f'there is no field "{name}" here; /predict_proba takes it')
+        quoted = [f'"{one}"' for one in known]
+        there_are = f"there are {', '.join(quoted[:-1])} and" if options else "there is"
+        raise RequestError(f"there is no field {name[:40]!r}; {there_are} {quoted[-1]}")
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
+    if not body:
+        raise RequestError('the body is empty, and so not JSON; send {"text": "..."} by POST')
     try:
         value = json.loads(body, parse_constant=_no_constant)
     except RecursionError:
@@ -120,19 +155,40 @@ def _text(fields: Mapping[str, Any]) -> str:
     if "text" not in fields:
         raise RequestError('the field "text" is missing; send {"text": "..."}')
     text = fields["text"]
+    _size(text, '"text"')
+    return str(text)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise RequestError(f'"texts" must be a list of strings, not {_kind(value)}')
+    if not 1 <= len(value) <= MAX_TEXTS:
+        raise RequestError(f'"texts" has {len(value):,} texts; it may have 1 to {MAX_TEXTS:,}')
+    total = sum(_size(text, f'"texts"[{place}]', place) for place, text in enumerate(value))
+    if total > MAX_TEXTS_BYTES:
+        raise RequestError(
+            f'"texts" has {total:,} bytes; at most {MAX_TEXTS_BYTES:,} are read at a time'
+        )
+    return tuple(value)
+
+
+def _size(text: Any, name: str, place: int | None = None) -> int:
+    """Return the bytes of a text that can be answered."""
     if not isinstance(text, str):
-        raise RequestError(f'"text" must be a string, not {_kind(text)}')
+        raise RequestError(f"{name} must be a string, not {_kind(text)}", text=place)
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
         raise RequestError(
-            '"text" is not valid Unicode: it holds half of a surrogate pair'
+            f"{name} is not valid Unicode: it holds half of a surrogate pair", text=place
         ) from None
     if size > MAX_TEXT_BYTES:
-        raise RequestError(f'"text" has {size:,} bytes; at most {MAX_TEXT_BYTES:,} are read')
+        raise RequestError(
+            f"{name} has {size:,} bytes; at most {MAX_TEXT_BYTES:,} are read", text=place
+        )
     if not squash(text):
-        raise RequestError('"text" is empty')
-    return text
+        raise RequestError(f"{name} is empty", text=place)
+    return size
 
 
 def _top_k(fields: Mapping[str, Any]) -> int:

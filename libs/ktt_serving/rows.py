@@ -20,7 +20,8 @@ class RowBatch:
     Attributes
     ----------
     ids : sequence of str, length n
-        BentoML's ids of the requests, by which labels are joined later.
+        By which labels are joined later: BentoML's ids of the requests, or those that the answer to
+        a list of texts names.
     features : ndarray of float32, shape (n, k)
     log_proba : ndarray of float32, shape (n, leaves)
     """

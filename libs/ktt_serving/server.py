@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_late
 from werkzeug.exceptions import HTTPException
 
 from ktt_serving import metrics
+from ktt_serving.batching import NOT_ALLOWED
 from ktt_serving.door import at_the_door
 from ktt_serving.merged import guard_merged_requests
 
@@ -128,9 +129,11 @@ def _no_feedback() -> Response:
 def _http_error(error: HTTPException) -> Response:
     if error.code is None or error.code < 400:
         return Response(error.get_body(), status=error.code, headers=dict(error.get_headers()))
-    response = _error(f"{error.code} {error.name}", error.code)
-    if "Allow" in (headers := dict(error.get_headers())):
-        response.headers["Allow"] = headers["Allow"]
+    allowed = dict(error.get_headers()).get("Allow", "")
+    message = NOT_ALLOWED if "POST" in allowed else f"{error.code} {error.name}"
+    response = _error(message, error.code)
+    if allowed:
+        response.headers["Allow"] = allowed
     return response
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import bentoml
 import numpy as np
+from numpy.typing import NDArray
 
 from ktt_serving import metrics
 from ktt_serving.answers import names_of_paths, paths_with_probabilities
@@ -19,6 +21,7 @@ from ktt_serving.reading import Question
 from ktt_serving.rows import RowBatch
 from ktt_serving.scoring import Scorer, Scores, load_scorer
 from ktt_serving.server import extend_server
+from ktt_serving.text_lists import list_answer, row_id
 from ktt_serving.wire import JsonAnswers, TextTask
 
 __all__ = ["ClassifierService"]
@@ -83,17 +86,14 @@ class ClassifierService(bentoml.BentoService):
         list of str
             JSON, for those tasks that did not fail.
         """
-        kept, scores = self._score("predict", questions, tasks)
-        if not kept:
-            return []
-        return names_of_paths(scores.log_proba, self.scorer.taxonomy)
+        return self._answer("predict", questions, tasks, self._names)
 
     def answer_paths(self, questions: Sequence[Question], tasks: Sequence[TextTask]) -> list[str]:
-        """Answer with the most probable paths and their probabilities; see `answer_names`."""
-        kept, scores = self._score("predict_proba", questions, tasks)
-        if not kept:
-            return []
-        return paths_with_probabilities(scores.log_proba, self.scorer.taxonomy, kept)
+        """Answer with the most probable paths and their probabilities; see `answer_names`.
+
+        A question of a list of texts is answered with a list.
+        """
+        return self._answer("predict_proba", questions, tasks, self._paths)
 
     def describe(self) -> dict[str, object]:
         """Return what a person wants to know of the model."""
@@ -118,38 +118,75 @@ class ClassifierService(bentoml.BentoService):
         if identity.monitoring:
             self._poster = poster_from_environment()
 
-    def _score(
-        self, endpoint: str, questions: Sequence[Question], tasks: Sequence[TextTask]
-    ) -> tuple[list[Question], Scores]:
-        """Answer a batch; what makes it fail is found, and fails alone."""
-        if not questions:
-            return [], _NOTHING
-        metrics.BATCH_ROWS.labels(endpoint).observe(len(questions))
+    def _names(self, log_proba: NDArray[np.float32], questions: Sequence[Question]) -> list[str]:
+        return names_of_paths(log_proba, self.scorer.taxonomy)
+
+    def _paths(self, log_proba: NDArray[np.float32], questions: Sequence[Question]) -> list[str]:
+        return paths_with_probabilities(log_proba, self.scorer.taxonomy, questions)
+
+    def _answer(
+        self,
+        endpoint: str,
+        questions: Sequence[Question],
+        tasks: Sequence[TextTask],
+        write: Callable[[NDArray[np.float32], Sequence[Question]], list[str]],
+    ) -> list[str]:
+        asked = [
+            _Asked(question, task, place, text)
+            for question, task in zip(questions, tasks, strict=True)
+            for place, text in enumerate(question.texts)
+        ]
+        answers: dict[str, list[str]] = {task.task_id: [] for task in tasks}
+        # Lists of texts may be more than a call of the model takes.
+        size = self._texts_a_call(endpoint)
+        for start in range(0, len(asked), size):
+            kept, scores = self._score(endpoint, asked[start : start + size])
+            written = write(scores.log_proba, [row.question for row in kept]) if kept else []
+            for row, answer in zip(kept, written, strict=True):
+                answers[row.task.task_id].append(answer)
+        return [
+            list_answer(task.task_id, found) if question.is_list else found[0]
+            for question, task in zip(questions, tasks, strict=True)
+            if not task.is_discarded
+            for found in [answers[task.task_id]]
+        ]
+
+    def _texts_a_call(self, endpoint: str) -> int:
+        for api in self.inference_apis:
+            if api.name == endpoint and api.mb_max_batch_size:
+                return int(api.mb_max_batch_size)
+        return _TEXTS_A_CALL
+
+    def _score(self, endpoint: str, asked: Sequence[_Asked]) -> tuple[Sequence[_Asked], Scores]:
+        """Answer texts in one call; what makes it fail is found, and fails alone."""
+        metrics.BATCH_ROWS.labels(endpoint).observe(len(asked))
         try:
-            scores = self._call([question.text for question in questions])
-            kept = list(range(len(questions)))
+            kept, scores = asked, self._call([row.text for row in asked])
         except Exception:  # a model may raise anything
-            kept, scores = self._one_by_one(endpoint, questions, tasks)
+            kept, scores = self._one_by_one(endpoint, asked)
             if not kept:
-                return [], _NOTHING
+                return [], scores
         for value in np.exp(scores.log_proba.max(axis=1)).tolist():
             metrics.CONFIDENCE.observe(min(value, 1.0))
         if self._poster is not None:
-            ids = [tasks[row].task_id for row in kept]
+            ids = [row.id for row in kept]
             self._poster.put(RowBatch(ids, scores.features, scores.log_proba))
-        return [questions[row] for row in kept], scores
+        return kept, scores
 
-    def _one_by_one(
-        self, endpoint: str, questions: Sequence[Question], tasks: Sequence[TextTask]
-    ) -> tuple[list[int], Scores]:
+    def _one_by_one(self, endpoint: str, asked: Sequence[_Asked]) -> tuple[list[_Asked], Scores]:
         kept, found = [], []
-        for row, (question, task) in enumerate(zip(questions, tasks, strict=True)):
+        for row in asked:
+            if row.task.is_discarded:
+                continue  # another of its texts has failed
             try:
-                found.append(self._call([question.text]))
+                found.append(self._call([row.text]))
                 kept.append(row)
             except Exception as error:  # as above
                 number = log_failure(endpoint, error)
-                task.discard(f"the model failed on this text (error {number})", http_status=500)
+                place = row.place if row.question.is_list else None
+                row.task.discard(
+                    f"the model failed on this text (error {number})", place, http_status=500
+                )
         if not found:
             return [], _NOTHING
         return kept, Scores(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
@@ -164,4 +201,20 @@ class ClassifierService(bentoml.BentoService):
         return scores
 
 
+@dataclass(frozen=True)
+class _Asked:
+    question: Question
+    task: TextTask
+    place: int
+    text: str
+
+    @property
+    def id(self) -> str:
+        """Return the id that its row has, and a label for it."""
+        number: str = self.task.task_id
+        return row_id(number, self.place) if self.question.is_list else number
+
+
+# Of an API that does not say so.
+_TEXTS_A_CALL = 256
 _NOTHING = Scores(np.zeros((0, 0), dtype=np.float32), np.zeros((0, 0), dtype=np.float32))

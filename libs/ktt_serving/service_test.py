@@ -144,6 +144,67 @@ def test_paths_come_with_probabilities_as_each_request_asks(service):
     assert lists[1] == lists[0][:2]
 
 
+def test_a_list_of_texts_is_answered_with_a_list(service):
+    several = {"texts": ["0", "2", "3 x"], "top_k": 2}
+    answers = ask(service, "predict_proba", {"text": "2", "top_k": 2}, several, {"texts": ["0"]})
+    assert [status for status, _ in answers] == [200] * 3
+    single, several, one = (body for _, body in answers)
+    assert list(several) == list(one) == ["answers"]
+    paths = [answer["predictions"][0]["path"] for answer in several["answers"]]
+    assert paths == [["a", "b", "c"], ["a", "e"], ["f"]]
+    assert several["answers"][1]["predictions"] == single["predictions"]
+    assert [list(answer) for answer in several["answers"]] == [["id", "predictions"]] * 3
+    assert len(one["answers"]) == 1
+    # Together they were one call of the model.
+    assert service.scorer.calls == [["2", "0", "2", "3 x", "0"]]
+
+
+def test_a_list_is_no_question_for_the_class_names_alone(service):
+    ((status, body),) = ask(service, "predict", {"texts": ["0", "1"]})
+    assert status == 400 and "/predict_proba" in body["error"]
+
+
+def test_a_text_of_a_list_that_cannot_be_answered_is_named(service):
+    empty, good = ask(service, "predict_proba", {"texts": ["0", " "]}, {"text": "0"})
+    assert empty == (400, {"error": '"texts"[1] is empty', "text": 1})
+    assert good[0] == 200
+
+
+def test_a_list_with_a_text_on_which_the_model_fails_fails_alone(service):
+    several = {"texts": ["0", "1", "2 fails", "3"]}
+    one, failed, other = ask(
+        service, "predict_proba", {"texts": ["1", "2"]}, several, {"text": "0"}
+    )
+    assert one[0] == other[0] == 200
+    assert [answer["predictions"][0]["path"][-1] for answer in one[1]["answers"]] == ["d", "e"]
+    assert failed[0] == 500 and failed[1]["text"] == 2
+    # What comes after it is not computed for nobody.
+    assert service.scorer.calls[-1] == ["0"] and ["3"] not in service.scorer.calls
+
+
+def test_a_long_list_is_several_calls_of_the_model(service, monkeypatch):
+    monkeypatch.setattr(service.get_inference_api("predict_proba"), "mb_max_batch_size", 4)
+    texts = [f"{number % 5} {number}" for number in range(11)]
+    ((status, body),) = ask(service, "predict_proba", {"texts": texts, "top_k": 1})
+    assert status == 200 and len(body["answers"]) == 11
+    assert list(map(len, service.scorer.calls)) == [4, 4, 3]
+    paths = [answer["predictions"][0]["path"] for answer in body["answers"]]
+    assert paths == [list(TAXONOMY.leaf_paths[int(text[0])]) for text in texts]
+
+
+def test_every_text_of_a_list_is_a_row_that_the_answer_names(service, monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        service, "_poster", type("Poster", (), {"put": lambda _, rows: told.append(rows)})()
+    )
+    requests = [HTTPRequest((), b'{"texts": ["0", "1", "0"]}'), HTTPRequest((), b'{"text": "2"}')]
+    several, single = service.get_inference_api("predict_proba").handle_batch_request(requests)
+    ids = [answer["id"] for answer in json.loads(several.body)["answers"]]
+    (rows,) = told
+    assert list(rows.ids) == [*ids, single.headers["X-Request-Id"]]
+    assert len(set(rows.ids)) == 4 and several.headers["X-Request-Id"] not in rows.ids
+
+
 def test_a_log_of_predictions_has_no_text(service):
     records = []
 
@@ -202,6 +263,9 @@ def test_errors_of_addresses_are_json(client):
     assert client.get("/nowhere").json == {"error": "404 Not Found"}
     wrong = client.get("/predict")
     assert wrong.status_code == 405 and "POST" in wrong.headers["Allow"]
+    # It says what to do instead.
+    assert '{"text": "..."}' in wrong.json["error"] and "/try" in wrong.json["error"]
+    assert client.post("/model").json == {"error": "405 Method Not Allowed"}
 
 
 def test_labels_are_not_taken_here(client):

@@ -18,7 +18,7 @@ from bentoml.adapters.base_output import BaseOutputAdapter
 from bentoml.types import HTTPRequest, HTTPResponse, InferenceError, InferenceResult, InferenceTask
 
 from ktt_serving import metrics
-from ktt_serving.reading import Question, RequestError, read_question
+from ktt_serving.reading import MAX_TEXTS, Question, RequestError, read_question
 
 __all__ = ["MAX_WAIT_MS", "JsonAnswers", "TextRequests", "TextTask", "text_api"]
 
@@ -31,8 +31,9 @@ MAX_WAIT_MS = 600_000
 _JSON = (("Content-Type", "application/json"),)
 
 
-def _error_body(message: str) -> str:
-    return json.dumps({"error": message}, ensure_ascii=False)
+def _error_body(message: str, text: int | None) -> str:
+    fields = {"error": message} | ({"text": text} if text is not None else {})
+    return json.dumps(fields, ensure_ascii=False)
 
 
 @dataclass
@@ -47,11 +48,21 @@ class TextTask(InferenceTask):
 
     started: float = field(default_factory=time.perf_counter)
 
-    def discard(self, err_msg: str = "", **context: Any) -> TextTask:
-        """Answer with an error instead; the rest of the batch goes on."""
+    def discard(self, err_msg: str = "", text: int | None = None, **context: Any) -> TextTask:
+        """Answer with an error instead; the rest of the batch goes on.
+
+        Parameters
+        ----------
+        err_msg : str
+        text : int, optional
+            Which of the request's list of texts it is about, from 0.
+        **context
+            ``http_status``.
+        """
         self.is_discarded = True
+        body = _error_body(err_msg, text)
         self.error = _RefusedError(
-            err_msg=_error_body(err_msg), http_headers=_JSON, started=self.started, **context
+            err_msg=body, http_headers=_JSON, started=self.started, **context
         )
         return self
 
@@ -93,7 +104,9 @@ class TextRequests(BaseInputAdapter):
 
     def __init__(self, options: bool = False) -> None:
         example = {"text": "A text to classify"}
-        super().__init__(http_input_example=example | {"top_k": 5} if options else example)
+        # Kept with the API's description, which the batching process reads.
+        lists = {"lists": True} if options else {}
+        super().__init__(example | {"top_k": 5} if options else example, **lists)
         self.options = options
 
     @property
@@ -105,7 +118,16 @@ class TextRequests(BaseInputAdapter):
             properties["min_confidence"] = {
                 "type": "number", "minimum": 0, "maximum": 1, "default": 0
             }  # fmt: skip
-        schema = {"type": "object", "required": ["text"], "properties": properties}
+        schema: dict[str, Any] = {
+            "type": "object", "required": ["text"], "properties": properties
+        }  # fmt: skip
+        if self.options:
+            lists = {"type": "array", "items": properties["text"], "minItems": 1}
+            several = {"texts": {**lists, "maxItems": MAX_TEXTS}, **properties}
+            del several["text"]
+            schema = {
+                "oneOf": [schema, {"type": "object", "required": ["texts"], "properties": several}]
+            }
         return {"application/json": {"schema": schema}}
 
     def from_http_request(self, req: HTTPRequest) -> TextTask:
@@ -128,7 +150,7 @@ class TextRequests(BaseInputAdapter):
         try:
             task.data = read_question(body, encoding.strip().lower(), self.options)
         except RequestError as error:
-            task.discard(str(error), http_status=error.status)
+            task.discard(str(error), error.text, http_status=error.status)
         return task
 
 
