@@ -80,7 +80,7 @@ def test_a_bundle_is_watched_if_its_run_left_what_to_compare_with(
         name: digest for name, (digest, _) in there.items() if name != "manifest.json"
     }
     runs = {name for name, (_, runs) in there.items() if runs}
-    assert "inference/docker-entrypoint.sh" in runs
+    assert {"inference/docker-entrypoint.sh", "inference/start"} <= runs
     settings = (folder / "monitoring/evidently.yaml").read_text().splitlines()
     columns = pq.read_schema(folder / "monitoring/references.parquet").names
     prediction = json.loads(settings[-1].removeprefix("prediction: "))

@@ -182,14 +182,13 @@ def served(inference: Path, monitor: Monitor, log: Path) -> Iterator[Client]:
     home.mkdir()
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [python, "-m", "bentoml", "serve-gunicorn", "./", "--port", str(port)],
+            [python, "start", "--port", str(port)],
             cwd=inference,
             # Nothing that leads to this repository.
             env={
                 "PATH": os.defpath,
                 "HOME": str(home),
                 "BENTOML_HOME": str(home / "bentoml"),
-                "BENTOML_DO_NOT_TRACK": "True",
                 "BENTOML_GUNICORN_WORKERS": "1",
                 "EVIDENTLY_PORT": str(monitor.port),
                 "PYTHONDONTWRITEBYTECODE": "1",

@@ -1,12 +1,15 @@
-"""BentoML's command with batches of our own: ``python -m ktt_serving.launcher serve-gunicorn ./``.
+"""Starts a bundle's service, for its program ``start``.
 
-A bundle's image starts so. BentoML's batching process, which all requests come to, runs without a
-bundle's code; started here, it has some (`ktt_serving.batching`). And the command ends when what
-answers has ended. ``bentoml serve-gunicorn ./`` gives the same answers without it.
+It is BentoML's ``serve-gunicorn`` with three things more: it listens where it is told to, on this
+machine alone by default; BentoML's batching process, which all requests come to and which runs
+without a bundle's code, has some (`ktt_serving.batching`); and it ends when what answers has ended.
+``bentoml serve-gunicorn ./`` gives the same answers without it, to all of the network.
 """
 
 from __future__ import annotations
 
+import argparse
+import ipaddress
 import multiprocessing
 import multiprocessing.util
 import os
@@ -14,6 +17,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -21,24 +26,107 @@ import psutil
 __all__ = ["main"]
 
 
-def main() -> None:
-    """Run BentoML's command line."""
-    # Before anything of it is imported, which reads this once.
+_HOST = "127.0.0.1"
+
+
+def main(bundle: Path, arguments: Sequence[str] | None = None) -> None:
+    """Serve a bundle until it is told to end.
+
+    Parameters
+    ----------
+    bundle : Path
+        The folder of the saved BentoService.
+    arguments : sequence of str, optional
+        By default those of the command line.
+    """
+    options, others = _parser().parse_known_args(arguments)
+    # Before anything of BentoML is imported, which reads it once.
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     import bentoml
 
     from ktt_serving.batching import tune_batching_process
 
     tune_batching_process()
+    _listen_on(options.host, options.port)
     _end_workers_at_once()
     ended = threading.Event()
     threading.Thread(target=_end_with_the_workers, args=(ended,), daemon=True).start()
+    # What a model computes with looks here for how many share the processors.
+    sys.argv[1:] = ["serve-gunicorn", str(bundle), "--port", str(options.port)]
+    sys.argv += ["--workers", str(options.workers), *others]
     try:
         bentoml.commandline_interface()
     finally:
         if ended.is_set():
             print("what answers has ended, and so does this", file=sys.stderr, flush=True)
             sys.exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Serve this model over HTTP: http://127.0.0.1:5000/try is a page to try it.",
+        epilog="Other options are those of `bentoml serve-gunicorn`.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--host",
+        default=_HOST,
+        type=_host,
+        help="the address to listen on (%(default)s: this machine alone; 0.0.0.0: every address of "
+        "it). Nobody is asked for a password: only those should reach it who may",
+    )
+    parser.add_argument(
+        "--port", type=_number(65535), default=5000, help="the port to listen on (%(default)s)"
+    )
+    parser.add_argument(
+        "--workers",
+        "-w",
+        type=_number(1000),
+        # A text, which goes through the type.
+        default=os.environ.get("BENTOML_GUNICORN_WORKERS") or "2",
+        help="processes that answer, each of which holds the model "
+        "(BENTOML_GUNICORN_WORKERS, or 2)",
+    )
+    return parser
+
+
+def _number(largest: int) -> Any:
+    def number(value: str) -> int:
+        if not value.isdecimal() or not 1 <= int(value) <= largest:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from 1 to {largest}, not {value!r:.40}"
+            )
+        return int(value)
+
+    return number
+
+
+def _host(value: str) -> str:
+    if value == "localhost":
+        return value
+    try:
+        address = ipaddress.ip_address(value.strip("[]"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be an address of this machine or localhost, not {value!r:.80}"
+        ) from None
+    return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _listen_on(host: str, port: int) -> None:
+    """Have the one process that clients ask listen there, and those behind it on loopback."""
+    from gunicorn.config import Config
+
+    assign = Config.set
+
+    def listen_there(self: Any, name: str, value: Any) -> None:
+        # BentoML has no option for it: it binds all addresses.
+        if name == "bind":
+            own = str(value).rpartition(":")[2]
+            value = f"{host if own == str(port) else _HOST}:{own}"
+        assign(self, name, value)
+
+    Config.set = listen_there
 
 
 def _end_workers_at_once() -> None:
@@ -77,7 +165,3 @@ def _end_with_the_workers(ended: threading.Event) -> None:
         return  # as it was told to
     ended.set()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-if __name__ == "__main__":
-    main()

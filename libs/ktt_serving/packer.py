@@ -151,11 +151,12 @@ def _remove_strays(artifacts: Path, packed: Path) -> None:
 def _replace_files(inference: Path, package: Path, spec: PackSpec, requirements: Path) -> None:
     for name in _UNUSED:
         (inference / name).unlink(missing_ok=True)
-    _fill("Dockerfile", inference / "Dockerfile", {"service": package.name})
+    shutil.copyfile(_BUNDLE_FILES / "Dockerfile", inference / "Dockerfile")
+    _fill("start", inference / "start", {"service": package.name})
     shutil.copyfile(_BUNDLE_FILES / "docker-entrypoint.sh", inference / "docker-entrypoint.sh")
     shutil.copyfile(_BUNDLE_FILES / "dockerignore", inference / ".dockerignore")
     shutil.copyfile(requirements, inference / "requirements.txt")
-    for script in ("docker-entrypoint.sh", "bentoml-init.sh"):
+    for script in ("start", "docker-entrypoint.sh", "bentoml-init.sh"):
         (inference / script).chmod(0o755)
     for cache in sorted(inference.rglob("__pycache__")):
         shutil.rmtree(cache)

@@ -81,7 +81,9 @@ def test_a_bundle_s_service_has_the_files_it_is_known_by(artifacts, tmp_path):
         "docs.json",
         "requirements.txt",
         "setup.py",
+        "start",
     }
+    assert os.access(inference / "start", os.X_OK)
     package = "TfidfHSGDService"
     packed = {
         name.rpartition("/")[2]: content

@@ -8,6 +8,7 @@ import logging
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -31,7 +32,7 @@ from ktt_serving.serving_fixtures import (
 WRITERS = {"tfidf": write_tfidf_artifacts, "onnx": write_onnx_artifacts}
 PRODUCTION = ("-m", "bentoml", "serve-gunicorn", "./", "--workers", "2")
 DEVELOPMENT = ("-m", "bentoml", "serve", "./")
-LAUNCHER = ("-m", "ktt_serving.launcher", "serve-gunicorn", "./", "--workers", "2")
+LAUNCHER = ("start", "--workers", "2")
 
 logging.getLogger("urllib3").setLevel(logging.WARNING)
 
@@ -214,8 +215,6 @@ def test_no_log_has_a_text(command, bundles, monitor, tmp_path):
     secret = "XYZZY-PLUGH"
     monitor.status = 500
     environment = {"EVIDENTLY_PORT": str(monitor.port)}
-    if command is LAUNCHER:
-        environment["PYTHONPATH"] = _with_bundle(bundles["tfidf"])
     with serving(bundles["tfidf"], tmp_path, *command, **environment) as server:
         assert server.post("/predict", {"text": secret})[0] == 200
         assert server.post("/predict_proba", {"text": secret})[0] == 200
@@ -271,9 +270,8 @@ class Command:
 
 @pytest.mark.parametrize("command", [PRODUCTION, DEVELOPMENT, LAUNCHER], ids=["g", "d", "l"])
 def test_a_stranger_s_pickle_is_not_run(command, bundles, tmp_path):
-    environment = {"PYTHONPATH": _with_bundle(bundles["tfidf"])} if command is LAUNCHER else {}
     body = pickle.dumps(Command(tmp_path / "ran"))
-    with serving(bundles["tfidf"], tmp_path / "home", *command, **environment) as server:
+    with serving(bundles["tfidf"], tmp_path / "home", *command) as server:
         # BentoML relays the second of these, follows its redirect, and takes the body for a batch.
         for path in ("/predict", "//predict", "/predict/", "/x/../predict", "/%2fpredict"):
             status, *_ = server.post(path, body, **{"BentoML-Is-Merged-Request": "true"})
@@ -283,14 +281,17 @@ def test_a_stranger_s_pickle_is_not_run(command, bundles, tmp_path):
 
 
 def test_the_launcher_answers_at_the_door(bundles, tmp_path):
-    environment = {"PYTHONPATH": _with_bundle(bundles["tfidf"]), "KTT_MONITOR": "0"}
-    with serving(bundles["tfidf"], tmp_path, *LAUNCHER, **environment) as server:
+    with serving(bundles["tfidf"], tmp_path, *LAUNCHER, KTT_MONITOR="0") as server:
         assert server.post("/predict", {"text": "a"})[0] == 200
         for number in range(50):
             assert server.get(f"/wp-{number}")[0] == 404
         status, body, _ = server.post("/predict", b'{"text": "' + b"a" * 6_100_000 + b'"}')
         assert status == 413 and "too large" in body["error"]
-        assert server.get("/predict")[0] == 405
+        for path in ("/predict", "/predict_proba", "/predict?text=a"):
+            status, body, headers = server.get(path)
+            assert (status, headers["allow"]) == (405, "POST") and "/try" in body["error"]
+        for path in ("/model", "/metrics", "/try", "/healthz", "/docs.json"):
+            assert server.post(path, {"text": "a"})[0] == 405, path
         for path in ("/", "/docs", "/docs.json", "/try", "/try/app.js", "/model", "/metadata"):
             assert server.get(path)[0] == 200, path
         counts = server.metrics()
@@ -300,10 +301,68 @@ def test_the_launcher_answers_at_the_door(bundles, tmp_path):
     assert "Traceback" not in server.logs()
 
 
+@pytest.mark.parametrize("command", [LAUNCHER, DEVELOPMENT], ids=["l", "d"])
+def test_a_list_of_texts_is_answered_as_its_texts_are(
+    command, bundles, artifacts, monitor, tmp_path
+):
+    texts = [f"{LEARNED[number % 5]} {number}" for number in range(1000)]
+    with serving(bundles["tfidf"], tmp_path, *command, EVIDENTLY_PORT=str(monitor.port)) as server:
+        several = {"texts": texts, "top_k": 1}
+        found = at_once(2, [lambda: server.post("/predict_proba", several)] * 2)
+        _, single, headers = server.post("/predict_proba", {"text": texts[7], "top_k": 1})
+        refused = server.post("/predict_proba", {"texts": [*texts[:99], ""]})
+        monitor.wait_for(2001)
+        counts = server.metrics()
+    expected = expected_answers(artifacts["tfidf"], texts)
+    for status, body, _ in found:
+        assert status == 200
+        paths = [answer["predictions"][0]["path"] for answer in body["answers"]]
+        assert ["\n".join(path) for path in paths] == expected
+        (best,) = body["answers"][7]["predictions"]
+        assert best["path"] == single["predictions"][0]["path"]
+        assert best["probability"] == pytest.approx(single["predictions"][0]["probability"], 1e-5)
+    ids = [answer["id"] for _, body, _ in found for answer in body["answers"]]
+    assert sorted(monitor.ids) == sorted([*ids, headers["x-request-id"]])
+    assert refused[:2] == (400, {"error": '"texts"[99] is empty', "text": 99})
+    # To the outside it is one request, whatever became of it within.
+    assert counts['ktt_requests_total{code="200",endpoint="predict_proba"}'] == 3
+    assert counts['ktt_requests_total{code="400",endpoint="predict_proba"}'] == 1
+    assert counts["ktt_confidence_count"] == 2001
+
+
+def test_nobody_waits_for_a_list_of_somebody_else(bundles, tmp_path):
+    """Single requests are answered while lists never end, and lists while single ones never do."""
+    several = {"texts": [f"{text} {n}" for n in range(200) for text in LEARNED], "top_k": 1}
+    stop = threading.Event()
+    with serving(bundles["onnx"], tmp_path, *LAUNCHER, KTT_MONITOR="0") as server:
+        lists: list[tuple[int, float]] = []
+        singles: list[tuple[int, float]] = []
+
+        def client(body, found):
+            while not stop.is_set():
+                started = time.monotonic()
+                status, *_ = server.post("/predict_proba", body)
+                found.append((status, time.monotonic() - started))
+
+        threads = [threading.Thread(target=client, args=(several, lists)) for _ in range(3)]
+        threads += [
+            threading.Thread(target=client, args=({"text": "men"}, singles)) for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        time.sleep(8)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert {status for status, _ in lists + singles} == {200}
+    assert len(lists) >= 3 and len(singles) > 20
+    waited, whole = (np.median([seconds for _, seconds in found]) for found in (singles, lists))
+    assert waited < whole / 4
+
+
 def test_the_launcher_ends_as_it_is_told_and_its_last_rows_leave(bundles, monitor, tmp_path):
     port = str(monitor.port)
-    environment = {"PYTHONPATH": _with_bundle(bundles["tfidf"]), "EVIDENTLY_PORT": port}
-    with serving(bundles["tfidf"], tmp_path, *LAUNCHER, **environment) as server:
+    with serving(bundles["tfidf"], tmp_path, *LAUNCHER, EVIDENTLY_PORT=port) as server:
         found = at_once(4, [lambda: server.post("/predict", {"text": "men"})] * 20)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(60) == 0
@@ -311,8 +370,7 @@ def test_the_launcher_ends_as_it_is_told_and_its_last_rows_leave(bundles, monito
 
 
 def test_the_launcher_ends_if_what_answers_ends(bundles, tmp_path):
-    environment = {"PYTHONPATH": _with_bundle(bundles["tfidf"]), "KTT_MONITOR": "0"}
-    with serving(bundles["tfidf"], tmp_path, *LAUNCHER, **environment) as server:
+    with serving(bundles["tfidf"], tmp_path, *LAUNCHER, KTT_MONITOR="0") as server:
         parents = {psutil.Process(worker).ppid() for worker in server.workers()}
         assert len(parents) == 1 and server.process.pid not in parents
         os.kill(parents.pop(), signal.SIGKILL)
@@ -324,14 +382,69 @@ def test_a_service_that_cannot_start_ends_and_says_why(artifacts, tmp_path):
     inference = make_bundle(artifacts["tfidf"], tmp_path / "bundle")
     (weights,) = inference.glob("*/artifacts/model/weights.npz")
     weights.write_bytes(b"damaged")
-    environment = {"PYTHONPATH": _with_bundle(inference)}
     with pytest.raises(AssertionError, match=r"the service ended(.|\n)*weights.npz|the model in"):
-        with serving(inference, tmp_path / "home", *LAUNCHER, **environment):
+        with serving(inference, tmp_path / "home", *LAUNCHER):
             pass
 
 
-def _with_bundle(inference):
-    (package,) = (path.parent for path in inference.glob("*/artifacts"))
-    return os.pathsep.join(
-        [str(package), *(path for path in sys.path if path and "site-packages" in path)]
+def listening(server):
+    """Return the addresses that a service's processes listen on, by port."""
+    processes = [psutil.Process(server.process.pid)]
+    processes += processes[0].children(recursive=True)
+    found: dict[int, set[str]] = {}
+    for process in processes:
+        for connection in process.net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                found.setdefault(connection.laddr.port, set()).add(connection.laddr.ip)
+    return found
+
+
+def test_a_bundle_s_own_command_listens_on_this_machine_alone(bundles, tmp_path):
+    with serving(bundles["tfidf"], tmp_path, "start", KTT_MONITOR="0") as server:
+        found = listening(server)
+        assert len(server.workers()) == 2
+    assert set(found) > {server.port}
+    assert set.union(*found.values()) == {"127.0.0.1"}
+
+
+def test_all_addresses_are_for_who_asks_for_them(bundles, tmp_path):
+    command = ("start", "--host", "0.0.0.0", "--workers=1")
+    with serving(bundles["tfidf"], tmp_path, *command, KTT_MONITOR="0") as server:
+        found = listening(server)
+        assert len(server.workers()) == 1
+    # What the workers listen on is not asked by anybody else.
+    assert {ip for port, ips in found.items() for ip in ips if port != server.port} == {"127.0.0.1"}
+    assert found[server.port] == {"0.0.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--host", "example.org"], "must be an address of this machine"),
+        (["--port", "0"], "whole number from 1 to 65535"),
+        (["--workers", "none"], "whole number from 1"),
+        (["--wrong"], "No such option"),
+    ],
+)
+def test_a_wrong_option_is_told(bundles, tmp_path, options, message):
+    done = start(bundles["tfidf"], tmp_path, *options)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_a_python_without_the_packages_is_told_what_to_do(bundles, tmp_path):
+    done = start(bundles["tfidf"], tmp_path, python=["-I", "-S"])
+    assert done.returncode == 1
+    assert "pip install --require-hashes -r requirements.txt" in done.stderr
+
+
+def start(inference, home, *options, python=()):
+    packages = [path for path in sys.path if path and "site-packages" in path]
+    return subprocess.run(
+        [sys.executable, *python, inference / "start", *options],
+        env={"HOME": str(home), "PATH": os.defpath, "PYTHONPATH": os.pathsep.join(packages)},
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
