@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt_serving.dispatcher import FairDispatcher, Slots
@@ -76,6 +76,8 @@ def dispatcher(slots: Slots, max_batch: int = 64) -> FairDispatcher:
     )
 
 
+# A busy machine takes its time.
+@settings(deadline=None)
 @given(
     clients=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 70)), min_size=1, max_size=30),
     count=st.integers(1, 3),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp.web import Response
 from bentoml.types import HTTPRequest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt_serving.reading import read_question
@@ -28,6 +28,7 @@ def answered(part: HTTPRequest, request_id: str) -> Response:
     return Response(body=body, headers={"X-Request-Id": request_id})
 
 
+@settings(deadline=None)
 @given(
     texts=st.lists(st.text(min_size=1).map("a".__add__), min_size=2, max_size=40),
     sizes=st.lists(st.integers(1, 9), min_size=40, max_size=40),
