@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt_serving.dispatcher import FairDispatcher, Slots
-from ktt_serving.dispatcher_test import run, settled
+from ktt_serving.event_loop_fixtures import run, settled
 
 
 class Numbers:

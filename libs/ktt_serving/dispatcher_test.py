@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ktt_serving.dispatcher import FairDispatcher, Slots
+from ktt_serving.event_loop_fixtures import run, settled
 
 
 class Workers:
@@ -39,16 +39,6 @@ class Workers:
 
 def dispatcher(slots: Slots, max_batch: int = 64) -> FairDispatcher:
     return FairDispatcher(max_batch, slots, fallback=lambda: "given up")
-
-
-async def settled(count: int = 100) -> None:
-    """Let the event loop turn until nothing more happens."""
-    for _ in range(count):
-        await asyncio.sleep(0)
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 30))
 
 
 @given(
