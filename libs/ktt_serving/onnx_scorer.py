@@ -16,7 +16,7 @@ from ktt_core.errors import CheckpointError, InvalidArgumentError
 from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_core.preprocessors.padding import pad_rows
 from ktt_core.preprocessors.token_rows import TokenRows
-from ktt_serving.scoring import Scores, read_taxonomy
+from ktt_serving.scoring import DESCRIPTION_NAME, Scores, read_json, read_taxonomy
 
 __all__ = ["OnnxScorer", "groups_of_like_length", "thread_count"]
 
@@ -31,7 +31,9 @@ _TOKENS_A_CALL = 64
 class OnnxScorer:
     """A folder of the kind "onnx".
 
-    Texts of like length go through the graph together: padding costs as much as words do.
+    Texts of like length go through the graph together: padding costs as much as words do. Through a
+    quantized graph each goes alone: it rounds by the range of all that go together, and an answer
+    must not depend on who else asks.
 
     Parameters
     ----------
@@ -48,6 +50,9 @@ class OnnxScorer:
     def __init__(self, folder: Path, gpu: bool = False) -> None:
         self.taxonomy = read_taxonomy(folder)
         self._preprocessor = TokenRows(folder).preprocessor
+        description = read_json(folder / DESCRIPTION_NAME)
+        self._alone = "quantized" in description
+        graph = folder / Path(str(description.get("graph", GRAPH_NAME))).name
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = thread_count()
         options.inter_op_num_threads = 1
@@ -56,20 +61,20 @@ class OnnxScorer:
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
-                str(folder / GRAPH_NAME), options, providers=_providers(gpu)
+                str(graph), options, providers=_providers(gpu)
             )
         except Exception as error:  # its exceptions have no base of their own
-            raise CheckpointError(f"{folder / GRAPH_NAME} cannot be run: {error}") from error
+            raise CheckpointError(f"{graph} cannot be run: {error}") from error
         outputs = {value.name: value.shape for value in self._session.get_outputs()}
         if not {"log_proba", "features"} <= set(outputs):
             raise CheckpointError(
-                f"{folder / GRAPH_NAME} answers with {', '.join(outputs)}; log_proba and features "
+                f"{graph} answers with {', '.join(outputs)}; log_proba and features "
                 "are needed: export the model anew"
             )
         width = outputs["log_proba"][1]
         if isinstance(width, int) and width != self.taxonomy.n_leaves:
             raise CheckpointError(
-                f"{folder / GRAPH_NAME} tells {width} leaves apart, and hierarchy.json names "
+                f"{graph} tells {width} leaves apart, and hierarchy.json names "
                 f"{self.taxonomy.n_leaves}: they are of two models"
             )
 
@@ -77,10 +82,8 @@ class OnnxScorer:
         """Answer texts."""
         values, lengths = self._preprocessor.token_ids(clean_texts(texts))
         starts = np.cumsum(lengths) - lengths
-        parts = [
-            (group, self._run(values, starts[group], lengths[group]))
-            for group in groups_of_like_length(lengths)
-        ]
+        groups = np.arange(len(lengths))[:, None] if self._alone else groups_of_like_length(lengths)
+        parts = [(group, self._run(values, starts[group], lengths[group])) for group in groups]
         if len(parts) == 1 and np.array_equal(parts[0][0], np.arange(len(lengths))):
             return parts[0][1]
         order = np.argsort(np.concatenate([group for group, _ in parts]))

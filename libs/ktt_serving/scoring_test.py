@@ -67,6 +67,16 @@ def test_a_batch_changes_nothing(kind, request):
         np.testing.assert_allclose(getattr(together, name), parts, atol=1e-5)
 
 
+def test_a_batch_changes_not_even_the_last_digit_of_a_quantized_graph_s_answers(tmp_path):
+    # It rounds by the range of all that goes through it at once.
+    scorer = load_scorer(write_onnx_artifacts(tmp_path / "artifacts", quantized=True))
+    together = scorer(TEXTS * 3)
+    for row, text in enumerate(TEXTS * 3):
+        alone = scorer([text])
+        assert (alone.log_proba[0] == together.log_proba[row]).all()
+        assert (alone.features[0] == together.features[row]).all()
+
+
 def test_texts_of_like_length_go_together():
     lengths = np.array([5, 400, 6, 5, 390, 6])
     groups = [group.tolist() for group in groups_of_like_length(lengths)]

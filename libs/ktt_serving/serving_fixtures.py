@@ -56,13 +56,15 @@ def write_tfidf_artifacts(folder: Path) -> Path:
     return folder
 
 
-def write_onnx_artifacts(folder: Path) -> Path:
-    """Write an encoder model: the one whose export the repository holds."""
+def write_onnx_artifacts(folder: Path, quantized: bool = False) -> Path:
+    """Write an encoder model: the one whose export the repository holds, or its smaller graph."""
     folder.mkdir(parents=True)
     data = LIBS / "ktt_models" / "pytorch" / "onnx" / "testdata"
-    for name in ("model.onnx", "tokenizer.json"):
+    graph = "model.int8.onnx" if quantized else "model.onnx"
+    for name in (graph, "tokenizer.json"):
         shutil.copyfile(data / name, folder / name)
-    _describe(folder, "db_achmcnn", "onnx", max_length=12)
+    more = {"graph": graph, "quantized": "int8"} if quantized else {}
+    _describe(folder, "db_achmcnn", "onnx", max_length=12, **more)
     return folder
 
 

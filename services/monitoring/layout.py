@@ -10,12 +10,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from .ties import first_near_largest
+
 __all__ = ["CONFIDENCE", "LabelKind", "Layout"]
 
 #: The drift column made of each row's largest score.
 CONFIDENCE = "confidence"
 
 _SEPARATOR = " > "
+# What leads the name of a column that its whole path does not set apart, and how often it is
+# looked for.
+_LEAD, _MOST_LEADS = "> ", 3
 _LEAST_PROBABILITY = 1e-15
 
 
@@ -53,6 +58,10 @@ class Layout:
         Place of a regression's estimate.
     truth : int, optional
         Place of a regression's true value, if that is not the first cell.
+    labels : tuple of str
+        The classes' paths as ``/predict`` answers them, or empty.
+    feature_titles : tuple of str
+        What people call the features, or empty.
     """
 
     columns: tuple[str, ...]
@@ -63,6 +72,8 @@ class Layout:
     keeps_scores: bool = False
     estimate: int | None = None
     truth: int | None = None
+    labels: tuple[str, ...] = ()
+    feature_titles: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -71,8 +82,11 @@ class Layout:
 
     @cached_property
     def drift_columns(self) -> tuple[str, ...]:
-        """The numeric columns watched for drift: features, then confidence or estimate."""
-        names = [self.columns[place + 1] for place in self.features]
+        """The numeric columns watched for drift: features, then confidence or estimate.
+
+        By the names that people know them by, where those are given.
+        """
+        names = list(self.feature_titles) or [self.columns[place + 1] for place in self.features]
         if self.estimate is not None:
             return (*names, self.columns[self.estimate + 1])
         if not self.scores:
@@ -114,20 +128,34 @@ class Layout:
         return {name: place for place, name in enumerate(self.classes)}
 
     def find_class(self, label: str) -> int | None:
-        """Find a class by its name, or by its path as ``/predict`` answers it.
+        """Find a class by its path as ``/predict`` answers it, or by the name of its column.
 
-        A class is named by the shortest end of its path that sets it apart, so the first end of
-        the path that is a name is the one.
+        Where the paths are not given: a column is named by the shortest end of its path that sets
+        it apart, so the first end of the path that is a name is the one; one that is used up
+        without doing so (it is a number, say) is led by ``"> "``.
         """
+        if self.labels:
+            place = self._label_index.get(label)
+            return self.class_index.get(label) if place is None else place
         place = self.class_index.get(label)
-        if place is not None or "\n" not in label:
+        if place is not None:
             return place
         parts = label.split("\n")
         for start in range(len(parts) - 1, -1, -1):
             place = self.class_index.get(_SEPARATOR.join(parts[start:]))
             if place is not None:
                 return place
+        whole = _SEPARATOR.join(parts)
+        for _ in range(_MOST_LEADS):
+            whole = f"{_LEAD}{whole}"
+            place = self.class_index.get(whole)
+            if place is not None:
+                return place
         return None
+
+    @cached_property
+    def _label_index(self) -> dict[str, int]:
+        return {label: place for place, label in enumerate(self.labels)}
 
     def records(
         self, numbers: NDArray[np.float32], labels: Sequence[float] | NDArray[np.float64]
@@ -151,7 +179,8 @@ class Layout:
         kept["label"] = labels
         if self.scores:
             scores = numbers[:, self._score_places]
-            kept["predicted"] = scores.argmax(axis=1)
+            # Classes of equal score stay so on another processor.
+            kept["predicted"] = first_near_largest(scores)
             kept["drift"][:, n_features] = scores.max(axis=1)
             if self.keeps_scores:
                 kept["scores"] = scores

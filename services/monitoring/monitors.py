@@ -14,6 +14,7 @@ from scipy.stats import fisher_exact, mannwhitneyu
 from .layout import Layout
 from .reshuffling import ks_threshold
 from .state import Snapshot
+from .ties import merge_near_ties
 
 __all__ = ["ColumnDrift", "MonitorResult", "run_monitor"]
 
@@ -76,9 +77,9 @@ def run_monitor(
 def _data_drift(
     snapshot: Snapshot, layout: Layout, rate: float, reports: ModuleType
 ) -> MonitorResult | None:
-    reference, window = snapshot.reference["drift"], snapshot.window["drift"]
     if not layout.drift_columns:
         return None
+    reference, window = merge_near_ties(snapshot.reference["drift"], snapshot.window["drift"])
     threshold = ks_threshold(reference, window, rate)
     found = reports.numeric_drift(reference, window, layout.drift_columns, threshold)
     return _drift(snapshot, found.values, threshold, found.widgets)
@@ -130,7 +131,8 @@ def _prob_classification(
     found = reports.probability_quality(
         layout.names(labelled["label"]), labelled["scores"][:, occurring], layout.names(occurring)
     )
-    alarm = _losses_grew(snapshot, rate)
+    # Probabilities of the true class tell apart what rounding leaves of a loss near 0.
+    alarm = _losses_grew(snapshot, rate, lambda losses: -np.exp(-losses))
     return MonitorResult(alarm, quality=found.values, widgets=found.widgets)
 
 
@@ -141,7 +143,7 @@ def _regression(
     if not len(labelled):
         return None
     found = reports.regression_quality(labelled["label"], labelled["predicted"])
-    alarm = _losses_grew(snapshot, rate)
+    alarm = _losses_grew(snapshot, rate, lambda losses: losses)
     return MonitorResult(alarm, quality=found.values, widgets=found.widgets)
 
 
@@ -176,14 +178,22 @@ def _wrong_and_right(rows: NDArray) -> list[int]:
     return [len(rows) - right, right]
 
 
-def _losses_grew(snapshot: Snapshot, rate: float) -> bool | None:
-    """Whether the labelled rows' losses are larger than the reference's (Mann and Whitney)."""
+def _losses_grew(
+    snapshot: Snapshot, rate: float, scale: Callable[[NDArray], NDArray]
+) -> bool | None:
+    """Whether the labelled rows' losses are larger than the reference's (Mann and Whitney).
+
+    The test looks at their order alone; `scale` keeps it, and says in which numbers losses that
+    differ by rounding are near each other.
+    """
     reference = snapshot.reference["loss"]
     reference = reference[~np.isnan(reference)]
     if not len(reference):
         return None
-    losses = snapshot.labelled["loss"]
-    return bool(mannwhitneyu(losses, reference, alternative="greater").pvalue <= rate)
+    ours, theirs = merge_near_ties(
+        scale(snapshot.labelled["loss"])[:, np.newaxis], scale(reference)[:, np.newaxis]
+    )
+    return bool(mannwhitneyu(ours[:, 0], theirs[:, 0], alternative="greater").pvalue <= rate)
 
 
 def _with_few_classes(labelled: NDArray) -> NDArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,6 +64,20 @@ class Watched:
         window = self.layout.window_rows(records)
         snapshot = Snapshot(window, records, self.reference)
         return run(monitor, snapshot, self.layout)
+
+
+def test_the_page_shows_the_least_likely_columns_first():
+    rng = np.random.default_rng(0)
+    reference, window = rng.normal(size=(200, 4)), rng.normal(size=(30, 4))
+    window[:, 2] += 5
+    window[:, 1] += 1.5
+    names = ["text length", "unknown words", "topic", "confidence"]
+    found = reports.numeric_drift(reference, window, names, 0.01)
+    page = reports.render({}, {"data_drift": found.widgets})
+    shown = re.findall(r"Drift in column '([^']*)'", page)
+    assert shown[:2] == ["topic", "unknown words"]
+    assert sorted(shown[2:]) == ["confidence", "text length"]
+    assert list(found.values) == names
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,8 @@ def load_reference(settings: Settings) -> Reference:
             if n_rows < max(_FEWEST_ROWS, settings.window_size if settings.use_reference else 0):
                 raise SettingsError(
                     f"it has {n_rows} rows, fewer than a window "
-                    f"(service.window_size: {settings.window_size})"
+                    f"(service.window_size: {settings.window_size}): make the window smaller, let "
+                    "it start empty (service.use_reference: false), or train with more test rows"
                 )
             rows = np.concatenate(list(_read(file, layout)))
         except SettingsError as error:
@@ -116,7 +117,18 @@ def _layout(schema: pa.Schema, settings: Settings) -> Layout:
         classes=settings.prediction,
         label_kind=LabelKind.CLASS if settings.prediction else LabelKind.NONE,
         keeps_scores="prob_classification_performance" in settings.monitors,
+        labels=settings.labels,
+        feature_titles=_titles(settings, len(features)),
     )
+
+
+def _titles(settings: Settings, n_features: int) -> tuple[str, ...]:
+    if settings.feature_titles and len(settings.feature_titles) != n_features:
+        raise SettingsError(
+            f"it has {n_features} features and `feature_titles:` {len(settings.feature_titles)}: "
+            "there must be one for each, in the same order"
+        )
+    return settings.feature_titles
 
 
 def _regression(

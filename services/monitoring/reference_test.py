@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -32,6 +34,20 @@ def test_features_confidence_and_prediction_are_kept_of_a_row(tmp_path, model):
     np.testing.assert_array_equal(reference.rows["predicted"], scores.argmax(axis=1))
     assert reference.layout.names(reference.rows["label"]) == table["targets"].to_pylist()
     assert "scores" not in (reference.rows.dtype.names or ())
+
+
+def titled(tmp_path, table, titles):
+    path = write_config(tmp_path, table, list(CLASSES))
+    path.write_text(path.read_text() + f"\nfeature_titles: {json.dumps(titles)}\n")
+    return load_reference(load_settings(path))
+
+
+def test_features_have_the_names_that_people_know(tmp_path, model):
+    reference = titled(tmp_path, model.reference(50), ["mixture", "text length", "confidence"])
+    names = ("mixture", "text length", "confidence", f"({CONFIDENCE})")
+    assert reference.layout.drift_columns == names
+    with pytest.raises(SettingsError, match="3 features and `feature_titles:` 2"):
+        titled(tmp_path, model.reference(50), ["mixture", "text length"])
 
 
 def test_the_order_of_the_score_columns_is_that_of_the_configuration(tmp_path, model):

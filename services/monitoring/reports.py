@@ -99,7 +99,7 @@ def numeric_drift(
     frames = [pd.DataFrame(a.astype(np.float64), columns=shown) for a in (window, reference)]
     definition = DataDefinition(numerical_columns=shown)
     metrics = [ValueDrift(column=name, method="ks", threshold=threshold) for name in shown]
-    return _run(metrics, columns, definition, *frames)
+    return _run(metrics, columns, definition, *frames, smallest_first=True)
 
 
 def class_drift(
@@ -215,20 +215,24 @@ def _run(
     definition: DataDefinition,
     current: pd.DataFrame,
     reference: pd.DataFrame | None,
+    smallest_first: bool = False,
 ) -> EvidentlyResult:
+    """Have Evidently compute metrics; `smallest_first` puts their parts of the page in order."""
     snapshot = Report(metrics).run(
         Dataset.from_pandas(current, definition),
         None if reference is None else Dataset.from_pandas(reference, definition),
     )
     found = [metric["value"] for metric in snapshot.dict()["metrics"]]
-    values = {}
-    for name, value in zip(names, found, strict=True):
-        # Of errors Evidently gives mean and deviation.
-        number = float(value["mean"] if isinstance(value, dict) else value)
-        if np.isfinite(number):
-            values[name] = number
-    widgets = [widget for item in snapshot._snapshot_item for widget in item.widgets]
-    return EvidentlyResult(values, widgets)
+    # Of errors Evidently gives mean and deviation.
+    numbers = [float(value["mean"] if isinstance(value, dict) else value) for value in found]
+    values = {
+        name: number for name, number in zip(names, numbers, strict=True) if np.isfinite(number)
+    }
+    items = list(snapshot._snapshot_item)
+    if smallest_first:
+        # Stable, and what is no number comes last.
+        items = [items[place] for place in np.argsort(numbers, kind="stable")]
+    return EvidentlyResult(values, [widget for item in items for widget in item.widgets])
 
 
 def _shown_values(names: Sequence[str]) -> list[str]:

@@ -87,7 +87,7 @@ def parse_feedback(body: bytes, layout: Layout) -> Feedback:
         if not isinstance(item, dict) or set(item) != {"id", "label"}:
             _refuse(f"{where} must be an object of `id` and `label`", "shape", len(items))
         ids.append(_id(item["id"], f"{where}.id", len(items)))
-        label = _label(item["label"], f"{where}.label", layout, len(items))
+        label = _label(_joined(item["label"]), f"{where}.label", layout, len(items))
         if math.isnan(label):
             _refuse(f"{where}.label is missing", "label", len(items))
         labels.append(label)
@@ -173,11 +173,18 @@ def _label(value: object, where: str, layout: Layout, rows: int) -> float:
             _refuse(f"{where} is no finite number", "label", rows)
         return number
     if not isinstance(value, str):
-        _refuse(f"{where} must be the name of a class", "label", rows)
+        _refuse(f"{where} must be the name of a class, or its path", "label", rows)
     place = layout.find_class(value)
     if place is None:
         _refuse(f"{where} is {_shown(value)}, which is none of the model's classes", "label", rows)
     return float(place)
+
+
+def _joined(label: object) -> object:
+    """Write a path as ``/predict_proba`` answers it, a list, as ``/predict`` does."""
+    if isinstance(label, list) and label and all(isinstance(part, str) for part in label):
+        return "\n".join(label)
+    return label
 
 
 def _numbers(data: list[list[Any]], width: int) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -141,6 +142,45 @@ def test_labels_are_named_as_columns_or_by_their_path():
     )
     assert parsed.ids == ["a", "b", "c"]
     assert parsed.labels == [0, 0, 1]
+
+
+def feedback_label(layout, label):
+    return parse_feedback(body({"feedback": [{"id": "a", "label": label}]}), layout).labels[0]
+
+
+NUMBERED = Layout(
+    columns=("targets", "x", "> 0", "> > 0", "a > b", "> targets", "x > 1", "y > 1"),
+    features=(0,),
+    scores=(1, 2, 3, 4, 5, 6),
+    classes=("> 0", "> > 0", "a > b", "> targets", "x > 1", "y > 1"),
+    label_kind=LabelKind.CLASS,
+)
+PATHS = ("0", "> 0", "b", "targets", "x\n1", "y\n1")
+
+
+@pytest.mark.parametrize("place", range(len(PATHS)))
+def test_whatever_predict_answers_is_a_label(place):
+    layout = dataclasses.replace(NUMBERED, labels=PATHS)
+    assert feedback_label(layout, PATHS[place]) == place
+    # As /predict_proba answers it.
+    assert feedback_label(layout, PATHS[place].split("\n")) == place
+
+
+@pytest.mark.parametrize(("label", "place"), [("a > b", 2), ("y > 1", 5), ("> targets", 3)])
+def test_a_column_s_name_is_a_label_too(label, place):
+    assert feedback_label(dataclasses.replace(NUMBERED, labels=PATHS), label) == place
+
+
+@pytest.mark.parametrize(("label", "place"), [("0", 0), ("x\n1", 4), ("targets", 3)])
+def test_an_older_bundle_that_does_not_give_the_paths_knows_numbers_too(label, place):
+    assert feedback_label(NUMBERED, label) == place
+
+
+@pytest.mark.parametrize("label", [[], [1], ["x", 1], {"x": "1"}, ["x", "2"], True])
+def test_a_path_that_is_none_is_refused(label):
+    with pytest.raises(RequestError) as error:
+        feedback_label(dataclasses.replace(NUMBERED, labels=PATHS), label)
+    assert error.value.status == 400
 
 
 @pytest.mark.parametrize(

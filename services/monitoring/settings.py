@@ -33,7 +33,7 @@ PERFORMANCE_MONITORS = MONITORS[2:]
 #: Those that need `prediction` to be the list of score columns.
 CLASSIFICATION_MONITORS = MONITORS[1:4]
 
-_TOP_LEVEL = ("service", "prediction", "target")
+_TOP_LEVEL = ("service", "prediction", "target", "labels", "feature_titles")
 _LARGEST_WINDOW = 100_000
 _LARGEST_FEEDBACK = 1_000_000
 
@@ -69,6 +69,11 @@ class Settings:
         The regression's column of true values; by default the reference's first column.
     is_regression : bool
         Whether `prediction` was one name, not a list.
+    labels : tuple of str
+        What a class is called by who sends labels, one for each of `prediction`: the path that
+        ``/predict`` answers. May be empty.
+    feature_titles : tuple of str
+        What people call the features, in the order of their columns. May be empty.
     """
 
     reference_path: Path
@@ -83,12 +88,14 @@ class Settings:
     prediction: tuple[str, ...] = ()
     target: str | None = None
     is_regression: bool = False
+    labels: tuple[str, ...] = ()
+    feature_titles: tuple[str, ...] = ()
 
 
 _SERVICE_FIELDS = tuple(
     field.name
     for field in fields(Settings)
-    if field.name not in ("prediction", "target", "is_regression")
+    if field.name not in ("prediction", "target", "is_regression", "labels", "feature_titles")
 )
 
 
@@ -143,6 +150,8 @@ def _settings(document: object, folder: Path) -> Settings:
         prediction=_prediction(prediction),
         target=_target(document.get("target")),
         is_regression=isinstance(prediction, str),
+        labels=_names(document.get("labels"), "labels"),
+        feature_titles=_names(document.get("feature_titles"), "feature_titles"),
     )
     _check_together(settings)
     return settings
@@ -154,6 +163,11 @@ def _check_together(settings: Settings) -> None:
             f"service.min_reference_size ({settings.min_reference_size}) is less than "
             f"service.window_size ({settings.window_size}): a window must be full before the first "
             "computation, so make it at least as large"
+        )
+    if settings.labels and len(settings.labels) != len(settings.prediction):
+        raise SettingsError(
+            f"labels has {len(settings.labels)} entries and prediction {len(settings.prediction)}: "
+            "there must be one for each, in the same order"
         )
     for monitor in settings.monitors:
         if monitor in CLASSIFICATION_MONITORS and (
@@ -228,16 +242,33 @@ def _prediction(value: object) -> tuple[str, ...]:
         return (value,)
     if not isinstance(value, list) or not value:
         raise SettingsError("prediction must be a list of columns, or the name of one column")
-    seen: set[str] = set()
+    return _names(value, "prediction")
+
+
+def _names(value: object, field: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise SettingsError(f"{field} must be a list of names")
+    names: dict[str, None] = {}
     for place, name in enumerate(value):
         if not isinstance(name, str) or not name:
             raise SettingsError(
-                f"prediction[{place}] is {name!r}, which is no text: put the name in quotes"
+                f"{field}[{place}] is {name!r}, which is no text: put the name in quotes"
             )
-        if name in seen:
-            raise SettingsError(f"prediction names the column {name!r} twice")
-        seen.add(name)
-    return tuple(value)
+        name = _whole_characters(name)
+        if name in names:
+            raise SettingsError(f"{field} has the name {name!r} twice")
+        names[name] = None
+    return tuple(names)
+
+
+def _whole_characters(name: str) -> str:
+    # JSON writes what is beyond 16 bits (an emoji, say) as two escapes, which YAML does not join.
+    try:
+        return name.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        return name
 
 
 def _target(value: object) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 from hypothesis import given
@@ -55,6 +57,15 @@ def test_every_field_is_read(tmp_path):
     assert settings.prediction == ("a", "b")
 
 
+def test_names_are_those_of_json_beyond_16_bits_too(tmp_path):
+    names = ["\N{GUITAR} guitars", "a > b", "\N{BUG}\nx", "\ue000"]
+    text = "service: {reference_path: r.parquet}\n"
+    for field in ("prediction", "labels", "feature_titles"):
+        text += f"{field}: {json.dumps(names)}\n"
+    settings = load(tmp_path, text)
+    assert settings.prediction == settings.labels == settings.feature_titles == tuple(names)
+
+
 @pytest.mark.parametrize(
     ("document", "said"),
     [
@@ -64,6 +75,9 @@ def test_every_field_is_read(tmp_path):
         ("", "mapping"),
         ({"service": SERVICE, "predictions": ["a"]}, "unknown field predictions"),
         ({"prediction": ["a"]}, "`service:` is missing"),
+        ({"service": SERVICE, "prediction": ["a", "b"], "labels": ["a"]}, "labels has 1 entries"),
+        ({"service": SERVICE, "prediction": ["a", "b"], "labels": ["a", "a"]}, "'a' twice"),
+        ({"service": SERVICE, "prediction": ["a"], "feature_titles": "x"}, "a list of names"),
         ({"service": {}}, "reference_path is missing"),
         ({"service": SERVICE | {"windowsize": 3}}, "unknown field service.windowsize"),
         ({"service": SERVICE | {"window_size": 1}}, "service.window_size must be a whole number"),
@@ -85,7 +99,7 @@ def test_every_field_is_read(tmp_path):
         ({"service": SERVICE}, "cat_target_drift needs the names of the score columns"),
         ({"service": SERVICE, "prediction": "price"}, "needs the names of the score columns"),
         ({"service": SERVICE, "prediction": ["a", 1]}, "prediction[1] is 1"),
-        ({"service": SERVICE, "prediction": ["a", "a"]}, "the column 'a' twice"),
+        ({"service": SERVICE, "prediction": ["a", "a"]}, "prediction has the name 'a' twice"),
         (
             {
                 "service": SERVICE | {"monitors": ["regression_performance"]},

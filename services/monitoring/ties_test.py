@@ -1,0 +1,103 @@
+"""What rounding sets apart is one value, and nothing else is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ks_2samp
+
+from monitoring.ties import first_near_largest, merge_near_ties
+
+JITTER = 1e-6
+
+
+def jittered(values, seed=0):
+    """What another processor makes of them: every number a little off, in its last digits."""
+    noise = np.random.default_rng(seed).uniform(-JITTER, JITTER, values.shape)
+    return (values * (1 + noise)).astype(np.float32)
+
+
+def distances(reference, window):
+    merged = merge_near_ties(reference, window)
+    return [
+        ks_2samp(*(part[:, column] for part in merged)).statistic
+        for column in range(merged[0].shape[1])
+    ]
+
+
+@pytest.mark.parametrize("shared", [1.0, 0.3333333, 0.125, 0.9999, 1e-20, 0.015625, 0.0])
+def test_a_value_that_many_rows_share_is_one_value_in_both(shared):
+    rng = np.random.default_rng(1)
+    reference = rng.uniform(0.2, 1, (400, 1)).astype(np.float32)
+    reference[::2] = shared
+    # All of them off to one side: without merging, a distance of a half.
+    window = np.nextafter(reference, np.float32(-1), dtype=np.float32)
+    assert ks_2samp(reference[:, 0], window[:, 0]).statistic > 0.4
+    assert distances(reference, window)[0] < 0.01
+
+
+def test_scores_that_are_nearly_one_are_one():
+    rng = np.random.default_rng(2)
+    reference = (1 - 10 ** rng.uniform(-9, -5.5, (300, 1))).astype(np.float32)
+    window = (1 - 10 ** rng.uniform(-7.5, -5.5, (300, 1))).astype(np.float32)
+    assert distances(reference, window) == [0]
+
+
+def test_the_rest_of_a_sum_near_zero_has_the_error_of_what_was_summed():
+    rng = np.random.default_rng(3)
+    reference = rng.normal(size=(400, 1)).astype(np.float32)
+    reference[::4] = 1e-8
+    window = (reference + 1e-6).astype(np.float32)
+    assert distances(reference, window)[0] < 0.02
+
+
+@given(
+    values=st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60),
+    cut=st.integers(0, 60),
+)
+def test_order_is_kept_and_values_hardly_move(values, cut):
+    column = np.array(values, dtype=np.float32)[:, np.newaxis]
+    cut = min(cut, len(column))
+    merged = np.concatenate(merge_near_ties(column[:cut], column[cut:]))[:, 0]
+    order = np.argsort(column[:, 0], kind="stable")
+    assert (np.diff(merged[order]) >= 0).all()
+    spread = np.subtract(*np.quantile(column.astype(float), [0.75, 0.25]))
+    limit = 34 * (1e-5 * np.abs(column[:, 0]) + 1e-4 * spread) + 1e-30
+    assert (np.abs(merged - column[:, 0]) <= limit).all()
+
+
+@given(seed=st.integers(0, 1000), cut=st.integers(1, 99))
+def test_which_rows_are_the_window_s_makes_no_difference(seed, cut):
+    rng = np.random.default_rng(seed)
+    rows = jittered(rng.choice(rng.normal(size=(8, 3)), size=100), seed)
+    whole = np.concatenate(merge_near_ties(rows, rows[:0]))
+    assert (np.concatenate(merge_near_ties(rows[:cut], rows[cut:])) == whole).all()
+
+
+def test_values_that_differ_stay_apart():
+    lengths = np.arange(5, 300, dtype=np.float32)[:, np.newaxis]
+    shares = (np.arange(0, 60, dtype=np.float32) / 60)[:, np.newaxis]
+    for column in (lengths, shares):
+        merged, _ = merge_near_ties(column, column[:0])
+        assert len(np.unique(merged)) == len(column)
+
+
+def test_a_single_long_text_does_not_make_others_equal():
+    lengths = np.append(np.arange(5, 300), 3_000_000).astype(np.float32)[:, np.newaxis]
+    assert len(np.unique(merge_near_ties(lengths, lengths[:0])[0])) == len(lengths)
+
+
+def test_very_many_rows_are_not_one_value():
+    rng = np.random.default_rng(4)
+    reference = rng.uniform(size=(400_000, 1)).astype(np.float32)
+    merged, _ = merge_near_ties(reference, reference[:0])
+    assert len(np.unique(merged)) > 100
+    assert np.abs(merged - reference).max() < 0.01
+
+
+def test_of_equal_scores_the_first_is_the_largest():
+    scores = np.array([[0.2, 0.4, 0.4], [0.1, 0.1, 0.8], [-3, -2, -2], [0, 0, 0]], dtype=np.float32)
+    for seed in range(20):
+        assert first_near_largest(jittered(scores, seed)).tolist() == [1, 2, 1, 0]
