@@ -20,12 +20,13 @@ __all__ = ["dashboard_json"]
 
 _FEATURES = {
     "pytorch": (
-        "Each is the mean of 32 neighbouring numbers of the encoder's pooled output: none of them"
-        " has a meaning by itself."
+        "An encoder feature is the mean of 32 neighbouring numbers of the encoder's pooled output:"
+        " none of them has a meaning by itself."
     ),
     "sklearn": (
-        "0 to 23 are random projections of the text's words, 24 is its length in characters, 25 its"
-        " share of words that training never saw."
+        "The word mixtures are random projections of the text's words, none of which has a meaning"
+        " by itself; text length is in characters, and unknown words is the share of its words"
+        " that training never saw."
     ),
 }
 _GUIDE = "docs/operator-guide.md of KTT says how to read it and what to do about each alert."

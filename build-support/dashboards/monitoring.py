@@ -10,6 +10,7 @@ __all__ = ["drift", "monitor", "predictions", "quality"]
 
 _ALARM = {0: ("no alarm", "green"), 1: ("ALARM", "red")}
 _DRIFTED = {0: ("as the reference", "green"), 1: ("drifted", "red")}
+_COLUMNS = 'ktt_monitoring_column_drifted{monitor="data_drift"}'
 
 
 def drift(features: str) -> Section:
@@ -64,11 +65,12 @@ def drift(features: str) -> Section:
             status_map(
                 About(
                     "Drift of each feature",
-                    f"A row per feature, and one for the confidence. {features} A row that stays"
-                    " red says which property moved; a column of red says when.",
+                    "A row per feature, and one for the confidence; those that are drifted now"
+                    f" come first. {features} A row that stays red says which property moved; a"
+                    " column of red says when.",
                     width=12,
                 ),
-                'max by (column) (ktt_monitoring_column_drifted{monitor="data_drift"})',
+                drifted_first(),
                 "{{column}}",
                 _DRIFTED,
             ),
@@ -84,6 +86,17 @@ def drift(features: str) -> Section:
             ),
         ],
     )
+
+
+def drifted_first() -> str:
+    """Return the query of each column's drift, those that are drifted at the end first.
+
+    Prometheus gives series in the order of their labels: one whose name comes first decides.
+    """
+    columns = f"max by (column) ({_COLUMNS})"
+    now = f"(max by (column) ({_COLUMNS} @ end()) == 1)"
+    first = f'label_replace({columns} and on (column) {now}, "a_order", "0", "", "")'
+    return f'{first} or on (column) label_replace({columns}, "a_order", "1", "", "")'
 
 
 def predictions() -> Section:
