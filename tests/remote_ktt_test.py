@@ -60,6 +60,11 @@ def test_every_command_gives_the_same_json_and_the_same_tables(
     bad = tmp_path / "bad.csv"
     good = [f"{text},{' > '.join(path)}" for text, path in rows(40)]
     bad.write_text("\n".join(["title,category", *good, ",Sport > Shoes"]) + "\n")
+    fresh = tmp_path / "fresh.csv"
+    known = [f"a {text},{' > '.join(path)}" for text, path in rows(40)]
+    fresh.write_text("\n".join(["title,category", *known, "kazoo,Music > Kazoos", "?,Art"]) + "\n")
+    wrong = ("--errors", tmp_path / "wrong.csv")
+    lists = []
     lines: list[tuple[object, ...]] = [
         ("data", "import", source, "same", *COLUMNS),
         ("data", "import", bad, "mended", *COLUMNS, "--on-error", "skip", "--depth", "1"),
@@ -75,6 +80,10 @@ def test_every_command_gives_the_same_json_and_the_same_tables(
         ("evaluate", "same", "-m", "tfidf_hsgd,tfidf_lsgd"),
         ("evaluate", "same", "-m", "tfidf_hsgd", "--split", "val"),
         ("evaluate", "same", "-m", "all"),
+        ("evaluate", "same", "-m", "tfidf_hsgd", "--on", "same", "--split", "val"),
+        ("evaluate", "same", "-m", "tfidf_hsgd,tfidf_lsgd", "--on", fresh, *wrong),
+        ("evaluate", "same", "-m", "tfidf_hsgd", "--on", fresh, "--compare", "/tfidf_lsgd"),
+        ("evaluate", "same", "-m", "tfidf_hsgd", "--compare", "same/tfidf_lsgd", "--unseen"),
         ("encoders", "list"),
         ("predict", "same", "-m", "tfidf_hsgd", "--top-k", "3", "red guitar", "snare 🥁", ""),
         ("predict", "same", "-m", "tfidf_lsgd", "--decoding", "independent", "red guitar"),
@@ -86,10 +95,17 @@ def test_every_command_gives_the_same_json_and_the_same_tables(
         ("data", "list"),
     ]
     for line in lines:
-        here, there = ktt(*line, "--json"), remote(*line, "--json")
+        outcomes = []
+        for program in (ktt, remote):
+            outcomes.append(program(*line, "--json"))
+            if "--errors" in line:
+                lists.append(re.sub(r"\d\d:\d\d:\d\d", "", wrong[1].read_text()))
+                wrong[1].unlink()
+        here, there = outcomes
         assert (here.code, there.code) == (0, 0), (line, here.err, there.err)
         assert here.err == there.err == "", line
         assert stable(there.json) == stable(here.json), line
+    assert lists[0] == lists[1] and "kazoo,Music > Kazoos," in lists[0]
     figures = re.compile(r"\S*\d\d:\d\d\S*|\d+\.\d+ s\b|\d+\.\d$", re.M)
     folder = re.compile(r"^wrote \S+|^seconds .*|^texts per second .*", re.M)
     for line in (
@@ -99,6 +115,7 @@ def test_every_command_gives_the_same_json_and_the_same_tables(
         ("encoders", "list"),
         ("train", "same", "-m", "tfidf_hsgd", "-n"),
         ("evaluate", "same", "-m", "tfidf_hsgd,tfidf_lsgd"),
+        ("evaluate", "same", "-m", "tfidf_hsgd", "--on", fresh, "--compare", "/tfidf_lsgd"),
         ("predict", "same", "-m", "tfidf_hsgd", "--top-k", "2", "red guitar"),
         ("export", "same", "-m", "tfidf_hsgd"),
     ):
@@ -109,6 +126,7 @@ def test_every_command_gives_the_same_json_and_the_same_tables(
         assert shown[0] == shown[1], line
 
 
+CLASSES = ("--classes", "category")
 ERRORS: list[tuple[int, tuple[object, ...]]] = [
     (2, ("train", "shop", "-m", "tfidf_hsgd", "--set", "epochs=-1")),
     (2, ("train", "shop", "-m", "tfidf_hsgd", "--set", "epochs=NaN")),
@@ -133,6 +151,20 @@ ERRORS: list[tuple[int, tuple[object, ...]]] = [
     (3, ("evaluate", "shop", "-m", "tfidf_hsgd", "--last")),
     (3, ("evaluate", "shop", "-m", "all", "--last")),
     (3, ("evaluate", "shop", "-m", "tfidf_lsgd,tfidf_hsgd")),
+    (2, ("evaluate", "shop", "-m", "tfidf_hsgd", "--text", "title")),
+    (2, ("evaluate", "shop", "-m", "tfidf_hsgd", "--on", "texts.txt")),
+    (2, ("evaluate", "shop", "-m", "tfidf_hsgd", "--on", "good.csv", "--split", "val")),
+    (2, ("evaluate", "shop", "-m", "tfidf_hsgd", "--on", "good.csv", "--classes", "title")),
+    (2, ("evaluate", "shop", "-m", "tfidf_hsgd", "--on", "good.csv", "--errors", "good.csv")),
+    (2, ("evaluate", "shop", "-m", "tfidf_hsgd", "--errors", "wrong.txt")),
+    (2, ("evaluate", "shop", "-m", "tfidf_hsgd", "--compare", "shop@yesterday")),
+    (2, ("evaluate", "shop", "-m", "tfidf_hsgd", "--compare", "shop")),
+    (3, ("evaluate", "shop", "-m", "tfidf_hsgd", "--compare", "nothing")),
+    (3, ("evaluate", "shop", "-m", "tfidf_hsgd", "--on", "nothing")),
+    (3, ("evaluate", "shop", "-m", "tfidf_hsgd", "--on", "missing.csv")),
+    (4, ("evaluate", "shop", "-m", "tfidf_hsgd", "--on", "bad.csv")),
+    (4, ("evaluate", "shop", "-m", "tfidf_hsgd", "--on", "good.csv", "--sep", " ", *CLASSES)),
+    (5, ("evaluate", "shop", "-m", "tfidf_hsgd", "--split", "train", "--unseen")),
     (3, ("predict", "shop", "-m", "tfidf_hsgd", "-t", "2001-01-01T00:00:00", "x")),
     (3, ("predict", "nothing", "-m", "tfidf_hsgd", "x")),
     (2, ("export", "shop", "-m", "tfidf_hsgd", "--bento", "--gpu")),
@@ -187,7 +219,7 @@ def test_a_file_for_a_name_that_is_taken_is_not_sent(
 
 
 def test_a_file_at_the_server_need_not_be_sent(
-    remote: Ktt, services: Services, source: Path
+    remote: Ktt, trained: None, services: Services, source: Path
 ) -> None:
     allowed = services.workspace.parent / "allowed" / "shop.csv"
     allowed.write_bytes(source.read_bytes())
@@ -198,6 +230,10 @@ def test_a_file_at_the_server_need_not_be_sent(
     assert refused.code == 6
     assert "allow" in refused.err
     assert remote("data", "import", source, "--server-path", allowed, "x", *COLUMNS).code == 2
+    evaluating = ("evaluate", "shop", "-m", "tfidf_hsgd", "--server-path")
+    assert remote(*evaluating, allowed, "--json").json[0]["on"] == "shop.csv"
+    assert remote(*evaluating, source).code == 6
+    assert remote(*evaluating, "/etc/passwd").code == 6
 
 
 def test_a_dataset_is_deleted_only_when_that_is_meant(remote: Ktt, remote_shop: str) -> None:

@@ -1,4 +1,4 @@
-"""`ktt evaluate` and `ktt predict`: what a trained model answers."""
+"""`ktt predict`: what a trained model answers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,11 @@ from cli.attending import Attendant
 from cli.backend.protocol import CheckpointChoice, PredictOptions
 from cli.connection import Session
 from cli.options import (
-    ALL,
-    DATASET,
     TRAINED_DATASET,
     TRAINED_MODEL,
-    TRAINED_MODELS,
     checkpoint_options,
     json_option,
 )
-from cli.output import format_figure, in_order, print_json, print_table
 from ktt_core.errors import InvalidArgumentError, NotFoundError
 from ktt_core.progress import Progress
 from ktt_rpc.option_types import NumberRange
@@ -33,94 +29,10 @@ from ktt_rpc.option_types import NumberRange
 if TYPE_CHECKING:
     from ktt_core.decoding import Prediction
 
-__all__ = ["evaluate_command", "predict_command"]
+__all__ = ["predict_command"]
 
 # Seconds before the answers to a file are worth a progress line, and between two updates of it.
 _UNTOLD_SECONDS, _TOLD_SECONDS = 5.0, 0.2
-
-
-@click.command("evaluate")
-@click.argument("dataset", type=DATASET)
-@click.option(
-    "-m",
-    "--models",
-    type=TRAINED_MODELS,
-    required=True,
-    help="One trained model, or several; or all that have such a checkpoint.",
-)
-@click.option(
-    "--split",
-    type=click.Choice(["train", "val", "test"]),
-    default="test",
-    show_default=True,
-    help="The rows to evaluate on.",
-)
-@checkpoint_options
-@json_option
-@click.pass_obj
-def evaluate_command(
-    session: Session,
-    dataset: str,
-    models: tuple[str, ...],
-    split: str,
-    label: str,
-    time: str | None,
-    as_json: bool,
-) -> None:
-    """Measure trained models on a split of DATASET.
-
-    \b
-      ktt evaluate shop -m tfidf_hsgd,tfidf_lsgd
-      ktt evaluate shop -m tfidf_hsgd --split val --json
-      ktt evaluate shop -m all
-
-    Below the metrics stands what the answers cost: seconds, without the loading of the model, and
-    texts per second. With --json: a list with one object per model. docs/user-guide.md says what
-    each metric means.
-    """
-    if ALL in models:
-        models = _trained(session, dataset, label, time)
-    with Attendant("evaluate", quiet=as_json) as attendant:
-        results = session.backend.evaluate(
-            dataset, models, split, CheckpointChoice(label, time), attendant
-        )
-    if as_json:
-        print_json([result.to_json() for result in results])
-        return
-    for result in results:
-        for warning in result.warnings:
-            click.echo(f"Warning: {result.model}: {warning}", err=True)
-    metrics = dict(in_order({name: None for result in results for name in result.metrics}))
-    print_table(
-        ["metric", *(f"{result.model}>" for result in results)],
-        [
-            (name, *(format_figure(r.metrics[name]) if name in r.metrics else "-" for r in results))
-            for name in metrics
-        ]
-        + [
-            ("seconds", *(f"{r.seconds:,.2f}" if r.seconds else "-" for r in results)),
-            (
-                "texts per second",
-                *(f"{r.texts_per_second:,.0f}" if r.texts_per_second else "-" for r in results),
-            ),
-        ],
-        title=f"{dataset}, {results[0].rows:,} {split} rows",
-    )
-
-
-def _trained(session: Session, dataset: str, label: str, time: str | None) -> tuple[str, ...]:
-    """Return the models that have a checkpoint of a dataset."""
-    models = {
-        checkpoint.model: None
-        for checkpoint in session.backend.list_checkpoints(None, dataset)
-        if checkpoint.label == label and time in (None, checkpoint.time)
-    }
-    if not models:
-        raise NotFoundError(
-            f"no model has a {label!r} checkpoint of {dataset!r}{f' of {time}' if time else ''}; "
-            "`ktt checkpoints` shows those there are"
-        )
-    return tuple(models)
 
 
 @click.command("predict")

@@ -12,6 +12,7 @@ from cli.backend.protocol import ImportSource
 from cli.connection import Session
 from cli.options import DATASET, json_option
 from cli.output import in_order, print_json
+from cli.reading import import_options_of, reading_options
 from ktt_rpc.option_types import NumberRange
 
 if TYPE_CHECKING:
@@ -20,61 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["import_command"]
 
 
-class Depth(click.ParamType):
-    """A number of levels, or "max"."""
-
-    name = "depth"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Show what may be given, as it is given."""
-        return "N|max"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, context: click.Context | None
-    ) -> int | str:
-        """Return the number, or "max"."""
-        if isinstance(value, int):
-            return value
-        if str(value).lower() == "max":
-            return "max"
-        if not str(value).isdecimal() or not 1 <= int(value) <= 64:
-            self.fail(
-                f"{value!r} is neither 'max' nor a number of levels from 1 to 64", param, context
-            )
-        return int(value)
-
-
 @click.command("import")
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, metavar="[FILE]")
 @click.argument("name", type=DATASET)
-@click.option("--text", required=True, metavar="COL", help="The column of the texts.")
-@click.option(
-    "--classes",
-    metavar="COL",
-    help="The column of the class paths: a list of names, or one string with --sep.",
-)
-@click.option(
-    "--sep",
-    metavar="TEXT",
-    help="What separates the classes in --classes, root first: ' > ' or '/'.",
-)
-@click.option(
-    "--level-columns",
-    metavar="COL,COL,...",
-    help="One column per level, root first, instead of --classes.",
-)
-@click.option(
-    "--depth",
-    type=Depth(),
-    default="max",
-    show_default=True,
-    help="How many levels to keep. Deeper classes become their ancestor on the last level kept.",
-)
-@click.option(
-    "--split-column",
-    metavar="COL",
-    help="A column that says train, val or test, instead of --train-ratio and --val-ratio.",
-)
+@reading_options(text_required=True)
 @click.option(
     "--train-ratio",
     type=NumberRange(0, 1, min_open=True),
@@ -103,19 +53,6 @@ class Depth(click.ParamType):
     show_default=True,
     help="Drop leaf classes with fewer rows.",
 )
-@click.option(
-    "--dedupe",
-    is_flag=True,
-    help="Keep the first of rows with the same text and path; drop texts under different paths.",
-)
-@click.option(
-    "--on-error",
-    type=click.Choice(["stop", "skip"]),
-    default="stop",
-    show_default=True,
-    help="A bad row (no text, a missing level, a class name too long ...): stop with nothing "
-    "written, or drop it and report it.",
-)
 @click.option("--replace", is_flag=True, help="Replace the dataset if there is one of this name.")
 @click.option(
     "--server-path",
@@ -134,10 +71,6 @@ def import_command(
     /,
     files: tuple[Path, ...],
     name: str,
-    text: str,
-    classes: str | None,
-    sep: str | None,
-    level_columns: str | None,
     replace: bool,
     server_path: str | None,
     upload: str | None,
@@ -161,14 +94,8 @@ def import_command(
     \b
       ktt --address gpu1 data import --server-path /srv/texts/products.csv shop --text title ...
     """
-    from ktt_core.datasets.options import ImportOptions
-
     source = _source(files, server_path, upload)
-
-    columns = tuple(column.strip() for column in level_columns.split(",")) if level_columns else ()
-    import_options = ImportOptions(
-        text=text, classes=classes, sep=sep, level_columns=columns, **options
-    )
+    import_options = import_options_of(options)
     with Attendant(f"import {name}", quiet=as_json) as attendant:
         report = session.backend.import_dataset(
             source, name, import_options, attendant, replace=replace

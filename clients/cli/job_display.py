@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +136,15 @@ def _results(job: Job) -> list[tuple[str, str]]:
             splits = value if key == "metrics" else {str(job.spec.get("split", "test")): value}
             for split, figures in in_order(splits):
                 rows += [(f"{split} {name}", format_figure(it)) for name, it in in_order(figures)]
+        elif key == "all_rows" and value:
+            figures = in_order(value["figures"])
+            rows += [
+                (f"all {value['rows']:,} rows {name}", format_figure(it)) for name, it in figures
+            ]
+        elif key == "comparison" and value:
+            rows += _comparison(value)
+        elif key in ("seen_rows", "error_rows") and not value:
+            continue
         elif isinstance(value, float):
             rows.append((key.replace("_", " "), f"{value:.1f}"))
         elif isinstance(value, (str, int)) and value != "":
@@ -143,6 +152,20 @@ def _results(job: Job) -> list[tuple[str, str]]:
         elif isinstance(value, list):
             rows += [(key.rstrip("s"), str(entry)) for entry in value]
     return rows
+
+
+def _comparison(value: Mapping[str, Any]) -> list[tuple[str, str]]:
+    baseline = f"{value['dataset']}/{value['model']}"
+    return [
+        *((f"{baseline} {name}", format_figure(it)) for name, it in in_order(value["figures"])),
+        *(
+            (
+                f"difference in {name}",
+                f"{it['value']:+.4f} (95 %: {it['low']:+.4f} to {it['high']:+.4f})",
+            )
+            for name, it in in_order(value["differences"])
+        ),
+    ]
 
 
 def _state(job: Job) -> str:

@@ -14,12 +14,13 @@ from typing import Any, NoReturn
 
 import click
 
-from cli.answer import evaluate_command, predict_command
+from cli.answer import predict_command
 from cli.backend.protocol import DetachedError
 from cli.completion import COMPLETE_VARIABLE, answer_completion, completion_command
 from cli.connection import connection_options, session_of
 from cli.data import data_group
 from cli.encoders import encoders_group
+from cli.evaluate import evaluate_command
 from cli.exit_codes import EXIT_CODES_HELP, INTERNAL, INTERRUPTED, exit_code_of
 from cli.export import export_command
 from cli.job_display import show_detached

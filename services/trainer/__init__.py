@@ -11,9 +11,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trainer.evaluation_details import UnknownClasses
     from trainer.handlers import Trainer
     from trainer.job_results import evaluation_result, job_error, run_result
-    from trainer.requests import Run, TrainRequest
+    from trainer.requests import Baseline, EvaluateRequest, RowSource, Run, TrainRequest
     from trainer.results import (
         CheckpointInfo,
         DatasetInfo,
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
     from trainer.specs import EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
 
 __all__ = [
+    "Baseline",
     "CheckpointInfo",
     "DatasetInfo",
     "EncoderInfo",
+    "EvaluateRequest",
     "EvaluationOutcome",
     "EvaluationResult",
     "EvaluationSpec",
     "ModelInfo",
+    "RowSource",
     "Run",
     "RunEvent",
     "RunResult",
@@ -40,19 +44,24 @@ __all__ = [
     "Trainer",
     "TrainingOutcome",
     "TrainingSpec",
+    "UnknownClasses",
     "evaluation_result",
     "job_error",
     "run_result",
 ]
 
 _MODULES = {
+    "Baseline": "requests",
+    "EvaluateRequest": "requests",
     "EvaluationOutcome": "specs",
     "EvaluationSpec": "specs",
+    "RowSource": "requests",
     "Run": "requests",
     "TrainRequest": "requests",
     "Trainer": "handlers",
     "TrainingOutcome": "specs",
     "TrainingSpec": "specs",
+    "UnknownClasses": "evaluation_details",
     "evaluation_result": "job_results",
     "job_error": "job_results",
     "run_result": "job_results",

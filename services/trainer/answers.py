@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.decoding import decode
-from ktt_core.errors import UnsupportedError
 from ktt_core.model import Batch, Loader, Model
 
 __all__ = ["AnswerRecorder"]
@@ -31,7 +31,8 @@ class AnswerRecorder:
     probabilities : ndarray of float32, shape (n,)
         Of these leaves' paths.
     true_leaves : ndarray of int32, shape (n,)
-        What the loader said is right.
+        What the loader said is right: if it is not what the split says, the loader has an order of
+        its own and does not tell which.
     seconds : float
         That the answers took: reading and preprocessing the rows, their scores and their paths. The
         time in which metrics are computed is not in it.
@@ -51,6 +52,10 @@ class AnswerRecorder:
     def n_rows(self) -> int:
         """Rows of the split."""
         return self._loader.n_rows
+
+    def __getattr__(self, name: str) -> Any:
+        # What else a model may ask its loader.
+        return getattr(self._loader, name)
 
     def __iter__(self) -> Iterator[Batch]:
         done = 0
@@ -76,18 +81,3 @@ class AnswerRecorder:
         self.probabilities[places] = paths.probabilities[:, 0]
         self.seconds += time.perf_counter() - self._started
         self.true_leaves[places] = codes[:, -1]
-
-    def check_order(self, leaves: NDArray[np.integer]) -> None:
-        """Check that the answers belong to the rows of these true leaves, one by one.
-
-        Raises
-        ------
-        UnsupportedError
-            If the loader has an order of its own and does not tell which.
-        """
-        if not np.array_equal(self.true_leaves, leaves):
-            raise UnsupportedError(
-                f"the loader of {self._model.model_id} does not say in which order its rows come, "
-                "so that answers cannot be told by row: let its batches have `rows`, the rows' "
-                "places in the split"
-            )

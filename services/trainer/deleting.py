@@ -25,7 +25,9 @@ def delete_dataset(workspace: Workspace, jobs: JobService, name: str) -> None:
     if not folder.is_dir():
         known = ", ".join(workspace.datasets()) or "none"
         raise NotFoundError(f"there is no dataset {name!r}; there are: {known}")
-    active = jobs.active({"dataset": name}) + _elsewhere(workspace, jobs, name)
+    needing = [*jobs.active({"dataset": name}), *jobs.active({"on": name})]
+    needing += _elsewhere(workspace, jobs, name)
+    active = list({job.id: job for job in needing}.values())
     if active:
         shown = ", ".join(f"{job.id} ({job.kind}, {job.state.lower()})" for job in active[:_SHOWN])
         more = f" and {len(active) - _SHOWN} more" if len(active) > _SHOWN else ""

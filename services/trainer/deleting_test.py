@@ -10,6 +10,7 @@ from ktt_core.errors import FailedPreconditionError, InvalidArgumentError, NotFo
 from ktt_jobs import JobService, JobState
 from trainer import Trainer
 from trainer.conftest import import_shop
+from trainer.specs import EvaluationSpec
 
 
 @pytest.fixture
@@ -50,6 +51,17 @@ def test_a_dataset_that_a_job_waits_for_stays(trainer: Trainer) -> None:
     with pytest.raises(FailedPreconditionError, match=f"{job.id} .training, queued.*cancel it"):
         trainer.delete_dataset("shop")
     trainer.delete_dataset("other")
+    trainer.jobs.cancel(job.id)
+    trainer.delete_dataset("shop")
+
+
+def test_a_dataset_whose_rows_a_checkpoint_of_another_is_to_be_tested_on_stays(
+    trainer: Trainer,
+) -> None:
+    spec = EvaluationSpec("gone", "tfidf_hsgd", on_dataset="shop")
+    job = trainer.jobs.submit("evaluation", spec.to_json(), labels=spec.labels)
+    with pytest.raises(FailedPreconditionError, match=f"{job.id} .evaluation, queued"):
+        trainer.delete_dataset("shop")
     trainer.jobs.cancel(job.id)
     trainer.delete_dataset("shop")
 

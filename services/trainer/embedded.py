@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_core.progress import ProgressCallback
 from ktt_jobs import JobService, Manner
-from trainer.evaluating import check_evaluation
+from trainer.error_table import FILE_NAME
+from trainer.evaluation_plan import check_evaluation
 from trainer.job_results import evaluation_result, run_result
 from trainer.leftovers import clear_up
 from trainer.planning import PlannedRun, plan_runs
-from trainer.requests import TrainRequest
+from trainer.requests import EvaluateRequest, TrainRequest
 from trainer.results import EvaluationResult, RunEvent, RunResult
-from trainer.specs import EVALUATION, TASKS, TRAINING, EvaluationSpec, TrainingSpec
+from trainer.specs import EVALUATION, TASKS, TRAINING, TrainingSpec
 
 if TYPE_CHECKING:
     from ktt_core.workspace import Workspace
@@ -123,10 +126,12 @@ def _train_one(
 def evaluate_here(
     workspace: Workspace,
     jobs: JobService,
-    wanted: Sequence[EvaluationSpec],
+    request: EvaluateRequest,
     progress: ProgressCallback,
 ) -> list[EvaluationResult]:
-    """Test checkpoints one after the other; see `trainer.handlers.Trainer.evaluate`."""
+    """Test checkpoints one after the other; see `trainer.handlers.Trainer.evaluate_on`."""
+    file = request.rows.file
+    wanted = request.specs(on_file=str(file.absolute()) if file else "")
     if not wanted:
         raise InvalidArgumentError("name at least one model to evaluate")
     for spec in wanted:
@@ -136,7 +141,7 @@ def evaluate_here(
         if event.progress is not None:
             progress(event.progress)
 
-    results = []
+    results: list[EvaluationResult] = []
     for spec in wanted:
         # What may be read can be tested, also where nothing may be written.
         writable = os.access(workspace.root, os.W_OK)
@@ -144,7 +149,13 @@ def evaluate_here(
             job = service.run(
                 EVALUATION, {**spec.to_json(), **where}, labels=spec.labels, on_event=follow
             )
-        results.append(evaluation_result(job, workspace.root))
+            result = evaluation_result(job, workspace.root)
+            if request.errors_folder is not None:
+                # Texts do not stay where nobody looks for them.
+                errors = request.errors_folder / f"{len(results)}.parquet"
+                shutil.move(service.files(job.id) / FILE_NAME, errors)
+                result = replace(result, errors=errors)
+        results.append(result)
     return results
 
 

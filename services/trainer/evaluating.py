@@ -1,116 +1,273 @@
-"""Testing checkpoints on a split."""
+"""Testing a checkpoint: on its own dataset or on other rows, alone or beside another one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ktt_core.checkpoint_names import LABELS, find_checkpoint
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.checkpoint_names import CheckpointFile
 from ktt_core.checkpoint_record import KeepsRecord
+from ktt_core.class_changes import describe_changes
 from ktt_core.datasets.dataset import Dataset
-from ktt_core.errors import CheckpointError, InvalidArgumentError
+from ktt_core.datasets.labelled import LabelledRows, read_labelled, rows_of_split
+from ktt_core.datasets.options import ImportOptions
+from ktt_core.errors import CheckpointError, DataError, FailedPreconditionError
+from ktt_core.metrics.outcomes import compare_outcomes
 from ktt_core.model import Model
-from ktt_core.progress import ProgressCallback
+from ktt_core.progress import Progress, ProgressCallback
 from ktt_core.registry import get_model
 from ktt_core.workspace import Workspace
-from trainer.answers import AnswerRecorder
-from trainer.fields import at_field
-from trainer.planning import check_model, open_dataset
+from trainer.error_table import ErrorTable
+from trainer.evaluation_details import Comparison, RowFigures
+from trainer.evaluation_plan import EvaluationPlan, check_evaluation, uploads_of
+from trainer.known_classes import KnownClasses, find_known
+from trainer.measuring import Measured, measure
 from trainer.results import EvaluationResult
+from trainer.seen_texts import find_seen, training_data
 from trainer.specs import EvaluationSpec
 
-__all__ = ["EvaluationPlan", "check_evaluation", "evaluate_model"]
+__all__ = ["evaluate_model"]
 
 
 @dataclass(frozen=True)
-class EvaluationPlan:
-    """An evaluation that nothing speaks against: `rows` is how many the split has."""
+class _Candidate:
+    """A loaded checkpoint, with the name of the dataset it was trained on."""
 
-    dataset: Dataset
-    model_class: type[Model]
-    checkpoint: Path
-    rows: int
+    model: Model
+    dataset: str
+    file: CheckpointFile
 
-
-def check_evaluation(workspace: Workspace, spec: EvaluationSpec) -> EvaluationPlan:
-    """Look up all that an evaluation needs, without reading a checkpoint.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If a name or the split is none, or the split has no rows; `field` is the spec's.
-    NotFoundError
-        If the dataset, the model or the checkpoint does not exist.
-    DataError
-        If the dataset is damaged.
-    """
-    check_model(spec.model)
-    dataset = open_dataset(workspace, spec.dataset)
-    rows = dataset.split(spec.split).n_rows
-    if not rows:
-        sizes = ", ".join(f"{name} ({size:,} rows)" for name, size in dataset.sizes.items() if size)
-        raise InvalidArgumentError(
-            f"the split {spec.split!r} of {spec.dataset!r} has no rows; others: {sizes or 'none'}",
-            field="split",
-        )
-    folder = workspace.weights_folder(spec.model, spec.dataset)
-    with at_field("label" if spec.label not in LABELS else "run_time"):
-        file = find_checkpoint(folder, spec.label, spec.run_time or None)
-    return EvaluationPlan(dataset, get_model(spec.model), file.path, rows)
+    def __str__(self) -> str:
+        return f"{self.model.model_id} of {self.dataset!r}"
 
 
 def evaluate_model(
-    workspace: Workspace, spec: EvaluationSpec, progress: ProgressCallback
+    workspace: Workspace,
+    spec: EvaluationSpec,
+    progress: ProgressCallback,
+    folder: Path | None = None,
+    errors_path: Path | None = None,
 ) -> EvaluationResult:
-    """Test a checkpoint on a split.
+    """Test a checkpoint.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    spec : EvaluationSpec
+    progress : callable
+    folder : Path, optional
+        Where rows are kept for the time being; by default where the system keeps such.
+    errors_path : Path, optional
+        Where the rows go that were answered wrong, with their texts; by default nowhere.
 
     Raises
     ------
     CheckpointError
-        If the checkpoint is damaged or of another taxonomy.
+        If a checkpoint is damaged, or of another taxonomy than its dataset has now.
+    DataError
+        If no row is of a class that the models know.
+    FailedPreconditionError
+        If only unseen rows are wanted, and it cannot be told which they are, or there is none.
     KttError
-        As `check_evaluation`.
+        As `check_evaluation` and `ktt_core.datasets.labelled.read_labelled`.
     """
     plan = check_evaluation(workspace, spec)
-    model_class, dataset = plan.model_class, plan.dataset
-    model = model_class.from_checkpoint(plan.checkpoint)
-    _check_taxonomy(plan.checkpoint, model.taxonomy == dataset.taxonomy, dataset)
-    loader = model_class.get_dataloader_func()(
-        dataset.split(spec.split), model.preprocessor, model.config
-    )
-    # What is made once, when a model answers for the first time, is no cost of the rows.
-    first = next(iter(loader), None)
-    if first is not None:
-        model.warm_up(first.inputs, loader.n_rows)
-    recorder = AnswerRecorder(loader, model)
-    figures = model.test(recorder, progress, recorder.observe)
-    metrics = {name: float(figure) for name, figure in figures.items()}
-    return EvaluationResult(
+    ours = _load(spec.model, spec.dataset, plan.checkpoint)
+    theirs = None
+    if plan.baseline is not None:
+        theirs = _load(spec.baseline_model, spec.baseline_dataset, plan.baseline)
+    if spec.of_own_rows and theirs is None and plan.dataset is not None:
+        _check_taxonomy(ours, plan.dataset)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="rows-", dir=folder) as kept,
+        _rows(workspace, spec, plan, Path(kept), progress) as rows,
+    ):
+        return _evaluate(workspace, spec, ours, theirs, rows, Path(kept), errors_path, progress)
+
+
+def _evaluate(
+    workspace: Workspace,
+    spec: EvaluationSpec,
+    ours: _Candidate,
+    theirs: _Candidate | None,
+    rows: LabelledRows,
+    folder: Path,
+    errors_path: Path | None,
+    progress: ProgressCallback,
+) -> EvaluationResult:
+    candidates = [ours] if theirs is None else [ours, theirs]
+    warnings: list[str] = []
+    seen_rows = 0
+    if rows.bad is not None and rows.bad.total:
+        warnings.append(f"{rows.bad.total:,} bad rows were left out:\n{rows.bad.describe()}")
+    if spec.of_own_rows and theirs is None and not spec.unseen:
+        warnings += _other_import(ours, rows, spec.split)
+    else:
+        seen = _seen(workspace, candidates, rows, spec.unseen, warnings, progress)
+        if spec.unseen:
+            seen_rows = int(seen.sum())
+            if seen.all():
+                raise FailedPreconditionError(
+                    f"all {len(rows):,} rows of {rows.name} have texts that were trained or "
+                    "calibrated on: name rows that are new with --on, or leave --unseen out"
+                )
+            rows = rows.take(~seen)
+    known = [find_known(rows, candidate.model.taxonomy) for candidate in candidates]
+    shared = np.logical_and.reduce([it.whole for it in known])
+    if not shared.any():
+        raise _nothing_shared(rows, candidates)
+    measured = [
+        measure(it.model, rows, found.leaves, shared, folder, progress, phase)
+        for it, found, phase in zip(candidates, known, ("test", "test baseline"), strict=False)
+    ]
+    result = EvaluationResult(
         spec.model,
         spec.dataset,
         spec.split,
-        plan.checkpoint,
-        plan.rows,
-        metrics,
-        _warnings(model, dataset, spec.split),
-        recorder.seconds,
+        ours.file.path,
+        int(shared.sum()),
+        measured[0].figures,
+        warnings,
+        measured[0].seconds,
+        seen_rows=seen_rows,
+    )
+    if not spec.of_own_rows or theirs is not None:
+        result = replace(
+            result, unknown=known[0].unknown, all_rows=_all_rows(measured[0]), on=rows.name
+        )
+    if theirs is not None:
+        result = replace(result, comparison=_compare(workspace, theirs, known[1], measured, shared))
+    if errors_path is not None:
+        table = ErrorTable()
+        for candidate, found, answers in zip(candidates, known, measured, strict=True):
+            progress(Progress("list errors"))
+            model = candidate.model
+            table.add(rows, found, answers, model, candidate.dataset, candidate.file.time)
+        table.write(errors_path)
+        result = replace(result, error_rows=table.n_rows)
+    return result
+
+
+def _load(model: str, dataset: str, file: CheckpointFile) -> _Candidate:
+    return _Candidate(get_model(model).from_checkpoint(file.path), dataset, file)
+
+
+@contextlib.contextmanager
+def _rows(
+    workspace: Workspace,
+    spec: EvaluationSpec,
+    plan: EvaluationPlan,
+    folder: Path,
+    progress: ProgressCallback,
+) -> Iterator[LabelledRows]:
+    """Yield the rows that a spec speaks of; a file is read into `folder`."""
+    if plan.dataset is not None:
+        yield rows_of_split(plan.dataset, spec.split)
+        return
+    options = ImportOptions.from_json(spec.file_options)
+    source: contextlib.AbstractContextManager[Path] = contextlib.nullcontext(Path(spec.on_file))
+    if spec.upload_id:
+        source = uploads_of(workspace).reading(spec.upload_id)
+    with source as file:
+        rows = read_labelled(file, options, folder, spec.split, progress)
+    yield rows
+
+
+def _seen(
+    workspace: Workspace,
+    candidates: list[_Candidate],
+    rows: LabelledRows,
+    leave_out: bool,
+    warnings: list[str],
+    progress: ProgressCallback,
+) -> NDArray[np.bool_]:
+    """Return which rows a model has seen; warn of them if they are to stay."""
+    seen = np.zeros(len(rows), dtype=bool)
+    for candidate in candidates:
+        progress(Progress("look for seen texts"))
+        data = training_data(workspace, candidate.model, candidate.dataset)
+        if data is None:
+            reason = (
+                f"which of the rows {candidate} learned from cannot be told: its dataset is not "
+                "there any more as it was then"
+            )
+            if leave_out:
+                raise FailedPreconditionError(f"{reason}; leave --unseen out")
+            warnings.append(f"{reason}. Of rows it has seen it gets more right than of new ones")
+            continue
+        found = find_seen(rows, data)
+        if found.any() and not leave_out:
+            warnings.append(
+                f"{int(found.sum()):,} of {len(rows):,} rows have texts that {candidate} was "
+                "trained or calibrated on, which flatters it: --unseen leaves them out"
+            )
+        seen |= found
+    return seen
+
+
+def _all_rows(measured: Measured) -> RowFigures:
+    outcomes = measured.by_row()
+    return RowFigures(len(outcomes), outcomes.figures())
+
+
+def _compare(
+    workspace: Workspace,
+    theirs: _Candidate,
+    known: KnownClasses,
+    measured: list[Measured],
+    shared: NDArray[np.bool_],
+) -> Comparison:
+    ours, other = (answers.by_row() for answers in measured)
+    return Comparison(
+        dataset=theirs.dataset,
+        model=theirs.model.model_id,
+        checkpoint_path=theirs.file.path.relative_to(workspace.root).as_posix(),
+        figures=measured[1].figures,
+        differences=compare_outcomes(ours.take(shared), other.take(shared)),
+        all_rows=_all_rows(measured[1]),
+        all_differences=compare_outcomes(ours, other),
+        unknown=known.unknown,
     )
 
 
-def _warnings(model: Model, dataset: Dataset, split: str) -> list[str]:
+def _nothing_shared(rows: LabelledRows, candidates: list[_Candidate]) -> DataError:
+    theirs = " > ".join(rows.paths[int(rows.which[0])])
+    knows = "; ".join(
+        f"{it} knows {' > '.join(it.model.taxonomy.leaf_paths[0])!r} and others"
+        for it in candidates
+    )
+    return DataError(
+        f"none of the {len(rows):,} rows of {rows.name} is of a class that "
+        f"{'the model knows' if len(candidates) == 1 else 'both models know'}: the first is "
+        f"{theirs[:200]!r}; {knows[:400]}. A class is its whole path: do the columns, the "
+        "separator and the depth fit?"
+    )
+
+
+def _other_import(ours: _Candidate, rows: LabelledRows, split: str) -> list[str]:
     """Say what speaks against taking the metrics for those of unseen rows."""
+    model = ours.model
     trained_on = model.record.fingerprint if isinstance(model, KeepsRecord) else ""
-    if trained_on in ("", dataset.fingerprint):
+    if trained_on in ("", rows.fingerprint):
         return []
     overlap = (
         "" if split == "train" else f": its {split} rows may be among the rows it learned from"
     )
-    return [f"trained on another import of {dataset.name!r}{overlap}"]
+    return [f"trained on another import of {rows.name!r}{overlap}"]
 
 
-def _check_taxonomy(path: Path, same: bool, dataset: Dataset) -> None:
-    if not same:
+def _check_taxonomy(ours: _Candidate, dataset: Dataset) -> None:
+    if ours.model.taxonomy != dataset.taxonomy:
         raise CheckpointError(
-            f"{path} was trained on another taxonomy than {dataset.name!r} has now: "
-            "an import has changed its classes since; train again"
+            f"{ours.file.path} was trained on another taxonomy than {dataset.name!r} has now "
+            f"({describe_changes(ours.model.taxonomy, dataset.taxonomy)}): train again, or measure "
+            f"it on the classes that both have: --on {dataset.name}"
         )

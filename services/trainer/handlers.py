@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ktt_core.progress import ProgressCallback, ignore_progress
 from ktt_core.registry import get_model, list_models
-from trainer.requests import TrainRequest
+from trainer.requests import EvaluateRequest, TrainRequest
 from trainer.results import (
     CheckpointInfo,
     DatasetInfo,
@@ -18,7 +18,7 @@ from trainer.results import (
     RunEvent,
     RunResult,
 )
-from trainer.specs import STEP_GRACE, TASKS, EvaluationSpec
+from trainer.specs import STEP_GRACE, TASKS
 
 if TYPE_CHECKING:
     from ktt_core.datasets.options import ImportOptions
@@ -207,16 +207,21 @@ class Trainer:
         time: str | None = None,
         progress: ProgressCallback = ignore_progress,
     ) -> list[EvaluationResult]:
-        """Test each model's checkpoint on a split, each in a process of its own.
+        """Test each model's checkpoint on a split of the dataset it was trained on.
+
+        Parameters and errors are those of `evaluate_on`.
+        """
+        request = EvaluateRequest(dataset, tuple(models), split, label, time or "")
+        return self.evaluate_on(request, progress)
+
+    def evaluate_on(
+        self, request: EvaluateRequest, progress: ProgressCallback = ignore_progress
+    ) -> list[EvaluationResult]:
+        """Test each model's checkpoint on whatever rows, each in a process of its own.
 
         Parameters
         ----------
-        dataset : str
-        models : sequence of str
-        split : str
-            "train", "val" or "test".
-        label, time : str
-            Which checkpoint: "best" or "last", of the newest run or of that time.
+        request : EvaluateRequest
         progress : callable
             Called with phase "test".
 
@@ -229,11 +234,7 @@ class Trainer:
         """
         from trainer.embedded import evaluate_here
 
-        wanted = [
-            EvaluationSpec(dataset, model, split, label, time or "")
-            for model in dict.fromkeys(models)
-        ]
-        return evaluate_here(self.workspace, self.jobs, wanted, progress)
+        return evaluate_here(self.workspace, self.jobs, request, progress)
 
 
 def manner(step_grace: float = STEP_GRACE) -> Manner:

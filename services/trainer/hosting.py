@@ -7,18 +7,26 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktt_core.datasets.hierarchy import SPLITS
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.sources import SUFFIXES
-from ktt_core.errors import InvalidArgumentError, KttError, NotFoundError
+from ktt_core.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    KttError,
+    NotFoundError,
+)
 from ktt_jobs import JobService, JobState
 from trainer.catalogue import describe_or_damaged
 from trainer.encoder_access import EncoderAccess
-from trainer.evaluating import check_evaluation
+from trainer.error_table import FILE_NAME
+from trainer.evaluation_plan import check_evaluation
 from trainer.handlers import Trainer
 from trainer.importing import ImportRun, Imports
 from trainer.leftovers import clear_up
@@ -199,19 +207,29 @@ class HostedTrainer(Trainer):
         """
         return self._submit(TRAINING, spec, request_id, lambda: self.validate_training(spec))
 
-    def validate_evaluation(self, spec: EvaluationSpec) -> None:
+    def validate_evaluation(self, spec: EvaluationSpec, *, file_to_come: bool = True) -> None:
         """Check a spec as fully as `submit_evaluation` does.
+
+        Parameters
+        ----------
+        spec : EvaluationSpec
+        file_to_come : bool
+            Whether `file_options` may stand without a file: it is sent if all else is right.
 
         Raises
         ------
-        InvalidArgumentError, NotFoundError, DataError
-            As `trainer.evaluating.check_evaluation`; `field` is the spec's.
+        InvalidArgumentError, NotFoundError, FailedPreconditionError, DataError
+            As `trainer.evaluation_plan.check_evaluation`; `field` is the spec's.
+        PermissionDeniedError
+            If the file is not under an allowed root.
         """
+        if spec.on_file:
+            self._allowed.resolve(spec.on_file)
         if spec.split not in SPLITS:
             raise InvalidArgumentError(
                 f"{spec.split[:80]!r} is no split; there are: {', '.join(SPLITS)}", field="split"
             )
-        check_evaluation(self.workspace, spec)
+        check_evaluation(self.workspace, spec, file_to_come=file_to_come)
 
     def submit_evaluation(self, spec: EvaluationSpec, request_id: str = "") -> Job:
         """Queue an evaluation job.
@@ -221,7 +239,37 @@ class HostedTrainer(Trainer):
         KttError
             As `validate_evaluation` and `ktt_jobs.JobService.submit`.
         """
-        return self._submit(EVALUATION, spec, request_id, lambda: self.validate_evaluation(spec))
+        if spec.on_file:
+            # Where it really lies: nobody makes it another file while the job waits.
+            spec = replace(spec, on_file=str(self._allowed.resolve(spec.on_file)))
+        return self._submit(
+            EVALUATION,
+            spec,
+            request_id,
+            lambda: self.validate_evaluation(spec, file_to_come=False),
+        )
+
+    def open_errors(self, job_id: str) -> BufferedReader:
+        """Open the wrong answers that an evaluation job has listed: a Parquet file.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If it is no job's id, or there is no such job.
+        FailedPreconditionError
+            If it has not succeeded, or was not asked for them.
+        """
+        job = self.jobs.get(job_id, EVALUATION)
+        if job.state is not JobState.SUCCEEDED:
+            raise FailedPreconditionError(
+                f"job {job_id} has listed nothing: it is {job.state.value.lower()}"
+            )
+        try:
+            return (self.jobs.files(job_id) / FILE_NAME).open("rb")
+        except FileNotFoundError:
+            raise FailedPreconditionError(
+                f"job {job_id} was not asked to list what it got wrong; evaluate again, with errors"
+            ) from None
 
     def get_job(self, job_id: str, kind: str) -> Job:
         """Return a job.
@@ -263,8 +311,9 @@ class HostedTrainer(Trainer):
         try:
             validate()
             with self._deleting:
-                if not self.workspace.dataset_folder(spec.dataset).is_dir():
-                    raise NotFoundError(f"there is no dataset {spec.dataset!r} any more")
+                needed = _dataset_of(spec)
+                if needed and not self.workspace.dataset_folder(needed).is_dir():
+                    raise NotFoundError(f"there is no dataset {needed!r} any more")
                 return self.jobs.submit(kind, wanted, labels=labels, request_id=request_id)
         except KttError:
             # A repeated request gets its job, whatever has become of what the job needed.
@@ -291,6 +340,13 @@ class HostedTrainer(Trainer):
             else:
                 if expired:
                     _log.info("uploads expired: %s", ", ".join(expired))
+
+
+def _dataset_of(spec: TrainingSpec | EvaluationSpec) -> str:
+    """Return the dataset whose rows a job reads; empty if it reads a file."""
+    if isinstance(spec, EvaluationSpec) and not spec.of_own_rows:
+        return spec.on_dataset
+    return spec.dataset
 
 
 def _checkpoint_key(info: CheckpointInfo) -> str:

@@ -69,6 +69,12 @@ def evaluation_result(job: Job, root: Path) -> EvaluationResult:
         metrics=outcome.figures,
         warnings=list(outcome.warnings),
         seconds=outcome.seconds,
+        on=outcome.on,
+        all_rows=outcome.all_rows,
+        unknown=outcome.unknown,
+        seen_rows=outcome.seen_rows,
+        comparison=outcome.comparison,
+        error_rows=outcome.error_rows,
     )
 
 

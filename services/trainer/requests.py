@@ -4,11 +4,125 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import InvalidArgumentError, NotFoundError
+from trainer.specs import EvaluationSpec
 
-__all__ = ["Run", "TrainRequest"]
+if TYPE_CHECKING:
+    from ktt_core.datasets.options import ImportOptions
+
+__all__ = ["Baseline", "EvaluateRequest", "RowSource", "Run", "TrainRequest"]
+
+
+@dataclass(frozen=True)
+class RowSource:
+    """Where labelled rows come from, if not from the dataset that a model was trained on.
+
+    Attributes
+    ----------
+    dataset : str
+        A dataset of the workspace.
+    file : Path or None
+        A file of this machine.
+    server_path : str
+        A file where the trainer runs.
+    upload : str
+        An upload of `file` that was begun before.
+    options : ImportOptions or None
+        How the file is read.
+    """
+
+    dataset: str = ""
+    file: Path | None = None
+    server_path: str = ""
+    upload: str = ""
+    options: ImportOptions | None = None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The checkpoint that others are compared with.
+
+    Attributes
+    ----------
+    dataset : str
+        What it was trained on; empty for the dataset of the model that is compared.
+    model : str
+        Empty for the same model.
+    time : str
+        The start of its run; empty for the newest.
+    """
+
+    dataset: str = ""
+    model: str = ""
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """Test models' checkpoints.
+
+    Attributes
+    ----------
+    dataset : str
+        What the models were trained on.
+    models : tuple of str
+    split : str
+        "train", "val" or "test".
+    label, time : str
+        Which checkpoint: "best" or "last", of the newest run or of that time.
+    rows : RowSource
+        The rows, if they are not the split's of `dataset`.
+    baseline : Baseline or None
+        What each of them is compared with.
+    unseen : bool
+        Whether to leave out rows whose text a model was trained or calibrated on.
+    errors_folder : Path or None
+        An existing folder for the rows that were answered wrong, a Parquet file per model.
+    """
+
+    dataset: str
+    models: tuple[str, ...]
+    split: str = "test"
+    label: str = "best"
+    time: str = ""
+    rows: RowSource = RowSource()
+    baseline: Baseline | None = None
+    unseen: bool = False
+    errors_folder: Path | None = None
+
+    def specs(self, *, on_file: str = "", upload_id: str = "") -> list[EvaluationSpec]:
+        """Return what each model's job is asked.
+
+        Parameters
+        ----------
+        on_file : str
+            The file's absolute path where the trainer runs.
+        upload_id : str
+            The upload that holds it.
+        """
+        against = self.baseline
+        return [
+            EvaluationSpec(
+                self.dataset,
+                model,
+                self.split,
+                self.label,
+                self.time,
+                on_dataset=self.rows.dataset,
+                on_file=on_file,
+                upload_id=upload_id,
+                file_options=self.rows.options.to_json() if self.rows.options else {},
+                baseline_dataset=(against.dataset or self.dataset) if against else "",
+                baseline_model=(against.model or model) if against else "",
+                baseline_run_time=against.time if against else "",
+                unseen=self.unseen,
+                list_errors=self.errors_folder is not None,
+            )
+            for model in dict.fromkeys(self.models)
+        ]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ktt_core.errors import KttError
 from ktt_core.progress import Progress
+from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
 from trainer.requests import Run
 
 __all__ = [
@@ -188,7 +189,22 @@ class EvaluationResult:
     warnings : list of str
         Why the metrics may say something else than they seem to.
     seconds : float
-        That the model took for the rows, without being loaded; 0 if unknown.
+        That the answers to the rows took, warm, without metrics; 0 if unknown.
+    on : str
+        The name of the dataset or file whose rows they are, if they are not just the split's of
+        `dataset`.
+    all_rows : RowFigures or None
+        Over all rows, a class that the model does not know being wrong.
+    unknown : UnknownClasses or None
+        The rows whose class the model does not know; they are not among `rows`.
+    seen_rows : int
+        Rows that were left out because a model was trained or calibrated on their texts.
+    comparison : Comparison or None
+        Another checkpoint on the same rows; `rows` are then those whose classes both know.
+    error_rows : int
+        Rows that were answered wrong, if they were to be listed.
+    errors : Path or None
+        A Parquet file of them; see `trainer.error_table`.
     """
 
     model: str
@@ -199,6 +215,13 @@ class EvaluationResult:
     metrics: Mapping[str, float]
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    on: str = ""
+    all_rows: RowFigures | None = None
+    unknown: UnknownClasses | None = None
+    seen_rows: int = 0
+    comparison: Comparison | None = None
+    error_rows: int = 0
+    errors: Path | None = None
 
     @property
     def texts_per_second(self) -> float | None:
@@ -206,8 +229,18 @@ class EvaluationResult:
         return self.rows / self.seconds if self.seconds > 0 else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return one JSON object, flat but for "warnings", which is there if there are any."""
-        warnings = {"warnings": list(self.warnings)} if self.warnings else {}
+        """Return one JSON object, flat but for what is there only if there is something to say."""
+        more: dict[str, Any] = {"warnings": list(self.warnings)} if self.warnings else {}
+        if self.on:
+            more["on"] = self.on
+        if self.seen_rows:
+            more["seen_rows"] = self.seen_rows
+        if self.unknown is not None:
+            more["unknown"] = self.unknown.to_json()
+        if self.all_rows is not None:
+            more["all_rows"] = self.all_rows.to_json()
+        if self.comparison is not None:
+            more["comparison"] = self.comparison.to_json()
         return {
             "model": self.model,
             "dataset": self.dataset,
@@ -217,7 +250,7 @@ class EvaluationResult:
             "seconds": self.seconds,
             "texts_per_second": self.texts_per_second,
             **self.metrics,
-            **warnings,
+            **more,
         }
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
+
 __all__ = [
     "EVALUATION",
     "STEP_GRACE",
@@ -77,17 +79,33 @@ class TrainingSpec:
 
 @dataclass(frozen=True)
 class EvaluationSpec:
-    """Test a checkpoint on a split of its dataset.
+    """Test a checkpoint on a split of its dataset, or on other labelled rows.
 
     Attributes
     ----------
     dataset, model : str
+        What the checkpoint was trained on, and its kind.
     split : str
         "train", "val" or "test".
     label : str
         "best" or "last".
     run_time : str
         The start of the checkpoint's run, UTC; empty for the newest.
+    on_dataset : str
+        A dataset whose split holds the rows, instead of `dataset`.
+    on_file : str
+        A file with the rows, by its path where the trainer runs.
+    upload_id : str
+        An upload with the rows.
+    file_options : mapping
+        How the file or upload is read, `ktt_core.datasets.options.ImportOptions.to_json`; empty if
+        the rows are a dataset's.
+    baseline_dataset, baseline_model, baseline_run_time : str
+        Another checkpoint, of the same label, to compare with on the same rows; empty for none.
+    unseen : bool
+        Whether to leave out the rows whose text a model was trained or calibrated on.
+    list_errors : bool
+        Whether to keep the rows that were answered wrong, with their texts.
     """
 
     dataset: str
@@ -95,15 +113,30 @@ class EvaluationSpec:
     split: str = "test"
     label: str = "best"
     run_time: str = ""
+    on_dataset: str = ""
+    on_file: str = ""
+    upload_id: str = ""
+    file_options: Mapping[str, Any] = field(default_factory=dict)
+    baseline_dataset: str = ""
+    baseline_model: str = ""
+    baseline_run_time: str = ""
+    unseen: bool = False
+    list_errors: bool = False
 
     @property
     def labels(self) -> dict[str, str]:
         """What a job is found by."""
-        return {"dataset": self.dataset, "model": self.model}
+        on = {"on": self.on_dataset} if self.on_dataset else {}
+        return {"dataset": self.dataset, "model": self.model, **on}
+
+    @property
+    def of_own_rows(self) -> bool:
+        """Whether the rows are those of the dataset that the checkpoint was trained on."""
+        return not (self.on_dataset or self.file_options)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
-        return asdict(self)
+        return {**asdict(self), "file_options": dict(self.file_options)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> EvaluationSpec:
@@ -157,13 +190,27 @@ class EvaluationOutcome:
     checkpoint_path : str
         Relative to the workspace.
     rows : int
-        Of the split.
+        That the figures are over: of the split; or of the other rows those whose class the model
+        knows, and the baseline too if there is one.
     figures : mapping of str to float
         By their names in `ktt_core.metrics`.
     warnings : tuple of str
         Why the figures may say something else than they seem to.
     seconds : float
-        That the model took for the rows, without being loaded.
+        That the answers to these rows took, warm, without metrics.
+    on : str
+        The name of the dataset or file whose rows they are; empty for a split of the dataset that
+        the model was trained on.
+    all_rows : RowFigures or None
+        Over all rows, a class that the model does not know being wrong; None for a split of the
+        dataset that the model was trained on.
+    unknown : UnknownClasses or None
+        The rows whose class the model does not know; None likewise.
+    seen_rows : int
+        Rows that were left out because a model was trained or calibrated on their texts.
+    comparison : Comparison or None
+    error_rows : int
+        Rows that were answered wrong, of the model and of the baseline, and are kept.
     """
 
     checkpoint_path: str
@@ -171,15 +218,39 @@ class EvaluationOutcome:
     figures: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    on: str = ""
+    all_rows: RowFigures | None = None
+    unknown: UnknownClasses | None = None
+    seen_rows: int = 0
+    comparison: Comparison | None = None
+    error_rows: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
-        return {**asdict(self), "figures": dict(self.figures), "warnings": list(self.warnings)}
+        parts = {name: getattr(self, name) for name in _PARTS}
+        return {
+            **{entry.name: getattr(self, entry.name) for entry in fields(self)},
+            "figures": dict(self.figures),
+            "warnings": list(self.warnings),
+            **{name: part.to_json() if part else None for name, part in parts.items()},
+        }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> EvaluationOutcome:
         """Rebuild from `to_json`'s value; what it does not know is left out."""
-        return cls(**{**_known(cls, value), "warnings": tuple(value["warnings"])})
+        parts = {
+            name: kind.from_json(value[name]) if value.get(name) else None
+            for name, kind in _PARTS.items()
+        }
+        return cls(**{**_known(cls, value), "warnings": tuple(value["warnings"]), **parts})
+
+
+# What an outcome holds that is an object by itself.
+_PARTS: dict[str, Any] = {
+    "all_rows": RowFigures,
+    "unknown": UnknownClasses,
+    "comparison": Comparison,
+}
 
 
 def _known(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,17 +82,31 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
 
 def evaluate(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     """Run an evaluation job: `EvaluationSpec` and workspace in, `EvaluationOutcome` out."""
+    from trainer.error_table import FILE_NAME
     from trainer.evaluating import evaluate_model
 
     workspace = _workspace(spec, context)
     wanted = EvaluationSpec.from_json(spec)
-    result = evaluate_model(workspace, wanted, context.progress)
+    result = evaluate_model(
+        workspace,
+        wanted,
+        context.progress,
+        # What a killed process leaves there goes with the job.
+        folder=context.keep,
+        errors_path=context.folder / FILE_NAME if wanted.list_errors else None,
+    )
     return EvaluationOutcome(
         checkpoint_path=_relative(result.checkpoint, workspace),
         rows=result.rows,
         figures=result.metrics,
         warnings=tuple(result.warnings),
         seconds=result.seconds,
+        on=result.on,
+        all_rows=result.all_rows,
+        unknown=result.unknown,
+        seen_rows=result.seen_rows,
+        comparison=result.comparison,
+        error_rows=result.error_rows,
     ).to_json()
 
 

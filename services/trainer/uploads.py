@@ -235,6 +235,22 @@ class UploadStore:
             os.utime(path)
             yield UsedUpload(path, lambda: self._remove(folder))
 
+    @contextlib.contextmanager
+    def reading(self, upload_id: str) -> Iterator[Path]:
+        """Yield a complete upload's file, which others may read too, and nobody removes meanwhile.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If there is no such upload.
+        FailedPreconditionError
+            If it is not complete, or another uses it up.
+        """
+        with self._locked(upload_id, shared=True) as folder:
+            path = folder / "content" / self.check_complete(upload_id).file_name
+            os.utime(path)
+            yield path
+
     def delete(self, upload_id: str) -> None:
         """Throw an upload away.
 
@@ -293,7 +309,7 @@ class UploadStore:
         return self._folder / upload_id
 
     @contextlib.contextmanager
-    def _locked(self, upload_id: str) -> Iterator[Path]:
+    def _locked(self, upload_id: str, *, shared: bool = False) -> Iterator[Path]:
         folder = self._find(upload_id)
         try:
             descriptor = os.open(folder / "lock", os.O_RDWR)
@@ -301,7 +317,8 @@ class UploadStore:
             raise _unknown(upload_id) from None
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise FailedPreconditionError(
                     f"the upload {upload_id} is being written or used by another call; "

@@ -134,6 +134,20 @@ def test_only_one_writes_or_uses_an_upload_at_a_time(store: UploadStore) -> None
     assert files(store) == []
 
 
+def test_many_read_an_upload_and_nobody_uses_it_up_meanwhile(store: UploadStore) -> None:
+    upload = announce(store)
+    with pytest.raises(FailedPreconditionError, match="not complete"), store.reading(upload):
+        pass
+    write(store, upload, 0, DATA)
+    with store.reading(upload) as one, store.reading(upload) as other:
+        assert one == other and one.read_bytes() == DATA
+        with pytest.raises(FailedPreconditionError, match="another call"):
+            store.delete(upload)
+        with pytest.raises(FailedPreconditionError, match="another call"), store.using(upload):
+            pass
+    store.delete(upload)
+
+
 def test_an_upload_that_is_not_complete_cannot_be_used(store: UploadStore) -> None:
     upload = announce(store)
     write(store, upload, 0, DATA[:10])

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         CheckpointInfo,
         DatasetInfo,
         EncoderInfo,
+        EvaluateRequest,
         EvaluationResult,
         ModelInfo,
         RunResult,
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedBackend"]
 
 _PAGE = 200
+_NO_SERVER = (
+    "--server-path and --upload speak of a server: say which with --address, or name the file "
+    "itself"
+)
 
 
 class EmbeddedBackend:
@@ -81,10 +86,7 @@ class EmbeddedBackend:
     ) -> ImportReport:
         """Make a dataset of a file of this machine."""
         if source.file is None or source.upload is not None:
-            raise InvalidArgumentError(
-                "--server-path and --upload speak of a server: say which with --address, or name "
-                "the file itself"
-            )
+            raise InvalidArgumentError(_NO_SERVER)
         return self._trainer.import_dataset(
             source.file, name, options, replace=replace, progress=watcher.progress
         )
@@ -140,23 +142,11 @@ class EmbeddedBackend:
             "one with `ktt serve` and name it with --address"
         )
 
-    def evaluate(
-        self,
-        dataset: str,
-        models: Sequence[str],
-        split: str,
-        checkpoint: CheckpointChoice,
-        watcher: Watcher,
-    ) -> list[EvaluationResult]:
-        """Test each model's checkpoint on a split."""
-        return self._trainer.evaluate(
-            dataset,
-            models,
-            split,
-            label=checkpoint.label,
-            time=checkpoint.time,
-            progress=watcher.progress,
-        )
+    def evaluate(self, request: EvaluateRequest, watcher: Watcher) -> list[EvaluationResult]:
+        """Test each model's checkpoint on the rows of a request."""
+        if request.rows.server_path or request.rows.upload:
+            raise InvalidArgumentError(_NO_SERVER)
+        return self._trainer.evaluate_on(request, watcher.progress)
 
     def predict(
         self,

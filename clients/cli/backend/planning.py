@@ -10,7 +10,7 @@ from cli.backend.job_calls import JobCalls
 from ktt.trainer.v1 import training_pb2
 from ktt_core.errors import InvalidArgumentError, InvalidConfigError, NothingToResumeError
 from trainer import TrainingSpec
-from trainer.messages.jobs import training_spec_to_proto
+from trainer.messages.training import training_spec_to_proto
 
 if TYPE_CHECKING:
     from trainer import ModelInfo, TrainRequest

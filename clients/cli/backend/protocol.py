@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         CheckpointInfo,
         DatasetInfo,
         EncoderInfo,
+        EvaluateRequest,
         EvaluationResult,
         ModelInfo,
         RunResult,
@@ -212,15 +213,11 @@ class Backend(Protocol):
     def submit(self, request: TrainRequest) -> list[Job]:
         """Have the same done without waiting; return the jobs."""
 
-    def evaluate(
-        self,
-        dataset: str,
-        models: Sequence[str],
-        split: str,
-        checkpoint: CheckpointChoice,
-        watcher: Watcher,
-    ) -> list[EvaluationResult]:
-        """Test each model's checkpoint on a split."""
+    def evaluate(self, request: EvaluateRequest, watcher: Watcher) -> list[EvaluationResult]:
+        """Test each model's checkpoint on the rows of a request.
+
+        A file is sent to the trainer first, and taken away there when all is done.
+        """
 
     def predict(
         self,

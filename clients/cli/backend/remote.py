@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cli.backend.asking import answers
 from cli.backend.batch import Batch, Piece
 from cli.backend.downloading import download
+from cli.backend.evaluation import evaluate_there
 from cli.backend.folders import check_owner, folder_name
 from cli.backend.planning import check_all, training_message, training_specs
 from cli.backend.protocol import (
@@ -31,8 +32,7 @@ from ktt_core.errors import (
     KttError,
     UnavailableError,
 )
-from trainer import EvaluationSpec, evaluation_result, job_error, run_result
-from trainer.messages.jobs import evaluation_spec_to_proto
+from trainer import job_error, run_result
 
 if TYPE_CHECKING:
     from exporter import ExportSpec
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         CheckpointInfo,
         DatasetInfo,
         EncoderInfo,
+        EvaluateRequest,
         EvaluationResult,
         ModelInfo,
         RunResult,
@@ -150,23 +151,9 @@ class RemoteBackend:
     def _keys_of(self, model: str) -> set[str]:
         return {str(row["name"]) for row in self.get_model(model).hyperparameters}
 
-    def evaluate(
-        self,
-        dataset: str,
-        models: Sequence[str],
-        split: str,
-        checkpoint: CheckpointChoice,
-        watcher: Watcher,
-    ) -> list[EvaluationResult]:
-        """Submit an evaluation of each model's checkpoint and follow them."""
-        calls = self._services.jobs("evaluation")
-        specs = [
-            EvaluationSpec(dataset, model, split, checkpoint.label, checkpoint.time or "")
-            for model in dict.fromkeys(models)
-        ]
-        pieces = [Piece(evaluation_spec_to_proto(spec), spec.model, spec.dataset) for spec in specs]
-        check_all(calls, pieces)
-        return [evaluation_result(job, _THERE) for job in Batch(calls, pieces).run(watcher)]
+    def evaluate(self, request: EvaluateRequest, watcher: Watcher) -> list[EvaluationResult]:
+        """Submit an evaluation of each model, follow them, and fetch what they list."""
+        return evaluate_there(self._services, self._connection, request, watcher)
 
     def predict(
         self,

@@ -16,7 +16,8 @@ from ktt.trainer.v1 import evaluation_pb2, training_pb2
 from ktt.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 from ktt_core.errors import NotFoundError, UnavailableError
 from ktt_rpc.channel import ClientSettings, open_channel
-from trainer.messages.jobs import evaluation_job_from_proto, training_job_from_proto
+from trainer.messages.evaluation import evaluation_job_from_proto
+from trainer.messages.training import training_job_from_proto
 
 if TYPE_CHECKING:
     from ktt_jobs import Job

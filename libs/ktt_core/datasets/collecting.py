@@ -52,6 +52,8 @@ class Collected:
     bad : BadRows
     rows_read : int
         Usable and bad.
+    numbers : ndarray of int64, shape (n,), or None
+        Of the usable rows in the source; None unless they are kept.
     """
 
     paths: list[Path]
@@ -60,6 +62,7 @@ class Collected:
     hashes: NDArray[np.int64] | None
     bad: BadRows
     rows_read: int
+    numbers: NDArray[np.int64] | None = None
 
 
 def collect(
@@ -68,8 +71,22 @@ def collect(
     staged: StagedTexts,
     name: str,
     progress: ProgressCallback,
+    *,
+    keep_numbers: bool = False,
 ) -> Collected:
     """Read the whole source.
+
+    Parameters
+    ----------
+    source : Source
+    options : ImportOptions
+    staged : StagedTexts
+        Gets the usable rows' texts.
+    name : str
+        Of the source, for messages.
+    progress : callable
+    keep_numbers : bool
+        Whether to keep the usable rows' numbers, eight bytes a row.
 
     Raises
     ------
@@ -81,12 +98,13 @@ def collect(
     leaves: list[NDArray[np.int32]] = [np.empty(0, np.int32)]
     splits: list[NDArray[np.int8]] = [np.empty(0, np.int8)]
     hashes: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    numbers: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     rows_read = 0
     for chunk in source.chunks:
         rows_read += len(chunk.rows) + len(chunk.broken)
         for row, reason in chunk.broken:
             bad.add(reason, [row])
-        texts, chunk_leaves, chunk_splits = _usable(chunk, options, encoder, bad)
+        texts, chunk_leaves, chunk_splits, chunk_numbers = _usable(chunk, options, encoder, bad)
         if bad.total and options.on_error == "stop":
             # Read on for a full account of what is bad; nothing will be written.
             staged.drop()
@@ -96,6 +114,8 @@ def collect(
             splits.append(chunk_splits)
             if options.dedupe:
                 hashes.append(fingerprints(texts))
+            if keep_numbers:
+                numbers.append(chunk_numbers)
         progress(Progress("import", chunk.done, source.total, source.unit))
     if bad.total and options.on_error == "stop":
         raise DataError(
@@ -111,13 +131,14 @@ def collect(
         hashes=np.concatenate(hashes) if options.dedupe else None,
         bad=bad,
         rows_read=rows_read,
+        numbers=np.concatenate(numbers) if keep_numbers else None,
     )
 
 
 def _usable(
     chunk: Chunk, options: ImportOptions, encoder: LabelEncoder, bad: BadRows
-) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.int8]]:
-    """Return the usable rows' texts, leaves and splits; count the others under one reason each."""
+) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.int8], NDArray[np.int64]]:
+    """Return the usable rows' texts, leaves, splits and numbers; count the others by reason."""
     rows = chunk.rows
     raw = chunk.columns[options.text]
     usable = valid_utf8(raw)
@@ -143,6 +164,7 @@ def _usable(
         only(texts, good[usable]),
         leaves[good],
         splits[good] if options.split_column else splits[:0],
+        rows[good],
     )
 
 

@@ -30,6 +30,11 @@ class PinnedFile:
         self.descriptor = descriptor
         weakref.finalize(self, os.close, descriptor)
 
+    @classmethod
+    def open(cls, path: Path) -> PinnedFile:
+        """Open a file for reading."""
+        return cls(path, os.open(path, os.O_RDONLY))
+
     def view(self) -> PinnedView:
         """Return a reader with a position of its own."""
         return PinnedView(self)

@@ -51,14 +51,18 @@ class StagedTexts:
             self._writer = None
             self._path.unlink()
 
-    def read_back(self) -> Iterator[pa.Array]:
-        """Yield what was appended, once, and remove the file."""
+    def read(self) -> Iterator[pa.Array]:
+        """Yield what was appended, any number of times, once all has been appended."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         with pa.OSFile(str(self._path)) as file:
             for batch in ipc.open_stream(file):
                 yield batch.column(0)
+
+    def read_back(self) -> Iterator[pa.Array]:
+        """Yield what was appended, once, and remove the file."""
+        yield from self.read()
         self._path.unlink()
 
 

@@ -2,9 +2,10 @@
 
 Nothing is imported here; take what you need from its module:
 
-============================ =======================================================
-`trainer.messages.datasets`  datasets, uploads, import options and reports
-`trainer.messages.models`    models and checkpoints
-`trainer.messages.jobs`      training and evaluation: specs, outcomes and jobs
-============================ =======================================================
+============================== ===================================================
+`trainer.messages.datasets`    datasets, uploads, import options and reports
+`trainer.messages.models`      models and checkpoints
+`trainer.messages.training`    training: specs, outcomes and jobs
+`trainer.messages.evaluation`  evaluation: specs, outcomes and jobs
+============================== ===================================================
 """

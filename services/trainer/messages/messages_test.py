@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.report import ImportReport
 from ktt_core.errors import InvalidArgumentError
+from ktt_core.metrics.bootstrap import Difference
 from ktt_core.progress import Progress
 from ktt_core.registry import get_model
 from ktt_jobs import Job, JobError, JobState
 from trainer.catalogue import describe_model
-from trainer.messages import datasets, jobs, models
+from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
+from trainer.messages import datasets, evaluation, models, training
 from trainer.results import CheckpointInfo, DatasetInfo, EncoderInfo, ModelInfo
 from trainer.specs import EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
 from trainer.upload_info import UploadInfo
@@ -223,13 +225,31 @@ TRAINING_SPEC = st.builds(
     resume=st.booleans(),
     resume_time=TEXT,
 )
+FILLED = TEXT.filter(bool)
+ROWS: Any = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"on_dataset": FILLED}),
+    st.fixed_dictionaries(
+        {"upload_id": FILLED, "file_options": import_options().map(ImportOptions.to_json)}
+    ),
+    st.fixed_dictionaries(
+        {"on_file": FILLED, "file_options": import_options().map(ImportOptions.to_json)}
+    ),
+)
+BASELINE: Any = st.just({}) | st.fixed_dictionaries(
+    {"baseline_dataset": FILLED, "baseline_model": FILLED, "baseline_run_time": TEXT}
+)
 EVALUATION_SPEC = st.builds(
-    EvaluationSpec,
+    lambda rows, baseline, **fields: EvaluationSpec(**fields, **rows, **baseline),
+    rows=ROWS,
+    baseline=BASELINE,
     dataset=NAME,
     model=NAME,
     split=st.sampled_from(["train", "val", "test"]),
     label=st.sampled_from(["best", "last"]),
     run_time=TEXT,
+    unseen=st.booleans(),
+    list_errors=st.booleans(),
 )
 TRAINING_OUTCOME = st.builds(
     TrainingOutcome,
@@ -241,13 +261,44 @@ TRAINING_OUTCOME = st.builds(
     report_path=TEXT,
     resumed=st.booleans(),
 )
+FIGURES = st.dictionaries(TEXT, FIGURE, max_size=3)
+UNKNOWN = st.builds(
+    UnknownClasses,
+    rows=COUNT,
+    classes=COUNT,
+    partly_known_rows=COUNT,
+    largest=st.lists(
+        st.tuples(st.lists(TEXT, min_size=1, max_size=3).map(tuple), COUNT), max_size=3
+    ).map(tuple),
+)
+ROW_FIGURES = st.builds(RowFigures, rows=COUNT, figures=FIGURES)
+DIFFERENCES = st.dictionaries(
+    TEXT, st.builds(Difference, value=FIGURE, low=FIGURE, high=FIGURE), max_size=2
+)
 EVALUATION_OUTCOME = st.builds(
     EvaluationOutcome,
     checkpoint_path=TEXT,
     rows=COUNT,
-    figures=st.dictionaries(TEXT, FIGURE),
+    figures=FIGURES,
     warnings=st.lists(TEXT, max_size=3).map(tuple),
     seconds=FIGURE,
+    on=TEXT,
+    all_rows=st.none() | ROW_FIGURES,
+    unknown=st.none() | UNKNOWN,
+    seen_rows=COUNT,
+    comparison=st.none()
+    | st.builds(
+        Comparison,
+        dataset=NAME,
+        model=NAME,
+        checkpoint_path=TEXT,
+        figures=FIGURES,
+        differences=DIFFERENCES,
+        all_rows=ROW_FIGURES,
+        all_differences=DIFFERENCES,
+        unknown=UNKNOWN,
+    ),
+    error_rows=COUNT,
 )
 
 
@@ -277,17 +328,35 @@ def any_job(draw: st.DrawFn, kind: str, specs: Any, outcomes: Any) -> Job:
 
 @given(any_job("training", TRAINING_SPEC, TRAINING_OUTCOME))
 def test_training_jobs(job: Job) -> None:
-    back = jobs.training_job_from_proto(over_the_wire(jobs.training_job_to_proto(job)))
+    back = training.training_job_from_proto(over_the_wire(training.training_job_to_proto(job)))
     assert back == job
     assert same(back.spec, job.spec)
 
 
+# Much is drawn for a job; on a busy machine that is slow.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(any_job("evaluation", EVALUATION_SPEC, EVALUATION_OUTCOME))
 def test_evaluation_jobs(job: Job) -> None:
-    message = over_the_wire(jobs.evaluation_job_to_proto(job))
-    assert jobs.evaluation_job_from_proto(message) == job
+    message = over_the_wire(evaluation.evaluation_job_to_proto(job))
+    assert evaluation.evaluation_job_from_proto(message) == job
 
 
 def test_an_evaluation_is_of_the_newest_best_checkpoint_on_the_test_split_unless_it_says() -> None:
-    message = jobs.evaluation_pb2.EvaluationSpec(dataset="d", model="m")
-    assert jobs.evaluation_spec_from_proto(message) == EvaluationSpec("d", "m", "test", "best", "")
+    message = evaluation.evaluation_pb2.EvaluationSpec(dataset="d", model="m")
+    assert evaluation.evaluation_spec_from_proto(message) == EvaluationSpec(
+        "d", "m", "test", "best", ""
+    )
+
+
+def test_a_baseline_is_of_the_same_dataset_and_model_unless_it_says() -> None:
+    message = evaluation.evaluation_pb2.EvaluationSpec(dataset="d", model="m")
+    message.baseline.run_time = "2026-01-31T12:34:56"
+    spec = evaluation.evaluation_spec_from_proto(message)
+    assert (spec.baseline_dataset, spec.baseline_model) == ("d", "m")
+
+
+def test_an_evaluation_that_an_earlier_version_kept_is_read() -> None:
+    spec = {"dataset": "d", "model": "m", "split": "val", "label": "best", "run_time": ""}
+    assert EvaluationSpec.from_json(spec) == EvaluationSpec("d", "m", "val")
+    outcome = {"checkpoint_path": "c", "rows": 3, "figures": {}, "warnings": [], "seconds": 1.0}
+    assert EvaluationOutcome.from_json(outcome) == EvaluationOutcome("c", 3, seconds=1.0)

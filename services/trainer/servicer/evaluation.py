@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
+from io import BufferedReader
 from typing import Any
 
 from ktt.trainer.v1 import evaluation_pb2
-from ktt_rpc.call import in_thread, note_job
+from ktt_core.errors import InvalidArgumentError
+from ktt_rpc.call import in_thread, in_work_thread, note_job
 from ktt_rpc.job_messages import event_to_proto, states_from_proto
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
 from ktt_rpc.watching import watch
-from trainer.fields import within
+from trainer.fields import at_field, within
 from trainer.hosting import HostedTrainer
-from trainer.messages.jobs import evaluation_job_to_proto, evaluation_spec_from_proto
+from trainer.messages.evaluation import evaluation_job_to_proto, evaluation_spec_from_proto
 from trainer.servicer.filters import labels_of
 from trainer.specs import EVALUATION
 
 __all__ = ["EvaluationCalls"]
+
+_CHUNK_BYTES = 512 * 1024
 
 
 class EvaluationCalls:
@@ -28,7 +33,8 @@ class EvaluationCalls:
         self, request: evaluation_pb2.CreateEvaluationJobRequest, context: Any
     ) -> evaluation_pb2.CreateEvaluationJobResponse:
         """Make a job, or only check its spec."""
-        spec = evaluation_spec_from_proto(request.spec)
+        with within("spec"):
+            spec = evaluation_spec_from_proto(request.spec)
         if request.validate_only:
             with within("spec"):
                 await in_thread(self.trainer.validate_evaluation, spec)
@@ -40,6 +46,20 @@ class EvaluationCalls:
         return evaluation_pb2.CreateEvaluationJobResponse(
             evaluation_job=evaluation_job_to_proto(job)
         )
+
+    async def DownloadEvaluationErrors(  # noqa: N802
+        self, request: evaluation_pb2.DownloadEvaluationErrorsRequest, context: Any
+    ) -> AsyncIterator[evaluation_pb2.DownloadEvaluationErrorsResponse]:
+        """Send what a job's models got wrong."""
+        note_job(request.evaluation_job_id)
+        with at_field("evaluation_job_id"):
+            file = await in_thread(self.trainer.open_errors, request.evaluation_job_id)
+        with file:
+            yield evaluation_pb2.DownloadEvaluationErrorsResponse(
+                start=await in_work_thread(_start_of, file, request.offset)
+            )
+            while chunk := await in_thread(file.read, _CHUNK_BYTES):
+                yield evaluation_pb2.DownloadEvaluationErrorsResponse(chunk=chunk)
 
     async def GetEvaluationJob(  # noqa: N802
         self, request: evaluation_pb2.GetEvaluationJobRequest, context: Any
@@ -84,3 +104,15 @@ class EvaluationCalls:
         return evaluation_pb2.CancelEvaluationJobResponse(
             evaluation_job=evaluation_job_to_proto(job)
         )
+
+
+def _start_of(file: BufferedReader, offset: int) -> evaluation_pb2.EvaluationErrorsStart:
+    """Describe a file, and go to where its reader goes on."""
+    digest = hashlib.file_digest(file, "sha256")
+    size = file.tell()
+    if not 0 <= offset <= size:
+        raise InvalidArgumentError(
+            f"the file has {size:,} bytes; there is no offset {offset:,}", field="offset"
+        )
+    file.seek(offset)
+    return evaluation_pb2.EvaluationErrorsStart(size_bytes=size, sha256=digest.hexdigest())

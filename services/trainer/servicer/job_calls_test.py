@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from typing import Any
 
 import grpc
+import pyarrow.parquet as pq
 import pytest
 
 from ktt.jobs.v1 import jobs_pb2
@@ -68,6 +71,71 @@ def test_a_training_job_leaves_a_checkpoint_that_an_evaluation_job_tests(
         evaluation_pb2.CancelEvaluationJobRequest(id=done.id)
     )
     assert cancelled.evaluation_job == done
+
+
+def test_an_uploads_rows_are_evaluated_and_what_was_wrong_comes_back(
+    server: TrainerProcess, trained: training_pb2.TrainingJob
+) -> None:
+    data = b"title,category\na shoe,Sport > Shoes\na drum,Music > Drums\n=a flute,Music > Flutes\n"
+    upload = server.upload(data, hashlib.sha256(data).hexdigest(), "new.csv")
+    options = datasets_pb2.ImportOptions(text="title", classes="category", sep=" > ")
+    job = evaluation(server, upload_id=upload, file_options=options, list_errors=True)
+    list(server.calls.WatchEvaluationJob(evaluation_pb2.WatchEvaluationJobRequest(id=job.id)))
+    request = evaluation_pb2.GetEvaluationJobRequest(id=job.id)
+    result = server.calls.GetEvaluationJob(request).evaluation_job.result
+    assert (result.on, result.rows, result.all_rows.rows) == ("new.csv", 2, 3)
+    assert list(result.unknown.largest[0].path) == ["Music", "Flutes"]
+    assert result.error_rows == 1
+
+    whole, start = download(server, job.id)
+    assert (len(whole), hashlib.sha256(whole).hexdigest()) == (start.size_bytes, start.sha256)
+    (row,) = pq.read_table(io.BytesIO(whole)).to_pylist()
+    assert (row["row"], row["text"], row["known"]) == (3, "=a flute", "partly")
+    assert download(server, job.id, offset=100) == (whole[100:], start)
+    beyond = refusal(download, server, job.id, offset=len(whole) + 1)
+    assert beyond == (Code.INVALID_ARGUMENT, ["offset"])
+    assert refusal(download, server, trained.id)[0] == Code.NOT_FOUND
+    unlisted = evaluation(server)
+    list(server.calls.WatchEvaluationJob(evaluation_pb2.WatchEvaluationJobRequest(id=unlisted.id)))
+    assert refusal(download, server, unlisted.id)[0] == Code.FAILED_PRECONDITION
+
+    server.calls.DeleteUpload(datasets_pb2.DeleteUploadRequest(upload_id=upload))
+    gone = refusal(evaluation, server, upload_id=upload, file_options=options)
+    assert gone[0] == Code.NOT_FOUND
+
+
+def download(server: TrainerProcess, job_id: str, offset: int = 0) -> tuple[bytes, Any]:
+    """Fetch what a job has listed, from some byte on; return it, and what was announced."""
+    request = evaluation_pb2.DownloadEvaluationErrorsRequest(
+        evaluation_job_id=job_id, offset=offset
+    )
+    first, *rest = server.calls.DownloadEvaluationErrors(request)
+    return b"".join(response.chunk for response in rest), first.start
+
+
+def test_rows_that_cannot_be_are_refused_by_their_field(
+    server: TrainerProcess, trained: training_pb2.TrainingJob
+) -> None:
+    options = datasets_pb2.ImportOptions(text="title", classes="category", sep=" > ")
+    deep = datasets_pb2.ImportOptions(text="title", classes="category", depth=99)
+    against = evaluation_pb2.EvaluationBaseline(model="tfidf_lgsd")
+    # While it is only checked, the file may be still to come.
+    assert evaluation(server, only=True, file_options=options).id == ""
+    for code, fields, spec in (
+        (Code.INVALID_ARGUMENT, ["spec.upload_id"], {"file_options": options}),
+        (Code.INVALID_ARGUMENT, ["spec.file_options"], {"upload_id": "0" * 32}),
+        (Code.INVALID_ARGUMENT, ["spec.file_options.depth"], {"file_options": deep}),
+        (Code.INVALID_ARGUMENT, ["spec.baseline_run_time"], {"baseline": _itself()}),
+        (Code.NOT_FOUND, [], {"on_dataset": "nothing"}),
+        (Code.NOT_FOUND, [], {"baseline": against}),
+    ):
+        assert refusal(evaluation, server, **spec) == (code, fields), spec
+    outside = {"server_path": "/etc/passwd.csv", "file_options": options}
+    assert refusal(evaluation, server, **outside)[0] == Code.PERMISSION_DENIED
+
+
+def _itself() -> evaluation_pb2.EvaluationBaseline:
+    return evaluation_pb2.EvaluationBaseline(dataset="shop")
 
 
 def test_a_late_watcher_misses_nothing(

@@ -12,7 +12,7 @@ from ktt_rpc.paging import next_page_token, page_cursor, page_size
 from ktt_rpc.watching import watch
 from trainer.fields import within
 from trainer.hosting import HostedTrainer
-from trainer.messages.jobs import training_job_to_proto, training_spec_from_proto
+from trainer.messages.training import training_job_to_proto, training_spec_from_proto
 from trainer.servicer.filters import labels_of
 from trainer.specs import TRAINING
 

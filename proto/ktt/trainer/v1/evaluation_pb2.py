@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from ktt.jobs.v1 import jobs_pb2 as ktt_dot_jobs_dot_v1_dot_jobs__pb2
+from ktt.trainer.v1 import datasets_pb2 as ktt_dot_trainer_dot_v1_dot_datasets__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fktt/trainer/v1/evaluation.proto\x12\x0ektt.trainer.v1\x1a\x16ktt/jobs/v1/jobs.proto\"\xa3\x01\n\rEvaluationJob\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x04spec\x18\x02 \x01(\x0b\x32\x1e.ktt.trainer.v1.EvaluationSpec\x12&\n\x06status\x18\x03 \x01(\x0b\x32\x16.ktt.jobs.v1.JobStatus\x12\x30\n\x06result\x18\x04 \x01(\x0b\x32 .ktt.trainer.v1.EvaluationResult\"`\n\x0e\x45valuationSpec\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05split\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\x10\n\x08run_time\x18\x05 \x01(\t\"\xcc\x01\n\x10\x45valuationResult\x12\x17\n\x0f\x63heckpoint_path\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12>\n\x07\x66igures\x18\x03 \x03(\x0b\x32-.ktt.trainer.v1.EvaluationResult.FiguresEntry\x12\x10\n\x08warnings\x18\x04 \x03(\t\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"u\n\x1a\x43reateEvaluationJobRequest\x12,\n\x04spec\x18\x01 \x01(\x0b\x32\x1e.ktt.trainer.v1.EvaluationSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"T\n\x1b\x43reateEvaluationJobResponse\x12\x35\n\x0e\x65valuation_job\x18\x01 \x01(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\"%\n\x17GetEvaluationJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"Q\n\x18GetEvaluationJobResponse\x12\x35\n\x0e\x65valuation_job\x18\x01 \x01(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\"\x89\x01\n\x19ListEvaluationJobsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.ktt.jobs.v1.JobState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"m\n\x1aListEvaluationJobsResponse\x12\x36\n\x0f\x65valuation_jobs\x18\x01 \x03(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x19WatchEvaluationJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x03\"B\n\x1aWatchEvaluationJobResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.ktt.jobs.v1.JobEvent\"(\n\x1a\x43\x61ncelEvaluationJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"T\n\x1b\x43\x61ncelEvaluationJobResponse\x12\x35\n\x0e\x65valuation_job\x18\x01 \x01(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fktt/trainer/v1/evaluation.proto\x12\x0ektt.trainer.v1\x1a\x16ktt/jobs/v1/jobs.proto\x1a\x1dktt/trainer/v1/datasets.proto\"\xa3\x01\n\rEvaluationJob\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x04spec\x18\x02 \x01(\x0b\x32\x1e.ktt.trainer.v1.EvaluationSpec\x12&\n\x06status\x18\x03 \x01(\x0b\x32\x16.ktt.jobs.v1.JobStatus\x12\x30\n\x06result\x18\x04 \x01(\x0b\x32 .ktt.trainer.v1.EvaluationResult\"\xba\x02\n\x0e\x45valuationSpec\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05split\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\x10\n\x08run_time\x18\x05 \x01(\t\x12\x14\n\non_dataset\x18\x06 \x01(\tH\x00\x12\x13\n\tupload_id\x18\x07 \x01(\tH\x00\x12\x15\n\x0bserver_path\x18\x08 \x01(\tH\x00\x12\x33\n\x0c\x66ile_options\x18\t \x01(\x0b\x32\x1d.ktt.trainer.v1.ImportOptions\x12\x34\n\x08\x62\x61seline\x18\n \x01(\x0b\x32\".ktt.trainer.v1.EvaluationBaseline\x12\x0e\n\x06unseen\x18\x0b \x01(\x08\x12\x13\n\x0blist_errors\x18\x0c \x01(\x08\x42\x06\n\x04rows\"F\n\x12\x45valuationBaseline\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x10\n\x08run_time\x18\x03 \x01(\t\"\x98\x03\n\x10\x45valuationResult\x12\x17\n\x0f\x63heckpoint_path\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12>\n\x07\x66igures\x18\x03 \x03(\x0b\x32-.ktt.trainer.v1.EvaluationResult.FiguresEntry\x12\x10\n\x08warnings\x18\x04 \x03(\t\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x12\n\n\x02on\x18\x06 \x01(\t\x12,\n\x08\x61ll_rows\x18\x07 \x01(\x0b\x32\x1a.ktt.trainer.v1.RowFigures\x12/\n\x07unknown\x18\x08 \x01(\x0b\x32\x1e.ktt.trainer.v1.UnknownClasses\x12\x11\n\tseen_rows\x18\t \x01(\x03\x12\x38\n\ncomparison\x18\n \x01(\x0b\x32$.ktt.trainer.v1.EvaluationComparison\x12\x12\n\nerror_rows\x18\x0b \x01(\x03\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x84\x01\n\nRowFigures\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x38\n\x07\x66igures\x18\x02 \x03(\x0b\x32\'.ktt.trainer.v1.RowFigures.FiguresEntry\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"y\n\x0eUnknownClasses\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\x0f\n\x07\x63lasses\x18\x02 \x01(\x03\x12\x19\n\x11partly_known_rows\x18\x03 \x01(\x03\x12-\n\x07largest\x18\x04 \x03(\x0b\x32\x1c.ktt.trainer.v1.UnknownClass\"*\n\x0cUnknownClass\x12\x0c\n\x04path\x18\x01 \x03(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\"\xf0\x04\n\x14\x45valuationComparison\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x17\n\x0f\x63heckpoint_path\x18\x03 \x01(\t\x12\x42\n\x07\x66igures\x18\x04 \x03(\x0b\x32\x31.ktt.trainer.v1.EvaluationComparison.FiguresEntry\x12J\n\x0b\x64ifferences\x18\x05 \x03(\x0b\x32\x35.ktt.trainer.v1.EvaluationComparison.DifferencesEntry\x12,\n\x08\x61ll_rows\x18\x06 \x01(\x0b\x32\x1a.ktt.trainer.v1.RowFigures\x12Q\n\x0f\x61ll_differences\x18\x07 \x03(\x0b\x32\x38.ktt.trainer.v1.EvaluationComparison.AllDifferencesEntry\x12/\n\x07unknown\x18\x08 \x01(\x0b\x32\x1e.ktt.trainer.v1.UnknownClasses\x1a.\n\x0c\x46iguresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1aT\n\x10\x44ifferencesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12/\n\x05value\x18\x02 \x01(\x0b\x32 .ktt.trainer.v1.FigureDifference:\x02\x38\x01\x1aW\n\x13\x41llDifferencesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12/\n\x05value\x18\x02 \x01(\x0b\x32 .ktt.trainer.v1.FigureDifference:\x02\x38\x01\"<\n\x10\x46igureDifference\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\"u\n\x1a\x43reateEvaluationJobRequest\x12,\n\x04spec\x18\x01 \x01(\x0b\x32\x1e.ktt.trainer.v1.EvaluationSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"T\n\x1b\x43reateEvaluationJobResponse\x12\x35\n\x0e\x65valuation_job\x18\x01 \x01(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\"%\n\x17GetEvaluationJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"Q\n\x18GetEvaluationJobResponse\x12\x35\n\x0e\x65valuation_job\x18\x01 \x01(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\"\x89\x01\n\x19ListEvaluationJobsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.ktt.jobs.v1.JobState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"m\n\x1aListEvaluationJobsResponse\x12\x36\n\x0f\x65valuation_jobs\x18\x01 \x03(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x19WatchEvaluationJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x03\"B\n\x1aWatchEvaluationJobResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.ktt.jobs.v1.JobEvent\"(\n\x1a\x43\x61ncelEvaluationJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"T\n\x1b\x43\x61ncelEvaluationJobResponse\x12\x35\n\x0e\x65valuation_job\x18\x01 \x01(\x0b\x32\x1d.ktt.trainer.v1.EvaluationJob\"L\n\x1f\x44ownloadEvaluationErrorsRequest\x12\x19\n\x11\x65valuation_job_id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"s\n DownloadEvaluationErrorsResponse\x12\x36\n\x05start\x18\x01 \x01(\x0b\x32%.ktt.trainer.v1.EvaluationErrorsStartH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\";\n\x15\x45valuationErrorsStart\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,32 +35,66 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVALUATIONRESULT_FIGURESENTRY']._loaded_options = None
   _globals['_EVALUATIONRESULT_FIGURESENTRY']._serialized_options = b'8\001'
-  _globals['_EVALUATIONJOB']._serialized_start=76
-  _globals['_EVALUATIONJOB']._serialized_end=239
-  _globals['_EVALUATIONSPEC']._serialized_start=241
-  _globals['_EVALUATIONSPEC']._serialized_end=337
-  _globals['_EVALUATIONRESULT']._serialized_start=340
-  _globals['_EVALUATIONRESULT']._serialized_end=544
-  _globals['_EVALUATIONRESULT_FIGURESENTRY']._serialized_start=498
-  _globals['_EVALUATIONRESULT_FIGURESENTRY']._serialized_end=544
-  _globals['_CREATEEVALUATIONJOBREQUEST']._serialized_start=546
-  _globals['_CREATEEVALUATIONJOBREQUEST']._serialized_end=663
-  _globals['_CREATEEVALUATIONJOBRESPONSE']._serialized_start=665
-  _globals['_CREATEEVALUATIONJOBRESPONSE']._serialized_end=749
-  _globals['_GETEVALUATIONJOBREQUEST']._serialized_start=751
-  _globals['_GETEVALUATIONJOBREQUEST']._serialized_end=788
-  _globals['_GETEVALUATIONJOBRESPONSE']._serialized_start=790
-  _globals['_GETEVALUATIONJOBRESPONSE']._serialized_end=871
-  _globals['_LISTEVALUATIONJOBSREQUEST']._serialized_start=874
-  _globals['_LISTEVALUATIONJOBSREQUEST']._serialized_end=1011
-  _globals['_LISTEVALUATIONJOBSRESPONSE']._serialized_start=1013
-  _globals['_LISTEVALUATIONJOBSRESPONSE']._serialized_end=1122
-  _globals['_WATCHEVALUATIONJOBREQUEST']._serialized_start=1124
-  _globals['_WATCHEVALUATIONJOBREQUEST']._serialized_end=1184
-  _globals['_WATCHEVALUATIONJOBRESPONSE']._serialized_start=1186
-  _globals['_WATCHEVALUATIONJOBRESPONSE']._serialized_end=1252
-  _globals['_CANCELEVALUATIONJOBREQUEST']._serialized_start=1254
-  _globals['_CANCELEVALUATIONJOBREQUEST']._serialized_end=1294
-  _globals['_CANCELEVALUATIONJOBRESPONSE']._serialized_start=1296
-  _globals['_CANCELEVALUATIONJOBRESPONSE']._serialized_end=1380
+  _globals['_ROWFIGURES_FIGURESENTRY']._loaded_options = None
+  _globals['_ROWFIGURES_FIGURESENTRY']._serialized_options = b'8\001'
+  _globals['_EVALUATIONCOMPARISON_FIGURESENTRY']._loaded_options = None
+  _globals['_EVALUATIONCOMPARISON_FIGURESENTRY']._serialized_options = b'8\001'
+  _globals['_EVALUATIONCOMPARISON_DIFFERENCESENTRY']._loaded_options = None
+  _globals['_EVALUATIONCOMPARISON_DIFFERENCESENTRY']._serialized_options = b'8\001'
+  _globals['_EVALUATIONCOMPARISON_ALLDIFFERENCESENTRY']._loaded_options = None
+  _globals['_EVALUATIONCOMPARISON_ALLDIFFERENCESENTRY']._serialized_options = b'8\001'
+  _globals['_EVALUATIONJOB']._serialized_start=107
+  _globals['_EVALUATIONJOB']._serialized_end=270
+  _globals['_EVALUATIONSPEC']._serialized_start=273
+  _globals['_EVALUATIONSPEC']._serialized_end=587
+  _globals['_EVALUATIONBASELINE']._serialized_start=589
+  _globals['_EVALUATIONBASELINE']._serialized_end=659
+  _globals['_EVALUATIONRESULT']._serialized_start=662
+  _globals['_EVALUATIONRESULT']._serialized_end=1070
+  _globals['_EVALUATIONRESULT_FIGURESENTRY']._serialized_start=1024
+  _globals['_EVALUATIONRESULT_FIGURESENTRY']._serialized_end=1070
+  _globals['_ROWFIGURES']._serialized_start=1073
+  _globals['_ROWFIGURES']._serialized_end=1205
+  _globals['_ROWFIGURES_FIGURESENTRY']._serialized_start=1024
+  _globals['_ROWFIGURES_FIGURESENTRY']._serialized_end=1070
+  _globals['_UNKNOWNCLASSES']._serialized_start=1207
+  _globals['_UNKNOWNCLASSES']._serialized_end=1328
+  _globals['_UNKNOWNCLASS']._serialized_start=1330
+  _globals['_UNKNOWNCLASS']._serialized_end=1372
+  _globals['_EVALUATIONCOMPARISON']._serialized_start=1375
+  _globals['_EVALUATIONCOMPARISON']._serialized_end=1999
+  _globals['_EVALUATIONCOMPARISON_FIGURESENTRY']._serialized_start=1024
+  _globals['_EVALUATIONCOMPARISON_FIGURESENTRY']._serialized_end=1070
+  _globals['_EVALUATIONCOMPARISON_DIFFERENCESENTRY']._serialized_start=1826
+  _globals['_EVALUATIONCOMPARISON_DIFFERENCESENTRY']._serialized_end=1910
+  _globals['_EVALUATIONCOMPARISON_ALLDIFFERENCESENTRY']._serialized_start=1912
+  _globals['_EVALUATIONCOMPARISON_ALLDIFFERENCESENTRY']._serialized_end=1999
+  _globals['_FIGUREDIFFERENCE']._serialized_start=2001
+  _globals['_FIGUREDIFFERENCE']._serialized_end=2061
+  _globals['_CREATEEVALUATIONJOBREQUEST']._serialized_start=2063
+  _globals['_CREATEEVALUATIONJOBREQUEST']._serialized_end=2180
+  _globals['_CREATEEVALUATIONJOBRESPONSE']._serialized_start=2182
+  _globals['_CREATEEVALUATIONJOBRESPONSE']._serialized_end=2266
+  _globals['_GETEVALUATIONJOBREQUEST']._serialized_start=2268
+  _globals['_GETEVALUATIONJOBREQUEST']._serialized_end=2305
+  _globals['_GETEVALUATIONJOBRESPONSE']._serialized_start=2307
+  _globals['_GETEVALUATIONJOBRESPONSE']._serialized_end=2388
+  _globals['_LISTEVALUATIONJOBSREQUEST']._serialized_start=2391
+  _globals['_LISTEVALUATIONJOBSREQUEST']._serialized_end=2528
+  _globals['_LISTEVALUATIONJOBSRESPONSE']._serialized_start=2530
+  _globals['_LISTEVALUATIONJOBSRESPONSE']._serialized_end=2639
+  _globals['_WATCHEVALUATIONJOBREQUEST']._serialized_start=2641
+  _globals['_WATCHEVALUATIONJOBREQUEST']._serialized_end=2701
+  _globals['_WATCHEVALUATIONJOBRESPONSE']._serialized_start=2703
+  _globals['_WATCHEVALUATIONJOBRESPONSE']._serialized_end=2769
+  _globals['_CANCELEVALUATIONJOBREQUEST']._serialized_start=2771
+  _globals['_CANCELEVALUATIONJOBREQUEST']._serialized_end=2811
+  _globals['_CANCELEVALUATIONJOBRESPONSE']._serialized_start=2813
+  _globals['_CANCELEVALUATIONJOBRESPONSE']._serialized_end=2897
+  _globals['_DOWNLOADEVALUATIONERRORSREQUEST']._serialized_start=2899
+  _globals['_DOWNLOADEVALUATIONERRORSREQUEST']._serialized_end=2975
+  _globals['_DOWNLOADEVALUATIONERRORSRESPONSE']._serialized_start=2977
+  _globals['_DOWNLOADEVALUATIONERRORSRESPONSE']._serialized_end=3092
+  _globals['_EVALUATIONERRORSSTART']._serialized_start=3094
+  _globals['_EVALUATIONERRORSSTART']._serialized_end=3153
 # @@protoc_insertion_point(module_scope)

@@ -131,6 +131,11 @@ class TrainerServiceStub:
                 request_serializer=ktt_dot_trainer_dot_v1_dot_evaluation__pb2.CancelEvaluationJobRequest.SerializeToString,
                 response_deserializer=ktt_dot_trainer_dot_v1_dot_evaluation__pb2.CancelEvaluationJobResponse.FromString,
                 _registered_method=True)
+        self.DownloadEvaluationErrors = channel.unary_stream(
+                '/ktt.trainer.v1.TrainerService/DownloadEvaluationErrors',
+                request_serializer=ktt_dot_trainer_dot_v1_dot_evaluation__pb2.DownloadEvaluationErrorsRequest.SerializeToString,
+                response_deserializer=ktt_dot_trainer_dot_v1_dot_evaluation__pb2.DownloadEvaluationErrorsResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/ktt.trainer.v1.TrainerService/ListModels',
                 request_serializer=ktt_dot_trainer_dot_v1_dot_models__pb2.ListModelsRequest.SerializeToString,
@@ -252,7 +257,7 @@ class TrainerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateEvaluationJob(self, request, context):
-        """Makes a job that tests a checkpoint on a split.
+        """Makes a job that tests a checkpoint on a split, or on other labelled rows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -281,6 +286,13 @@ class TrainerServiceServicer:
 
     def CancelEvaluationJob(self, request, context):
         """Ends a job; what it would have published is not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadEvaluationErrors(self, request, context):
+        """Streams the rows that an evaluation job's models answered wrong, with their texts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -406,6 +418,11 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     servicer.CancelEvaluationJob,
                     request_deserializer=ktt_dot_trainer_dot_v1_dot_evaluation__pb2.CancelEvaluationJobRequest.FromString,
                     response_serializer=ktt_dot_trainer_dot_v1_dot_evaluation__pb2.CancelEvaluationJobResponse.SerializeToString,
+            ),
+            'DownloadEvaluationErrors': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadEvaluationErrors,
+                    request_deserializer=ktt_dot_trainer_dot_v1_dot_evaluation__pb2.DownloadEvaluationErrorsRequest.FromString,
+                    response_serializer=ktt_dot_trainer_dot_v1_dot_evaluation__pb2.DownloadEvaluationErrorsResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -918,6 +935,33 @@ class TrainerService:
             '/ktt.trainer.v1.TrainerService/CancelEvaluationJob',
             ktt_dot_trainer_dot_v1_dot_evaluation__pb2.CancelEvaluationJobRequest.SerializeToString,
             ktt_dot_trainer_dot_v1_dot_evaluation__pb2.CancelEvaluationJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadEvaluationErrors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ktt.trainer.v1.TrainerService/DownloadEvaluationErrors',
+            ktt_dot_trainer_dot_v1_dot_evaluation__pb2.DownloadEvaluationErrorsRequest.SerializeToString,
+            ktt_dot_trainer_dot_v1_dot_evaluation__pb2.DownloadEvaluationErrorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,31 +1,18 @@
-"""Training and evaluation as messages, and back: specs, outcomes and jobs."""
+"""Training as messages, and back: specs, outcomes and jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from ktt.trainer.v1 import evaluation_pb2, training_pb2
+from ktt.trainer.v1 import training_pb2
 from ktt_jobs import Job
 from ktt_rpc.job_messages import job_from_proto, status_to_proto
 from ktt_rpc.structs import dict_to_struct, struct_to_dict
 from trainer.messages.models import metrics_from_proto, metrics_to_proto
-from trainer.specs import (
-    EVALUATION,
-    TRAINING,
-    EvaluationOutcome,
-    EvaluationSpec,
-    TrainingOutcome,
-    TrainingSpec,
-)
+from trainer.specs import TRAINING, TrainingOutcome, TrainingSpec
 
 __all__ = [
-    "evaluation_job_from_proto",
-    "evaluation_job_to_proto",
-    "evaluation_outcome_from_proto",
-    "evaluation_outcome_to_proto",
-    "evaluation_spec_from_proto",
-    "evaluation_spec_to_proto",
     "training_job_from_proto",
     "training_job_to_proto",
     "training_outcome_from_proto",
@@ -67,22 +54,6 @@ def training_spec_from_proto(message: training_pb2.TrainingSpec) -> TrainingSpec
     )
 
 
-def evaluation_spec_to_proto(spec: EvaluationSpec) -> evaluation_pb2.EvaluationSpec:
-    """Give the message of an evaluation job's spec."""
-    return evaluation_pb2.EvaluationSpec(**spec.to_json())
-
-
-def evaluation_spec_from_proto(message: evaluation_pb2.EvaluationSpec) -> EvaluationSpec:
-    """Give the evaluation job's spec of a message."""
-    return EvaluationSpec(
-        dataset=message.dataset,
-        model=message.model,
-        split=message.split or EvaluationSpec.split,
-        label=message.label or EvaluationSpec.label,
-        run_time=message.run_time,
-    )
-
-
 def training_outcome_to_proto(outcome: TrainingOutcome) -> training_pb2.TrainingResult:
     """Give the message of what a training job made."""
     return training_pb2.TrainingResult(
@@ -109,22 +80,6 @@ def training_outcome_from_proto(message: training_pb2.TrainingResult) -> Trainin
     )
 
 
-def evaluation_outcome_to_proto(outcome: EvaluationOutcome) -> evaluation_pb2.EvaluationResult:
-    """Give the message of what an evaluation job measured."""
-    return evaluation_pb2.EvaluationResult(**outcome.to_json())
-
-
-def evaluation_outcome_from_proto(message: evaluation_pb2.EvaluationResult) -> EvaluationOutcome:
-    """Give what an evaluation job measured of a message."""
-    return EvaluationOutcome(
-        checkpoint_path=message.checkpoint_path,
-        rows=message.rows,
-        figures=dict(message.figures),
-        warnings=tuple(message.warnings),
-        seconds=message.seconds,
-    )
-
-
 def training_job_to_proto(job: Job) -> training_pb2.TrainingJob:
     """Give the message of a training job."""
     message = training_pb2.TrainingJob(
@@ -148,35 +103,6 @@ def training_job_from_proto(message: training_pb2.TrainingJob) -> Job:
         message.status,
         job_id=message.id,
         kind=TRAINING,
-        spec=spec.to_json(),
-        labels=spec.labels,
-        result=result,
-    )
-
-
-def evaluation_job_to_proto(job: Job) -> evaluation_pb2.EvaluationJob:
-    """Give the message of an evaluation job."""
-    message = evaluation_pb2.EvaluationJob(
-        id=job.id,
-        spec=evaluation_spec_to_proto(EvaluationSpec.from_json(job.spec)),
-        status=status_to_proto(job),
-    )
-    if job.result is not None:
-        outcome = EvaluationOutcome.from_json(job.result)
-        message.result.CopyFrom(evaluation_outcome_to_proto(outcome))
-    return message
-
-
-def evaluation_job_from_proto(message: evaluation_pb2.EvaluationJob) -> Job:
-    """Give the job of a message."""
-    spec = evaluation_spec_from_proto(message.spec)
-    result: Mapping[str, Any] | None = None
-    if message.HasField("result"):
-        result = evaluation_outcome_from_proto(message.result).to_json()
-    return job_from_proto(
-        message.status,
-        job_id=message.id,
-        kind=EVALUATION,
         spec=spec.to_json(),
         labels=spec.labels,
         result=result,

@@ -1,0 +1,103 @@
+"""Having a running trainer evaluate models: a file goes there, what was wrong comes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.backend.batch import Batch, Piece
+from cli.backend.planning import check_all
+from cli.backend.protocol import DetachedError, Watcher
+from cli.backend.receiving import receive
+from cli.backend.services import Services
+from cli.backend.uploading import Uploader
+from cli.connection import Connection
+from ktt.trainer.v1 import evaluation_pb2
+from ktt_core.errors import KttError, UnavailableError
+from trainer import evaluation_result
+from trainer.messages.evaluation import evaluation_spec_to_proto
+
+if TYPE_CHECKING:
+    from trainer import EvaluateRequest, EvaluationResult
+
+__all__ = ["evaluate_there"]
+
+# Paths in the results are relative to the server's workspace.
+_THERE = Path()
+
+
+def evaluate_there(
+    services: Services, connection: Connection, request: EvaluateRequest, watcher: Watcher
+) -> list[EvaluationResult]:
+    """Evaluate, and wait for it; see `cli.backend.protocol.Backend.evaluate`.
+
+    All is checked before the file is sent. It is taken away again however this ends, but where
+    jobs go on that need it: then the trainer lets it expire.
+    """
+    calls = services.jobs("evaluation")
+    source = request.rows
+    check_all(calls, _pieces(request, source.server_path, ""))
+    if source.file is None:
+        batch = Batch(calls, _pieces(request, source.server_path, ""))
+        return _results(services, connection, batch, request, watcher)
+    uploader = Uploader(services.trainer, connection, watcher)
+    upload_id = uploader.send(source.file, source.upload or None)
+    try:
+        pieces = _pieces(request, "", upload_id)
+        check_all(calls, pieces)
+        results = _results(services, connection, Batch(calls, pieces), request, watcher)
+    except (DetachedError, UnavailableError):
+        raise
+    except (KttError, KeyboardInterrupt):
+        uploader.discard(upload_id)
+        raise
+    uploader.discard(upload_id)
+    return results
+
+
+def _pieces(request: EvaluateRequest, server_path: str, upload_id: str) -> list[Piece]:
+    specs = request.specs(on_file=server_path, upload_id=upload_id)
+    return [Piece(evaluation_spec_to_proto(spec), spec.model, spec.dataset) for spec in specs]
+
+
+def _results(
+    services: Services,
+    connection: Connection,
+    batch: Batch,
+    request: EvaluateRequest,
+    watcher: Watcher,
+) -> list[EvaluationResult]:
+    results = []
+    for number, job in enumerate(batch.run(watcher)):
+        result = evaluation_result(job, _THERE)
+        if request.errors_folder is not None:
+            errors = request.errors_folder / f"{number}.parquet"
+            _fetch(services, connection, job.id, errors, watcher)
+            result = replace(result, errors=errors)
+        results.append(result)
+    return results
+
+
+def _fetch(
+    services: Services, connection: Connection, job_id: str, path: Path, watcher: Watcher
+) -> None:
+    """Fetch the wrong answers that a job has listed."""
+
+    def open_stream(offset: int) -> object:
+        return services.trainer.DownloadEvaluationErrors(
+            evaluation_pb2.DownloadEvaluationErrorsRequest(evaluation_job_id=job_id, offset=offset)
+        )
+
+    try:
+        with path.open("w+b") as file:
+            receive(
+                open_stream,
+                file,
+                connection,
+                connection.trainer,
+                watcher,
+                after=f"the evaluation itself is done: `ktt jobs show {job_id}` has its figures",
+            )
+    except OSError as error:
+        raise KttError(f"{path} cannot be written: {error.strerror or error}") from error

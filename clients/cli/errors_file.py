@@ -1,0 +1,127 @@
+"""What `ktt evaluate --errors` leaves: the wrong answers, for a person or another program."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ktt_core.atomic import atomic_file
+from ktt_core.errors import InvalidArgumentError, KttError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["check_errors_file", "write_errors"]
+
+_BATCH_ROWS = 4_096
+
+# Between the classes of a path, in a CSV file.
+_SEPARATOR = " > "
+
+# A spreadsheet takes what begins so for a formula, and some run what it says. A text may be
+# anybody's.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def check_errors_file(path: Path, source: Path | None) -> None:
+    """Check that wrong answers can go to a file, before there are any.
+
+    Parameters
+    ----------
+    path : Path
+    source : Path or None
+        A file that is read meanwhile.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If its ending is not known, or something else is in its place.
+    """
+    if path.suffix.lower() not in _WRITERS:
+        raise InvalidArgumentError(
+            f"--errors writes {', '.join(_WRITERS)}: the name {path.name!r} ends in none of them"
+        )
+    if path.is_dir():
+        raise InvalidArgumentError(f"--errors {path} is a folder; name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise InvalidArgumentError(f"--errors: there is no folder {path.absolute().parent}")
+    if source is not None and path.exists() and source.exists() and path.samefile(source):
+        raise InvalidArgumentError(f"--errors {path} would replace the file that is evaluated")
+
+
+def write_errors(path: Path, parts: Sequence[Path]) -> int:
+    """Write the wrong answers of several evaluations into one file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced if it is there.
+    parts : sequence of Path
+        Parquet files, as an evaluation lists them.
+
+    Returns
+    -------
+    int
+        How many there are.
+
+    Raises
+    ------
+    KttError
+        If it cannot be written.
+    """
+    import pyarrow.parquet as pq
+
+    files = [pq.ParquetFile(part) for part in parts]
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for file in files:
+            yield from file.iter_batches(_BATCH_ROWS)
+
+    try:
+        with atomic_file(path) as temporary:
+            _WRITERS[path.suffix.lower()](temporary, files[0].schema_arrow, batches())
+    except OSError as error:
+        raise KttError(f"{path} cannot be written: {error.strerror or error}") from error
+    return sum(file.metadata.num_rows for file in files)
+
+
+def _write_csv(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(schema.names)
+        for batch in batches:
+            for row in batch.to_pylist():
+                writer.writerow([_cell(value) for value in row.values()])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    text = _SEPARATOR.join(value) if isinstance(value, list) else str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _write_json_lines(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for batch in batches:
+            for row in batch.to_pylist():
+                row["probability"] = round(row["probability"], 6)
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _write_parquet(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+_WRITERS: dict[str, Callable[[Path, pa.Schema, Iterator[pa.RecordBatch]], None]] = {
+    ".csv": _write_csv,
+    ".jsonl": _write_json_lines,
+    ".parquet": _write_parquet,
+}

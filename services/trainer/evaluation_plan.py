@@ -1,0 +1,144 @@
+"""From an evaluation's spec to what it needs, looked up before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ktt_core.checkpoint_names import LABELS, CheckpointFile, find_checkpoint
+from ktt_core.datasets.dataset import Dataset
+from ktt_core.datasets.hierarchy import SPLITS
+from ktt_core.datasets.options import ImportOptions
+from ktt_core.datasets.sources import SUFFIXES
+from ktt_core.errors import InvalidArgumentError, NotFoundError
+from ktt_core.workspace import Workspace
+from trainer.fields import at_field
+from trainer.planning import check_model, open_dataset
+from trainer.specs import EvaluationSpec
+from trainer.uploads import UploadStore
+
+__all__ = ["EvaluationPlan", "check_evaluation", "uploads_of"]
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """An evaluation that nothing speaks against.
+
+    Attributes
+    ----------
+    checkpoint : CheckpointFile
+    baseline : CheckpointFile or None
+        The checkpoint to compare with.
+    dataset : Dataset or None
+        Whose split holds the rows; None if they are a file's.
+    """
+
+    checkpoint: CheckpointFile
+    baseline: CheckpointFile | None
+    dataset: Dataset | None
+
+
+def check_evaluation(
+    workspace: Workspace, spec: EvaluationSpec, *, file_to_come: bool = False
+) -> EvaluationPlan:
+    """Look up all that an evaluation needs, without reading a checkpoint or a file.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    spec : EvaluationSpec
+    file_to_come : bool
+        Whether `file_options` may stand without a file: it is sent if all else is right.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a name or the split is none, the split has no rows, or the request contradicts itself;
+        `field` is the spec's.
+    NotFoundError
+        If the dataset, the model, the checkpoint or the file does not exist.
+    FailedPreconditionError
+        If the upload is not complete.
+    DataError
+        If the dataset is damaged.
+    """
+    compared = bool(spec.baseline_model or spec.baseline_dataset)
+    with at_field("model"):
+        check_model(spec.model)
+    if compared:
+        with at_field("baseline_model"):
+            check_model(spec.baseline_model)
+    dataset = None
+    if spec.file_options:
+        _check_file(workspace, spec, file_to_come)
+    else:
+        dataset = _check_dataset(workspace, spec)
+    checkpoint = _find(workspace, spec.model, spec.dataset, spec.label, spec.run_time, "")
+    if not compared:
+        return EvaluationPlan(checkpoint, None, dataset)
+    baseline = _find(
+        workspace,
+        spec.baseline_model,
+        spec.baseline_dataset,
+        spec.label,
+        spec.baseline_run_time,
+        "baseline_",
+    )
+    if baseline == checkpoint:
+        raise InvalidArgumentError(
+            f"{baseline.path.name} of {spec.baseline_model!r} on {spec.baseline_dataset!r} would "
+            "be compared with itself: name another run, model or dataset",
+            field="baseline_run_time",
+        )
+    return EvaluationPlan(checkpoint, baseline, dataset)
+
+
+def _check_dataset(workspace: Workspace, spec: EvaluationSpec) -> Dataset:
+    if spec.on_file or spec.upload_id:
+        raise InvalidArgumentError(
+            "say how the file is read: its text column, and where its classes stand",
+            field="file_options",
+        )
+    with at_field("on_dataset" if spec.on_dataset else "dataset"):
+        dataset = open_dataset(workspace, spec.on_dataset or spec.dataset)
+    if not dataset.split(spec.split).n_rows:
+        sizes = ", ".join(f"{name} ({size:,} rows)" for name, size in dataset.sizes.items() if size)
+        raise InvalidArgumentError(
+            f"the split {spec.split!r} of {dataset.name!r} has no rows; others: {sizes or 'none'}",
+            field="split",
+        )
+    return dataset
+
+
+def _find(
+    workspace: Workspace, model: str, dataset: str, label: str, run_time: str, prefix: str
+) -> CheckpointFile:
+    with at_field(f"{prefix}dataset"):
+        folder = workspace.weights_folder(model, dataset)
+    with at_field("label" if label not in LABELS else f"{prefix}run_time"):
+        return find_checkpoint(folder, label, run_time or None)
+
+
+def _check_file(workspace: Workspace, spec: EvaluationSpec, file_to_come: bool) -> None:
+    if spec.on_dataset or (spec.on_file and spec.upload_id):
+        raise InvalidArgumentError(
+            "name the rows in one way: another dataset, a file, or an upload", field="on_dataset"
+        )
+    if spec.split not in SPLITS:
+        raise NotFoundError(f"there is no split {spec.split!r}; there are: {', '.join(SPLITS)}")
+    with at_field("file_options"):
+        ImportOptions.from_json(spec.file_options)
+    if spec.upload_id:
+        uploads_of(workspace).check_complete(spec.upload_id)
+    elif spec.on_file:
+        if not Path(spec.on_file).exists():
+            raise NotFoundError(f"there is no file {spec.on_file}")
+    elif not file_to_come:
+        raise InvalidArgumentError(
+            "name the file or the upload that holds the rows", field="upload_id"
+        )
+
+
+def uploads_of(workspace: Workspace) -> UploadStore:
+    """Return the uploads that a server of the workspace keeps."""
+    return UploadStore(workspace.root / "uploads", SUFFIXES)

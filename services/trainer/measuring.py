@@ -1,0 +1,137 @@
+"""Having a model answer labelled rows: those whose class it knows, and the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.datasets.dataset import Split
+from ktt_core.datasets.labelled import LabelledRows, write_split
+from ktt_core.errors import UnsupportedError
+from ktt_core.metrics.outcomes import PathOutcomes, path_outcomes
+from ktt_core.model import Loader, Model
+from ktt_core.progress import Progress, ProgressCallback
+from trainer.answers import AnswerRecorder
+
+__all__ = ["Measured", "measure", "measure_split"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a model answered.
+
+    Attributes
+    ----------
+    figures : mapping of str to float
+        The model's metrics over the rows it was tested on.
+    seconds : float
+        That the answers to these took.
+    leaves : ndarray of int32, shape (n,)
+        The answer to each row, in the model's taxonomy.
+    probabilities : ndarray of float32, shape (n,)
+        Of these answers.
+    outcomes : PathOutcomes
+        The answers held against the true paths, row by row.
+    misplaced : str
+        Why it cannot be told which row an answer is of, if it cannot: then all of these mean
+        nothing, and only `figures` and `seconds` do.
+    """
+
+    figures: Mapping[str, float]
+    seconds: float
+    leaves: NDArray[np.int32]
+    probabilities: NDArray[np.float32]
+    outcomes: PathOutcomes
+    misplaced: str = ""
+
+    def by_row(self) -> PathOutcomes:
+        """Return the outcomes; raises UnsupportedError if they are `misplaced`."""
+        if self.misplaced:
+            raise UnsupportedError(self.misplaced)
+        return self.outcomes
+
+
+def measure_split(
+    model: Model, split: Split, progress: ProgressCallback
+) -> tuple[dict[str, float], AnswerRecorder]:
+    """Test a model on a split of its taxonomy, warm."""
+    loader = _loader(model, split)
+    # What is made once, when a model answers for the first time, is no cost of the rows.
+    first = next(iter(loader), None)
+    if first is not None:
+        model.warm_up(first.inputs, loader.n_rows)
+    recorder = AnswerRecorder(loader, model)
+    figures = model.test(recorder, progress, recorder.observe)
+    return {name: float(figure) for name, figure in figures.items()}, recorder
+
+
+def measure(
+    model: Model,
+    rows: LabelledRows,
+    leaves: NDArray[np.int32],
+    tested: NDArray[np.bool_],
+    folder: Path,
+    progress: ProgressCallback,
+    phase: str = "test",
+) -> Measured:
+    """Test a model on some rows, and have it answer the others.
+
+    Parameters
+    ----------
+    model : Model
+    rows : LabelledRows
+    leaves : ndarray of int32, shape (n,)
+        The rows' leaves in the model's taxonomy; those of rows that are not tested do not count.
+    tested : ndarray of bool, shape (n,)
+        The rows that metrics are over, at least one.
+    folder : Path
+        Where rows are kept as the model reads them.
+    progress : callable
+    phase : str
+        What the test is called in progress.
+    """
+
+    def tell(event: Progress) -> None:
+        progress(Progress(phase, event.step, event.total, event.unit, event.metrics))
+
+    taxonomy = model.taxonomy
+    split = rows.split
+    if split is None or split.taxonomy != taxonomy or not tested.all():
+        split = write_split(folder / "tested.parquet", rows.take(tested), leaves[tested], taxonomy)
+    figures, recorder = measure_split(model, split, tell)
+    in_order = np.array_equal(recorder.true_leaves, leaves[tested])
+    answered = np.empty(len(rows), dtype=np.int32)
+    probabilities = np.empty(len(rows), dtype=np.float32)
+    answered[tested], probabilities[tested] = recorder.leaves, recorder.probabilities
+    if not tested.all():
+        others = rows.take(~tested)
+        # They have no leaf here; where they are told apart from others, their places are.
+        places = np.arange(len(others), dtype=np.int32) % np.int32(taxonomy.n_leaves)
+        split = write_split(folder / "others.parquet", others, places, taxonomy)
+        rest = AnswerRecorder(_loader(model, split), model)
+        done = 0
+        for batch in rest:
+            rest.observe(model.level_scores(batch.inputs), batch.codes)
+            done += len(batch.codes)
+            progress(Progress(f"{phase}, other rows", done, len(others), "rows"))
+        in_order &= np.array_equal(rest.true_leaves, places)
+        answered[~tested], probabilities[~tested] = rest.leaves, rest.probabilities
+    for name in ("tested.parquet", "others.parquet"):
+        (folder / name).unlink(missing_ok=True)
+    outcomes = path_outcomes(rows.paths, rows.which, taxonomy.leaf_paths, answered)
+    misplaced = (
+        ""
+        if in_order
+        else f"the loader of {model.model_id} does not say in which order its rows come, so that "
+        "its answers cannot be told by row: let its batches have `rows`, the rows' places in the "
+        "split"
+    )
+    return Measured(figures, recorder.seconds, answered, probabilities, outcomes, misplaced)
+
+
+def _loader(model: Model, split: Split) -> Loader:
+    return type(model).get_dataloader_func()(split, model.preprocessor, model.config)

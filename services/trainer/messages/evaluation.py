@@ -1,0 +1,221 @@
+"""Evaluation as messages, and back: specs, outcomes and jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ktt.trainer.v1 import evaluation_pb2
+from ktt_core.datasets.options import ImportOptions
+from ktt_core.metrics.bootstrap import Difference
+from ktt_jobs import Job
+from ktt_rpc.job_messages import job_from_proto, status_to_proto
+from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
+from trainer.fields import at_field, within
+from trainer.messages.datasets import import_options_from_proto, import_options_to_proto
+from trainer.specs import EVALUATION, EvaluationOutcome, EvaluationSpec
+
+__all__ = [
+    "evaluation_job_from_proto",
+    "evaluation_job_to_proto",
+    "evaluation_outcome_from_proto",
+    "evaluation_outcome_to_proto",
+    "evaluation_spec_from_proto",
+    "evaluation_spec_to_proto",
+]
+
+
+def evaluation_spec_to_proto(spec: EvaluationSpec) -> evaluation_pb2.EvaluationSpec:
+    """Give the message of an evaluation job's spec."""
+    message = evaluation_pb2.EvaluationSpec(
+        dataset=spec.dataset,
+        model=spec.model,
+        split=spec.split,
+        label=spec.label,
+        run_time=spec.run_time,
+        unseen=spec.unseen,
+        list_errors=spec.list_errors,
+    )
+    if spec.on_dataset:
+        message.on_dataset = spec.on_dataset
+    elif spec.upload_id:
+        message.upload_id = spec.upload_id
+    elif spec.on_file:
+        message.server_path = spec.on_file
+    if spec.file_options:
+        options = ImportOptions.from_json(spec.file_options)
+        message.file_options.CopyFrom(import_options_to_proto(options))
+    if spec.baseline_dataset or spec.baseline_model:
+        message.baseline.CopyFrom(
+            evaluation_pb2.EvaluationBaseline(
+                dataset=spec.baseline_dataset,
+                model=spec.baseline_model,
+                run_time=spec.baseline_run_time,
+            )
+        )
+    return message
+
+
+def evaluation_spec_from_proto(message: evaluation_pb2.EvaluationSpec) -> EvaluationSpec:
+    """Give the evaluation job's spec of a message.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If an option of a file is out of range, or two contradict each other.
+    """
+    options: Mapping[str, Any] = {}
+    if message.HasField("file_options"):
+        with at_field("file_options"), within("file_options"):
+            options = import_options_from_proto(message.file_options).to_json()
+    against = message.baseline if message.HasField("baseline") else None
+    return EvaluationSpec(
+        dataset=message.dataset,
+        model=message.model,
+        split=message.split or EvaluationSpec.split,
+        label=message.label or EvaluationSpec.label,
+        run_time=message.run_time,
+        on_dataset=message.on_dataset,
+        on_file=message.server_path,
+        upload_id=message.upload_id,
+        file_options=options,
+        baseline_dataset=(against.dataset or message.dataset) if against else "",
+        baseline_model=(against.model or message.model) if against else "",
+        baseline_run_time=against.run_time if against else "",
+        unseen=message.unseen,
+        list_errors=message.list_errors,
+    )
+
+
+def evaluation_outcome_to_proto(outcome: EvaluationOutcome) -> evaluation_pb2.EvaluationResult:
+    """Give the message of what an evaluation job measured."""
+    message = evaluation_pb2.EvaluationResult(
+        checkpoint_path=outcome.checkpoint_path,
+        rows=outcome.rows,
+        figures=outcome.figures,
+        warnings=outcome.warnings,
+        seconds=outcome.seconds,
+        on=outcome.on,
+        seen_rows=outcome.seen_rows,
+        error_rows=outcome.error_rows,
+    )
+    if outcome.all_rows is not None:
+        message.all_rows.CopyFrom(_row_figures_to_proto(outcome.all_rows))
+    if outcome.unknown is not None:
+        message.unknown.CopyFrom(_unknown_to_proto(outcome.unknown))
+    if outcome.comparison is not None:
+        message.comparison.CopyFrom(_comparison_to_proto(outcome.comparison))
+    return message
+
+
+def evaluation_outcome_from_proto(message: evaluation_pb2.EvaluationResult) -> EvaluationOutcome:
+    """Give what an evaluation job measured of a message."""
+    return EvaluationOutcome(
+        checkpoint_path=message.checkpoint_path,
+        rows=message.rows,
+        figures=dict(message.figures),
+        warnings=tuple(message.warnings),
+        seconds=message.seconds,
+        on=message.on,
+        all_rows=_row_figures(message.all_rows) if message.HasField("all_rows") else None,
+        unknown=_unknown(message.unknown) if message.HasField("unknown") else None,
+        seen_rows=message.seen_rows,
+        comparison=_comparison(message.comparison) if message.HasField("comparison") else None,
+        error_rows=message.error_rows,
+    )
+
+
+def evaluation_job_to_proto(job: Job) -> evaluation_pb2.EvaluationJob:
+    """Give the message of an evaluation job."""
+    message = evaluation_pb2.EvaluationJob(
+        id=job.id,
+        spec=evaluation_spec_to_proto(EvaluationSpec.from_json(job.spec)),
+        status=status_to_proto(job),
+    )
+    if job.result is not None:
+        outcome = EvaluationOutcome.from_json(job.result)
+        message.result.CopyFrom(evaluation_outcome_to_proto(outcome))
+    return message
+
+
+def evaluation_job_from_proto(message: evaluation_pb2.EvaluationJob) -> Job:
+    """Give the job of a message."""
+    spec = evaluation_spec_from_proto(message.spec)
+    result: Mapping[str, Any] | None = None
+    if message.HasField("result"):
+        result = evaluation_outcome_from_proto(message.result).to_json()
+    return job_from_proto(
+        message.status,
+        job_id=message.id,
+        kind=EVALUATION,
+        spec=spec.to_json(),
+        labels=spec.labels,
+        result=result,
+    )
+
+
+def _row_figures_to_proto(value: RowFigures) -> evaluation_pb2.RowFigures:
+    return evaluation_pb2.RowFigures(rows=value.rows, figures=value.figures)
+
+
+def _row_figures(message: evaluation_pb2.RowFigures) -> RowFigures:
+    return RowFigures(message.rows, dict(message.figures))
+
+
+def _unknown_to_proto(value: UnknownClasses) -> evaluation_pb2.UnknownClasses:
+    return evaluation_pb2.UnknownClasses(
+        rows=value.rows,
+        classes=value.classes,
+        partly_known_rows=value.partly_known_rows,
+        largest=[evaluation_pb2.UnknownClass(path=path, rows=rows) for path, rows in value.largest],
+    )
+
+
+def _unknown(message: evaluation_pb2.UnknownClasses) -> UnknownClasses:
+    return UnknownClasses(
+        message.rows,
+        message.classes,
+        message.partly_known_rows,
+        tuple((tuple(entry.path), entry.rows) for entry in message.largest),
+    )
+
+
+def _comparison_to_proto(value: Comparison) -> evaluation_pb2.EvaluationComparison:
+    return evaluation_pb2.EvaluationComparison(
+        dataset=value.dataset,
+        model=value.model,
+        checkpoint_path=value.checkpoint_path,
+        figures=value.figures,
+        differences=_differences_to_proto(value.differences),
+        all_rows=_row_figures_to_proto(value.all_rows),
+        all_differences=_differences_to_proto(value.all_differences),
+        unknown=_unknown_to_proto(value.unknown),
+    )
+
+
+def _comparison(message: evaluation_pb2.EvaluationComparison) -> Comparison:
+    return Comparison(
+        dataset=message.dataset,
+        model=message.model,
+        checkpoint_path=message.checkpoint_path,
+        figures=dict(message.figures),
+        differences=_differences(message.differences),
+        all_rows=_row_figures(message.all_rows),
+        all_differences=_differences(message.all_differences),
+        unknown=_unknown(message.unknown),
+    )
+
+
+def _differences_to_proto(
+    differences: Mapping[str, Difference],
+) -> dict[str, evaluation_pb2.FigureDifference]:
+    return {
+        name: evaluation_pb2.FigureDifference(value=it.value, low=it.low, high=it.high)
+        for name, it in differences.items()
+    }
+
+
+def _differences(
+    messages: Mapping[str, evaluation_pb2.FigureDifference],
+) -> dict[str, Difference]:
+    return {name: Difference(it.value, it.low, it.high) for name, it in messages.items()}
