@@ -30,6 +30,7 @@ from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_models.sklearn.config import EstimatorConfig, TfidfConfig
 from ktt_models.sklearn.contract import Arrays, Levels, Scorer, Solver
 from ktt_models.sklearn.features import RowCounter, block_rows, gather_rows
+from ktt_models.sklearn.solvers.compile_notice import on_compiling
 from ktt_models.sklearn.stored import StoredSolver
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from ktt_core.parity import ParityFigures
 
 __all__ = ["SklearnModel"]
+
+# What is shown while it takes seconds, and minutes on a busy machine.
+_COMPILING = "compiling for this processor, once"
 
 # Validation scores up to this many cells (256 MiB) are kept while the temperature is fitted; more
 # are computed anew for each of its passes.
@@ -231,7 +235,8 @@ class SklearnModel(Model):
         # A classifier that trains in one go tells of no epochs.
         epochs = self.config.epochs if isinstance(self.config, TfidfConfig) else None
         progress(Progress("fit", 0, epochs, "epochs"))
-        solver.fit(rows, codes, on_epoch=on_epoch)
+        with on_compiling(lambda: progress(Progress(_COMPILING))):
+            solver.fit(rows, codes, on_epoch=on_epoch)
         self._vectorizer, self._solver = vectorizer, solver
         del rows, codes
         metrics = self._validate(val, progress) if val.n_rows else {}

@@ -43,8 +43,8 @@ def test_the_solver_is_made_when_there_is_much_to_score(
     lazy.level_scores(rows)
     assert len(made) == 1
     for one, other, original in zip(few, many, solver.level_scores(rows), strict=True):
-        np.testing.assert_allclose(one, original, atol=1e-5)
-        np.testing.assert_array_equal(other, original)
+        np.testing.assert_allclose(one, original, atol=1e-4)
+        np.testing.assert_allclose(other, original, atol=1e-4)
     assert lazy.state_dict() == solver.state_dict()
 
 

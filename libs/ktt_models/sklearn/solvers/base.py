@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from ktt_core.errors import CheckpointError, DataError, InvalidArgumentError, TrainingError
 from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import FlatScorer, HierarchicalScorer
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
-from ktt_models.sklearn.solvers.kernels import add_class_scores, add_pair_scores
-from ktt_models.sklearn.solvers.pairs import find_runs
+from ktt_models.sklearn.solvers.parameters import Parameters
 from ktt_models.sklearn.solvers.state import TrainingState, as_rows
 
 __all__ = ["BlockSGDClassifier", "EpochCallback"]
@@ -33,8 +31,11 @@ _LOSSES = ("softmax", "modified_huber")
 # Scores computed at a time, over all threads.
 _SCORED = 1 << 23
 
+# So many rows to score at once are worth compiling for: numpy needs about a millisecond for one.
+_COMPILED_BLOCK = 512
 
-class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+
+class BlockSGDClassifier(Parameters, ABC):
     """A linear classifier over a taxonomy, trained jointly by AdaGrad SGD on block-sparse weights.
 
     All classes are trained in one pass per epoch. A feature has weights at a node only if it occurs
@@ -44,6 +45,11 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     it starts from zero again every `restart_every` epochs, and the weights returned are the mean
     over all starts, of those at the end of each epoch but a start's first (Zinkevich et al., NIPS
     2010, average independent runs so; the model is linear, so this averages the scores).
+
+    Few rows are trained and scored with numpy alone, more by compiled loops. Which of the two
+    depends on the rows, never on the machine, and their numbers differ by rounding.
+
+    It has the methods of a scikit-learn estimator, and imports none of it.
 
     Parameters
     ----------
@@ -76,6 +82,10 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     kind: ClassVar[str]
     default_learning_rate: ClassVar[float]
     default_epochs: ClassVar[int]
+    #: Up to so many visits of rows, and of entries of them, numpy trains in about the time that it
+    #: takes to import numba and to read compiled code; to compile takes several times that.
+    plain_visits: ClassVar[int]
+    plain_entries: ClassVar[int]
 
     def __init__(
         self,
@@ -101,6 +111,8 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.n_jobs = n_jobs
         self.restart_every = restart_every
         self.max_weights = max_weights
+        # Whether the compiled loops are used: from many rows on.
+        self._compiles = False
 
     # -- training
 
@@ -142,8 +154,10 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             row_weights = np.ascontiguousarray(sample_weight, dtype=np.float32)
             if row_weights.shape != (matrix.n_rows,) or not np.all(row_weights >= 0):
                 raise DataError("sample_weight must hold one number from 0 per row")
-        state = self._start(matrix, codes, row_weights)
         epochs = self._n_epochs(matrix.n_rows)
+        visits = epochs * matrix.n_rows, epochs * len(matrix.data)
+        self._compiles = visits[0] > self.plain_visits or visits[1] > self.plain_entries
+        state = self._start(matrix, codes, row_weights)
         every = min(epochs, self.restart_every or epochs)
         generator = np.random.default_rng(self.seed)
         for epoch in range(1, epochs + 1):
@@ -233,7 +247,9 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def level_scores(self, rows: Any) -> list[NDArray[np.float32]]:
         """See `ktt_core.tfidf.scorer.LinearScorer.level_scores`."""
-        return self._scorer().level_scores(as_rows(rows))
+        scorer, matrix = self._scorer(), as_rows(rows)
+        self._compiles = self._compiles or matrix.n_rows >= _COMPILED_BLOCK
+        return scorer.level_scores(matrix)
 
     def leaf_log_proba(self, rows: Any) -> NDArray[np.float32]:
         """Log-probability of every leaf's path, shape (n, n_leaves)."""
@@ -271,7 +287,12 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return scorer
 
     def _class_scores(self, rows: CsrRows) -> NDArray[np.float32]:
-        """`BlockWeights.class_scores`, compiled, in threads over the rows."""
+        """`BlockWeights.class_scores`; of many rows compiled, in threads over them."""
+        if not self._compiles:
+            return self.weights_.class_scores(rows)
+        from ktt_models.sklearn.solvers.kernels import add_class_scores, add_pair_scores
+        from ktt_models.sklearn.solvers.pairs import find_runs
+
         weights, layout = self.weights_, self.weights_.layout
         scores = np.repeat(weights.bias[None, :], rows.n_rows, axis=0)
         n_threads = max(1, min(self.n_threads, rows.n_rows // 16))
@@ -314,9 +335,7 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def state_dict(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return the arrays and JSON-able values that `from_state` and `load_scorer` need."""
         self._scorer()
-        params = {
-            name: value for name, value in self.get_params(deep=False).items() if name != "taxonomy"
-        }
+        params = {name: value for name, value in self.get_params().items() if name != "taxonomy"}
         return self.weights_.state_dict(), {"kind": self.kind, **params}
 
     @classmethod
@@ -335,11 +354,16 @@ class BlockSGDClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         values = dict(params)
         if values.pop("kind", None) != cls.kind:
-            raise CheckpointError(f"the checkpoint holds no {cls.kind} classifier")
+            raise CheckpointError(
+                f"the checkpoint holds a classifier of the kind {str(params.get('kind'))[:40]!r}, "
+                f"not {cls.kind!r}"
+            )
         try:
             solver = cls(taxonomy, **values)
             solver._check_parameters()
         except (TypeError, InvalidArgumentError) as error:
             raise CheckpointError(f"the classifier's parameters are damaged: {error}") from error
         solver._use(BlockWeights.from_state(NodeLayout(taxonomy), arrays))
+        # `ktt_models.sklearn.stored` answers for few rows.
+        solver._compiles = True
         return solver

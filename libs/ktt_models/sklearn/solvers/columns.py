@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.tfidf.rows import CsrRows
 from ktt_models.sklearn.solvers.compiling import compiled
+from ktt_models.sklearn.solvers.state import Columns
 
-__all__ = ["Columns", "columns_of"]
-
-
-class Columns(NamedTuple):
-    """A sparse matrix, column by column.
-
-    Attributes
-    ----------
-    starts : ndarray of int64, shape (n_columns + 1,)
-        Column c's entries are ``[starts[c], starts[c + 1])``, ascending by row.
-    rows : ndarray of int32, shape (entries, 2)
-        The row of each entry in the first column. The other is not to be read: the values share
-        this memory, because an entry is written and read at one place then.
-    values : ndarray of float32, shape (entries, 2)
-        The value of each entry in the second column. None is 0.
-    """
-
-    starts: NDArray[np.int64]
-    rows: NDArray[np.int32]
-    values: NDArray[np.float32]
+__all__ = ["columns_of"]
 
 
 @compiled(nogil=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,8 +11,6 @@ from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import FlatScorer
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 from ktt_models.sklearn.solvers.base import BlockSGDClassifier
-from ktt_models.sklearn.solvers.kernels import flat_epoch
-from ktt_models.sklearn.solvers.pairs import find_pairs, find_runs
 from ktt_models.sklearn.solvers.state import (
     FIRST_BIAS_SQUARE,
     FIRST_SQUARE,
@@ -39,18 +39,29 @@ class FlatSGDClassifier(BlockSGDClassifier):
     kind = "flat"
     default_learning_rate = 0.5
     default_epochs = 8
+    plain_visits = 3_000
+    plain_entries = 500_000
 
     def _start(
         self, rows: CsrRows, codes: NDArray[np.int32], row_weights: NDArray[np.float32]
     ) -> TrainingState:
-        return _FlatState(self, rows, codes, row_weights)
+        if self._compiles:
+            from ktt_models.sklearn.solvers import compiled_flat
+
+            return _FlatState(self, rows, codes, row_weights, compiled_flat)
+        from ktt_models.sklearn.solvers import plain_flat
+
+        return _FlatState(self, rows, codes, row_weights, plain_flat)
 
     def _make_scorer(self, weights: BlockWeights) -> FlatScorer:
         return FlatScorer(weights, self.loss, self._class_scores)
 
 
 class _FlatState(TrainingState):
-    """Weights in the order of features, as they are kept."""
+    """Weights in the order of features, as they are kept.
+
+    `loops` is `ktt_models.sklearn.solvers.compiled_flat` or its `plain_flat`.
+    """
 
     def __init__(
         self,
@@ -58,11 +69,12 @@ class _FlatState(TrainingState):
         rows: CsrRows,
         codes: NDArray[np.int32],
         row_weights: NDArray[np.float32],
+        loops: ModuleType,
     ) -> None:
-        self.solver, self.rows = solver, rows
+        self.solver, self.rows, self.loops = solver, rows, loops
         taxonomy = solver.taxonomy
         layout = NodeLayout(taxonomy)
-        starts, pair_node, self.pair_rows = find_pairs(
+        starts, pair_node, self.pair_rows = loops.find_pairs(
             rows, layout.nodes_of(codes), layout, solver.max_weights
         )
         n_weights = int(layout.child_count[pair_node].sum())
@@ -71,7 +83,7 @@ class _FlatState(TrainingState):
         self.block = BlockWeights(layout, starts, pair_node, self.weights, bias)
         self._mean: list[NDArray[np.float32]] = []
         self._n_averaged = 0
-        self.runs = find_runs(self.block)
+        self.runs = loops.find_runs(self.block)
         self.squares = np.full(len(pair_node), FIRST_SQUARE, dtype=np.float32)
         self.bias_squares = np.full(len(bias), FIRST_BIAS_SQUARE, dtype=np.float32)
         self.leaves = np.ascontiguousarray(codes[:, -1])
@@ -98,7 +110,7 @@ class _FlatState(TrainingState):
             self.squares.fill(FIRST_SQUARE)
             self.bias_squares.fill(FIRST_BIAS_SQUARE)
         loss = float(
-            flat_epoch(
+            self.loops.flat_epoch(
                 rows.indptr, rows.indices, rows.data, order, self.leaves, self.row_weights,
                 block.feature_start, block.pair_node, block.pair_offset, self.pair_rows,
                 layout.child_start, layout.child_count, *self.runs, self.parent_of, self.first_leaf,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,11 @@ from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import HierarchicalScorer
 from ktt_core.tfidf.weights import BlockWeights
 from ktt_models.sklearn.solvers.base import BlockSGDClassifier, EpochCallback
-from ktt_models.sklearn.solvers.descent import descend
-from ktt_models.sklearn.solvers.node_index import NodeIndex, index_nodes
 from ktt_models.sklearn.solvers.node_state import NodeState
-from ktt_models.sklearn.solvers.path_kernel import best_leaves
 from ktt_models.sklearn.solvers.state import TrainingState, as_rows
+
+if TYPE_CHECKING:
+    from ktt_models.sklearn.solvers.node_index import NodeIndex
 
 __all__ = ["HierarchicalSGDClassifier"]
 
@@ -37,18 +37,26 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
     kind = "hierarchical"
     default_learning_rate = 0.8
     default_epochs = 8
+    plain_visits = 5_000
+    plain_entries = 2_500_000
 
     def _start(
         self, rows: CsrRows, codes: NDArray[np.int32], row_weights: NDArray[np.float32]
     ) -> TrainingState:
-        return NodeState(self, rows, codes, row_weights)
+        if self._compiles:
+            from ktt_models.sklearn.solvers import compiled_loops
+
+            return NodeState(self, rows, codes, row_weights, compiled_loops)
+        from ktt_models.sklearn.solvers import plain_loops
+
+        return NodeState(self, rows, codes, row_weights, plain_loops)
 
     def _use(self, weights: BlockWeights) -> None:
         super()._use(weights)
         scale = weights.pair_scale
         # A checkpoint of release 0.1.0 has none.
         self._pair_scale = np.ones(len(weights.pair_node), np.float32) if scale is None else scale
-        # After a checkpoint made when first needed: only the best paths of many rows need it.
+        # Made when first needed: only the best paths of many rows need it.
         self._index: NodeIndex | None = None
 
     def _make_scorer(self, weights: BlockWeights) -> HierarchicalScorer:
@@ -63,8 +71,14 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
     ) -> HierarchicalSGDClassifier:
         """Train; see `BlockSGDClassifier.fit`."""
         super().fit(rows, codes, sample_weight, on_epoch)
-        self._index = index_nodes(self.weights_, self._pair_scale)
+        if self._compiles:
+            self._make_index()
         return self
+
+    def _make_index(self) -> None:
+        from ktt_models.sklearn.solvers.node_index import index_nodes
+
+        self._index = index_nodes(self.weights_, self._pair_scale)
 
     def predict(self, rows: Any) -> NDArray[np.int32]:
         """Most probable path of each row in level-local classes, shape (n, depth)."""
@@ -73,7 +87,7 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
         n_parts = max(1, min(self.n_threads, matrix.n_rows // _FEW))
         edges = np.linspace(0, matrix.n_rows, n_parts + 1).astype(int).tolist()
         if matrix.n_rows >= _FEW and self._index is None:
-            self._index = index_nodes(self.weights_, self._pair_scale)
+            self._make_index()
         leaves = self.in_threads(
             lambda part: self._leaves(matrix.take(edges[part], edges[part + 1])), n_parts
         )
@@ -83,6 +97,9 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
 
     def _leaves(self, rows: CsrRows) -> NDArray[np.int64]:
         """Return each row's most probable leaf, in indices over all levels' classes."""
+        from ktt_models.sklearn.solvers.descent import descend
+        from ktt_models.sklearn.solvers.path_kernel import best_leaves
+
         weights, layout = self.weights_, self.weights_.layout
         huber = self.loss == "modified_huber"
         best = np.full(rows.n_rows, -1, dtype=np.int64)

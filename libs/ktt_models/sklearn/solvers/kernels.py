@@ -8,12 +8,10 @@ import numpy as np
 
 from ktt_models.sklearn.solvers.compiling import compiled
 from ktt_models.sklearn.solvers.lanes import add_lanes
-from ktt_models.sklearn.solvers.losses import BIAS_STEP, SMALL, gradient_of
+from ktt_models.sklearn.solvers.losses import gradient_of
+from ktt_models.sklearn.solvers.state import BIAS_STEP, INACTIVE, SMALL
 
 __all__ = ["add_class_scores", "add_pair_scores", "flat_epoch"]
-
-# Of one node in the flat model: the squared length of its gradient under which it is left as it is.
-_INACTIVE = 1e-6
 
 
 @compiled(nogil=True)
@@ -62,7 +60,9 @@ def flat_epoch(
     step_size, penalty = np.float32(learning_rate), np.float32(alpha)
     n_top = child_count[0]
     for row in order:
-        scores[:] = bias
+        # Number by number: assigning an array to a slice takes seconds to compile.
+        for c in range(n_classes):
+            scores[c] = bias[c]
         for entry in range(indptr[row], indptr[row + 1]):
             _add_feature(indices[entry], data[entry], run_start, runs, weights, scores)
         for c in range(n_top, n_classes):
@@ -86,7 +86,7 @@ def flat_epoch(
             total = np.float32(0.0)
             for c in range(child_count[node]):
                 total += scores[first_child + c] * scores[first_child + c]
-            if total < _INACTIVE:
+            if total < INACTIVE:
                 continue
             squared[node] = total
             active[n_active] = node

@@ -9,13 +9,7 @@ import numpy as np
 
 from ktt_models.sklearn.solvers.compiling import compiled
 
-__all__ = ["BIAS_STEP", "SMALL", "gradient_of"]
-
-# The squared length of a row's gradient under which the row is taken for learned: that of a right
-# answer given 98 %. It saves half the time and, like a margin, some overfitting.
-SMALL = 1e-3
-# The biases' steps against the weights': a bias sees every row.
-BIAS_STEP = 0.3
+__all__ = ["gradient_of"]
 
 
 @compiled(nogil=True, fastmath=True, inline="always")

@@ -19,7 +19,8 @@ import numpy as np
 
 from ktt_models.sklearn.solvers.compiling import compiled
 from ktt_models.sklearn.solvers.lanes import add_lanes, sum_entries
-from ktt_models.sklearn.solvers.losses import BIAS_STEP, SMALL, gradient_of
+from ktt_models.sklearn.solvers.losses import gradient_of
+from ktt_models.sklearn.solvers.state import BIAS_STEP, SMALL
 
 __all__ = ["level_epoch", "sort_rows", "write_pairs", "write_weights"]
 
@@ -46,8 +47,10 @@ def _reset(blocks: Any, stride: int, sizes: Any, first_square: float) -> None:
 
 @compiled(nogil=True, fastmath=True)
 def _accumulate(total: Any, added: Any, is_first: bool) -> None:
+    # Number by number: assigning an array to a slice takes seconds to compile.
     if is_first:
-        total[:] = added
+        for i in range(len(total)):
+            total[i] = added[i]
         return
     for i in range(len(total)):
         total[i] += added[i]
@@ -121,7 +124,8 @@ def level_epoch(
                 scores[1 + c] = bias[first_child + c]
             begin, end = starts[row], starts[row + 1]
             sum_entries(entry_block, entry_value, begin, end, blocks, stride, scores)
-            after[:n_children] = scores[1 : 1 + n_children]
+            for c in range(n_children):
+                after[c] = scores[1 + c]
             squared, loss = gradient_of(scores[1:], n_children, targets[row], huber, weight)
             total_loss += loss * weight
             # The lanes before and behind the weights must not move.

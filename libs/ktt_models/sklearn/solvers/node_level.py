@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.tfidf.weights import NodeLayout
-from ktt_models.sklearn.solvers.columns import Columns
-from ktt_models.sklearn.solvers.grouping import (
-    number_groups,
-    scan_level,
-    write_entries,
-)
+from ktt_models.sklearn.solvers.state import Columns
 
 __all__ = ["Level"]
 
@@ -32,6 +29,8 @@ class Level:
     layout : NodeLayout
     balanced : bool
         Whether a node's classes are to weigh the same.
+    loops : module
+        As `ktt_models.sklearn.solvers.node_state.NodeState` takes it.
 
     Attributes
     ----------
@@ -66,8 +65,9 @@ class Level:
         row_weights: NDArray[np.float32],
         layout: NodeLayout,
         balanced: bool,
+        loops: ModuleType,
     ) -> None:
-        self.nodes, self.layout = nodes, layout
+        self.nodes, self.layout, self.loops = nodes, layout, loops
         self.targets = (children - layout.child_start[nodes]).astype(np.int32)
         begins = np.append(True, nodes[1:] != nodes[:-1])
         first_rows = np.flatnonzero(begins)
@@ -88,7 +88,7 @@ class Level:
         # What is not written to takes no memory.
         node, group, value = (np.empty(n_most, dtype) for dtype in (np.int32, np.int32, np.float32))
         groups = [np.empty(n_most, dtype) for dtype in _OF_GROUPS]
-        n_pairs, n_groups = scan_level(
+        n_pairs, n_groups = self.loops.scan_level(
             *columns, self.nodes, row_keys, least_rows, self.pair_ends[1:], node, group, value,
             *groups, self.starts[1:],
         )  # fmt: skip
@@ -121,13 +121,13 @@ class Level:
         self.group_number = np.empty(n_groups, dtype=np.int32)
         self.sizes = np.empty(n_groups, dtype=np.float32)
         self.counts = np.empty(n_groups, dtype=np.float32)
-        number_groups(
+        self.loops.number_groups(
             node, counts, sizes, squares, n_nodes, self.group_number, self.sizes, self.counts,
         )  # fmt: skip
         self.group_mean = squares
         self.entry_block = np.empty((int(self.starts[-1]), 2), dtype=np.int32)
         self.entry_value = self.entry_block.view(np.float32)
-        write_entries(
+        self.loops.write_entries(
             rows, values, node, begin, counts, sizes, self.group_mean, self.group_number,
             self.node_first, self.node_block, stride, self.starts[:-1].copy(),
             self.entry_block, self.entry_value,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,16 +12,9 @@ from numpy.typing import NDArray
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 from ktt_models.sklearn.solvers.base import BlockSGDClassifier
-from ktt_models.sklearn.solvers.columns import columns_of
-from ktt_models.sklearn.solvers.node_kernels import (
-    level_epoch,
-    sort_rows,
-    write_pairs,
-    write_weights,
-)
 from ktt_models.sklearn.solvers.node_level import Level
-from ktt_models.sklearn.solvers.pairs import least_rows
 from ktt_models.sklearn.solvers.state import FIRST_BIAS_SQUARE, FIRST_SQUARE, TrainingState
+from ktt_models.sklearn.solvers.weight_limit import least_rows
 
 __all__ = ["NodeState"]
 
@@ -35,6 +30,15 @@ class NodeState(TrainingState):
     """Weights in blocks, node by node: a node's weights fit a cache that all weights do not.
 
     Rows are sorted by path: those of a node are neighbours.
+
+    Parameters
+    ----------
+    solver : BlockSGDClassifier
+    rows : CsrRows
+    codes : ndarray of int32, shape (n, depth)
+    row_weights : ndarray of float32, shape (n,)
+    loops : module
+        `ktt_models.sklearn.solvers.compiled_loops` or `ktt_models.sklearn.solvers.plain_loops`.
     """
 
     def __init__(
@@ -43,8 +47,9 @@ class NodeState(TrainingState):
         rows: CsrRows,
         codes: NDArray[np.int32],
         row_weights: NDArray[np.float32],
+        loops: ModuleType,
     ) -> None:
-        self.solver, self.n_columns = solver, rows.n_columns
+        self.solver, self.n_columns, self.loops = solver, rows.n_columns, loops
         taxonomy = solver.taxonomy
         self.layout = NodeLayout(taxonomy)
         by_path = np.argsort(codes[:, -1], kind="stable")
@@ -55,7 +60,7 @@ class NodeState(TrainingState):
         children = codes.astype(np.int64) + taxonomy.level_offsets[:-1]
         balanced = solver.class_weight == "balanced"
         self.levels = [
-            Level(nodes[level], children[:, level], row_weights, self.layout, balanced)
+            Level(nodes[level], children[:, level], row_weights, self.layout, balanced, loops)
             for level in range(taxonomy.depth)
             # With one child there is nothing to decide, on a whole level perhaps.
             if nodes[level].max() >= 0
@@ -76,17 +81,23 @@ class NodeState(TrainingState):
         self.n_summed = 0
 
     def _index(self, rows: CsrRows, by_path: NDArray[np.int64]) -> None:
-        columns = columns_of(rows, by_path)
+        columns = self.loops.columns_of(rows, by_path)
         row_keys = np.random.default_rng(0).integers(1 << 62, size=rows.n_rows, dtype=np.int64)
-        in_threads, levels = self.solver.in_threads, self.levels
-        in_threads(lambda i: levels[i].scan(columns, row_keys), len(levels))
+        levels = self.levels
+        self._each(lambda i: levels[i].scan(columns, row_keys), len(levels))
         limit = self.solver.max_weights
         if sum(level.n_weights for level in levels) > limit:
             counts, widths = zip(*(level.needs() for level in levels), strict=True)
             least = least_rows(np.concatenate(counts), np.concatenate(widths), limit)
             del counts, widths
-            in_threads(lambda i: levels[i].scan(columns, row_keys, least), len(levels))
-        in_threads(lambda i: levels[i].lay_out(columns), len(levels))
+            self._each(lambda i: levels[i].scan(columns, row_keys, least), len(levels))
+        self._each(lambda i: levels[i].lay_out(columns), len(levels))
+
+    def _each(self, run: Callable[[int], Any], n_parts: int) -> list[Any]:
+        """Call ``run(0) .. run(n_parts - 1)``, side by side where that is quicker."""
+        if self.loops.THREADED:
+            return self.solver.in_threads(run, n_parts)
+        return [run(part) for part in range(n_parts)]
 
     def run_epoch(self, order: NDArray[np.int32], is_fresh: bool, is_summed: bool) -> float:
         """See `TrainingState.run_epoch`; nodes start afresh and are summed one by one."""
@@ -94,12 +105,12 @@ class NodeState(TrainingState):
         order = self.place_of[order]
         ordered = [np.empty_like(order) for _ in self.levels]
         for level, its in zip(self.levels, ordered, strict=True):
-            sort_rows(order, level.node_starts, its)
+            self.loops.sort_rows(order, level.node_starts, its)
 
         def run_part(position: int) -> float:
             i, first_row, end_row = self.parts[position]
             level = self.levels[i]
-            return level_epoch(
+            loss: float = self.loops.level_epoch(
                 level.starts, level.entry_block, level.entry_value, ordered[i], first_row, end_row,
                 level.nodes, level.targets, level.row_weights, self.resting[i],
                 level.node_first, level.node_block, level.sizes, level.counts,
@@ -109,8 +120,9 @@ class NodeState(TrainingState):
                 FIRST_SQUARE, FIRST_BIAS_SQUARE, 0.0 if solver.alpha > 0 else _RESTING,
                 is_fresh, self.n_summed if is_summed else -1,
             )  # fmt: skip
+            return loss
 
-        loss = float(sum(solver.in_threads(run_part, len(self.parts))))
+        loss = float(sum(self._each(run_part, len(self.parts))))
         self.n_summed += is_summed
         return loss
 
@@ -132,11 +144,11 @@ class NodeState(TrainingState):
         offset_type: type[np.integer[Any]] = np.int32 if small else np.int64
         pair_start: NDArray[np.integer[Any]] = np.empty(n_pairs, dtype=offset_type)
         for level, total in zip(levels, self.totals, strict=True):
-            write_weights(
+            self.loops.write_weights(
                 total, self.n_summed, level.node_first, level.node_block, node_weight, child_count,
                 weights,
             )  # fmt: skip
-            write_pairs(
+            self.loops.write_pairs(
                 level.pair_ends, level.pair_node, level.pair_group, level.pair_value,
                 level.group_mean, level.group_number, level.node_first, node_weight,
                 child_count, places, pair_node, pair_start,

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
 from ktt_models.sklearn.solvers.compiling import compiled
+from ktt_models.sklearn.solvers.weight_limit import least_rows
 
-__all__ = ["find_pairs", "find_runs", "least_rows"]
+__all__ = ["find_pairs", "find_runs"]
 
 
 @compiled(nogil=True)
@@ -101,19 +102,6 @@ def find_pairs(
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[ends]
         pair_node, pair_rows = pair_node[kept], pair_rows[kept]
     return ends, pair_node, pair_rows
-
-
-def least_rows(pair_rows: NDArray[np.int32], widths: NDArray[np.int64], max_weights: int) -> int:
-    """Say in how many rows pairs must be for their widths to add up to at most `max_weights`.
-
-    The pairs with the fewest rows go, all of one number of rows together.
-    """
-    if int(widths.sum()) <= max_weights:
-        return 1
-    needed = np.bincount(pair_rows, weights=widths)
-    with_at_least = np.cumsum(needed[::-1])[::-1]
-    fitting = np.flatnonzero(with_at_least <= max_weights)
-    return int(fitting[0]) if len(fitting) else len(needed)
 
 
 @compiled(nogil=True)
