@@ -161,6 +161,65 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
+_WRONG = [
+    # What fails for a name.
+    "train nosuch -m tfidf_hsgd",
+    "train nosuch -m db_linear --encoder nosuch",
+    "train shop -m nosuch",
+    "train shop -m db_linear --encoder nosuch",
+    "train shop -m all --encoder nosuch",
+    "train shop -m db_linear --set nosuch=1",
+    "train shop -m db_bhcn --set epochs=many",
+    "train shop -m tfidf_hsgd --set nosuch=1",
+    "evaluate nosuch -m db_linear",
+    "evaluate shop -m nosuch",
+    "evaluate shop -m db_linear",
+    "evaluate shop -m tfidf_lsgd",
+    "predict nosuch -m db_linear text",
+    "predict shop -m nosuch text",
+    "predict shop -m db_linear text",
+    "export nosuch -m db_linear",
+    "export shop -m nosuch",
+    "export shop -m db_linear --bento",
+    "data show nosuch",
+    "data delete nosuch --yes",
+    "models nosuch",
+    "checkpoints -m nosuch",
+    "jobs show nosuch",
+    # And what shows hyperparameters.
+    "models db_linear",
+    "models db_ahmcnf",
+]
+
+
+def test_a_wrong_name_is_told_before_a_framework_is_imported(shop: str, workspace: Path) -> None:
+    code = (
+        "import sys, contextlib, io, json\n"
+        "from cli.main import run\n"
+        "found = {}\n"
+        "for line in json.loads(sys.argv[2]):\n"
+        "    out = io.StringIO()\n"
+        "    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):\n"
+        "        code = run(['--workspace', sys.argv[1], *line.split()])\n"
+        "    heavy = {'torch', 'transformers', 'sklearn', 'scipy', 'numba'} & sys.modules.keys()\n"
+        "    found[line] = code, sorted(heavy), out.getvalue()\n"
+        "print(json.dumps(found))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    lines = [line.replace("shop", shop) for line in _WRONG]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(workspace), json.dumps(lines)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    for line, (status, heavy, output) in json.loads(done.stdout).items():
+        assert not heavy, f"{line}: {heavy}: {output}"
+        assert (status == 0) == line.startswith("models db_"), f"{line}: {status}: {output}"
+        assert "usage:" not in output.lower() and "bug" not in output, f"{line}: {output}"
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_training_leaves_the_workspace_as_it_was(
     ktt: Ktt, shop: str, workspace: Path, signum: signal.Signals

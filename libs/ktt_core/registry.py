@@ -27,9 +27,18 @@ from ktt_core.errors import ConflictError, NotFoundError, UnsupportedError
 from ktt_core.names import check_name
 
 if TYPE_CHECKING:
+    from ktt_core.config import ModelConfig
     from ktt_core.model import Model
 
-__all__ = ["ENTRY_POINT_GROUP", "ModelEntry", "get_entry", "get_model", "list_models", "register"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "ModelEntry",
+    "get_config_class",
+    "get_entry",
+    "get_model",
+    "list_models",
+    "register",
+]
 
 ENTRY_POINT_GROUP = "ktt.models"
 _BUNDLED = "ktt_models"
@@ -46,6 +55,8 @@ class ModelEntry:
     framework: str
     summary: str
     load: Loader
+    #: Where the class of its hyperparameters is, "package.module:Class"; "" if only the model says.
+    config: str = ""
 
 
 _entries: dict[str, ModelEntry] = {}
@@ -55,7 +66,7 @@ _discovered = False
 
 
 def register(
-    model_id: str, *, display_name: str, framework: str, summary: str = ""
+    model_id: str, *, display_name: str, framework: str, summary: str = "", config: str = ""
 ) -> Callable[[Loader], Loader]:
     """Register the model whose class the decorated function returns.
 
@@ -69,6 +80,9 @@ def register(
         "pytorch", "sklearn" or another; groups models in listings.
     summary : str
         One line for listings.
+    config : str
+        Where the class's `config_class` is, "package.module:Class". Hyperparameters are checked
+        then without importing the model, and with it a framework that takes seconds.
 
     Raises
     ------
@@ -83,7 +97,9 @@ def register(
             raise ConflictError(
                 f"two models are called {model_id!r}: {known.load.__module__} and {load.__module__}"
             )
-        _entries[model_id] = ModelEntry(model_id, display_name, framework, summary, load)
+        _entries[model_id] = ModelEntry(
+            model_id, display_name, framework, summary, load, config
+        )
         return load
 
     return decorate
@@ -158,9 +174,7 @@ def get_model(model_id: str) -> type[Model]:
     try:
         model = entry.load()
     except ModuleNotFoundError as error:
-        raise UnsupportedError(
-            f"the model {model_id!r} needs the package {error.name!r}, which is not installed"
-        ) from error
+        raise _missing(model_id, error) from error
     if model.__dict__.get("model_id", "") not in ("", entry.id):
         raise ConflictError(
             f"{model.__name__} is registered twice, as {model.model_id!r} and {entry.id!r}: "
@@ -168,3 +182,28 @@ def get_model(model_id: str) -> type[Model]:
         )
     model.model_id = entry.id
     return model
+
+
+def get_config_class(model_id: str) -> type[ModelConfig]:
+    """Return the class of a model's hyperparameters; imports the model only if it must.
+
+    Raises
+    ------
+    KttError
+        As `get_model`.
+    """
+    entry = get_entry(model_id)
+    if not entry.config:
+        return get_model(model_id).config_class
+    module, _, name = entry.config.partition(":")
+    try:
+        found: type[ModelConfig] = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise _missing(model_id, error) from error
+    return found
+
+
+def _missing(model_id: str, error: ModuleNotFoundError) -> UnsupportedError:
+    return UnsupportedError(
+        f"the model {model_id!r} needs the package {error.name!r}, which is not installed"
+    )

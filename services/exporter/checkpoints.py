@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.fields import naming
 from ktt_core.checkpoint_names import LABELS, CheckpointFile, find_checkpoint
-from ktt_core.registry import get_model
+from ktt_core.registry import get_entry, get_model
 
 if TYPE_CHECKING:
     from ktt_core.model import Model
@@ -34,6 +34,8 @@ def locate(
         places.dataset_folder(dataset)
     with naming("model"):
         folder = places.weights_folder(model, dataset)
-        model_class = get_model(model)
+        get_entry(model)
     with naming("time" if label in LABELS else "label"):
-        return model_class, find_checkpoint(folder, label, time)
+        file = find_checkpoint(folder, label, time)
+    # Last: it may take seconds.
+    return get_model(model), file

@@ -15,7 +15,7 @@ from ktt_core.config import describe_config
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.errors import DataError, KttError, NotFoundError
 from ktt_core.names import check_name
-from ktt_core.registry import ModelEntry, get_model, list_models
+from ktt_core.registry import ModelEntry, get_config_class, list_models
 from ktt_core.run_times import holder_of
 from ktt_core.workspace import Workspace
 from trainer.fields import at_field
@@ -65,8 +65,8 @@ def describe_dataset(dataset: Dataset) -> DatasetInfo:
 
 
 def describe_model(entry: ModelEntry, hyperparameters: bool = False) -> ModelInfo:
-    """Return what is known of a model; its class is imported only for `hyperparameters`."""
-    fields = describe_config(get_model(entry.id).config_class) if hyperparameters else []
+    """Return what is known of a model, with its hyperparameters if asked."""
+    fields = describe_config(get_config_class(entry.id)) if hyperparameters else []
     return ModelInfo(entry.id, entry.display_name, entry.framework, entry.summary, tuple(fields))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktt_core.progress import ProgressCallback, ignore_progress
-from ktt_core.registry import get_model, list_models
+from ktt_core.registry import get_entry, list_models
 from trainer.requests import EvaluateRequest, TrainRequest
 from trainer.results import (
     CheckpointInfo,
@@ -142,9 +142,7 @@ class Trainer:
         """
         from trainer.catalogue import describe_model
 
-        get_model(model_id)
-        entry = next(entry for entry in list_models() if entry.id == model_id)
-        return describe_model(entry, hyperparameters=True)
+        return describe_model(get_entry(model_id), hyperparameters=True)
 
     def list_encoders(self) -> list[EncoderInfo]:
         """Return the encoders that models can be trained on without a download, by name."""

@@ -15,7 +15,7 @@ from ktt_core.errors import (
     NothingToResumeError,
 )
 from ktt_core.names import check_name
-from ktt_core.registry import get_model, list_models
+from ktt_core.registry import get_config_class, get_entry, list_models
 from ktt_core.workspace import Workspace
 from trainer.dataset_facts import DatasetFacts, dataset_facts
 from trainer.fields import at_field
@@ -48,10 +48,6 @@ class PlannedRun:
         The hyperparameters that were asked for.
     config : mapping
         All hyperparameters, as JSON values.
-    checkpoint_suffix : str
-        Of the model's checkpoint files.
-    resumable : bool
-        Whether the run can be continued if it ends before its time.
     continued : UnfinishedRun or None
         The run that this one continues.
     """
@@ -59,8 +55,6 @@ class PlannedRun:
     run: Run
     overrides: Mapping[str, Any]
     config: Mapping[str, Any]
-    checkpoint_suffix: str
-    resumable: bool = False
     continued: UnfinishedRun | None = None
 
 
@@ -112,7 +106,7 @@ def plan_runs(
     datasets, models = _distinct(request.datasets), _distinct(request.models)
     overrides = request.merged(
         lambda: [entry.id for entry in list_models()],
-        lambda model: get_model(model).config_class.model_fields,
+        lambda model: get_config_class(model).model_fields,
     )
     configs = _configs(overrides)
     facts = {name: dataset_facts(workspace, name) for name in datasets}
@@ -156,16 +150,8 @@ def plan_runs(
 def _planned(
     run: Run, overrides: Mapping[str, Any], config: ModelConfig, continued: UnfinishedRun | None
 ) -> PlannedRun:
-    model_class = get_model(run.model)
-    return PlannedRun(
-        run,
-        overrides,
-        continued.config if continued else config.model_dump(mode="json"),
-        # A framework of its own may not say what its files end with; lookups ignore it.
-        getattr(model_class, "checkpoint_suffix", ".checkpoint"),
-        model_class.resumable,
-        continued,
-    )
+    values = continued.config if continued else config.model_dump(mode="json")
+    return PlannedRun(run, overrides, values, continued)
 
 
 def _check_here(config: ModelConfig) -> None:
@@ -204,7 +190,7 @@ def plan_training(
 def check_model(model: str) -> None:
     """Raise InvalidArgumentError or NotFoundError unless there is such a model."""
     with at_field("model"):
-        get_model(model)
+        get_entry(model)
 
 
 def open_dataset(workspace: Workspace, name: str) -> Dataset:
@@ -220,7 +206,7 @@ def _configs(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, ModelConfi
     violations: list[tuple[str, str]] = []
     for model, values in overrides.items():
         try:
-            configs[model] = build_config(get_model(model).config_class, model, values)
+            configs[model] = build_config(get_config_class(model), model, values)
         except InvalidConfigError as error:
             problems.append(str(error))
             error.rename_fields(hyperparameter_field)

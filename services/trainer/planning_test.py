@@ -45,7 +45,6 @@ def test_every_model_runs_on_every_dataset_once(workspace: Workspace) -> None:
         (3, "b", "tfidf_hsgd"),
     ]
     assert {planned.run.total for planned in runs} == {4}
-    assert {planned.checkpoint_suffix for planned in runs} == {".safetensors"}
 
 
 def test_overrides_win_over_the_file_and_the_file_over_defaults(workspace: Workspace) -> None:

@@ -15,6 +15,7 @@ from trainer.specs import EvaluationOutcome, EvaluationSpec, TrainingOutcome, Tr
 
 if TYPE_CHECKING:
     from ktt_core.checkpoint_staging import StagedRun
+    from ktt_core.model import Model
     from ktt_jobs import TaskContext
     from trainer.planning import PlannedRun
 
@@ -23,6 +24,7 @@ __all__ = ["evaluate", "import_dataset", "train"]
 
 def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     """Run a training job: `TrainingSpec` and workspace in, `TrainingOutcome` out."""
+    from ktt_core.registry import get_model
     from trainer.planning import plan_training
     from trainer.resuming import write_note
     from trainer.training import TrainingJob, run_training
@@ -31,14 +33,15 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     workspace = _workspace(spec, context)
     wanted = _going_on(workspace, TrainingSpec.from_json(spec), context)
     planned = plan_training(workspace, wanted)
+    model_class = get_model(wanted.model)
     job = TrainingJob(str(workspace.root), wanted.dataset, wanted.model, planned.config)
     if wanted.dry_run:
         metrics = run_training(job, context.progress)
         return TrainingOutcome(metrics=metrics, seconds=time.monotonic() - started).to_json()
     with ExitStack() as stack:
         staged = _stage(workspace, wanted, planned, stack)
-        files = _RunFiles.of(staged, planned)
-        if planned.resumable:
+        files = _RunFiles.of(staged, planned, model_class)
+        if model_class.resumable:
             write_note(context.keep, staged.time)
             context.leave_word(
                 "its last state is kept: continue it with: "
@@ -55,7 +58,7 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
                 resume_from=str(planned.continued.last) if planned.continued else None,
             ),
             context.progress,
-            context.taking_steps if planned.resumable else nullcontext,
+            context.taking_steps if model_class.resumable else nullcontext,
         )
         written = files.written_for(staged.folder)
         checkpoint = written.get(files.best) or written.get(files.last)
@@ -145,12 +148,14 @@ class _RunFiles:
     report: Path
 
     @classmethod
-    def of(cls, staged: StagedRun, planned: PlannedRun) -> _RunFiles:
+    def of(cls, staged: StagedRun, planned: PlannedRun, model_class: type[Model]) -> _RunFiles:
         from ktt_core.checkpoint_names import checkpoint_path, reference_path, report_path
 
-        hidden, suffix = staged.staging, planned.checkpoint_suffix
+        hidden = staged.staging
+        # A framework of its own may not say what its files end with; lookups ignore it.
+        suffix: str = getattr(model_class, "checkpoint_suffix", ".checkpoint")
         # A state that a run can be continued from must outlive whatever ends the run.
-        place = staged.folder if planned.resumable else hidden
+        place = staged.folder if model_class.resumable else hidden
         last = checkpoint_path(place, "last", staged.time, suffix)
         return cls(
             best=checkpoint_path(hidden, "best", staged.time, suffix),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     "db_achmcnn",
     display_name="Encoder, C-HMCNN",
     framework="pytorch",
+    config="ktt_models.db_achmcnn.config:DBACHMCNNConfig",
     summary="Scores of all classes, constrained by a maximum over each subtree.",
 )
 def load() -> type[Model]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     "db_ahmcnf",
     display_name="Encoder, HMCN-F",
     framework="pytorch",
+    config="ktt_models.db_ahmcnf.config:DBAHMCNFConfig",
     summary="A frozen encoder, and a global and a local flow through the levels.",
 )
 def load() -> type[Model]:

@@ -8,84 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ktt_core.config import ModelConfig
 from ktt_core.errors import InvalidConfigError
 from ktt_core.taxonomy import Taxonomy
+from ktt_models.db_ahmcnf.config import DBAHMCNFConfig
 from ktt_models.pytorch.balancing import Balance, log_odds
-from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.head import Head
 from ktt_models.pytorch.hierarchy import Hierarchy
 from ktt_models.pytorch.model import PyTorchModel
 
 __all__ = ["AHMCNFHead", "AHMCNFOutputs", "DBAHMCNF", "DBAHMCNFConfig"]
-
-_Size = Annotated[int, Field(ge=1, le=65_536)]
-_Sizes = Annotated[list[_Size], Field(min_length=1, max_length=64)]
-
-
-class DBAHMCNFConfig(EncoderConfig):
-    """Hyperparameters of `DBAHMCNF`."""
-
-    original: ClassVar[dict[str, Any]] = {
-        **EncoderConfig.original,
-        "classifier_lr": 1e-3,
-        "lambda_h": 0.05,
-        "dropout": 0.25,
-        "global_hidden_sizes": 384,
-        "local_hidden_sizes": 384,
-        "global_weight": 0.5,
-        "nonlinear": "relu",
-        "prior_bias": False,
-        "batch_size": 4,
-        "eval_batch_size": 4,
-    }
-
-    # Its features are computed once, so passes over them are cheap.
-    epochs: int = Field(20, ge=1, le=10_000, description="Passes over the training rows.")
-    batch_size: int = Field(
-        32, ge=1, le=65_536, description="Texts of a training step, over all processes."
-    )
-    classifier_lr: float = Field(
-        3e-3, gt=0.0, le=10.0, description="Highest learning rate of the head's weights."
-    )
-    dropout: float = Field(
-        0.25, ge=0.0, lt=1.0, description="Share of a hidden layer left out at a step, at random."
-    )
-    freeze_encoder: bool = Field(
-        True,
-        description="Train the head alone: the encoder answers once per text, and is kept as is.",
-    )
-    global_hidden_sizes: _Size | _Sizes = Field(
-        384,
-        description="Width of the global flow: of all levels, or a list of one number a level, "
-        "whose last one goes for the levels below too.",
-    )
-    local_hidden_sizes: _Size | _Sizes = Field(
-        384, description="Width of the local flows, given in the same way."
-    )
-    global_weight: float = Field(
-        0.5,
-        ge=0.0,
-        le=1.0,
-        description="Share of the global flow in the final scores; the rest is the local flows'.",
-    )
-    lambda_h: float = Field(
-        0.05,
-        ge=0.0,
-        le=100.0,
-        description="Weight of the penalty on classes that score above their parents.",
-    )
-    nonlinear: Literal["relu", "tanh"] = Field("relu", description="What ends a hidden layer.")
-    prior_bias: bool = Field(
-        True, description="Start every class's score at its frequency in training, not at a half."
-    )
 
 
 class AHMCNFOutputs(NamedTuple):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     "db_bhcn",
     display_name="Encoder, BHCN",
     framework="pytorch",
+    config="ktt_models.db_bhcn.config:DBBHCNConfig",
     summary="Linear layers level by level, and a penalty on levels that disagree.",
 )
 def load() -> type[Model]:

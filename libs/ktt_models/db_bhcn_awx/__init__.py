@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     "db_bhcn_awx",
     display_name="Encoder, BHCN with AWX",
     framework="pytorch",
+    config="ktt_models.db_bhcn_awx.config:DBBHCNAWXConfig",
     summary="BHCN whose upper levels' scores come from the leaves below them.",
 )
 def load() -> type[Model]:

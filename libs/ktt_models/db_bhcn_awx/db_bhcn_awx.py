@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from ktt_core.config import ModelConfig
 from ktt_core.taxonomy import Taxonomy
 from ktt_models.db_bhcn.flow import BranchingFlow, level_weights
+from ktt_models.db_bhcn_awx.config import DBBHCNAWXConfig
 from ktt_models.pytorch.balancing import Balance
-from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.head import Head
 from ktt_models.pytorch.hierarchy import Hierarchy
 from ktt_models.pytorch.model import PyTorchModel
@@ -29,41 +28,6 @@ __all__ = ["AWXHead", "DBBHCNAWX", "DBBHCNAWXConfig"]
 
 # The least distance of ln(a) from 0 in ln(1 - a).
 _EPS = 1e-6
-
-
-class DBBHCNAWXConfig(EncoderConfig):
-    """Hyperparameters of `DBBHCNAWX`."""
-
-    original: ClassVar[dict[str, Any]] = {
-        **EncoderConfig.original,
-        "encoder_lr": 5.236e-5,
-        "classifier_lr": 3.658e-4,
-        "gamma_l": -0.3367,
-        "lambda_l": 0.7255,
-        "dropout": 0.475,
-        "awx_norm": 5,
-        "nonlinear": "relu",
-        "batch_size": 16,
-        "eval_batch_size": 64,
-    }
-
-    gamma_l: float = Field(
-        -0.1,
-        ge=-1.0,
-        le=1.0,
-        description="How much less the loss of the last level weighs than that of the first: "
-        "1 - gamma_l and 1 + gamma_l, evenly in between.",
-    )
-    lambda_l: float = Field(1.0, ge=0.0, le=100.0, description="Weight of the levels' losses.")
-    awx_norm: int = Field(
-        5,
-        ge=0,
-        le=100,
-        description="The norm n by which leaves add up to their ancestors; 0: the maximum.",
-    )
-    nonlinear: Literal["relu", "tanh"] = Field(
-        "relu", description="What a level's scores pass on their way to the next level."
-    )
 
 
 class AWXHead(Head):

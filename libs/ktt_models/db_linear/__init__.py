@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     "db_linear",
     display_name="Encoder, one linear layer",
     framework="pytorch",
+    config="ktt_models.db_linear.config:DBLinearConfig",
     summary="A transformer encoder and one linear layer over the leaves.",
 )
 def load() -> type[Model]:

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from ktt_core.config import ModelConfig
 from ktt_core.taxonomy import Taxonomy
+from ktt_models.db_linear.config import DBLinearConfig
 from ktt_models.pytorch.balancing import Balance
-from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.head import Head
 from ktt_models.pytorch.model import PyTorchModel
 
 __all__ = ["DBLinear", "DBLinearConfig", "LinearHead"]
-
-
-class DBLinearConfig(EncoderConfig):
-    """Hyperparameters of `DBLinear`."""
-
-    original: ClassVar[dict[str, Any]] = {
-        **EncoderConfig.original,
-        "encoder_lr": 1e-5,
-        "classifier_lr": 1e-5,
-        "dropout": 0.25,
-        "batch_size": 32,
-        "eval_batch_size": 64,
-    }
 
 
 class LinearHead(Head):

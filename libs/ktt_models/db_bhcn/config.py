@@ -1,0 +1,43 @@
+"""Hyperparameters of `db_bhcn`, which take no torch to look at."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ktt_models.pytorch.config import EncoderConfig
+
+__all__ = ["DBBHCNConfig"]
+
+
+class DBBHCNConfig(EncoderConfig):
+    """Hyperparameters of `DBBHCN`."""
+
+    original: ClassVar[dict[str, Any]] = {
+        **EncoderConfig.original,
+        "encoder_lr": 3e-5,
+        "classifier_lr": 5e-4,
+        "gamma_l": -0.1,
+        "lambda_l": 1.0,
+        "lambda_h": 0.7,
+        "dropout": 0.3,
+        "nonlinear": "relu",
+        "batch_size": 16,
+        "eval_batch_size": 64,
+    }
+
+    gamma_l: float = Field(
+        -0.1,
+        ge=-1.0,
+        le=1.0,
+        description="How much less the loss of the last level weighs than that of the first: "
+        "1 - gamma_l and 1 + gamma_l, evenly in between.",
+    )
+    lambda_l: float = Field(1.0, ge=0.0, le=100.0, description="Weight of the levels' losses.")
+    lambda_h: float = Field(
+        0.7, ge=0.0, le=100.0, description="Weight of the penalty on levels that disagree."
+    )
+    nonlinear: Literal["relu", "tanh"] = Field(
+        "relu", description="What a level's scores pass on their way to the next level."
+    )
