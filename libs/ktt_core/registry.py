@@ -97,9 +97,7 @@ def register(
             raise ConflictError(
                 f"two models are called {model_id!r}: {known.load.__module__} and {load.__module__}"
             )
-        _entries[model_id] = ModelEntry(
-            model_id, display_name, framework, summary, load, config
-        )
+        _entries[model_id] = ModelEntry(model_id, display_name, framework, summary, load, config)
         return load
 
     return decorate

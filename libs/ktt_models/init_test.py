@@ -8,11 +8,13 @@ import sys
 import pytest
 
 import ktt_models
+from ktt_core.registry import get_config_class, get_model, list_models
 
 LISTING = """
 import sys
 from pathlib import Path
 import ktt_models
+from ktt_core.registry import get_config_class, get_model, list_models
 
 def bundled(ids):
     # A package outside may bring models of its own.
@@ -50,3 +52,8 @@ def test_a_class_is_an_attribute_by_its_id_in_capitals() -> None:
 def test_other_attributes_do_not_exist(name: str) -> None:
     with pytest.raises(AttributeError, match=name):
         getattr(ktt_models, name)
+
+
+def test_the_hyperparameters_that_are_checked_early_are_the_models() -> None:
+    for entry in list_models():
+        assert get_config_class(entry.id) is get_model(entry.id).config_class, entry.id

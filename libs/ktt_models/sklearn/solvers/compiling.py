@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import llvmlite
 import numba
@@ -59,7 +59,7 @@ def _digest() -> str:
 
 @functools.cache
 def _folder() -> Path:
-    named = numba.config.CACHE_DIR
+    named = os.environ.get("NUMBA_CACHE_DIR")
     if named:
         return Path(named) / f"ktt-{_digest()[:16]}"
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
@@ -88,7 +88,7 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
 
 
 class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (_Locator,)
+    _locator_classes: ClassVar[list[type[object]]] = [_Locator]
 
 
 class _KernelCache(FunctionCache):  # type: ignore[misc]

@@ -321,13 +321,9 @@ def test_features_in_the_same_rows_in_proportion_are_trained_as_one(road):
     taxonomy, rows, codes = make_problem()
     dense = rows.to_dense()
     doubled = as_rows(scipy.sparse.csr_matrix(np.concatenate([dense, 0.5 * dense], axis=1)))
-    solver, weights, loops = (
-        HierarchicalSGDClassifier(taxonomy),
-        np.ones(300, np.float32),
-        LOOPS[road],
-    )
-    state = NodeState(solver, doubled, codes, weights, loops)
-    one = NodeState(solver, rows, codes, weights, loops)
+    solver, row_weights = HierarchicalSGDClassifier(taxonomy), np.ones(300, np.float32)
+    state = NodeState(solver, doubled, codes, row_weights, LOOPS[road])
+    one = NodeState(solver, rows, codes, row_weights, LOOPS[road])
     assert len(state.total) == len(one.total)
     weights = HierarchicalSGDClassifier(taxonomy, epochs=2).fit(doubled, codes).weights_
     first, second = weights.feature_start[[N_FEATURES, 2 * N_FEATURES]]
