@@ -6,7 +6,8 @@ at several numbers of clients. In turns with it, each for a few seconds: the ori
 design (the same encoder in torch, every text padded to 64 tokens, the row for the monitor posted
 before the answer is sent), the bundle as BentoML's own command serves it, with batches made in
 BentoML's way, and a BentoML service that does nothing. Beside them the bare model in a
-loop of one process, and the bundle with its monitor off, live, dead and hanging.
+loop of one process, the bundle with its monitor off, live, dead and hanging, and lists of texts
+beside single ones.
 
 Others use the machine too, so only the ratios of one run say something: the median of those of the
 turns. Processor time a request says what bounds a server.
@@ -28,6 +29,7 @@ from typing import Any
 
 from quickstart.icd10cm import write_source
 from serving.bundle import Bundle, import_texts, make_bundle, sample_texts
+from serving.lists import measure_lists
 from serving.measure import Figures, in_turns
 from serving.report import p99_ratio, print_report, ratio
 from serving.sides import (
@@ -73,7 +75,7 @@ def measure(
         compared = {
             "bundle": servers["live"],
             "bentoml": stack.enter_context(
-                bundle_server(bundle, ports["live"], options.workers, folder, module="bentoml")
+                bundle_server(bundle, ports["live"], options.workers, folder, by_bentoml=True)
             ),
             "empty": stack.enter_context(empty_server(bundle.python, options.workers, folder)),
         }
@@ -84,6 +86,7 @@ def measure(
         speed = in_turns(compared, path, clients, *turns)
         loops = {batch: bare_loop(bundle, texts, batch, options.seconds) for batch in _LOOP_BATCHES}
         monitored = in_turns(servers, path, clients, *turns)
+        lists = measure_lists(servers["live"], texts, options.seconds, options.rounds)
     return {
         "model": bundle.model_id,
         "leaves": bundle.leaves,
@@ -105,6 +108,7 @@ def measure(
             for name, figures in monitored.items()
             if name != "off"
         },
+        "lists": lists,
     }
 
 

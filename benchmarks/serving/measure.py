@@ -65,10 +65,14 @@ class Figures:
 
 
 def put_load_on(
-    server: Server, path: str, clients: int, seconds: float, texts: Sequence[str]
+    server: Server,
+    path: str,
+    clients: int,
+    seconds: float,
+    questions: Sequence[Mapping[str, Any]],
 ) -> tuple[dict[str, Any], float]:
     """Return what the clients saw, and the processor seconds the server used meanwhile."""
-    bodies = "\n".join(json.dumps({"text": text}) for text in texts).encode()
+    bodies = "\n".join(map(json.dumps, questions)).encode()
     before = server.cpu_seconds()
     done = subprocess.run(
         [*own_program("load"), server.address, path, str(clients), str(seconds)],
@@ -90,9 +94,11 @@ def in_turns(
     """Measure servers one after the other, again and again, so that all see the same machine."""
     figures = {name: {count: Figures() for count in clients} for name in servers}
     names = list(servers)
+    questions = [{"text": text} for text in texts]
     for turn in range(rounds):
         for count in clients:
             # Nobody is always the one who comes after a certain other.
             for name in names if turn % 2 == 0 else reversed(names):
-                figures[name][count].add(*put_load_on(servers[name], path, count, seconds, texts))
+                measured = put_load_on(servers[name], path, count, seconds, questions)
+                figures[name][count].add(*measured)
     return figures

@@ -54,7 +54,22 @@ def print_report(result: Mapping[str, Any]) -> None:
             times = result["p99_of_monitor_off"].get(state, {}).get(count)
             told = f"p99 {times - 1:+.0%}" if times else ""
             _print_line(f"monitor {state}", count, figures, told)
+    _print_lists(result["lists"])
     print(flush=True)
+
+
+def _print_lists(lists: Mapping[str, Any]) -> None:
+    alone = lists["one_client_alone"]
+    print(f"one by one, 64 clients: {lists['single_texts_per_second']:.1f} texts/s", end="; ")
+    print(f"one client alone: p50 {alone['p50_ms']} ms, p99 {alone['p99_ms']} ms")
+    for size, figures in lists["lists"].items():
+        beside, failed = figures["one_client_beside"], figures["failures"]
+        print(
+            f"lists of {size}, 2 clients: {figures['texts_per_second']:.1f} texts/s, "
+            f"{figures['times_single']:.2f} times as many; one client beside them: "
+            f"p50 {beside['p50_ms']} ms, p99 {beside['p99_ms']} ms"
+            + (f"  FAILED: {failed}" if failed else "")
+        )
 
 
 def _print_line(title: str, clients: int, figures: Mapping[str, Any], told: str) -> None:

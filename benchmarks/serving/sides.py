@@ -16,6 +16,7 @@ from serving.processes import Server, free_port, own_program, running
 __all__ = ["MONITORS", "bare_loop", "bundle_server", "empty_server", "monitor", "original_server"]
 
 _PROGRAMS = Path(__file__).parent / "programs"
+_BENTOML = [_PROGRAMS / "loopback.py", "serve-gunicorn", "./"]
 
 #: In what state a monitoring service may be, as seen by a bundle.
 MONITORS = ("off", "live", "dead", "hanging")
@@ -43,18 +44,17 @@ def bundle_server(
     monitor_port: int | None,
     workers: int,
     folder: Path,
-    module: str = "ktt_serving.launcher",
+    by_bentoml: bool = False,
 ) -> Iterator[Server]:
     """Serve a bundle as its image does; without a port for rows they are switched off.
 
-    With the module "bentoml" it is served as BentoML's own command does.
+    Or `by_bentoml`, as BentoML's own command does.
     """
     rows = {"KTT_MONITOR": "0"}
     if monitor_port is not None:
         rows = {"EVIDENTLY_HOST": "127.0.0.1", "EVIDENTLY_PORT": str(monitor_port)}
-    # As the image does.
-    rows["PYTHONPATH"] = str(bundle.package)
-    with _bento(bundle.python, module, bundle.inference, workers, folder, rows) as server:
+    program = _BENTOML if by_bentoml else [bundle.inference / "start"]
+    with _bento(bundle.python, program, bundle.inference, workers, folder, rows) as server:
         yield server
 
 
@@ -70,7 +70,7 @@ def empty_server(python: Path, workers: int, folder: Path) -> Iterator[Server]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    with _bento(python, "bentoml", saved, workers, folder, {}) as server:
+    with _bento(python, _BENTOML, saved, workers, folder, {}) as server:
         yield server
 
 
@@ -119,15 +119,18 @@ def _environment(home: Path, more: dict[str, str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _bento(
-    python: Path, module: str, saved: Path, workers: int, folder: Path, more: dict[str, str]
+    python: Path,
+    program: Sequence[str | Path],
+    saved: Path,
+    workers: int,
+    folder: Path,
+    more: dict[str, str],
 ) -> Iterator[Server]:
     port = free_port()
     home = folder / f"bentoml-{port}"
     home.mkdir()
-    # As the image's entry point does.
     environment = _environment(home, {"BENTOML_GUNICORN_WORKERS": str(workers), **more})
-    start: list[str | Path] = [python, _PROGRAMS / "loopback.py", module, "serve-gunicorn", saved]
-    command = [*start, "--port", str(port)]
+    command = [python, *program, "--port", str(port)]
     log = folder / f"bentoml-{port}.log"
     with running(command, log, port, "/healthz", environment, saved) as server:
         yield server
