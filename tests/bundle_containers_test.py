@@ -6,6 +6,7 @@ held against its schema beside their generator.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import json
@@ -159,6 +160,22 @@ def exported(compose: list[str], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder / "workspace" / "build" / BUNDLE
 
 
+@pytest.fixture(scope="module")
+def guide(exported: Path) -> Path:
+    """Return the bundle of the user guide's own example, which has 24 test rows."""
+    workspace, columns = exported.parent.parent, ["--text", "title", "--classes", "category"]
+    with pytest.MonkeyPatch.context() as patch:
+        if PACKER.exists():
+            patch.setenv("KTT_PACKER", str(workspace.parent / "packer"))
+        for command in (
+            ["data", "import", "examples/products.csv", "products", *columns, "--sep", " > "],
+            ["train", "products", "-m", MODEL, "-r"],
+            ["export", "products", "-m", MODEL, "--bento"],
+        ):
+            assert run(["--workspace", str(workspace), *command]) == 0, command
+    return workspace / "build" / f"{MODEL}_products"
+
+
 def packer_program(folder: Path) -> Path:
     program = folder / "packer"
     command = shlex.join([str(find_python()), str(PACKER.absolute())])
@@ -239,10 +256,38 @@ def drifted(watched: Bundle) -> Bundle:
     """Send texts from another world, until a window is full of them."""
     watched.predict([FOREIGN.format(f"x{n}", f"y{n}", f"z{n}") for n in range(90)])
     # By chance there may have been an alarm before; that all words are unknown is no chance.
-    unknown_words = 'ktt_monitoring_column_drifted{monitor="data_drift", column="25"}'
+    unknown_words = 'ktt_monitoring_column_drifted{monitor="data_drift", column="unknown words"}'
     alarm = f'ktt_monitoring_drift_alarm{{monitor="data_drift"}} and on () {unknown_words} == 1'
     eventually("the drift alarm is in Prometheus", lambda: watched.value(alarm) == 1)
     return watched
+
+
+def test_the_guide_s_example_is_watched_though_its_test_split_is_small(
+    bundle: Bundle, guide: Path
+) -> None:
+    name, port = f"ktt-test-{uuid.uuid4().hex[:8]}", free_port()
+    image = inspect(bundle.stack.container("monitoring"))["Image"]
+    docker("create", "--name", name, "--publish", f"127.0.0.1:{port}:5001", image)
+    try:
+        for file in ("evidently.yaml", "references.parquet"):
+            docker("cp", str(guide / "monitoring" / file), f"{name}:/monitoring/{file}")
+        docker("start", name)
+
+        def computed() -> bool:
+            assert inspect(name)["State"]["Running"], docker("logs", name)
+            with contextlib.suppress(OSError):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+                    told = answer.read().decode()
+                return (
+                    'computations_total{outcome="succeeded"} 0.0' not in told
+                    and "ktt_monitoring_window_rows 24.0" in told
+                    and "ktt_monitoring_reference_rows 24.0" in told
+                )
+            return False
+
+        eventually("the monitor has compared the guide's example with itself", computed)
+    finally:
+        docker("rm", "--force", "--volumes", name)
 
 
 def test_images_run_as_nobody_special_and_can_write_nowhere(bundle: Bundle) -> None:

@@ -58,8 +58,8 @@ __all__ = ["export_command", "print_exports"]
 @click.option(
     "--quantize",
     type=click.Choice(["int8"]),
-    help="With --onnx: put a smaller graph of 8-bit integers beside the other, and measure both. "
-    "For encoder models.",
+    help="Make a smaller graph of 8-bit integers, and measure both: beside the other with --onnx, "
+    "in its place with --bento. For encoder models.",
 )
 @checkpoint_options
 @click.option(
@@ -106,7 +106,8 @@ def export_command(
 
     --quantize adds model.int8.onnx to the folder, next to model.onnx. It is smaller and faster, and
     answers a little differently: its size, its speed and its hierarchical F1 on rows of the dataset
-    are shown beside those of the other.
+    are shown beside those of the other. With --bento the service answers with it; the monitor's
+    reference set is then made anew, with the same graph.
 
     With --json: a list with one object per export; "manifest" is what the folder's manifest.json
     says.
@@ -176,6 +177,8 @@ def print_exports(outcomes: list[ExportOutcome], as_json: bool, monitoring: bool
             click.echo(f"wrote {outcome.path}")
             if monitoring and outcome.format == "bento" and not _is_monitored(outcome):
                 click.echo(f"  {_unmonitored(outcome)}")
+            elif small := _small_window(outcome.manifest or {}):
+                click.echo(f"  {small}")
     for outcome in outcomes:
         if outcome.error is not None:
             click.echo(f"Error: {outcome.model} on {outcome.dataset}: {outcome.error}", err=True)
@@ -193,6 +196,18 @@ def _unmonitored(outcome: ExportOutcome) -> str:
     return (
         f"without monitoring: the run of {run} left no reference set to compare with; for one, "
         f"train again with: {command}"
+    )
+
+
+def _small_window(manifest: dict[str, Any]) -> str | None:
+    """Say so where the reference set is as small as the monitor's window."""
+    monitoring = manifest.get("monitoring") or {}
+    rows, window = int(monitoring.get("referenceRows", 0)), int(monitoring.get("windowSize", 0))
+    if not rows or window < rows:
+        return None
+    return (
+        f"monitoring: the test split has {rows} rows, so the monitor looks at the newest {window} "
+        "rows; they show large changes alone. More test rows show smaller ones"
     )
 
 

@@ -241,6 +241,22 @@ class Model(ABC):
         """
         self.level_scores(inputs)
 
+    def scores_and_features(
+        self, inputs: Mapping[str, Any]
+    ) -> tuple[Sequence[NDArray[np.float32]], NDArray[np.float32] | None]:
+        """Return `level_scores`, and beside them the features that monitoring compares.
+
+        An export is compared in both. A model whose monitoring rows have features implements this;
+        by default there are none.
+
+        Returns
+        -------
+        levels : sequence of ndarray of float32
+        features : ndarray of float32, shape (rows, k), or None
+            As in the reference set.
+        """
+        return self.level_scores(inputs), None
+
     @abstractmethod
     def gen_reference_set(self, loader: Loader) -> pa.Table:
         """Return what monitoring compares with: targets, pooled features, leaf probabilities."""
@@ -393,6 +409,33 @@ class Model(ABC):
         raise NotImplementedError(
             f"{type(self).__name__} declares bento but has no artifacts_parity"
         )
+
+    def quantize_artifacts(
+        self, folder: Path, scheme: str, rows: Iterable[Batch]
+    ) -> QuantizationFigures:
+        """Put a quantized graph in the place of the one that `export_artifacts` wrote.
+
+        Both are measured on rows first. A model that declares "bento" and `quantizations`
+        implements this and `artifacts_reference_set`. Parameters, result and errors are those of
+        `quantize_onnx`.
+        """
+        if scheme not in self.quantizations:
+            raise UnsupportedError(f"{self.model_id} cannot be quantized to {scheme}")
+        raise NotImplementedError(f"{type(self).__name__} declares {scheme} but has no quantizer")
+
+    def artifacts_reference_set(self, folder: Path, rows: Iterable[Batch]) -> pa.Table:
+        """Return the reference set as what `export_artifacts` wrote answers.
+
+        A quantized graph answers a little differently from the checkpoint, whose own reference set
+        would therefore look like drift.
+
+        Parameters
+        ----------
+        folder : Path
+        rows : iterable of Batch
+            All rows of the test split, in order, with their texts under ``"text"``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no artifacts_reference_set")
 
     def _check_format(self, wanted: str) -> None:
         if wanted not in self.export_formats:

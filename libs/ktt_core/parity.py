@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ktt_core.errors import DataError
 
 __all__ = [
+    "MAX_FEATURE_DIFFERENCE",
     "MAX_PROBABILITY_DIFFERENCE",
     "MIN_TOP_PATH_AGREEMENT",
     "ParityCounter",
@@ -20,6 +21,13 @@ __all__ = [
 MIN_TOP_PATH_AGREEMENT = 0.999
 #: The largest difference of a leaf's probability that an export is published with.
 MAX_PROBABILITY_DIFFERENCE = 1e-4
+#: The largest difference of a feature of a monitoring row that an export is published with, as a
+#: part of the column's mean size. Rounding differs by a hundredth of it.
+MAX_FEATURE_DIFFERENCE = 1e-3
+
+# A column of numbers near 0, on the rows compared, is measured by this part of what the other
+# columns hold: the error of a sum does not shrink with its result.
+_SMALLEST_SCALE = 0.01
 
 
 @dataclass(frozen=True)
@@ -35,11 +43,19 @@ class ParityFigures:
     max_probability_difference : float
         The largest difference of a leaf's probability, over all rows and leaves; NaN if the
         exported model answered with something that is no number.
+    max_feature_difference : float or None
+        The largest difference of a feature of a monitoring row, as a part of the mean absolute
+        value of its column; None where the exported model has no features, or they were not
+        compared.
+    worst_feature : int or None
+        The column of that difference.
     """
 
     rows: int
     top_path_agreement: float
     max_probability_difference: float
+    max_feature_difference: float | None = None
+    worst_feature: int | None = None
 
     @property
     def passed(self) -> bool:
@@ -47,16 +63,27 @@ class ParityFigures:
         return (
             self.top_path_agreement >= MIN_TOP_PATH_AGREEMENT
             and self.max_probability_difference <= MAX_PROBABILITY_DIFFERENCE
+            and (
+                self.max_feature_difference is None
+                or self.max_feature_difference <= MAX_FEATURE_DIFFERENCE
+            )
         )
 
 
 class ParityCounter:
-    """Compares leaf log-probabilities block by block: memory does not grow with the rows."""
+    """Compares the columns of monitoring rows block by block: memory does not grow with the rows.
+
+    Those are the features, and the leaves' probabilities.
+    """
 
     def __init__(self) -> None:
         self._rows = 0
         self._same = 0
         self._largest = 0.0
+        # Of each feature: its largest difference, and the sum of its absolute values.
+        self._feature_rows = 0
+        self._feature_gaps: NDArray[np.float64] | None = None
+        self._feature_sizes: NDArray[np.float64] = np.zeros(0)
 
     def add(self, expected: NDArray[np.float32], found: NDArray[np.float32]) -> None:
         """Compare the log-probabilities of a block of rows, both of shape (rows, leaves).
@@ -81,6 +108,30 @@ class ParityCounter:
         # Unlike max(), this keeps a NaN.
         self._largest = float(np.maximum(self._largest, difference))
 
+    def add_features(self, expected: NDArray[np.floating], found: NDArray[np.floating]) -> None:
+        """Compare the features of a block of rows, both of shape (rows, k).
+
+        Raises
+        ------
+        DataError
+            If the shapes differ: the exported model is another.
+        """
+        if expected.shape != found.shape:
+            raise DataError(
+                f"the exported model's features have the shape {found.shape}, its checkpoint's "
+                f"{expected.shape}: they are not of one model"
+            )
+        if self._feature_gaps is None:
+            self._feature_gaps = np.zeros(expected.shape[1])
+            self._feature_sizes = np.zeros(expected.shape[1])
+        if not len(expected):
+            return
+        gaps = np.abs(expected.astype(np.float64) - found).max(axis=0)
+        # Unlike max(), this keeps a NaN.
+        self._feature_gaps = np.maximum(self._feature_gaps, gaps)
+        self._feature_sizes += np.abs(expected).sum(axis=0, dtype=np.float64)
+        self._feature_rows += len(expected)
+
     def figures(self) -> ParityFigures:
         """Return the figures of all blocks.
 
@@ -91,4 +142,16 @@ class ParityCounter:
         """
         if not self._rows:
             raise DataError("an export is compared with its checkpoint on rows, and there are none")
-        return ParityFigures(self._rows, self._same / self._rows, self._largest)
+        largest, worst = self._worst_feature()
+        return ParityFigures(self._rows, self._same / self._rows, self._largest, largest, worst)
+
+    def _worst_feature(self) -> tuple[float | None, int | None]:
+        gaps = self._feature_gaps
+        if gaps is None or not len(gaps):
+            return None, None
+        sizes = self._feature_sizes / max(1, self._feature_rows)
+        scales = np.maximum(sizes, _SMALLEST_SCALE * np.median(sizes))
+        parts = np.divide(gaps, scales, out=np.where(gaps == 0.0, 0.0, np.inf), where=scales > 0)
+        # A NaN is the worst of all.
+        worst = int(np.argmax(np.where(np.isnan(parts), np.inf, parts)))
+        return float(parts[worst]), worst

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import stat
 import sys
@@ -27,6 +28,7 @@ from exporter import Exporter, ExportSpec
 from exporter.conftest import TIME, wait_for
 from exporter.exporting import run_export
 from exporter.manifests import read_manifest
+from exporter.results import MonitoringResult
 from ktt_core.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -35,6 +37,7 @@ from ktt_core.errors import (
     ResourceExhaustedError,
     UnsupportedError,
 )
+from ktt_core.packing import monitoring
 from ktt_core.reference import write_reference
 from ktt_core.registry import get_model
 from ktt_core.workspace import Workspace
@@ -170,12 +173,11 @@ def test_monitoring_is_that_of_the_checkpoint_s_run(
     bundle = workspace / "build/tfidf_hsgd_shop"
     assert (request["monitoring"] is not None) == (bundle / "monitoring").exists() == monitoring
     if monitoring:
-        assert request["monitoring"]["grafana_dashboard_path"].endswith(
-            "ktt_models/tfidf_hsgd/bentoml/dashboard.json"
-        )
+        assert request["monitoring"]["grafana_dashboard_path"].endswith("/dashboard.json")
         assert (bundle / "monitoring" / reference.name).read_bytes() == reference.read_bytes()
         settings = (bundle / "monitoring/evidently.yaml").read_text().splitlines()
         assert "service:" in settings
+        assert "reference set has no more rows" in "".join(settings)
         found = json.loads(settings[-1].removeprefix("prediction: "))
         assert found == pq.read_schema(reference).names[-len(found) :]
 
@@ -192,6 +194,77 @@ def test_without_a_reference_set_there_is_a_service_alone(
     assert f"there is no last_{TIME}_reference.parquet" in capsys.readouterr().out
 
 
+def settings_of(bundle: Path) -> dict[str, Any]:
+    """Return the numbers and lists of a bundle's evidently.yaml, each on a line of its own."""
+    text = (bundle / "monitoring/evidently.yaml").read_text()
+    fields = re.findall(r"(?m)^ *(\w+): *(\[.*\]|\d+)(?: *#.*)?$", text)
+    return {name: json.loads(value) for name, value in fields}
+
+
+def test_people_s_names_stand_beside_the_columns(
+    packer: Callable[[str], Path], workspace: Path, folder: Path
+) -> None:
+    packer(WORKS)
+    reference = add_reference(workspace)
+    result = run(folder)
+    settings = settings_of(workspace / result["path"])
+    taxonomy = Workspace(workspace).open_dataset("shop").taxonomy
+    assert settings["labels"] == ["\n".join(path) for path in taxonomy.leaf_paths]
+    features = [name for name in pq.read_schema(reference).names if name.isdecimal()]
+    assert len(settings["feature_titles"]) == len(features)
+    assert settings["feature_titles"][-2:] == ["text length", "unknown words"]
+
+
+@pytest.mark.parametrize(("rows", "window"), [(10, 10), (16, 16), (31, 30)])
+def test_a_window_is_no_larger_than_the_reference_set(
+    packer: Callable[[str], Path], workspace: Path, folder: Path, rows: int, window: int
+) -> None:
+    packer(WORKS)
+    path = add_reference(workspace)
+    table = pq.read_table(path)
+    write_reference(pa.concat_tables([table, table]).slice(0, rows), path)
+    result = run(folder)
+    bundle = workspace / result["path"]
+    settings = settings_of(bundle)
+    assert (settings["window_size"], settings["min_reference_size"]) == (window, window)
+    assert read_manifest(bundle).monitoring == MonitoringResult(rows, window)
+
+
+def test_too_small_a_reference_set_is_refused_before_a_job_is_made(
+    packer: Callable[[str], Path], workspace: Path
+) -> None:
+    packer(WORKS)
+    path = add_reference(workspace)
+    write_reference(pq.read_table(path).slice(0, 9), path)
+    with pytest.raises(FailedPreconditionError, match="9 rows.*--no-monitoring"):
+        Exporter(workspace).export(SPEC)
+    assert not (workspace / "jobs").exists()
+    Exporter(workspace).export(dataclasses.replace(SPEC, monitoring=False))
+
+
+def test_dashboards_of_two_models_and_datasets_share_a_grafana(
+    packer: Callable[[str], Path], workspace: Path, folder: Path
+) -> None:
+    seen = packer("""
+        path = pathlib.Path(request["monitoring"]["grafana_dashboard_path"])
+        board = json.loads(path.read_text())
+        seen(board={name: board[name] for name in ("title", "uid", "panels")}); pack()
+        """)
+    add_reference(workspace)
+    run(folder)
+    board = json.loads((seen / "seen.json").read_text())["board"]
+    assert board["uid"] == "ktt-tfidf_hsgd-shop"
+    assert board["title"] == "KTT: Tf-idf, one classifier per class, on shop"
+    assert board["panels"]
+
+
+def test_uids_are_short_and_no_two_pairs_have_the_same() -> None:
+    pairs = [("a-b", "c"), ("a", "b-c"), ("m" * 63, "d" * 63), ("m" * 63, "d" * 62), ("a", "c")]
+    uids = [monitoring._uid(*pair) for pair in pairs]
+    assert len(set(uids)) == len(uids)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,40}", uid) for uid in uids)
+
+
 def renamed(table: pa.Table) -> pa.Table:
     return table.rename_columns([*table.column_names[:-1], "another class"])
 
@@ -201,7 +274,8 @@ def renamed(table: pa.Table) -> pa.Table:
     [
         (renamed, "of other classes.*'another class'"),
         (lambda table: table.drop_columns(["25"]), "it has 30 columns, not 31"),
-        (lambda table: table.slice(0, 0), "has no rows"),
+        (lambda table: table.slice(0, 0), "has 0 rows"),
+        (lambda table: table.slice(0, 9), "has 9 rows.*fewer than 10.*--no-monitoring"),
         (None, "cannot be read"),
     ],
 )
@@ -278,7 +352,8 @@ def test_what_does_not_answer_as_its_checkpoint_is_not_packed(
     [
         (dataclasses.replace(SPEC, gpu=True), UnsupportedError, "nothing that a GPU"),
         (ExportSpec("shop", "tfidf_hsgd", gpu=True), InvalidArgumentError, "only one to 'bento'"),
-        (dataclasses.replace(SPEC, quantize="int8"), InvalidArgumentError, "only one to 'onnx'"),
+        (dataclasses.replace(SPEC, quantize="int8"), UnsupportedError, "cannot be quantized"),
+        (dataclasses.replace(SPEC, quantize="int8", gpu=True), InvalidArgumentError, "not on CUDA"),
     ],
 )
 def test_what_makes_no_bundle_is_refused_before_a_job_is_made(

@@ -9,8 +9,10 @@ from exporter.fields import naming
 from exporter.folders import check_owner, export_folder
 from exporter.requests import FORMATS, QUANTIZATIONS, ExportSpec
 from exporter.rows import parity_split
+from ktt_core.checkpoint_names import CheckpointFile, reference_path
 from ktt_core.errors import InvalidArgumentError, UnsupportedError
 from ktt_core.packing.finding import check_packer
+from ktt_core.packing.monitoring import check_reference_rows
 from ktt_core.packing.staging import find_service
 from ktt_core.registry import get_entry
 
@@ -29,8 +31,8 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
     NotFoundError
         If there is no such model or checkpoint.
     FailedPreconditionError
-        If there are no rows to compare on, the folder belongs to something else, or there is no
-        packer for a bundle.
+        If there are no rows to compare on, the folder belongs to something else, or of a bundle
+        there is no packer, or too small a reference set.
     """
     with naming("format"):
         if spec.format not in FORMATS:
@@ -43,16 +45,17 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
                 f"a graph is quantized to {' or '.join(map(repr, QUANTIZATIONS))}, "
                 f"not {spec.quantize!r:.60}"
             )
-        if spec.quantize is not None and spec.format != "onnx":
+        if spec.quantize is not None and spec.gpu:
             raise InvalidArgumentError(
-                f"an export to {spec.format!r} has no quantized graph; only one to 'onnx' has"
+                f"a graph that is quantized to {spec.quantize} runs on processors, not on CUDA: "
+                "export it without the one or without the other"
             )
     with naming("gpu"):
         if spec.gpu and spec.format != "bento":
             raise InvalidArgumentError(
                 f"an export to {spec.format!r} is not made for a processor; only one to 'bento' is"
             )
-    model_class, _ = locate(workspace, spec.dataset, spec.model, spec.label, spec.time)
+    model_class, file = locate(workspace, spec.dataset, spec.model, spec.label, spec.time)
     if spec.format not in model_class.export_formats:
         formats = ", ".join(sorted(model_class.export_formats)) or "no format yet"
         raise UnsupportedError(f"{spec.model} does not export {spec.format}; it exports: {formats}")
@@ -63,6 +66,8 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
     if spec.format == "bento":
         package = get_entry(spec.model).load.__module__
         find_service(spec.model, package, model_class.served_like)
+        if spec.monitoring:
+            _check_reference_rows(file)
         check_packer()
     if spec.quantize is not None and spec.quantize not in model_class.quantizations:
         raise UnsupportedError(
@@ -71,3 +76,17 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
         )
     parity_split(workspace, spec.dataset)
     check_owner(export_folder(workspace, spec), spec)
+
+
+def _check_reference_rows(file: CheckpointFile) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = reference_path(file.path.parent, file.time)
+    if not path.is_file():
+        return  # a service alone
+    try:
+        n_rows = pq.read_metadata(path).num_rows
+    except (OSError, pa.ArrowException):
+        return  # what is wrong with it, the job says
+    check_reference_rows(n_rows, path)

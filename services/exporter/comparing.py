@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from exporter.results import ParityResult
 from exporter.rows import MAX_ROWS, spread_texts
 from ktt_core.errors import JobFailedError
-from ktt_core.parity import MAX_PROBABILITY_DIFFERENCE, MIN_TOP_PATH_AGREEMENT, ParityFigures
+from ktt_core.parity import (
+    MAX_FEATURE_DIFFERENCE,
+    MAX_PROBABILITY_DIFFERENCE,
+    MIN_TOP_PATH_AGREEMENT,
+    ParityFigures,
+)
 from ktt_core.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
@@ -59,15 +64,26 @@ def compare(
         max_probability_difference=figures.max_probability_difference,
         required_agreement=MIN_TOP_PATH_AGREEMENT,
         tolerated_difference=MAX_PROBABILITY_DIFFERENCE,
+        max_feature_difference=figures.max_feature_difference,
+        tolerated_feature_difference=(
+            None if figures.max_feature_difference is None else MAX_FEATURE_DIFFERENCE
+        ),
     )
 
 
 def _gate(model: Model, figures: ParityFigures, split: str) -> None:
     if not figures.passed:
+        features = ""
+        if figures.max_feature_difference is not None:
+            features = (
+                f"; the feature {figures.worst_feature} of its monitoring rows differs by up to "
+                f"{figures.max_feature_difference:.2g} of its mean size (at most "
+                f"{MAX_FEATURE_DIFFERENCE:.0e} may)"
+            )
         raise JobFailedError(
             f"the exported {model.model_id} does not answer as its checkpoint does: on "
             f"{figures.rows:,} rows of {split}, {figures.top_path_agreement:.4%} have the same "
             f"most probable path (at least {MIN_TOP_PATH_AGREEMENT:.1%} must), and a leaf's "
             f"probability differs by up to {figures.max_probability_difference:.2g} (at most "
-            f"{MAX_PROBABILITY_DIFFERENCE:.0e} may); nothing was published"
+            f"{MAX_PROBABILITY_DIFFERENCE:.0e} may){features}; nothing was published"
         )

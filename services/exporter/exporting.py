@@ -108,6 +108,7 @@ def _write(
         create_time=datetime.now(timezone.utc),
         ir_version=written.ir_version,
         quantization=written.quantization,
+        monitoring=written.monitoring,
     )
 
 

@@ -313,9 +313,9 @@ def test_what_the_worker_finds_is_raised_here(
         ),
         (ExportSpec("shop", "tfidf_hsgd", quantize="int4"), InvalidArgumentError, "to 'int8', not"),
         (
-            ExportSpec("shop", "tfidf_hsgd", format="bento", quantize="int8"),
+            ExportSpec("shop", "tfidf_hsgd", format="bento", gpu=True, quantize="int8"),
             InvalidArgumentError,
-            "only one to 'onnx' has",
+            "not on CUDA",
         ),
     ],
 )

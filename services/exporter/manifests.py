@@ -14,6 +14,7 @@ from exporter.results import (
     ExportedCheckpoint,
     ExportedFile,
     Manifest,
+    MonitoringResult,
     ParityResult,
     QuantizationResult,
 )
@@ -63,6 +64,8 @@ def manifest_to_proto(manifest: Manifest) -> pb.ExportManifest:
             max_probability_difference=manifest.parity.max_probability_difference,
             required_agreement=manifest.parity.required_agreement,
             tolerated_difference=manifest.parity.tolerated_difference,
+            max_feature_difference=manifest.parity.max_feature_difference,
+            tolerated_feature_difference=manifest.parity.tolerated_feature_difference,
         ),
         temperature=manifest.temperature,
         files=[
@@ -73,6 +76,8 @@ def manifest_to_proto(manifest: Manifest) -> pb.ExportManifest:
     )
     if manifest.quantization is not None:
         message.quantization.CopyFrom(_quantization_to_proto(manifest.quantization))
+    if manifest.monitoring is not None:
+        message.monitoring.CopyFrom(pb.MonitoringResult(**vars(manifest.monitoring)))
     message.create_time.FromDatetime(manifest.create_time)
     return message
 
@@ -100,6 +105,8 @@ def manifest_from_proto(message: pb.ExportManifest) -> Manifest:
             max_probability_difference=parity.max_probability_difference,
             required_agreement=parity.required_agreement,
             tolerated_difference=parity.tolerated_difference,
+            max_feature_difference=_if_given(parity, "max_feature_difference"),
+            tolerated_feature_difference=_if_given(parity, "tolerated_feature_difference"),
         ),
         temperature=message.temperature,
         files=tuple(
@@ -114,7 +121,16 @@ def manifest_from_proto(message: pb.ExportManifest) -> Manifest:
             if message.HasField("quantization")
             else None
         ),
+        monitoring=(
+            MonitoringResult(message.monitoring.reference_rows, message.monitoring.window_size)
+            if message.HasField("monitoring")
+            else None
+        ),
     )
+
+
+def _if_given(message: pb.ParityResult, field: str) -> float | None:
+    return float(getattr(message, field)) if message.HasField(field) else None
 
 
 def manifest_to_bytes(manifest: Manifest) -> bytes:

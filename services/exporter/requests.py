@@ -32,7 +32,8 @@ class ExportSpec:
         Whether a bundle gets monitoring beside its service, if the run left a reference set; says
         nothing to "onnx".
     quantize : str or None
-        "int8" puts a second graph beside that of "onnx", smaller and measured against it.
+        "int8" makes a second graph, smaller and measured against the first: beside it for "onnx",
+        in its place for "bento".
     gpu : bool
         Whether a bundle's service is to run on CUDA.
     """

@@ -14,6 +14,7 @@ __all__ = [
     "ExportedCheckpoint",
     "ExportedFile",
     "Manifest",
+    "MonitoringResult",
     "ParityResult",
     "QuantizationResult",
 ]
@@ -59,6 +60,11 @@ class ParityResult:
         The largest difference of a leaf's probability.
     required_agreement, tolerated_difference : float
         What an export is published with, at least and at most.
+    max_feature_difference : float or None
+        The largest difference of a feature of a monitoring row, as a part of the mean absolute
+        value of its column; None where no features were compared.
+    tolerated_feature_difference : float or None
+        What an export is published with, at most.
     """
 
     rows: int
@@ -67,6 +73,8 @@ class ParityResult:
     max_probability_difference: float
     required_agreement: float
     tolerated_difference: float
+    max_feature_difference: float | None = None
+    tolerated_feature_difference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,22 @@ class QuantizationResult:
         figures = value["figures"]
         graphs = {name: GraphFigures(**figures[name]) for name in ("original", "quantized")}
         return cls(value["split"], QuantizationFigures(**{**figures, **graphs}))
+
+
+@dataclass(frozen=True)
+class MonitoringResult:
+    """What a bundle's monitor compares.
+
+    Attributes
+    ----------
+    reference_rows : int
+        Rows of the reference set.
+    window_size : int
+        The newest rows that are compared with it.
+    """
+
+    reference_rows: int
+    window_size: int
 
 
 @dataclass(frozen=True)
@@ -134,7 +158,9 @@ class Manifest:
     ir_version : int
         Of the ONNX file format; 0 where there is no graph.
     quantization : QuantizationResult or None
-        The quantized graph beside the other, if there is one.
+        The quantized graph beside the other, or in its place, if there is one.
+    monitoring : MonitoringResult or None
+        What a bundle's monitor compares, if it has one.
     """
 
     format: str
@@ -150,6 +176,7 @@ class Manifest:
     format_version: int = 1
     ir_version: int = 0
     quantization: QuantizationResult | None = None
+    monitoring: MonitoringResult | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
@@ -163,11 +190,12 @@ class Manifest:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Manifest:
         """Undo `to_json`."""
-        quantization = value.get("quantization")
+        quantization, monitoring = value.get("quantization"), value.get("monitoring")
         return cls(
             **{
                 **value,
                 "quantization": quantization and QuantizationResult.from_json(quantization),
+                "monitoring": monitoring and MonitoringResult(**monitoring),
                 "checkpoint": ExportedCheckpoint(**value["checkpoint"]),
                 "parity": ParityResult(**value["parity"]),
                 "files": tuple(ExportedFile(**file) for file in value["files"]),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporter.comparing import compare
 from exporter.requests import ExportSpec
-from exporter.results import ParityResult, QuantizationResult
+from exporter.results import MonitoringResult, ParityResult, QuantizationResult
 from exporter.rows import MAX_ROWS, parity_split, spread_rows
 from ktt_core.checkpoint_names import reference_path
 from ktt_core.class_changes import describe_changes
@@ -19,7 +19,7 @@ from ktt_core.errors import FailedPreconditionError
 from ktt_core.model import Batch
 from ktt_core.packing.bundle import BundleOptions, pack_bundle
 from ktt_core.progress import Progress, ProgressCallback
-from ktt_core.quantization import QuantizationFigures
+from ktt_core.reference import write_reference
 
 if TYPE_CHECKING:
     from ktt_core.checkpoint_names import CheckpointFile
@@ -39,6 +39,7 @@ class Written:
     parity: ParityResult
     ir_version: int
     quantization: QuantizationResult | None = None
+    monitoring: MonitoringResult | None = None
 
 
 def write_onnx(
@@ -64,7 +65,8 @@ def write_onnx(
     parity = compare(model, lambda texts: model.onnx_parity(folder, texts), name, split, progress)
     quantization = None
     if spec.quantize is not None:
-        figures = _quantize(model, spec.quantize, folder, split, progress)
+        rows = _spread_rows(model, split, progress)
+        figures = model.quantize_onnx(folder, spec.quantize, rows)
         quantization = QuantizationResult(name, figures)
     return Written(parity, _ir_version(folder), quantization)
 
@@ -80,6 +82,8 @@ def write_bundle(
 ) -> Written:
     """Fill a folder with a service, and with its monitoring if the run has a reference set.
 
+    Where the service's graph is quantized, the reference set is what that graph says of the rows.
+
     Parameters
     ----------
     workspace : Path
@@ -92,12 +96,19 @@ def write_bundle(
     scratch : Path
         A folder for what is needed meanwhile.
     progress : callable
+
+    Raises
+    ------
+    FailedPreconditionError
+        If a quantized graph is wanted, and the dataset has other classes by now.
     """
     with tempfile.TemporaryDirectory(prefix="artifacts-", dir=scratch) as name:
         artifacts = Path(name)
+        split_name, split = parity_split(workspace, spec.dataset)
+        if spec.quantize is not None:
+            _check_labels(spec, model, checkpoint, split)
         progress(Progress("export"))
         model.export_artifacts(artifacts)
-        split_name, split = parity_split(workspace, spec.dataset)
         parity = compare(
             model, lambda texts: model.artifacts_parity(artifacts, texts), split_name, split,
             progress,
@@ -106,15 +117,23 @@ def write_bundle(
         if spec.monitoring and not reference.is_file():
             # For the job's log.
             print(f"without monitoring: there is no {reference.name} beside the checkpoint")
+        monitored, quantization = spec.monitoring and reference.is_file(), None
+        if spec.quantize is not None:
+            rows = _spread_rows(model, split, progress)
+            figures = model.quantize_artifacts(artifacts, spec.quantize, rows)
+            quantization = QuantizationResult(split_name, figures)
+            if monitored:
+                reference = _served_reference(model, artifacts, split, scratch, progress)
         options = BundleOptions(
             dataset=spec.dataset,
             version=checkpoint.time.replace("-", "").replace(":", ""),
             gpu=spec.gpu,
-            reference_set=reference if spec.monitoring and reference.is_file() else None,
+            reference_set=reference if monitored else None,
         )
-        pack_bundle(model, artifacts, folder, options, progress, scratch)
+        watched = pack_bundle(model, artifacts, folder, options, progress, scratch)
         _remove_empty_folders(folder)
-        return Written(parity, _ir_version(artifacts))
+        monitoring = watched and MonitoringResult(watched.reference_rows, watched.window_size)
+        return Written(parity, _ir_version(artifacts), quantization, monitoring)
 
 
 def _check_labels(spec: ExportSpec, model: Model, checkpoint: CheckpointFile, split: Split) -> None:
@@ -135,29 +154,39 @@ def _remove_empty_folders(folder: Path) -> None:
             os.rmdir(parent)
 
 
-def _quantize(
-    model: Model, scheme: str, folder: Path, split: Split, progress: ProgressCallback
-) -> QuantizationFigures:
-    """Put a quantized graph beside the one that has been compared."""
+def _spread_rows(model: Model, split: Split, progress: ProgressCallback) -> Iterator[Batch]:
+    """Yield the rows that a quantized graph is measured on."""
     total, done = min(MAX_ROWS, model.onnx_parity_rows, split.n_rows), 0
+    progress(Progress("quantize", 0, total, "rows"))
+    for batch in spread_rows(split, total):
+        for start in range(0, len(batch.codes), _BLOCK_ROWS):
+            part = slice(start, start + _BLOCK_ROWS)
+            yield Batch({"text": batch.inputs["text"][part]}, batch.codes[part])
+            done += len(batch.codes[part])
+            progress(Progress("quantize", done, total, "rows"))
+
+
+def _served_reference(
+    model: Model, artifacts: Path, split: Split, scratch: Path, progress: ProgressCallback
+) -> Path:
+    """Write the reference set that a bundle itself makes of the split's rows."""
 
     def rows() -> Iterator[Batch]:
-        nonlocal done
-        progress(Progress("quantize", 0, total, "rows"))
-        for batch in spread_rows(split, total):
-            for start in range(0, len(batch.codes), _BLOCK_ROWS):
-                part = slice(start, start + _BLOCK_ROWS)
-                yield Batch({"text": batch.inputs["text"][part]}, batch.codes[part])
-                done += len(batch.codes[part])
-                progress(Progress("quantize", done, total, "rows"))
+        done = 0
+        for texts, codes in split.iter_batches(_BLOCK_ROWS):
+            yield Batch({"text": texts}, codes)
+            done += len(codes)
+            progress(Progress("reference", done, split.n_rows, "rows"))
 
-    return model.quantize_onnx(folder, scheme, rows())
+    path = scratch / "references.parquet"
+    write_reference(model.artifacts_reference_set(artifacts, rows()), path)
+    return path
 
 
 def _ir_version(folder: Path) -> int:
     """Return the version of the graph's file format; 0 if there is no graph."""
-    graph = folder / "model.onnx"
-    if not graph.exists():
+    graph = next(folder.glob("model*.onnx"), None)
+    if graph is None:
         return 0
     import onnx
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import JobFailedError, KttError, ResourceExhaustedError
 from ktt_core.packing.finding import Packer, find_packer
-from ktt_core.packing.monitoring import monitoring_files
+from ktt_core.packing.monitoring import Watched, monitoring_files
 from ktt_core.packing.process import Ended, run_program
 from ktt_core.packing.staging import SERVICE_MODULE, stage_sources
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
@@ -58,8 +58,8 @@ def pack_bundle(
     options: BundleOptions,
     progress: ProgressCallback = ignore_progress,
     scratch: Path | None = None,
-) -> None:
-    """Make a bundle.
+) -> Watched | None:
+    """Make a bundle; returns what its monitor compares, if it has one.
 
     Parameters
     ----------
@@ -91,10 +91,12 @@ def pack_bundle(
         place = Path(name).resolve()
         sources = place / "sources"
         stage_sources(sources, model.model_id, package, model.served_like)
-        monitoring = None
+        monitoring = watched = None
         if options.reference_set is not None:
             service = sources.joinpath(*package.split("."), "bentoml")
-            monitoring = monitoring_files(model, artifacts, options.reference_set, service, place)
+            monitoring, watched = monitoring_files(
+                model, options.dataset, artifacts, options.reference_set, service, place
+            )
         request = {
             "format_version": _FORMAT_VERSION,
             "model": model.model_id,
@@ -113,6 +115,7 @@ def pack_bundle(
         _run(packer, request, place)
     if not (output / "inference").is_dir():
         raise JobFailedError("the packer said that it was done, and has made no service")
+    return watched
 
 
 def _run(packer: Packer, request: Mapping[str, Any], place: Path) -> None:

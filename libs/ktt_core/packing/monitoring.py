@@ -2,47 +2,87 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktt_core.errors import FailedPreconditionError, UnsupportedError
 from ktt_core.reference import TARGETS, leaf_column_names
+from ktt_core.registry import get_entry
 
 if TYPE_CHECKING:
     from ktt_core.model import Model
 
-__all__ = ["check_reference_set", "monitoring_files"]
+__all__ = [
+    "FEWEST_REFERENCE_ROWS",
+    "Watched",
+    "check_reference_rows",
+    "check_reference_set",
+    "monitoring_files",
+]
+
+#: Ten rows of today against ten of the test split show that all has changed, and nothing less. With
+#: fewer even that is no rarer than chance, over all columns of a row.
+FEWEST_REFERENCE_ROWS = 10
 
 _SETTINGS, _DASHBOARD = "evidently.yaml", "dashboard.json"
 _HINT = "train again with a reference set (ktt train -r), or export without monitoring"
 
+# As the monitoring service has it.
+_DEFAULT_WINDOW = 30
+# Grafana takes no longer one.
+_LONGEST_UID = 40
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a bundle's monitor compares.
+
+    Attributes
+    ----------
+    reference_rows : int
+    window_size : int
+        The newest rows that are compared with them.
+    """
+
+    reference_rows: int
+    window_size: int
+
 
 def monitoring_files(
-    model: Model, artifacts: Path, reference_set: Path, service: Path, scratch: Path
-) -> dict[str, str]:
-    """Return what a request tells the packer of monitoring.
+    model: Model, dataset: str, artifacts: Path, reference_set: Path, service: Path, scratch: Path
+) -> tuple[dict[str, str], Watched]:
+    """Return what a request tells the packer of monitoring, and what the monitor compares.
+
+    The window is no larger than the reference set. In the settings stand, beside the columns of
+    scores, what ``/predict`` calls their classes and what people call the features. The dashboard's
+    title and uid are of the model and the dataset: bundles can share a Grafana.
 
     Parameters
     ----------
     model : Model
+    dataset : str
     artifacts : Path
         What its `export_artifacts` has written.
     reference_set : Path
     service : Path
         The staged ``bentoml`` folder of the model.
     scratch : Path
-        A folder for the settings.
+        A folder for the settings and the dashboard.
 
     Raises
     ------
     FailedPreconditionError
-        If the reference set is missing, damaged or not this model's.
+        If the reference set is missing, damaged, not this model's, or too small.
     UnsupportedError
-        If the model comes without settings or a dashboard.
+        If the model comes without settings or a dashboard, or the dashboard is none.
     """
-    check_reference_set(model, artifacts, reference_set)
+    n_rows = check_reference_set(model, artifacts, reference_set)
+    check_reference_rows(n_rows, reference_set)
     template, dashboard = service / _SETTINGS, service / _DASHBOARD
     for file in (template, dashboard):
         if not file.is_file():
@@ -50,29 +90,107 @@ def monitoring_files(
                 f"{model.model_id} cannot be monitored: its bentoml folder has no {file.name}; "
                 "export it without monitoring"
             )
-    # JSON is YAML, whatever the classes are called.
-    prediction = json.dumps(list(leaf_column_names(model.taxonomy)), ensure_ascii=True)
-    settings = scratch / _SETTINGS
-    settings.write_text(
-        f"{template.read_text(encoding='utf-8').rstrip()}\n\n"
-        "# The columns of the reference set that hold the leaves' probabilities.\n"
-        f"prediction: {prediction}\n",
-        encoding="utf-8",
+    text, window = _fitted(template.read_text(encoding="utf-8").rstrip(), n_rows)
+    titles = _described(artifacts, "feature_titles")
+    parts = [text]
+    if titles is not None:
+        parts.append(
+            "# What people call the features, in the order of their columns.\n"
+            f"feature_titles: {_yaml(titles)}"
+        )
+    labels = ["\n".join(path) for path in model.taxonomy.leaf_paths]
+    parts.append(
+        "# The classes as /predict answers them, in the same order as below: so labels may name "
+        f"them.\nlabels: {_yaml(labels)}"
     )
-    return {
+    parts.append(
+        "# The columns of the reference set that hold the leaves' probabilities.\n"
+        f"prediction: {_yaml(list(leaf_column_names(model.taxonomy)))}"
+    )
+    settings = scratch / _SETTINGS
+    settings.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    own = scratch / _DASHBOARD
+    own.write_text(_dashboard_of(model, dataset, dashboard), encoding="utf-8")
+    files = {
         "reference_set_path": str(reference_set.absolute()),
-        "grafana_dashboard_path": str(dashboard),
+        "grafana_dashboard_path": str(own),
         "evidently_config": str(settings),
     }
+    return files, Watched(n_rows, window)
 
 
-def check_reference_set(model: Model, artifacts: Path, path: Path) -> None:
-    """See that a reference set has the columns of a model's monitoring rows.
+def _dashboard_of(model: Model, dataset: str, file: Path) -> str:
+    """Return a dashboard as this bundle's: another bundle of the same Grafana has another."""
+    try:
+        board = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UnsupportedError(
+            f"{model.model_id} cannot be monitored: its {file.name} cannot be read: {error}"
+        ) from error
+    if not isinstance(board, dict):
+        raise UnsupportedError(
+            f"{model.model_id} cannot be monitored: its {file.name} is no dashboard, which is a "
+            "JSON object"
+        )
+    name = get_entry(model.model_id).display_name or model.model_id
+    # Grafana's own number of a dashboard that was exported from it would clash, too.
+    board.pop("id", None)
+    own = {"title": f"KTT: {name}, on {dataset}", "uid": _uid(model.model_id, dataset)}
+    return json.dumps({**board, **own}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _uid(model_id: str, dataset: str) -> str:
+    uid = f"ktt-{model_id}-{dataset}"
+    if len(uid) <= _LONGEST_UID and "-" not in model_id + dataset:
+        return uid
+    # Cut, or not to be told from that of another pair.
+    digest = hashlib.sha256(f"{model_id}/{dataset}".encode()).hexdigest()[:8]
+    return f"{uid[: _LONGEST_UID - 9]}-{digest}"
+
+
+def _yaml(names: list[str]) -> str:
+    # JSON is YAML, whatever the classes are called.
+    return json.dumps(names, ensure_ascii=True)
+
+
+def _fitted(settings: str, n_rows: int) -> tuple[str, int]:
+    """Make a window that is larger than the reference set as large as that."""
+    found = re.search(r"(?m)^ +window_size: *(\d+)", settings)
+    window = int(found[1]) if found else _DEFAULT_WINDOW
+    if window <= n_rows or re.search(r"(?m)^ +use_reference: *(false|False|no)\b", settings):
+        return settings, window
+    for field in ("window_size", "min_reference_size"):
+        line = f"{field}: {n_rows}  # the reference set has no more rows"
+        settings, there = re.subn(rf"(?m)^( +){field}:.*$", rf"\g<1>{line}", settings)
+        if not there:
+            settings = re.sub(r"(?m)^(service: *(#.*)?)$", rf"\g<1>\n  {line}", settings, count=1)
+    return settings, n_rows
+
+
+def check_reference_rows(n_rows: int, path: Path) -> None:
+    """See that there are rows enough to compare with.
 
     Raises
     ------
     FailedPreconditionError
-        If it has others, has no rows, or cannot be read.
+        If there are fewer than `FEWEST_REFERENCE_ROWS`.
+    """
+    if n_rows < FEWEST_REFERENCE_ROWS:
+        raise FailedPreconditionError(
+            f"the reference set {path} has {n_rows} rows, those of the test split: with fewer than "
+            f"{FEWEST_REFERENCE_ROWS} a monitor cannot tell a change from chance; export without "
+            "monitoring (--no-monitoring), or import the dataset with a larger test split, and "
+            "train again with a reference set (ktt train -r)"
+        )
+
+
+def check_reference_set(model: Model, artifacts: Path, path: Path) -> int:
+    """See that a reference set has the columns of a model's monitoring rows; return its rows.
+
+    Raises
+    ------
+    FailedPreconditionError
+        If it has others, or cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -85,7 +203,7 @@ def check_reference_set(model: Model, artifacts: Path, path: Path) -> None:
             f"the reference set {path} cannot be read: {error}; {_HINT}"
         ) from error
     leaves = list(leaf_column_names(model.taxonomy))
-    described = _described_features(artifacts)
+    described = _described(artifacts, "feature_names")
     features = names[1 : len(names) - len(leaves)]
     wanted = [str(number) for number in range(len(features))] if described is None else described
     if names != [TARGETS, *wanted, *leaves]:
@@ -93,18 +211,17 @@ def check_reference_set(model: Model, artifacts: Path, path: Path) -> None:
             f"the reference set {path} is of another model or of other classes than the checkpoint "
             f"of {model.model_id}: {_difference(names, [TARGETS, *wanted, *leaves])}; {_HINT}"
         )
-    if not rows:
-        raise FailedPreconditionError(f"the reference set {path} has no rows; {_HINT}")
+    return int(rows)
 
 
-def _described_features(artifacts: Path) -> list[str] | None:
-    """Return the features that the artifacts speak of; None if they speak of none."""
+def _described(artifacts: Path, field: str) -> list[str] | None:
+    """Return the names in a field of the artifacts' description; None if there are none."""
     try:
         value = json.loads((artifacts / "model.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None  # a model from outside, which has its own
-    features = value.get("feature_names") if isinstance(value, Mapping) else None
-    return [str(name) for name in features] if isinstance(features, list) else None
+    names = value.get(field) if isinstance(value, Mapping) else None
+    return [str(name) for name in names] if isinstance(names, list) else None
 
 
 def _difference(found: list[str], wanted: list[str]) -> str:

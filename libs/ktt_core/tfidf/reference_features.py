@@ -18,6 +18,7 @@ from ktt_core.tfidf.rows import CsrRows
 __all__ = [
     "N_PROJECTIONS",
     "N_REFERENCE_FEATURES",
+    "REFERENCE_FEATURE_TITLES",
     "random_projections",
     "random_signs",
     "reference_features",
@@ -26,6 +27,12 @@ __all__ = [
 N_PROJECTIONS = 24
 #: The projections, the text's length and its share of unknown terms.
 N_REFERENCE_FEATURES = N_PROJECTIONS + 2
+#: What people call them.
+REFERENCE_FEATURE_TITLES = (
+    *(f"word mixture {number}" for number in range(N_PROJECTIONS)),
+    "text length",
+    "unknown words",
+)
 
 # Non-zero weights whose signs are unpacked at once: 24 float32 each.
 _BLOCK_WEIGHTS = 2**18

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,11 @@ _FORMAT_VERSION = 1
 
 
 def write_description(
-    model: Model, folder: Path, kind: Literal["onnx", "tfidf"], n_features: int, **more: Any
+    model: Model,
+    folder: Path,
+    kind: Literal["onnx", "tfidf"],
+    feature_titles: Sequence[str],
+    **more: Any,
 ) -> None:
     """Write ``model.json``.
 
@@ -29,8 +34,8 @@ def write_description(
     folder : Path
     kind : {"onnx", "tfidf"}
         How the model is served.
-    n_features : int
-        The features of a monitoring row, which are those of the reference set.
+    feature_titles : sequence of str
+        What people call the features of a monitoring row, which are those of the reference set.
     **more
         Further entries.
     """
@@ -39,7 +44,8 @@ def write_description(
         "model": model.model_id,
         "kind": kind,
         "temperature": model.temperature,
-        "feature_names": [str(number) for number in range(n_features)],
+        "feature_names": [str(number) for number in range(len(feature_titles))],
+        "feature_titles": list(feature_titles),
         "score_columns": list(leaf_column_names(model.taxonomy)),
         **more,
     }

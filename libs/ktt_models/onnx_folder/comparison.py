@@ -19,7 +19,7 @@ from ktt_core.taxonomy import Taxonomy
 from ktt_models.onnx_folder.layout import GRAPH_NAME
 from ktt_models.onnx_folder.running import TextRows, open_session, running, usable_cores
 
-__all__ = ["compare"]
+__all__ = ["compare", "compare_graphs"]
 
 BATCH_TEXTS = 32
 # Texts that are answered alone while the time is taken, and the turns of which the best counts:
@@ -40,13 +40,35 @@ def compare(
 
     Parameters
     ----------
+    package : mapping of str to bytes
+        What the folder's package must hold, by the paths in it.
+
+    The others, and the result, are those of `compare_graphs`.
+    """
+    folder = Path(folder).resolve()
+    with running(folder, package) as text_rows:
+        return compare_graphs(folder, scheme, quantized, text_rows, taxonomy, rows)
+
+
+def compare_graphs(
+    folder: Path,
+    scheme: str,
+    quantized: str,
+    text_rows: TextRows,
+    taxonomy: Taxonomy,
+    rows: Iterable[Batch],
+) -> QuantizationFigures:
+    """Answer rows with both graphs of a folder.
+
+    Parameters
+    ----------
     folder : Path
     scheme : str
         How the second graph was made of the first.
     quantized : str
         The second graph's file.
-    package : mapping of str to bytes
-        What the folder's package must hold, by the paths in it.
+    text_rows : callable
+        Turns texts into the graphs' inputs.
     taxonomy : Taxonomy
     rows : iterable of Batch
         With their texts under ``"text"``. Read in blocks; the time is taken on the first ones.
@@ -56,25 +78,23 @@ def compare(
     DataError
         If there are no rows, or files of the folder are missing or damaged.
     """
-    folder = Path(folder).resolve()
     graphs, threads = (folder / GRAPH_NAME, folder / quantized), usable_cores()
     metrics = [MetricsAccumulator(taxonomy) for _ in graphs]
     same, read = 0, 0
     first: list[str] = []
-    with running(folder, package) as text_rows:
-        sessions = [open_session(graph, threads) for graph in graphs]
-        for texts, codes in _parts(rows):
-            first += texts[: BATCH_TEXTS - len(first)]
-            feeds = text_rows(texts)
-            answers = [session.run(["log_proba"], feeds)[0] for session in sessions]
-            for counted, answer in zip(metrics, answers, strict=True):
-                counted.update(answer, codes, None)
-            best = [answer.argmax(axis=1) for answer in answers]
-            same += int((best[0] == best[1]).sum())
-            read += len(texts)
-        if not read:
-            raise DataError("graphs are compared on rows, and there are none")
-        speeds = _milliseconds(sessions, text_rows, first)
+    sessions = [open_session(graph, threads) for graph in graphs]
+    for texts, codes in _parts(rows):
+        first += texts[: BATCH_TEXTS - len(first)]
+        feeds = text_rows(texts)
+        answers = [session.run(["log_proba"], feeds)[0] for session in sessions]
+        for counted, answer in zip(metrics, answers, strict=True):
+            counted.update(answer, codes, None)
+        best = [answer.argmax(axis=1) for answer in answers]
+        same += int((best[0] == best[1]).sum())
+        read += len(texts)
+    if not read:
+        raise DataError("graphs are compared on rows, and there are none")
+    speeds = _milliseconds(sessions, text_rows, first)
     figures = [
         GraphFigures(_size(graph), counted.compute()["hierarchical_f1"], *speed)
         for graph, counted, speed in zip(graphs, metrics, speeds, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ktt_core.model import Model
 from ktt_core.parity import ParityCounter, ParityFigures
 from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_models.onnx_folder.layout import GRAPH_NAME, check_hierarchy
-from ktt_models.onnx_folder.running import LogProba, open_session, running
+from ktt_models.onnx_folder.running import Answers, open_session, running
 
 __all__ = ["compare_answers", "parity"]
 
@@ -69,16 +70,15 @@ def parity(
         check_hierarchy(folder, model.taxonomy)
         session = open_session(folder / GRAPH_NAME, threads)
 
-        def answer(part: list[str]) -> LogProba:
-            found: LogProba = session.run(["log_proba"], text_rows(part))[0]
-            return found
+        def answer(part: list[str]) -> Answers:
+            return Answers(*session.run(["log_proba", "features"], text_rows(part)))
 
         return compare_answers(model, answer, texts, batches, odd)
 
 
 def compare_answers(
     model: Model,
-    answer: Callable[[list[str]], LogProba],
+    answer: Callable[[list[str]], Answers],
     texts: Iterable[str],
     batches: Sequence[int],
     odd: Sequence[str] = (),
@@ -89,7 +89,7 @@ def compare_answers(
     ----------
     model : Model
     answer : callable
-        Texts as a user gives them to the log-probabilities of the leaves.
+        Texts as a user gives them to the columns of monitoring rows.
     texts, batches, odd
         As `parity` has them.
 
@@ -108,10 +108,15 @@ def compare_answers(
     iterator, sizes = iter(texts), cycle(batches)
     while block := list(islice(iterator, _BLOCK_ROWS)):
         expected = _answers_of(model, clean_texts(block, read))
-        rows.add(expected, np.concatenate(list(_in_parts(answer, block, sizes))))
+        found = _in_parts(answer, block, sizes)
+        rows.add(expected.log_proba, found.log_proba)
+        _add_features(rows, expected, found)
         read += len(block)
     for text in odd:
-        extremes.add(_answers_of(model, clean_texts([text])), answer([text]))
+        expected, found = _answers_of(model, clean_texts([text])), answer([text])
+        extremes.add(expected.log_proba, found.log_proba)
+        # Two texts alone do not say how large a column's numbers are.
+        _add_features(rows, expected, found)
     figures = rows.figures()
     if not odd:
         return figures
@@ -119,17 +124,27 @@ def compare_answers(
         figures.max_probability_difference, extremes.figures().max_probability_difference,
         key=lambda value: (np.isnan(value), value),
     )  # fmt: skip
-    return ParityFigures(figures.rows, figures.top_path_agreement, largest)
+    return replace(figures, max_probability_difference=largest)
 
 
-def _answers_of(model: Model, texts: list[str]) -> LogProba:
-    levels = model.level_scores(model.preprocessor(texts))
-    return leaf_log_proba(levels, model.taxonomy, model.temperature)
+def _answers_of(model: Model, texts: list[str]) -> Answers:
+    levels, features = model.scores_and_features(model.preprocessor(texts))
+    return Answers(leaf_log_proba(levels, model.taxonomy, model.temperature), features)
+
+
+def _add_features(rows: ParityCounter, expected: Answers, found: Answers) -> None:
+    if expected.features is not None and found.features is not None:
+        rows.add_features(expected.features[:, : found.features.shape[1]], found.features)
 
 
 def _in_parts(
-    answer: Callable[[list[str]], LogProba], block: list[str], sizes: Iterator[int]
-) -> Iterator[LogProba]:
-    rest = iter(block)
+    answer: Callable[[list[str]], Answers], block: list[str], sizes: Iterator[int]
+) -> Answers:
+    rest, parts = iter(block), []
     while part := list(islice(rest, next(sizes))):
-        yield answer(part)
+        parts.append(answer(part))
+    features = [part.features for part in parts if part.features is not None]
+    return Answers(
+        np.concatenate([part.log_proba for part in parts]),
+        np.concatenate(features) if features else None,
+    )

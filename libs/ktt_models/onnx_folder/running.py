@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -21,12 +21,27 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 from ktt_core.errors import DataError
 from ktt_models.onnx_folder.package import PACKAGE
 
-__all__ = ["ORT_ERRORS", "LogProba", "open_session", "running", "usable_cores"]
+__all__ = ["ORT_ERRORS", "Answers", "LogProba", "open_session", "running", "usable_cores"]
 
 #: Texts to the graph's inputs.
 TextRows = Callable[[Sequence[str]], dict[str, Any]]
 #: Log-probabilities of the leaves, shape (texts, leaves).
 LogProba = NDArray[np.float32]
+
+
+class Answers(NamedTuple):
+    """What is said of n texts: the columns of their monitoring rows.
+
+    Attributes
+    ----------
+    log_proba : ndarray of float32, shape (n, leaves)
+    features : ndarray of float32, shape (n, k), or None
+        Pooled; fewer than in the reference set where a graph makes only some of them.
+    """
+
+    log_proba: LogProba
+    features: NDArray[np.float32] | None
+
 
 #: What onnxruntime raises; they have no base of their own.
 ORT_ERRORS = (

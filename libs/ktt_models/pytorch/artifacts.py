@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ktt_core.errors import DataError, KttError
+from ktt_core.model import Batch
 from ktt_core.parity import ParityFigures
 from ktt_core.preprocessors.token_rows import TokenRows
-from ktt_models.artifacts.layout import write_description
-from ktt_models.onnx_folder.layout import GRAPH_NAME, check_hierarchy
+from ktt_core.quantization import QuantizationFigures
+from ktt_core.reference import reference_table
+from ktt_models.artifacts.layout import MODEL_NAME, write_description
+from ktt_models.onnx_folder.comparison import compare_graphs
+from ktt_models.onnx_folder.layout import EXTERNAL_DATA, GRAPH_NAME, check_hierarchy
 from ktt_models.onnx_folder.parity import compare_answers
-from ktt_models.onnx_folder.running import ORT_ERRORS, LogProba, open_session, usable_cores
+from ktt_models.onnx_folder.running import ORT_ERRORS, Answers, open_session, usable_cores
 from ktt_models.pytorch.onnx.checking import BATCHES, odd_texts
 from ktt_models.pytorch.onnx.folder import write_model
+from ktt_models.pytorch.onnx.quantizing import QUANTIZED_NAME, quantize
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ktt_models.pytorch.model import PyTorchModel
 
-__all__ = ["parity", "write_artifacts"]
+__all__ = ["parity", "quantize_artifacts", "reference_set", "write_artifacts"]
 
 
 def write_artifacts(model: PyTorchModel, folder: Path) -> None:
@@ -32,7 +43,8 @@ def write_artifacts(model: PyTorchModel, folder: Path) -> None:
     """
     outputs = write_model(model, folder)
     max_length = TokenRows(folder).preprocessor.max_length
-    write_description(model, folder, "onnx", outputs["features"], max_length=max_length)
+    titles = [f"encoder feature {number}" for number in range(outputs["features"])]
+    write_description(model, folder, "onnx", titles, max_length=max_length)
 
 
 def parity(model: PyTorchModel, folder: Path, texts: Iterable[str]) -> ParityFigures:
@@ -41,14 +53,70 @@ def parity(model: PyTorchModel, folder: Path, texts: Iterable[str]) -> ParityFig
     A text of no words and one of more than a model reads are compared too.
     """
     check_hierarchy(folder, model.taxonomy)
+    with _answering(folder, GRAPH_NAME) as answer:
+        return compare_answers(model, answer, texts, BATCHES, odd_texts(model))
+
+
+def quantize_artifacts(
+    model: PyTorchModel, folder: Path, rows: Iterable[Batch]
+) -> QuantizationFigures:
+    """Put a graph of 8-bit integers in the place of the one in a folder, and measure both first.
+
+    Its description says so: it is given texts one by one, since the range that is cut into 255
+    steps is that of all texts that go through together, and answers must not depend on who else
+    asks.
+    """
+    quantize(folder)
+    figures = compare_graphs(
+        folder, "int8", QUANTIZED_NAME, TokenRows(folder), model.taxonomy, rows
+    )
+    for name in (GRAPH_NAME, EXTERNAL_DATA):
+        (folder / name).unlink(missing_ok=True)
+    file = folder / MODEL_NAME
+    description = json.loads(file.read_text(encoding="utf-8"))
+    description |= {"graph": QUANTIZED_NAME, "quantized": "int8"}
+    text = json.dumps(description, ensure_ascii=False, indent=2)
+    file.write_text(text + "\n", encoding="utf-8")
+    return figures
+
+
+def reference_set(model: PyTorchModel, folder: Path, rows: Iterable[Batch]) -> pa.Table:
+    """Return the reference set as the folder's graph answers, text by text.
+
+    Raises
+    ------
+    DataError
+        If there are no rows, or files of the folder are missing or damaged.
+    """
+    graph = json.loads((folder / MODEL_NAME).read_text(encoding="utf-8")).get("graph", GRAPH_NAME)
+    codes, features, proba = [], [], []
+    with _answering(folder, graph) as answer:
+        for batch in rows:
+            for text in batch.inputs["text"]:
+                found = answer([text])
+                features.append(found.features)
+                proba.append(np.exp(found.log_proba))
+            codes.append(batch.codes)
+    if not proba:
+        raise DataError("a reference set needs rows, and this split has none")
+    return reference_table(
+        model.taxonomy,
+        np.concatenate(codes),
+        np.concatenate([part for part in features if part is not None]),
+        np.concatenate(proba),
+    )
+
+
+@contextlib.contextmanager
+def _answering(folder: Path, graph: str) -> Iterator[Callable[[list[str]], Answers]]:
+    """Give what answers texts with a graph; what goes wrong in the body becomes a DataError."""
     try:
         rows = TokenRows(folder)
-        session = open_session(folder / GRAPH_NAME, usable_cores())
+        session = open_session(folder / graph, usable_cores())
 
-        def answer(part: list[str]) -> LogProba:
-            found: LogProba = session.run(["log_proba"], rows(part))[0]
-            return found
+        def answer(part: list[str]) -> Answers:
+            return Answers(*session.run(["log_proba", "features"], rows(part)))
 
-        return compare_answers(model, answer, texts, BATCHES, odd_texts(model))
+        yield answer
     except (KttError, *ORT_ERRORS) as error:
         raise DataError(f"the artifacts in {folder} do not work: {error}") from error

@@ -21,6 +21,7 @@ from ktt_core.metrics import MetricsAccumulator, compute_metrics
 from ktt_core.model import Batch, Loader, Metrics, Model, Observer, check_rows
 from ktt_core.preprocessors import BasePreprocessor, TransformerPreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
+from ktt_core.reference import pool_features
 from ktt_core.taxonomy import Taxonomy
 from ktt_models.pytorch.answering import answer
 from ktt_models.pytorch.config import EncoderConfig
@@ -228,6 +229,13 @@ class PyTorchModel(Model):
         """Return the head's scores of what the preprocessor returned."""
         return answer(self.network, inputs, self.config)[1]
 
+    def scores_and_features(
+        self, inputs: Mapping[str, Any]
+    ) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
+        """Return `level_scores`, and the encoder's features, averaged by 32."""
+        features, levels = answer(self.network, inputs, self.config)
+        return levels, pool_features(features)
+
     def gen_reference_set(self, loader: Loader) -> pa.Table:
         """Return the table that monitoring compares with; see `ktt_core.reference`.
 
@@ -278,6 +286,22 @@ class PyTorchModel(Model):
         from ktt_models.pytorch.artifacts import parity
 
         return parity(self, folder, texts)
+
+    def quantize_artifacts(
+        self, folder: Path, scheme: str, rows: Iterable[Batch]
+    ) -> QuantizationFigures:
+        """Serve a graph of 8-bit integers; see `ktt_models.pytorch.artifacts`."""
+        if scheme not in self.quantizations:
+            return super().quantize_artifacts(folder, scheme, rows)
+        from ktt_models.pytorch.artifacts import quantize_artifacts
+
+        return quantize_artifacts(self, folder, rows)
+
+    def artifacts_reference_set(self, folder: Path, rows: Iterable[Batch]) -> pa.Table:
+        """Return the reference set as what `export_artifacts` wrote answers, text by text."""
+        from ktt_models.pytorch.artifacts import reference_set
+
+        return reference_set(self, folder, rows)
 
     # -- checkpoints -------------------------------------------------------------------------------
 

@@ -9,8 +9,7 @@ import numpy as np
 from ktt_core.decoding import leaf_log_proba
 from ktt_core.errors import DataError
 from ktt_core.model import Loader
-from ktt_core.reference import pool_features, reference_table
-from ktt_models.pytorch.answering import answer
+from ktt_core.reference import reference_table
 from ktt_models.pytorch.input.loader import EncoderBatch
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def reference_set(model: PyTorchModel, loader: Loader) -> pa.Table:
     proba = np.empty((model.taxonomy.n_leaves, loader.n_rows), dtype=np.float32)
     codes, pooled, places, done = [], [], [], 0
     for batch in loader:
-        features, levels = answer(model.network, batch.inputs, model.config)
+        levels, features = model.scores_and_features(batch.inputs)
         log_proba = leaf_log_proba(levels, model.taxonomy, model.temperature)
         rows = np.arange(done, done + len(batch.codes))
         if isinstance(batch, EncoderBatch):
@@ -41,7 +40,7 @@ def reference_set(model: PyTorchModel, loader: Loader) -> pa.Table:
         proba[:, rows] = np.exp(log_proba.T)
         done += len(batch.codes)
         codes.append(batch.codes)
-        pooled.append(pool_features(features))
+        pooled.append(features)
         places.append(rows)
     order = np.argsort(np.concatenate(places))
     return reference_table(

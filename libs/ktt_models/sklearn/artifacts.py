@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ktt_core.decoding import leaf_log_proba
 from ktt_core.errors import DataError, KttError, UnsupportedError
 from ktt_core.parity import ParityFigures
 from ktt_core.preprocessors.cleaning import clean_texts
-from ktt_core.tfidf.reference_features import N_REFERENCE_FEATURES
+from ktt_core.tfidf.reference_features import REFERENCE_FEATURE_TITLES, reference_features
 from ktt_core.tfidf.scorer import FlatScorer, HierarchicalScorer, load_scorer
 from ktt_core.tfidf.text_rows import TextRows
 from ktt_core.tfidf.vocabulary import write_vocabulary
 from ktt_models.artifacts.layout import MODEL_NAME, write_description
 from ktt_models.onnx_folder.layout import check_hierarchy, write_hierarchy
 from ktt_models.onnx_folder.parity import compare_answers
+from ktt_models.onnx_folder.running import Answers
 
 if TYPE_CHECKING:
     from ktt_models.sklearn.model import SklearnModel
@@ -59,7 +59,7 @@ def write_artifacts(model: SklearnModel, folder: Path) -> None:
     write_vocabulary(model.vectorizer, folder)
     (folder / PARAMS_NAME).write_text(json.dumps(params, indent=2) + "\n", encoding="utf-8")
     np.savez(folder / WEIGHTS_NAME, **arrays)  # type: ignore[arg-type]
-    write_description(model, folder, "tfidf", N_REFERENCE_FEATURES)
+    write_description(model, folder, "tfidf", REFERENCE_FEATURE_TITLES)
 
 
 def parity(model: SklearnModel, folder: Path, texts: Iterable[str]) -> ParityFigures:
@@ -75,8 +75,10 @@ def parity(model: SklearnModel, folder: Path, texts: Iterable[str]) -> ParityFig
     except _DAMAGED as error:
         raise DataError(f"the artifacts in {folder} cannot be read: {error}") from error
 
-    def answer(part: list[str]) -> NDArray[np.float32]:
-        levels = scorer.level_scores(rows.vectorizer.transform(clean_texts(part)))
-        return leaf_log_proba(levels, model.taxonomy, temperature)
+    def answer(part: list[str]) -> Answers:
+        cleaned = clean_texts(part)
+        terms, unknown = rows.vectorizer.transform_counted(cleaned)
+        log_proba = leaf_log_proba(scorer.level_scores(terms), model.taxonomy, temperature)
+        return Answers(log_proba, reference_features(terms, cleaned, unknown))
 
     return compare_answers(model, answer, texts, batches=(1, 31))

@@ -10,6 +10,7 @@ import pytest
 from ktt_core.errors import DataError, UnsupportedError
 from ktt_core.reference import leaf_column_names
 from ktt_core.taxonomy import Taxonomy
+from ktt_models.sklearn import artifacts
 from ktt_models.sklearn.onnx.folder_test import FLAT, RAGGED, TEXTS, trained
 
 
@@ -29,6 +30,7 @@ def test_the_artifacts_answer_as_the_model_does(model, folder):
     assert figures.rows == len(TEXTS)
     assert figures.top_path_agreement == 1.0
     assert figures.max_probability_difference < 1e-6
+    assert figures.max_feature_difference < 1e-6
 
 
 def test_they_say_what_monitoring_rows_are_made_of(model, folder):
@@ -36,6 +38,7 @@ def test_they_say_what_monitoring_rows_are_made_of(model, folder):
     assert (said["model"], said["kind"]) == (model.model_id, "tfidf")
     assert said["temperature"] == model.temperature
     assert said["feature_names"] == [str(number) for number in range(26)]
+    assert said["feature_titles"][24:] == ["text length", "unknown words"]
     assert said["score_columns"] == list(leaf_column_names(model.taxonomy))
 
 
@@ -62,6 +65,21 @@ def test_weights_that_differ_do_not_pass(model, folder):
     arrays["bias"] = arrays["bias"] + np.linspace(0, 3, len(arrays["bias"]), dtype=np.float32)
     np.savez(folder / "weights.npz", **arrays)
     assert not model.artifacts_parity(folder, TEXTS).passed
+
+
+def test_features_that_differ_do_not_pass(model, folder, monkeypatch):
+    own = artifacts.reference_features
+
+    def longer(rows, texts, unknown):
+        features = own(rows, texts, unknown)
+        features[:, 24] += 1
+        return features
+
+    monkeypatch.setattr(artifacts, "reference_features", longer)
+    figures = model.artifacts_parity(folder, TEXTS)
+    assert not figures.passed
+    assert figures.worst_feature == 24
+    assert figures.max_probability_difference < 1e-6
 
 
 def test_an_untrained_model_has_none(model, tmp_path):

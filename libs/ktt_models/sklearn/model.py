@@ -26,6 +26,7 @@ from ktt_core.model import Loader, Metrics, Model, Observer, check_rows
 from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.taxonomy import Taxonomy
+from ktt_core.tfidf.reference_features import reference_features
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_models.sklearn.config import EstimatorConfig, TfidfConfig
 from ktt_models.sklearn.contract import Arrays, Levels, Scorer, Solver
@@ -347,6 +348,12 @@ class SklearnModel(Model):
     def level_scores(self, inputs: Mapping[str, Any]) -> Levels:
         """Return the solver's scores of the preprocessor's texts."""
         return self.solver.level_scores(self.vectorizer.transform(inputs["text"]))
+
+    def scores_and_features(self, inputs: Mapping[str, Any]) -> tuple[Levels, NDArray[np.float32]]:
+        """Return `level_scores`, and `ktt_core.tfidf.reference_features` of the texts."""
+        texts = inputs["text"]
+        rows, unknown = self.vectorizer.transform_counted(texts)
+        return self.solver.level_scores(rows), reference_features(rows, texts, unknown)
 
     def warm_up(self, inputs: Mapping[str, Any], n_rows: int) -> None:
         """Answer a batch, with the solver that so many rows will be answered with."""

@@ -10,7 +10,6 @@ from ktt_core.decoding import leaf_log_proba
 from ktt_core.errors import DataError
 from ktt_core.model import Loader
 from ktt_core.reference import reference_table
-from ktt_core.tfidf.reference_features import reference_features
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,12 +28,10 @@ def reference_set(model: SklearnModel, loader: Loader) -> pa.Table:
     codes, features, done = [], [], 0
     for batch in loader:
         texts = batch.inputs["text"]
-        rows, unknown = model.vectorizer.transform_counted(texts)
-        log_proba = leaf_log_proba(
-            model.solver.level_scores(rows), model.taxonomy, model.temperature
-        )
+        levels, watched = model.scores_and_features(batch.inputs)
+        log_proba = leaf_log_proba(levels, model.taxonomy, model.temperature)
         np.exp(log_proba.T, out=proba[:, done : done + len(texts)])
         done += len(texts)
         codes.append(batch.codes)
-        features.append(reference_features(rows, texts, unknown))
+        features.append(watched)
     return reference_table(model.taxonomy, np.concatenate(codes), np.concatenate(features), proba.T)

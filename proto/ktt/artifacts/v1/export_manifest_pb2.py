@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&ktt/artifacts/v1/export_manifest.proto\x12\x10ktt.artifacts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x04\n\x0e\x45xportManifest\x12\x16\n\x0e\x66ormat_version\x18\x01 \x01(\x05\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12\x38\n\ncheckpoint\x18\x05 \x01(\x0b\x32$.ktt.artifacts.v1.ExportedCheckpoint\x12@\n\x08versions\x18\x06 \x03(\x0b\x32..ktt.artifacts.v1.ExportManifest.VersionsEntry\x12\r\n\x05opset\x18\x07 \x01(\x05\x12.\n\x06parity\x18\x08 \x01(\x0b\x32\x1e.ktt.artifacts.v1.ParityResult\x12\x13\n\x0btemperature\x18\t \x01(\x01\x12-\n\x05\x66iles\x18\n \x03(\x0b\x32\x1e.ktt.artifacts.v1.ExportedFile\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nir_version\x18\x0c \x01(\x05\x12:\n\x0cquantization\x18\r \x01(\x0b\x32$.ktt.artifacts.v1.QuantizationResult\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"u\n\x12\x45xportedCheckpoint\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x10\n\x08run_time\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x1b\n\x13\x64\x61taset_fingerprint\x18\x05 \x01(\t\"\xa5\x01\n\x0cParityResult\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\r\n\x05split\x18\x02 \x01(\t\x12\x1a\n\x12top_path_agreement\x18\x03 \x01(\x01\x12\"\n\x1amax_probability_difference\x18\x04 \x01(\x01\x12\x1a\n\x12required_agreement\x18\x05 \x01(\x01\x12\x1c\n\x14tolerated_difference\x18\x06 \x01(\x01\"\xf6\x01\n\x12QuantizationResult\x12\x0e\n\x06scheme\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12\r\n\x05split\x18\x04 \x01(\t\x12\x1a\n\x12top_path_agreement\x18\x05 \x01(\x01\x12\x13\n\x0b\x62\x61tch_texts\x18\x06 \x01(\x05\x12\x0f\n\x07threads\x18\x07 \x01(\x05\x12\x30\n\x08original\x18\x08 \x01(\x0b\x32\x1e.ktt.artifacts.v1.GraphFigures\x12\x31\n\tquantized\x18\t \x01(\x0b\x32\x1e.ktt.artifacts.v1.GraphFigures\"a\n\x0cGraphFigures\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x17\n\x0fhierarchical_f1\x18\x02 \x01(\x01\x12\x10\n\x08ms_alone\x18\x03 \x01(\x01\x12\x12\n\nms_batched\x18\x04 \x01(\x01\"@\n\x0c\x45xportedFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&ktt/artifacts/v1/export_manifest.proto\x12\x10ktt.artifacts.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc1\x04\n\x0e\x45xportManifest\x12\x16\n\x0e\x66ormat_version\x18\x01 \x01(\x05\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12\x38\n\ncheckpoint\x18\x05 \x01(\x0b\x32$.ktt.artifacts.v1.ExportedCheckpoint\x12@\n\x08versions\x18\x06 \x03(\x0b\x32..ktt.artifacts.v1.ExportManifest.VersionsEntry\x12\r\n\x05opset\x18\x07 \x01(\x05\x12.\n\x06parity\x18\x08 \x01(\x0b\x32\x1e.ktt.artifacts.v1.ParityResult\x12\x13\n\x0btemperature\x18\t \x01(\x01\x12-\n\x05\x66iles\x18\n \x03(\x0b\x32\x1e.ktt.artifacts.v1.ExportedFile\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nir_version\x18\x0c \x01(\x05\x12:\n\x0cquantization\x18\r \x01(\x0b\x32$.ktt.artifacts.v1.QuantizationResult\x12\x36\n\nmonitoring\x18\x0e \x01(\x0b\x32\".ktt.artifacts.v1.MonitoringResult\x1a/\n\rVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"?\n\x10MonitoringResult\x12\x16\n\x0ereference_rows\x18\x01 \x01(\x03\x12\x13\n\x0bwindow_size\x18\x02 \x01(\x05\"u\n\x12\x45xportedCheckpoint\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x10\n\x08run_time\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x1b\n\x13\x64\x61taset_fingerprint\x18\x05 \x01(\t\"\xb1\x02\n\x0cParityResult\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12\r\n\x05split\x18\x02 \x01(\t\x12\x1a\n\x12top_path_agreement\x18\x03 \x01(\x01\x12\"\n\x1amax_probability_difference\x18\x04 \x01(\x01\x12\x1a\n\x12required_agreement\x18\x05 \x01(\x01\x12\x1c\n\x14tolerated_difference\x18\x06 \x01(\x01\x12#\n\x16max_feature_difference\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12)\n\x1ctolerated_feature_difference\x18\x08 \x01(\x01H\x01\x88\x01\x01\x42\x19\n\x17_max_feature_differenceB\x1f\n\x1d_tolerated_feature_difference\"\xf6\x01\n\x12QuantizationResult\x12\x0e\n\x06scheme\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12\r\n\x05split\x18\x04 \x01(\t\x12\x1a\n\x12top_path_agreement\x18\x05 \x01(\x01\x12\x13\n\x0b\x62\x61tch_texts\x18\x06 \x01(\x05\x12\x0f\n\x07threads\x18\x07 \x01(\x05\x12\x30\n\x08original\x18\x08 \x01(\x0b\x32\x1e.ktt.artifacts.v1.GraphFigures\x12\x31\n\tquantized\x18\t \x01(\x0b\x32\x1e.ktt.artifacts.v1.GraphFigures\"a\n\x0cGraphFigures\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x17\n\x0fhierarchical_f1\x18\x02 \x01(\x01\x12\x10\n\x08ms_alone\x18\x03 \x01(\x01\x12\x12\n\nms_batched\x18\x04 \x01(\x01\"@\n\x0c\x45xportedFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,17 +35,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPORTMANIFEST_VERSIONSENTRY']._loaded_options = None
   _globals['_EXPORTMANIFEST_VERSIONSENTRY']._serialized_options = b'8\001'
   _globals['_EXPORTMANIFEST']._serialized_start=94
-  _globals['_EXPORTMANIFEST']._serialized_end=615
-  _globals['_EXPORTMANIFEST_VERSIONSENTRY']._serialized_start=568
-  _globals['_EXPORTMANIFEST_VERSIONSENTRY']._serialized_end=615
-  _globals['_EXPORTEDCHECKPOINT']._serialized_start=617
-  _globals['_EXPORTEDCHECKPOINT']._serialized_end=734
-  _globals['_PARITYRESULT']._serialized_start=737
-  _globals['_PARITYRESULT']._serialized_end=902
-  _globals['_QUANTIZATIONRESULT']._serialized_start=905
-  _globals['_QUANTIZATIONRESULT']._serialized_end=1151
-  _globals['_GRAPHFIGURES']._serialized_start=1153
-  _globals['_GRAPHFIGURES']._serialized_end=1250
-  _globals['_EXPORTEDFILE']._serialized_start=1252
-  _globals['_EXPORTEDFILE']._serialized_end=1316
+  _globals['_EXPORTMANIFEST']._serialized_end=671
+  _globals['_EXPORTMANIFEST_VERSIONSENTRY']._serialized_start=624
+  _globals['_EXPORTMANIFEST_VERSIONSENTRY']._serialized_end=671
+  _globals['_MONITORINGRESULT']._serialized_start=673
+  _globals['_MONITORINGRESULT']._serialized_end=736
+  _globals['_EXPORTEDCHECKPOINT']._serialized_start=738
+  _globals['_EXPORTEDCHECKPOINT']._serialized_end=855
+  _globals['_PARITYRESULT']._serialized_start=858
+  _globals['_PARITYRESULT']._serialized_end=1163
+  _globals['_QUANTIZATIONRESULT']._serialized_start=1166
+  _globals['_QUANTIZATIONRESULT']._serialized_end=1412
+  _globals['_GRAPHFIGURES']._serialized_start=1414
+  _globals['_GRAPHFIGURES']._serialized_end=1511
+  _globals['_EXPORTEDFILE']._serialized_start=1513
+  _globals['_EXPORTEDFILE']._serialized_end=1577
 # @@protoc_insertion_point(module_scope)

@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ExportManifest(_message.Message):
-    __slots__ = ("format_version", "format", "model", "dataset", "checkpoint", "versions", "opset", "parity", "temperature", "files", "create_time", "ir_version", "quantization")
+    __slots__ = ("format_version", "format", "model", "dataset", "checkpoint", "versions", "opset", "parity", "temperature", "files", "create_time", "ir_version", "quantization", "monitoring")
     class VersionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class ExportManifest(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     IR_VERSION_FIELD_NUMBER: _ClassVar[int]
     QUANTIZATION_FIELD_NUMBER: _ClassVar[int]
+    MONITORING_FIELD_NUMBER: _ClassVar[int]
     format_version: int
     format: str
     model: str
@@ -44,7 +45,16 @@ class ExportManifest(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     ir_version: int
     quantization: QuantizationResult
-    def __init__(self, format_version: _Optional[int] = ..., format: _Optional[str] = ..., model: _Optional[str] = ..., dataset: _Optional[str] = ..., checkpoint: _Optional[_Union[ExportedCheckpoint, _Mapping]] = ..., versions: _Optional[_Mapping[str, str]] = ..., opset: _Optional[int] = ..., parity: _Optional[_Union[ParityResult, _Mapping]] = ..., temperature: _Optional[float] = ..., files: _Optional[_Iterable[_Union[ExportedFile, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ir_version: _Optional[int] = ..., quantization: _Optional[_Union[QuantizationResult, _Mapping]] = ...) -> None: ...
+    monitoring: MonitoringResult
+    def __init__(self, format_version: _Optional[int] = ..., format: _Optional[str] = ..., model: _Optional[str] = ..., dataset: _Optional[str] = ..., checkpoint: _Optional[_Union[ExportedCheckpoint, _Mapping]] = ..., versions: _Optional[_Mapping[str, str]] = ..., opset: _Optional[int] = ..., parity: _Optional[_Union[ParityResult, _Mapping]] = ..., temperature: _Optional[float] = ..., files: _Optional[_Iterable[_Union[ExportedFile, _Mapping]]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ir_version: _Optional[int] = ..., quantization: _Optional[_Union[QuantizationResult, _Mapping]] = ..., monitoring: _Optional[_Union[MonitoringResult, _Mapping]] = ...) -> None: ...
+
+class MonitoringResult(_message.Message):
+    __slots__ = ("reference_rows", "window_size")
+    REFERENCE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_SIZE_FIELD_NUMBER: _ClassVar[int]
+    reference_rows: int
+    window_size: int
+    def __init__(self, reference_rows: _Optional[int] = ..., window_size: _Optional[int] = ...) -> None: ...
 
 class ExportedCheckpoint(_message.Message):
     __slots__ = ("file_name", "label", "run_time", "sha256", "dataset_fingerprint")
@@ -61,20 +71,24 @@ class ExportedCheckpoint(_message.Message):
     def __init__(self, file_name: _Optional[str] = ..., label: _Optional[str] = ..., run_time: _Optional[str] = ..., sha256: _Optional[str] = ..., dataset_fingerprint: _Optional[str] = ...) -> None: ...
 
 class ParityResult(_message.Message):
-    __slots__ = ("rows", "split", "top_path_agreement", "max_probability_difference", "required_agreement", "tolerated_difference")
+    __slots__ = ("rows", "split", "top_path_agreement", "max_probability_difference", "required_agreement", "tolerated_difference", "max_feature_difference", "tolerated_feature_difference")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     SPLIT_FIELD_NUMBER: _ClassVar[int]
     TOP_PATH_AGREEMENT_FIELD_NUMBER: _ClassVar[int]
     MAX_PROBABILITY_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
     REQUIRED_AGREEMENT_FIELD_NUMBER: _ClassVar[int]
     TOLERATED_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    MAX_FEATURE_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    TOLERATED_FEATURE_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
     rows: int
     split: str
     top_path_agreement: float
     max_probability_difference: float
     required_agreement: float
     tolerated_difference: float
-    def __init__(self, rows: _Optional[int] = ..., split: _Optional[str] = ..., top_path_agreement: _Optional[float] = ..., max_probability_difference: _Optional[float] = ..., required_agreement: _Optional[float] = ..., tolerated_difference: _Optional[float] = ...) -> None: ...
+    max_feature_difference: float
+    tolerated_feature_difference: float
+    def __init__(self, rows: _Optional[int] = ..., split: _Optional[str] = ..., top_path_agreement: _Optional[float] = ..., max_probability_difference: _Optional[float] = ..., required_agreement: _Optional[float] = ..., tolerated_difference: _Optional[float] = ..., max_feature_difference: _Optional[float] = ..., tolerated_feature_difference: _Optional[float] = ...) -> None: ...
 
 class QuantizationResult(_message.Message):
     __slots__ = ("scheme", "path", "rows", "split", "top_path_agreement", "batch_texts", "threads", "original", "quantized")
