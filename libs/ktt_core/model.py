@@ -57,6 +57,8 @@ class Loader(Protocol):
     """Batches of one split; can be iterated any number of times.
 
     One that also has a `taxonomy` is refused by models of another one.
+    One whose batches come in another order than the split's rows gives them `rows`, the rows'
+    places in the split: else what a model got wrong cannot be told by row.
     """
 
     @property
