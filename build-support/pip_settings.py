@@ -6,54 +6,35 @@ Pants starts its subprocesses without the user's environment and reads no pip co
 indexes, find-links places and the certificate bundle are passed on as Pants options. FILE becomes
 a piece of bash: the KEY the settings were worked out for, and a function with one
 ``ktt_set NAME VALUE`` per option. It may hold an index's password, so only its owner may read it.
-Runs on Python 3.9 and with the standard library alone.
+Runs on Python 3.9 and with the standard library alone; pip itself need not be there.
 """
 
 from __future__ import annotations
 
-import ast
 import os
+import platform
 import re
 import shlex
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT / "libs") not in sys.path:
+    sys.path.append(str(ROOT / "libs"))
+
+from ktt_core.errors import KttError  # noqa: E402
+from ktt_core.interpreters.package_index import (  # noqa: E402
+    PackageIndexes,
+    as_url,
+    certificates,
+    says_yes,
+)
+from ktt_core.interpreters.pip_configuration import read_pip_settings  # noqa: E402
 
 PYTORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-CPU_LOCK = Path(__file__).resolve().parent.parent / "3rdparty" / "python" / "cpu.lock"
-
-
-def parse_config_list(output: str) -> dict[str, str]:
-    """Read the output of ``pip config list`` as the settings that ``pip install`` would use.
-
-    Parameters
-    ----------
-    output
-        Lines like ``global.cert='/etc/ssl/cert.pem'``. A key of ``[install]`` beats
-        one of ``[global]``, and an environment variable (``:env:``) beats both.
-
-    Returns
-    -------
-    dict
-        Setting name (``index-url``) to its value.
-    """
-    settings: dict[str, str] = {}
-    for section in ("global", "install", ":env:"):
-        for line in output.splitlines():
-            name, separator, value = line.partition("=")
-            if separator and name.startswith(section + "."):
-                settings[name[len(section) + 1 :]] = str(ast.literal_eval(value))
-    return settings
-
-
-def as_url(place: str) -> str:
-    """Turn a find-links place into the absolute URL that Pants wants; URLs stay as they are."""
-    if urlsplit(place).scheme:
-        return place
-    return Path(os.path.abspath(os.path.expanduser(place))).as_uri()
+CPU_LOCK = ROOT / "3rdparty" / "python" / "cpu.lock"
 
 
 def pants_options(pip: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -62,7 +43,7 @@ def pants_options(pip: Mapping[str, str], environ: Mapping[str, str]) -> dict[st
     Parameters
     ----------
     pip
-        Settings as :func:`parse_config_list` returns them.
+        Its settings.
     environ
         The environment: ``REQUESTS_CA_BUNDLE`` is the certificate bundle when pip names none.
 
@@ -78,15 +59,15 @@ def pants_options(pip: Mapping[str, str], environ: Mapping[str, str]) -> dict[st
         options["PANTS_PYTHON_REPOS_FIND_LINKS"] = str(places)
     else:
         extra.append(PYTORCH_CPU_INDEX)
-    if pip.get("no-index", "").lower() in ("1", "true", "yes", "on"):
+    if says_yes(pip.get("no-index", "")):
         options["PANTS_PYTHON_REPOS_INDEXES"] = "[]"
     elif "index-url" in pip:
         options["PANTS_PYTHON_REPOS_INDEXES"] = str([pip["index-url"], *extra])
     elif extra:
         options["PANTS_PYTHON_REPOS_INDEXES"] = f"+{extra}"
-    bundle = pip.get("cert") or environ.get("REQUESTS_CA_BUNDLE")
-    if bundle and os.path.isfile(bundle):
-        options["PANTS_CA_CERTS_PATH"] = os.path.abspath(bundle)
+    bundle = certificates(pip, environ)
+    if os.path.isfile(bundle):
+        options["PANTS_CA_CERTS_PATH"] = bundle
     return options
 
 
@@ -98,21 +79,19 @@ def torch_requirement(lock: str) -> str:
     return found[0]
 
 
-def torch_is_found(requirement: str, pip: Mapping[str, str]) -> bool:
-    """Whether pip's find-links folders hold that torch, or else any of its indexes lists it."""
+def torch_is_found(requirement: str, pip: Mapping[str, str], environ: Mapping[str, str]) -> bool:
+    """Whether one of pip's places has that torch for CPython 3.11 on this kind of machine."""
     version = requirement.partition("==")[2]
-    for place in pip.get("find-links", "").split():
-        folder = Path(
-            urlsplit(place).path if place.startswith("file:") else os.path.expanduser(place)
-        )
-        if folder.is_dir() and any(folder.glob(f"torch-{version}-*.whl")):
-            return True
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    command += ["index", "versions", "torch", "--python-version", "3.11", "--only-binary", ":all:"]
+    places = dict(pip)
     if "find-links" not in pip:
-        command += ["--extra-index-url", PYTORCH_CPU_INDEX]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    return re.search(rf"(?<![\w.]){re.escape(version)}(?![\w.+])", answer.stdout) is not None
+        places["extra-index-url"] = f"{pip.get('extra-index-url', '')} {PYTORCH_CPU_INDEX}"
+    start, end = f"torch-{version}-cp311-", f"{platform.machine()}.whl"
+    return any(
+        link.name.startswith(start) and link.name.endswith(end)
+        for _, links in PackageIndexes(places, environ).links("torch")
+        if isinstance(links, list)
+        for link in links
+    )
 
 
 def write_settings(path: Path, key: str, options: Mapping[str, str]) -> None:
@@ -127,17 +106,14 @@ def write_settings(path: Path, key: str, options: Mapping[str, str]) -> None:
 
 
 def main() -> None:
-    """Ask pip for its settings and write what Pants must know of them."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "config", "list"]
-    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if answer.returncode:
-        sys.exit(
-            "ktt: error: `pip config list` failed, see above: "
-            "is one of pip's configuration files broken?"
-        )
-    pip = parse_config_list(answer.stdout)
-    requirement = torch_requirement(CPU_LOCK.read_text())
-    if not torch_is_found(requirement, pip):
+    """Read pip's settings and write what Pants must know of them."""
+    try:
+        pip = read_pip_settings(os.environ)
+        requirement = torch_requirement(CPU_LOCK.read_text())
+        found = torch_is_found(requirement, pip, os.environ)
+    except KttError as error:
+        sys.exit(f"ktt: error: {error}")
+    if not found:
         sys.stderr.write(
             f"ktt: warning: {requirement} (PyTorch without CUDA) is in none of pip's places.\n"
             "  Whatever needs torch will fail until it is. Download that wheel for CPython 3.11\n"

@@ -75,9 +75,16 @@ def install(folder: Path, pants_version: str, pex_version: str) -> None:
     run([*pip, "install", *requirements], log, "installing Pants")
     say("  [3/3] the Pex program that Pants builds environments with")
     pex = folder / "pex"
-    build = [str(programs / "pex"), requirements[1], "-c", "pex", "-o", str(pex), "--sh-boot"]
+    # Pex heeds none of pip's settings, so pip fetches what it is made of.
+    wheels = folder / "wheels"
+    run(
+        [*pip, "download", "--no-deps", "--dest", str(wheels), requirements[1]], log, "fetching Pex"
+    )
+    build = [str(programs / "pex"), requirements[1], "--no-index", "--find-links", str(wheels)]
+    build += ["-c", "pex", "-o", str(pex), "--sh-boot"]
     run(build, log, "building the Pex program")
-    shutil.rmtree(folder / "pex-root", ignore_errors=True)
+    for scratch in (wheels, folder / "pex-root"):
+        shutil.rmtree(scratch, ignore_errors=True)
     # Pants would download this program from its release page; built from the index it is the same.
     known_versions = str([known_pex_version(pex, pex_version)])
     (folder / "pex.sh").write_text(
@@ -91,6 +98,17 @@ def install(folder: Path, pants_version: str, pex_version: str) -> None:
 def main() -> None:
     """Set Pants up unless another run has done so in the meantime."""
     folder = Path(sys.argv[1])
+    try:
+        set_up(folder, *sys.argv[2:4])
+    except OSError as error:
+        sys.exit(
+            f"ktt: error: Pants cannot be set up in {folder}: {error.strerror or error}. Make room "
+            "there, or let XDG_CACHE_HOME name another place."
+        )
+
+
+def set_up(folder: Path, pants_version: str, pex_version: str) -> None:
+    """Install Pants in a folder, or wait for who does."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(folder.name + ".lock").open("w") as lock:
         try:
@@ -99,7 +117,7 @@ def main() -> None:
             say("waiting for another run that is setting Pants up")
             fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "ready").exists():
-            install(folder, *sys.argv[2:4])
+            install(folder, pants_version, pex_version)
 
 
 if __name__ == "__main__":

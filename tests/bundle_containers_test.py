@@ -29,7 +29,7 @@ import pytest
 
 from cli.main import run
 from compose_stack import Stack, call, compose_command, docker, free_port, inspect
-from ktt_core.packing.environment import find_python
+from ktt_core.interpreters.provision import provide_interpreters
 
 MODEL, DATASET = "tfidf_hsgd", "garden"
 BUNDLE = f"{MODEL}_{DATASET}"
@@ -178,7 +178,8 @@ def guide(exported: Path) -> Path:
 
 def packer_program(folder: Path) -> Path:
     program = folder / "packer"
-    command = shlex.join([str(find_python()), str(PACKER.absolute())])
+    python = provide_interpreters(["3.10"])["3.10"]
+    command = shlex.join([str(python), str(PACKER.absolute())])
     program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     program.chmod(0o755)
     return program

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import Ktt, Services
-from ktt_core.packing.environment import find_python
+from ktt_core.interpreters.provision import provide_interpreters
 
 # As `./pants package` makes it. Without Pants, what the export makes itself is used.
 PACKAGED = Path("libs.ktt_serving/packer.pex/__main__.py")
@@ -30,7 +30,8 @@ def packer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.delenv("KTT_PACKER", raising=False)
         if PACKAGED.exists():
             program = tmp_path_factory.mktemp("packer") / "packer"
-            command = shlex.join([str(find_python()), str(PACKAGED.absolute())])
+            python = provide_interpreters(["3.10"])["3.10"]
+            command = shlex.join([str(python), str(PACKAGED.absolute())])
             program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
             program.chmod(0o755)
             patch.setenv("KTT_PACKER", str(program))

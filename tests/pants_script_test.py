@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -11,38 +12,43 @@ from pathlib import Path
 import pytest
 
 SHELL = shutil.which("bash") or "/bin/bash"
-# Answers the version check as its own name says, and "installs" a Pants that prints what it was
-# given.
+# Answers the version check as its own name says, and "installs" a Python that stands in for Pants
+# and prints what it was given.
 PYTHON = """#!{shell}
-PATH=/usr/bin:/bin
-case "$1" in
-  -c) exit 0 ;;
-  */setup_pants.py)
+case "$*" in
+  *ensurepip*) exit 0 ;;
+  *"sys.exit(sys.version_info < (3, 9))") exit {old} ;;
+  *setup_pants.py*)
     printf 'set up\\n' >>"$HOME/calls"
+    PATH=/usr/bin:/bin
+    shift # -B
     mkdir -p "$2/venv/bin"
-    ln -s {python} "$2/venv/bin/python"
     {{
-      printf '#!{shell}\\nprintf "argument %%s\\\\n" "$@"\\n'
+      printf '#!{shell}\\nshift 2\\nprintf "argument %%s\\\\n" "$@"\\n'
       printf '/usr/bin/env | /usr/bin/sort\\n'
-    }} >"$2/venv/bin/pants"
-    chmod +x "$2/venv/bin/pants"
+    }} >"$2/venv/bin/python"
+    chmod +x "$2/venv/bin/python"
     printf 'ktt_set PANTS_PEX_CLI_URL_TEMPLATE file:///made/here\\n' >"$2/pex.sh"
     : >"$2/ready" ;;
+  *pip_settings.py*)
+    printf 'settings\\n' >>"$HOME/calls"
+    exec {python} "$@" ;;
   *) exec {python} "$@" ;;
 esac
 """
-# Stands before the real pip on Python's path, notes that it was asked, and answers what the test
-# wants.
-PIP = """
-import pathlib, sys
-home = pathlib.Path.home()
-asked = " ".join(sys.argv[1:])
-with (home / "calls").open("a") as calls:
-    calls.write("pip index\\n" if "index versions torch" in asked else "pip config\\n")
-answer = home / "pip-says"
-if asked.endswith("config list") and answer.exists():
-    print(answer.read_text())
-"""
+# The parts of the repository that `./pants` needs.
+PARTS = (
+    "pants",
+    "build-support/pip_settings.py",
+    "3rdparty/python/cpu.lock",
+    "libs/ktt_core/__init__.py",
+    "libs/ktt_core/atomic.py",
+    "libs/ktt_core/errors.py",
+    *(f"libs/ktt_core/interpreters/{name}.py" for name in (
+        "__init__", "__main__", "package_index", "pip_configuration", "provision", "search", "uv",
+    )),
+    "libs/ktt_core/interpreters/uv.txt",
+)  # fmt: skip
 
 
 class Machine:
@@ -53,14 +59,11 @@ class Machine:
         self.programs = folder / "bin"
         self.repository = folder / "a repository"
         self.environment: dict[str, str] = {}
-        for path in ("pants", "build-support/pip_settings.py", "3rdparty/python/cpu.lock"):
+        for path in PARTS:
             (self.repository / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, self.repository / path)
         self.home.mkdir()
         self.programs.mkdir()
-        self.environment["PYTHONPATH"] = str(folder / "packages")
-        self.program(folder / "packages/pip/__main__.py", PIP)
-        (folder / "packages/pip/__init__.py").touch()
         wheels = folder / "wheels"
         wheels.mkdir()
         self.wheels = wheels
@@ -74,7 +77,8 @@ class Machine:
     def add_pythons(self, *versions: str, folder: Path | None = None) -> None:
         for version in versions:
             path = (folder or self.programs) / f"python{version}"
-            self.program(path, PYTHON.format(shell=SHELL, python=sys.executable))
+            old = int(version in ("3.6", "3.8"))
+            self.program(path, PYTHON.format(shell=SHELL, python=sys.executable, old=old))
 
     def pants(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -107,23 +111,34 @@ def machine(tmp_path: Path) -> Machine:
 def ready(machine: Machine) -> Machine:
     machine.add_pythons("3.9", "3.10", "3.11")
     machine.environment["PIP_FIND_LINKS"] = str(machine.wheels)
-    (machine.home / "pip-says").write_text(f":env:.find-links='{machine.wheels}'\n")
     return machine
 
 
-def test_missing_pythons_are_named_with_the_way_to_get_them(machine: Machine) -> None:
+def test_missing_pythons_are_named_with_the_ways_to_get_them(machine: Machine) -> None:
+    machine.environment["KTT_PYTHON_DOWNLOADS"] = "never"
+    machine.add_pythons("3.13")
     message = machine.pants("--version", code=1).stderr
-    assert "found no working Python 3.9 3.10 3.11" in message
+    assert "found no whole Python 3.9, 3.10 and 3.11" in message
     assert "pyenv install 3.9 3.10 3.11" in message
+    assert "uv python install 3.9 3.10 3.11" in message
+    assert "python3.11-venv" in message
     assert machine.calls() == []
 
 
+def test_without_any_python_the_one_that_it_takes_is_named(machine: Machine) -> None:
+    assert "any version from 3.9 on" in machine.pants("--version", code=1).stderr
+    machine.add_pythons("3.8")
+    (machine.programs / "python3").symlink_to("python3.8")
+    assert "any version from 3.9 on" in machine.pants("--version", code=1).stderr
+
+
 def test_a_shim_that_leads_nowhere_is_no_python(ready: Machine) -> None:
+    ready.environment["KTT_PYTHON_DOWNLOADS"] = "never"
     broken = f"#!{SHELL}\necho 'pyenv: python3.10: command not found' >&2\nexit 127\n"
     ready.program(ready.programs / "python3.10", broken)
     message = ready.pants("--version", code=1).stderr
-    assert "found no working Python 3.10 on" in message
-    assert "pyenv install 3.10\n" in message
+    assert "found no whole Python 3.10 on" in message
+    assert "pyenv install 3.10`" in message
 
 
 def test_pyenv_versions_that_are_not_switched_on_are_found(ready: Machine) -> None:
@@ -152,7 +167,7 @@ def test_it_is_set_up_once_and_in_the_cache_alone(ready: Machine) -> None:
     before = sorted(ready.repository.rglob("*"))
     ready.pants("--version")
     ready.pants("--version")
-    assert ready.calls() == ["set up", "pip config"]
+    assert ready.calls() == ["set up", "settings"]
     assert [
         path for path in sorted(ready.repository.rglob("*")) if "__pycache__" not in str(path)
     ] == before
@@ -167,7 +182,7 @@ def test_a_set_up_that_was_interrupted_is_done_again(ready: Machine) -> None:
     (marker,) = (ready.home / ".cache/ktt").glob("pants-*/ready")
     marker.unlink()
     ready.pants("--version")
-    assert ready.calls() == ["set up", "pip config", "set up"]
+    assert ready.calls() == ["set up", "settings", "set up"]
 
 
 def test_later_runs_add_less_than_three_tenths_of_a_second(ready: Machine) -> None:
@@ -183,10 +198,12 @@ def test_later_runs_add_less_than_three_tenths_of_a_second(ready: Machine) -> No
 def test_pip_settings_reach_pants(ready: Machine) -> None:
     bundle = ready.home / "certificates.pem"
     bundle.touch()
-    (ready.home / "pip-says").write_text(
-        f"global.cert='{bundle}'\n"
-        "global.extra-index-url='https://index.example/one file:///index/two'\n"
-        f"global.find-links='{ready.wheels}'\n"
+    configuration = ready.home / ".config/pip/pip.conf"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(
+        f"[global]\ncert = {bundle}\n"
+        "extra-index-url = https://index.example/one file:///index/two\n"
+        f"find-links = {ready.wheels}\n"
     )
     options = ready.options()
     assert options["PANTS_CA_CERTS_PATH"] == str(bundle)
@@ -207,17 +224,14 @@ def test_a_variable_of_pants_itself_wins(ready: Machine) -> None:
 def test_changed_settings_are_noticed(ready: Machine, change: str) -> None:
     named = ready.home / "named.conf"
     ready.environment["PIP_CONFIG_FILE"] = str(named)
-    ready.pants("--version")
+    assert ready.options()["PANTS_PYTHON_REPOS_FIND_LINKS"]
     if change == "variable":
-        ready.environment["PIP_INDEX_URL"] = "https://index.example/simple"
+        ready.environment["PIP_EXTRA_INDEX_URL"] = "file:///my/index"
     else:
         path = ready.home / ".config/pip/pip.conf" if change == "file" else named
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("[global]\nindex-url = https://index.example/simple\n")
-    (ready.home / "pip-says").write_text("global.index-url='https://index.example/simple'\n")
-    options = ready.options()
-    assert options["PANTS_PYTHON_REPOS_INDEXES"].startswith("['https://index.example/simple'")
-    assert "PANTS_PYTHON_REPOS_FIND_LINKS" not in options
+        path.write_text("[global]\nextra-index-url = file:///my/index\n")
+    assert ready.options()["PANTS_PYTHON_REPOS_INDEXES"] == "+['file:///my/index']"
 
 
 def test_settings_may_hold_a_password_and_are_the_owners_alone(ready: Machine) -> None:
@@ -226,17 +240,9 @@ def test_settings_may_hold_a_password_and_are_the_owners_alone(ready: Machine) -
     assert settings.stat().st_mode & 0o077 == 0
 
 
-def test_where_pip_looks_nowhere_else_the_pytorch_index_is_added(ready: Machine) -> None:
-    (ready.home / "pip-says").unlink()
-    del ready.environment["PIP_FIND_LINKS"]
-    assert (
-        ready.options()["PANTS_PYTHON_REPOS_INDEXES"] == "+['https://download.pytorch.org/whl/cpu']"
-    )
-    assert "pip index" in ready.calls()
-
-
 def test_a_torch_that_is_nowhere_is_said_with_the_remedy(ready: Machine) -> None:
     (ready.wheels / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").unlink()
+    ready.environment["PIP_NO_INDEX"] = "1"
     message = ready.pants("--version").stderr
     assert "torch==2.13.0+cpu" in message
     assert "PIP_FIND_LINKS" in message
@@ -250,7 +256,34 @@ def test_an_installed_launcher_is_used(ready: Machine) -> None:
     assert "launcher test\nlauncher ::\n" in output
     assert f"PANTS_PYTHON_REPOS_FIND_LINKS=['{ready.wheels.as_uri()}']" in output
     assert "PANTS_PEX_CLI_URL_TEMPLATE" not in output
-    assert ready.calls() == ["pip config"]
+    assert ready.calls() == ["settings"]
+
+
+def test_with_a_launcher_a_program_that_runs_keeps_nobody_waiting(ready: Machine) -> None:
+    ready.program(ready.programs / "pants", f"#!{SHELL}\n/usr/bin/env\n")
+    assert "PANTS_CONCURRENT=true\n" in ready.pants("--tag=x", "run", "a:b", "--", "c").stdout
+    assert "PANTS_CONCURRENT" not in ready.pants("test", "::", "--", "run").stdout
+    ready.environment["PANTS_CONCURRENT"] = "false"
+    assert "PANTS_CONCURRENT=false\n" in ready.pants("run", "a:b").stdout
+
+
+def test_pythons_that_were_fetched_are_looked_at_first_by_pants(ready: Machine) -> None:
+    assert "PANTS_PYTHON_BOOTSTRAP_SEARCH_PATH" not in ready.options()
+    ready.environment["XDG_CACHE_HOME"] = str(ready.home / "it's a cache")
+    folder = ready.home / "it's a cache/ktt/pythons/cpython-3.10.22-linux-x86_64-gnu/bin"
+    folder.mkdir(parents=True)
+    path = ast.literal_eval(ready.options()["PANTS_PYTHON_BOOTSTRAP_SEARCH_PATH"])
+    assert path == [str(folder), "<PYENV>", "<PATH>"]
+    ready.environment["PANTS_PYTHON_BOOTSTRAP_SEARCH_PATH"] = "['/mine']"
+    assert ready.options()["PANTS_PYTHON_BOOTSTRAP_SEARCH_PATH"] == "['/mine']"
+
+
+def test_a_cache_that_cannot_be_written_is_one_error(ready: Machine) -> None:
+    (ready.home / "file").touch()
+    ready.environment["XDG_CACHE_HOME"] = str(ready.home / "file")
+    message = ready.pants("--version", code=1).stderr
+    assert message.startswith("ktt: error: ") and "XDG_CACHE_HOME" in message
+    assert "Traceback" not in message
 
 
 def test_the_repository_itself_on_the_path_is_no_launcher(ready: Machine) -> None:

@@ -6,26 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pip_settings import PYTORCH_CPU_INDEX, as_url, pants_options, parse_config_list
-
-
-def test_an_environment_variable_beats_the_install_section_which_beats_the_global_one() -> None:
-    output = (
-        ":env:.cert='/c'\nglobal.cert='/a'\ninstall.cert='/b'\n"
-        "install.index-url='i'\nglobal.index-url='g'\n"
-    )
-    assert parse_config_list(output) == {"cert": "/c", "index-url": "i"}
+from ktt_core.interpreters.package_index import as_url
+from pip_settings import PYTORCH_CPU_INDEX, pants_options
 
 
 def test_several_values_may_stand_on_lines_of_their_own() -> None:
-    pip = parse_config_list(r"global.find-links='\nhttps://a.example/x\n/wheels'")
+    pip = {"find-links": "\nhttps://a.example/x\n/wheels"}
     links = "['https://a.example/x', 'file:///wheels']"
     assert pants_options(pip, {}) == {"PANTS_PYTHON_REPOS_FIND_LINKS": links}
-
-
-def test_settings_of_other_commands_are_not_taken() -> None:
-    output = "download.find-links='/x'\nglobal.timeout='3'\n"
-    assert parse_config_list(output) == {"timeout": "3"}
 
 
 def test_an_index_of_ones_own_replaces_the_default_one() -> None:

@@ -376,6 +376,7 @@ def test_without_a_packer_no_job_is_made(
     for name in ("KTT_PACKER", "PATH", "PYENV_ROOT", "XDG_CACHE_HOME", "HOME"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("KTT_PACKER", str(tmp_path) if given == "folder" else given)
+    monkeypatch.setenv("KTT_PYTHON_DOWNLOADS", "never")
     message = "no program that can be run" if given else "Python 3.10.*KTT_PACKER"
     with pytest.raises(FailedPreconditionError, match=message):
         Exporter(workspace).export(SPEC)

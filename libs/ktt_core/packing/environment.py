@@ -1,7 +1,7 @@
 """The Python in which bundles are packed where no packer is at hand: made once, kept in the cache.
 
-It is made of the packer's requirements, each pinned by its hash, with the Python and pip of this
-machine and pip's settings as they are.
+It is made of the packer's requirements, each pinned by its hash, with pip's settings as they are on
+this machine, and its Python 3.10, which is fetched where there is none.
 """
 
 from __future__ import annotations
@@ -17,27 +17,21 @@ from pathlib import Path
 
 from ktt_core.atomic import atomic_directory, sweep_leftovers
 from ktt_core.errors import ConflictError, FailedPreconditionError, JobFailedError
-from ktt_core.packing.process import clean_environment, run_program
+from ktt_core.interpreters.provision import provide_interpreters
+from ktt_core.interpreters.search import cache_folder, clean_environment
+from ktt_core.packing.process import run_program
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 
-__all__ = ["PYTHON_VERSION", "environment_folder", "find_python", "make_environment"]
+__all__ = ["PYTHON_VERSION", "environment_folder", "make_environment"]
 
 #: BentoML 0.13 needs it.
 PYTHON_VERSION = "3.10"
 
-_PROBE = (
-    "import ensurepip, sys, venv; "
-    f"sys.exit('%d.%d' % sys.version_info[:2] != '{PYTHON_VERSION}')"
-)
-
 
 def environment_folder(requirements: Path) -> Path:
     """Return where the environment of a file of requirements is, or will be."""
-    cache = os.environ.get("XDG_CACHE_HOME") or ""
-    # As the specification has it: a path that is not absolute does not count.
-    parent = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
-    return parent / "ktt" / f"packer-{digest[:16]}"
+    return cache_folder() / f"packer-{digest[:16]}"
 
 
 def make_environment(requirements: Path, progress: ProgressCallback = ignore_progress) -> Path:
@@ -54,7 +48,7 @@ def make_environment(requirements: Path, progress: ProgressCallback = ignore_pro
     Raises
     ------
     FailedPreconditionError
-        If this machine has no Python 3.10, or the folder cannot be made.
+        If this machine has no Python 3.10 and none can be fetched, or the folder cannot be made.
     JobFailedError
         If pip cannot install the requirements.
     """
@@ -83,45 +77,9 @@ def make_environment(requirements: Path, progress: ProgressCallback = ignore_pro
     return python
 
 
-def find_python() -> Path:
-    """Return a Python 3.10 that can make environments: on the PATH, or one of pyenv's.
-
-    Raises
-    ------
-    FailedPreconditionError
-        If there is none.
-    """
-    for candidate in _candidates():
-        if _works(candidate):
-            return candidate
-    raise FailedPreconditionError(
-        f"a bundle is packed by Python {PYTHON_VERSION}, and none that has venv and ensurepip was "
-        f"found: neither a python{PYTHON_VERSION} on the PATH nor one of pyenv's. Install it, or "
-        "name a packer with KTT_PACKER; the exporter's image has one"
-    )
-
-
-def _candidates() -> Iterator[Path]:
-    name = f"python{PYTHON_VERSION}"
-    for place in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        if place and os.access(Path(place, name), os.X_OK):
-            yield Path(place, name)
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    yield from sorted(root.glob(f"versions/{PYTHON_VERSION}*/bin/{name}"), reverse=True)
-
-
-def _works(python: Path) -> bool:
-    # pyenv's shims are there for versions that are switched off, too.
-    try:
-        command = [str(python), "-I", "-c", _PROBE]
-        return run_program(command, clean_environment(), Path("/"), errors_too=True).code == 0
-    except OSError:
-        return False
-
-
 def _make(folder: Path, requirements: Path) -> None:
     sweep_leftovers(folder.parent)
-    base = find_python()
+    base = provide_interpreters([PYTHON_VERSION])[PYTHON_VERSION]
     with (
         contextlib.suppress(ConflictError),  # on a file system without locks: another was quicker
         atomic_directory(folder) as staging,

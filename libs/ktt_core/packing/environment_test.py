@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from ktt_core.errors import FailedPreconditionError, JobFailedError
-from ktt_core.packing import environment
-from ktt_core.packing.environment import environment_folder, find_python, make_environment
+from ktt_core.interpreters.search import find_interpreter
+from ktt_core.packing.environment import environment_folder, make_environment
 
 # Passes for a Python 3.10 that has venv, and whose environments have a pip that works, or fails.
 STAND_IN = """#!/bin/sh
@@ -33,8 +33,7 @@ def nothing_of_this_machine(tmp_path, monkeypatch):
     for name in ("HOME", "PYENV_ROOT", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.defpath}")
-    # A Python 3.10 of the system would be found.
-    monkeypatch.setattr(environment, "PYTHON_VERSION", "3.10")
+    monkeypatch.setenv("KTT_PYTHON_DOWNLOADS", "never")
 
 
 @pytest.fixture
@@ -109,10 +108,9 @@ def test_pyenv_s_versions_are_looked_at_where_its_shims_do_not_answer(tmp_path):
     install(tmp_path / "bin", tmp_path / "log", probe=1)
     versions = tmp_path / "pyenv_root" / "versions"
     install(versions / "3.11.7" / "bin", tmp_path / "log")
-    with pytest.raises(FailedPreconditionError, match=r"Python 3\.10.*KTT_PACKER"):
-        find_python()
+    assert find_interpreter("3.10") is None
     wanted = install(versions / "3.10.13" / "bin", tmp_path / "log")
-    assert find_python() == wanted
+    assert find_interpreter("3.10") == wanted
 
 
 def test_a_cache_that_cannot_be_written_is_told(tmp_path, requirements, monkeypatch):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ktt_core.errors import FailedPreconditionError, UnsupportedError
-from ktt_core.packing.environment import environment_folder, find_python, make_environment
-from ktt_core.packing.process import clean_environment
+from ktt_core.interpreters.provision import check_interpreter
+from ktt_core.interpreters.search import clean_environment
+from ktt_core.packing.environment import PYTHON_VERSION, environment_folder, make_environment
 from ktt_core.packing.staging import SERVING, find_package
 from ktt_core.progress import ProgressCallback, ignore_progress
 
@@ -70,12 +71,15 @@ def check_packer() -> None:
     Raises
     ------
     FailedPreconditionError
-        If the one that is named cannot be run, or there is none and no Python to make one with.
+        If the one that is named cannot be run, or there is none, and no Python to make one with,
+        which may not be fetched either.
     UnsupportedError
         If this installation lacks the packer's requirements.
     """
     if _given() is None and not environment_folder(_requirements()).exists():
-        find_python()
+        check_interpreter(
+            PYTHON_VERSION, "or name a packer with KTT_PACKER; the exporter's image has one"
+        )
 
 
 def find_packer(progress: ProgressCallback = ignore_progress) -> Packer:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Ended", "clean_environment", "run_program"]
+__all__ = ["Ended", "run_program"]
 
 _MAX_OUTPUT = 1024**2
 
@@ -55,16 +55,6 @@ class Ended:
         with contextlib.suppress(ValueError):
             return signal.Signals(-self.code).name
         return f"signal {-self.code}"
-
-
-def clean_environment() -> dict[str, str]:
-    """Return this process's environment without what says where Python finds its modules."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name == "PEX_ROOT"
-        or not name.startswith(("PEX_", "__PEX", "PYTHON", "VIRTUAL_ENV", "_PEX"))
-    }
 
 
 def run_program(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ktt_core.packing.process import clean_environment, run_program
+from ktt_core.interpreters.search import clean_environment
+from ktt_core.packing.process import run_program
 
 # Starts a child, writes both numbers, and waits.
 HANGS = (

@@ -1,0 +1,334 @@
+"""Files of a project on the package indexes that pip's settings name, with the standard library.
+
+It reads the simple API of indexes (PEP 503 and its JSON form, PEP 691), folders and pages of links,
+over HTTPS, HTTP and ``file:``. Of pip's settings it knows ``index-url``, ``extra-index-url``,
+``no-index``, ``find-links``, ``proxy``, ``cert``, ``client-cert``, ``trusted-host`` and
+``timeout``; names and passwords come from the addresses or from ``.netrc``.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import importlib
+import json
+import netrc
+import os
+import ssl
+import sys
+import sysconfig
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
+
+from ktt_core.errors import FailedPreconditionError, UnavailableError
+
+__all__ = [
+    "Link",
+    "PackageIndexes",
+    "as_url",
+    "certificates",
+    "copy",
+    "says_yes",
+    "without_password",
+]
+
+_ACCEPT = (
+    "application/vnd.pypi.simple.v1+html, text/html;q=0.9, "
+    "application/vnd.pypi.simple.v1+json;q=0.2"
+)
+_DEFAULT_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True)
+class Link:
+    """A file that an index offers.
+
+    Attributes
+    ----------
+    name : str
+        The file's name.
+    url : str
+        Its address, without a fragment.
+    sha256 : str
+        What the index says of its content, or "".
+    """
+
+    name: str
+    url: str
+    sha256: str
+
+
+def without_password(url: str) -> str:
+    """Return an address as it may be shown."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def says_yes(value: str) -> bool:
+    """Whether a switch among pip's settings is on."""
+    return value.lower() in ("1", "true", "yes", "on", "t", "y")
+
+
+def certificates(settings: Mapping[str, str], environ: Mapping[str, str]) -> str:
+    """Return the file or folder of certificates that pip trusts instead of the system's, or ""."""
+    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    for place in (settings.get("cert"), *map(environ.get, names)):
+        if place and os.path.exists(os.path.expanduser(place)):
+            return os.path.abspath(os.path.expanduser(place))
+    return ""
+
+
+class PackageIndexes:
+    """The places where pip would look for a project.
+
+    Parameters
+    ----------
+    settings : mapping of str to str
+        pip's.
+    environ : mapping of str to str
+        The environment.
+    """
+
+    def __init__(self, settings: Mapping[str, str], environ: Mapping[str, str]) -> None:
+        self._find_links = [as_url(place) for place in settings.get("find-links", "").split()]
+        self._indexes: list[str] = []
+        if not says_yes(settings.get("no-index", "")):
+            main = settings.get("index-url") or _default_index()
+            self._indexes = [
+                as_url(place)
+                for place in [
+                    *([main] if main else []),
+                    *settings.get("extra-index-url", "").split(),
+                ]
+            ]
+        given = settings.get("timeout") or settings.get("default-timeout") or ""
+        try:
+            self._timeout = float(given)
+        except ValueError:
+            self._timeout = _DEFAULT_TIMEOUT
+        credentials = _Credentials([*self._indexes, *self._find_links], environ)
+        handlers: list[urllib.request.BaseHandler] = [credentials, _Https(settings, environ)]
+        if proxy := settings.get("proxy"):
+            address = proxy if "//" in proxy else f"http://{proxy}"
+            handlers.append(urllib.request.ProxyHandler({"http": address, "https": address}))
+        self._opener = urllib.request.build_opener(*handlers)
+
+    @property
+    def addresses(self) -> list[str]:
+        """The indexes' addresses as they are, which may hold passwords."""
+        return list(self._indexes)
+
+    @property
+    def places(self) -> list[str]:
+        """The addresses that are looked at, without passwords."""
+        return [without_password(place) for place in (*self._find_links, *self._indexes)]
+
+    def links(self, project: str) -> Iterator[tuple[str, list[Link] | UnavailableError]]:
+        """Yield each place with the files that it offers of a project, or why it cannot be read.
+
+        Parameters
+        ----------
+        project : str
+            Its normalised name.
+        """
+        if not self._indexes and not self._find_links:
+            raise FailedPreconditionError(
+                "pip's settings name no package index here, and there is no pip to ask for its "
+                "own: let PIP_INDEX_URL, or index-url in pip's configuration, name one"
+            )
+        # Most of these are folders of this machine, so they are looked at first.
+        for place in self._find_links:
+            yield without_password(place), self._read(place)
+        for index in self._indexes:
+            page = f"{index.rstrip('/')}/{project}/"
+            yield without_password(index), self._read(page)
+
+    def _read(self, url: str) -> list[Link] | UnavailableError:
+        folder = _folder(url)
+        try:
+            if folder is not None and not (folder / "index.html").is_file():
+                return [Link(file.name, file.as_uri(), "") for file in sorted(folder.iterdir())]
+            with self.open(folder.as_uri() + "/index.html" if folder else url) as answer:
+                kind = answer.headers.get_content_type()
+                return _links(answer.read(), answer.geturl(), kind)
+        except UnavailableError as error:
+            return error
+        except OSError as error:
+            return UnavailableError(f"{without_password(url)}: {error.strerror or error}")
+
+    @contextmanager
+    def open(self, url: str) -> Iterator[http.client.HTTPResponse]:
+        """Open an address.
+
+        Raises
+        ------
+        UnavailableError
+            If it does not answer, or not as it should.
+        """
+        plain = without_password(url)
+        request = urllib.request.Request(plain, headers={"Accept": _ACCEPT, "User-Agent": "ktt"})
+        try:
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                yield answer
+        except urllib.error.HTTPError as error:
+            raise UnavailableError(f"{plain}: {error.code} {error.reason}") from error
+        except urllib.error.URLError as error:
+            raise UnavailableError(f"{plain}: {error.reason}") from error
+        except (http.client.HTTPException, OSError) as error:
+            raise UnavailableError(f"{plain}: {error or type(error).__name__}") from error
+
+
+class _Credentials(urllib.request.BaseHandler):
+    """Sends a host the name and password that were given for it, and no other host."""
+
+    def __init__(self, places: list[str], environ: Mapping[str, str]) -> None:
+        self._known: dict[str, tuple[str, str]] = {}
+        for place in places:
+            parts = urlsplit(place)
+            if parts.username:
+                user, password = unquote(parts.username), unquote(parts.password or "")
+                self._known.setdefault(parts.netloc.rpartition("@")[2], (user, password))
+        self._netrc: netrc.netrc | None = None
+        try:
+            file = environ.get("NETRC") or os.path.join(os.path.expanduser("~"), ".netrc")
+            self._netrc = netrc.netrc(file)
+        except (OSError, netrc.NetrcParseError):
+            # Without one, or with one that is broken, an index is asked without a name, as by pip.
+            self._netrc = None
+
+    def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
+        host = urlsplit(request.full_url).netloc
+        known = self._known.get(host)
+        if known is None and self._netrc is not None:
+            entry = self._netrc.authenticators(host.rpartition(":")[0] or host)
+            known = (entry[0], entry[2] or "") if entry else None
+        if known is not None:
+            token = base64.b64encode(":".join(known).encode()).decode()
+            # It does not follow a redirection to another host.
+            request.add_unredirected_header("Authorization", f"Basic {token}")
+        return request
+
+    https_request = http_request
+
+
+class _Https(urllib.request.HTTPSHandler):
+    """Trusts what pip trusts."""
+
+    def __init__(self, settings: Mapping[str, str], environ: Mapping[str, str]) -> None:
+        super().__init__()
+        self._certificates = certificates(settings, environ)
+        self._client = settings.get("client-cert", "")
+        self._unchecked = set(settings.get("trusted-host", "").split())
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        parts = urlsplit(request.full_url)
+        folder = os.path.isdir(self._certificates)
+        try:
+            context = ssl.create_default_context(
+                cafile=None if folder else self._certificates or None,
+                capath=self._certificates if folder else None,
+            )
+            if self._client:
+                context.load_cert_chain(os.path.expanduser(self._client))
+        except OSError as error:
+            names = " or ".join(filter(None, (self._certificates, self._client)))
+            raise FailedPreconditionError(
+                f"the certificates in {names}, which pip's settings name, cannot be used: {error}"
+            ) from error
+        if {parts.hostname, parts.netloc} & self._unchecked:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return self.do_open(http.client.HTTPSConnection, request, context=context)
+
+
+class _Anchors(HTMLParser):
+    """The targets of a page's links."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.base = url
+        self.targets: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        target = dict(attrs).get("href")
+        if tag == "base" and target:
+            self.base = urljoin(self.base, target)
+        elif tag == "a" and target:
+            self.targets.append(target)
+
+
+def _links(page: bytes, url: str, kind: str) -> list[Link]:
+    if kind.endswith("json"):
+        try:
+            files = json.loads(page)["files"]
+            return [
+                Link(file["filename"], urljoin(url, file["url"]), file["hashes"].get("sha256", ""))
+                for file in files
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UnavailableError(f"{url}: is no page of a package index") from error
+    anchors = _Anchors(url)
+    anchors.feed(page.decode("utf-8", "replace"))
+    links = []
+    for target in anchors.targets:
+        address, fragment = urldefrag(urljoin(anchors.base, target))
+        name = unquote(urlsplit(address).path.rpartition("/")[2])
+        kind, _, digest = fragment.partition("=")
+        links.append(Link(name, address, digest.lower() if kind == "sha256" else ""))
+    return links
+
+
+def as_url(place: str) -> str:
+    """Turn a place as pip takes it into an absolute address; addresses stay as they are."""
+    if urlsplit(place).scheme:
+        return place
+    return Path(os.path.abspath(os.path.expanduser(place))).as_uri()
+
+
+def _folder(url: str) -> Path | None:
+    """Return the folder that an address names, if it names one of this machine."""
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        return None
+    path = Path(unquote(parts.path))
+    return None if path.is_file() else path
+
+
+def _default_index() -> str:
+    """Return the index that pip would ask, as it says itself, or "" where there is no pip.
+
+    This Python's pip is asked, or the one that `ensurepip` or the system keeps for new ones.
+    """
+    paths = sys.path[:]
+    keeps = [sysconfig.get_config_var("WHEEL_PKG_DIR"), "/usr/share/python-wheels"]
+    with_ensurepip = Path(sysconfig.get_path("stdlib"), "ensurepip", "_bundled")
+    folders = [with_ensurepip, *(Path(folder) for folder in keeps if folder)]
+    try:
+        sys.path += [str(wheel) for folder in folders for wheel in folder.glob("pip-*.whl")]
+        return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
+    except (ImportError, AttributeError):
+        return ""
+    finally:
+        sys.path[:] = paths
+
+
+def copy(source: IO[bytes], target: IO[bytes], limit: int) -> None:
+    """Copy a stream, but no more than some bytes of it.
+
+    Raises
+    ------
+    UnavailableError
+        If there are more.
+    """
+    while block := source.read(1 << 18):
+        limit -= len(block)
+        if limit < 0:
+            raise UnavailableError("it is larger than it may be")
+        target.write(block)
