@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from conftest import Ktt, free_port
-from ktt_core.packing.environment import find_python
+from ktt_core.interpreters.provision import provide_interpreters
 
 PORTS = {5000: "inference", 5001: "monitoring"}
 START_SECONDS = 180
@@ -39,7 +39,7 @@ def pythons(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the Pythons that the README names, and nothing else of this test's."""
     folder = tmp_path_factory.mktemp("pythons")
     for name, program in (
-        ("python3.10", find_python().resolve()),
+        ("python3.10", provide_interpreters(["3.10"])["3.10"].resolve()),
         ("python3.11", Path(sys.executable).resolve()),
     ):
         script = folder / name
