@@ -16,7 +16,7 @@ from serving.processes import Server, free_port, own_program, running
 __all__ = ["MONITORS", "bare_loop", "bundle_server", "empty_server", "monitor", "original_server"]
 
 _PROGRAMS = Path(__file__).parent / "programs"
-_BENTOML = [_PROGRAMS / "loopback.py", "serve-gunicorn", "./"]
+_BENTOML: list[str | Path] = [_PROGRAMS / "loopback.py", "serve-gunicorn", "./"]
 
 #: In what state a monitoring service may be, as seen by a bundle.
 MONITORS = ("off", "live", "dead", "hanging")
@@ -53,7 +53,7 @@ def bundle_server(
     rows = {"KTT_MONITOR": "0"}
     if monitor_port is not None:
         rows = {"EVIDENTLY_HOST": "127.0.0.1", "EVIDENTLY_PORT": str(monitor_port)}
-    program = _BENTOML if by_bentoml else [bundle.inference / "start"]
+    program: Sequence[str | Path] = _BENTOML if by_bentoml else [bundle.inference / "start"]
     with _bento(bundle.python, program, bundle.inference, workers, folder, rows) as server:
         yield server
 

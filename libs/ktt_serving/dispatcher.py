@@ -33,8 +33,8 @@ _MOST_BYTES = 256 << 20
 # Of large requests, what may wait; others are not refused because of them.
 _MOST_ITEMS, _MOST_LARGE_BYTES = 20_000, 64 << 20
 # What a batch with a part of a large request is to take, since all others wait for it; and how many
-# items the first such part has.
-_PART_SECONDS, _FIRST_ITEMS = 0.05, 16
+# items the first such part has, and the smallest: a batch costs as much as some items by itself.
+_PART_SECONDS, _FIRST_ITEMS, _LEAST_ITEMS = 0.05, 16, 8
 # Of a batch, what is for large requests while single ones are too many for one.
 _LARGE_SHARE = 0.25
 # How fast what a request takes is learned.
@@ -303,4 +303,4 @@ class FairDispatcher:
         # One that was small for want of more says nothing of larger ones.
         if change < 1 or batch.items >= int(self._part_items):
             items = self._part_items * min(max(change, 0.5), 2.0)
-            self._part_items = min(max(items, 1.0), float(self._max_batch))
+            self._part_items = float(min(max(items, _LEAST_ITEMS), self._max_batch))
