@@ -146,6 +146,29 @@ def test_names_are_completed(ktt: Ktt, shop: str, workspace: Path) -> None:
     assert "plain,shop" in done.stdout, done.stderr
 
 
+def test_what_libraries_do_at_the_very_end_changes_no_exit_code(tmp_path: Path) -> None:
+    # `on_exit` runs where the static objects of C++ are destroyed, and some of them abort.
+    code = (
+        "import atexit, ctypes, sys, threading, time\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.on_exit(ctypes.cast(libc.abort, ctypes.c_void_p), None)\n"
+        "atexit.register(print, 'done at exit')\n"
+        "slow = lambda: (time.sleep(0.5), print('done in a thread'))\n"
+        "threading.Thread(target=slow).start()\n"
+        "from cli.main import main\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--workspace", str(tmp_path), "evaluate", "no", "-m", "no"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.startswith("Error: there is no model 'no'")
+    assert done.stdout == "done in a thread\ndone at exit\n"
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys, contextlib, io\n"

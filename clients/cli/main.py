@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import json
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -156,12 +159,29 @@ def _stop(signum: int, frame: FrameType | None) -> NoReturn:
     raise TerminatedError
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process once all of Python is done, without destroying what is C++.
+
+    pyarrow, gRPC and torch have threads that the interpreter does not know. If one of them still
+    starts or works while static objects are destroyed, as on a busy machine, the process is aborted
+    with exit code 134, after all has been said and done.
+    """
+    # As `multiprocessing` ends its processes.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        # Its reader may have gone.
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
 def main() -> NoReturn:
     """Run `ktt` as a program. A termination signal stops it as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _stop)
     if COMPLETE_VARIABLE in os.environ:
         sys.exit(answer_completion(cli))
-    sys.exit(run(sys.argv[1:]))
+    _leave(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":
