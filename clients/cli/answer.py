@@ -9,7 +9,7 @@ import sys
 import time as clock
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -22,7 +22,8 @@ from cli.options import (
     checkpoint_options,
     json_option,
 )
-from ktt_core.errors import InvalidArgumentError, NotFoundError
+from cli.text_lines import TextLines
+from cli.trained import only_model
 from ktt_core.progress import Progress
 from ktt_rpc.option_types import NumberRange
 
@@ -38,7 +39,12 @@ _UNTOLD_SECONDS, _TOLD_SECONDS = 5.0, 0.2
 @click.command("predict")
 @click.argument("dataset", type=TRAINED_DATASET)
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
-@click.option("-m", "--model", type=TRAINED_MODEL, required=True, help="A trained model.")
+@click.option(
+    "-m",
+    "--model",
+    type=TRAINED_MODEL,
+    help="A trained model. [default: the one there is, if it is the only one]",
+)
 @click.option(
     "-f",
     "--file",
@@ -75,7 +81,7 @@ def predict_command(
     session: Session,
     dataset: str,
     texts: tuple[str, ...],
-    model: str,
+    model: str | None,
     file: Path | None,
     top_k: int,
     min_confidence: float,
@@ -97,15 +103,16 @@ def predict_command(
     """
     if file is not None and texts:
         raise click.UsageError("give the texts as arguments or with --file, not both")
-    interactive = False
+    model = only_model(session, dataset, model, label, time)
+    interactive, lines = False, None
     if texts:
         source: Iterator[str] = iter(texts)
     else:
-        stream = sys.stdin.buffer if file is None or str(file) == "-" else _open(file)
-        interactive = stream.isatty()
+        lines = TextLines(None if file is None or str(file) == "-" else file)
+        interactive = lines.interactive
         if interactive:
             click.echo("type a text and press Enter; end with Ctrl-D", err=True)
-        source = _lines(stream, skip_blank=interactive)
+        source = iter(lines)
     seen: list[str] = []
 
     def remember() -> Iterator[str]:
@@ -114,7 +121,7 @@ def predict_command(
             yield text
 
     watched = not (texts or as_json or _is_seen())
-    total = _count_lines(file) if watched and file is not None else None
+    total = lines.count() if watched and lines is not None else None
     with Attendant(f"{model} on {dataset}", quiet=not watched) as attendant:
         answers = session.backend.predict(
             dataset,
@@ -124,7 +131,10 @@ def predict_command(
             CheckpointChoice(label, time),
         )
         told = _telling(answers, attendant, total)
-        _print_json_answers(told, seen) if as_json else _print_answers(told, seen)
+        if as_json:
+            _print_json_answers(told, seen)
+        else:
+            _print_answers(told, seen, min_confidence)
 
 
 def _is_seen() -> bool:
@@ -138,18 +148,6 @@ def _is_seen() -> bool:
     return piped and sys.stderr.isatty()
 
 
-def _count_lines(file: Path) -> int | None:
-    """Return the lines of a file that can be read twice; None of a pipe."""
-    if not file.is_file():
-        return None
-    lines, last = 0, b""
-    with _open(file) as stream:
-        while block := stream.read(1 << 20):
-            lines += block.count(b"\n")
-            last = block
-    return lines + (last != b"" and not last.endswith(b"\n"))
-
-
 def _telling(
     answers: Iterator[list[Prediction]], attendant: Attendant, total: int | None
 ) -> Iterator[list[Prediction]]:
@@ -160,30 +158,6 @@ def _telling(
             attendant.progress(Progress("predict", done, total, "texts"))
             due = clock.monotonic() + _TOLD_SECONDS
         yield answer
-
-
-def _open(file: Path) -> BinaryIO:
-    try:
-        return file.open("rb")
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no file {file}") from None
-    except OSError as error:
-        raise InvalidArgumentError(f"{file} cannot be read: {error.strerror}") from None
-
-
-def _lines(stream: BinaryIO, skip_blank: bool) -> Iterator[str]:
-    # In a pipe a blank line keeps its answer, so that line n of the output belongs to line n of the
-    # input.
-    for number, line in enumerate(stream, start=1):
-        try:
-            # Some editors begin a file with a byte-order mark; it is no part of the text.
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise click.UsageError(
-                f"line {number} of the texts is not UTF-8: {error.reason}"
-            ) from None
-        if text.strip() or not skip_blank:
-            yield text
 
 
 def _print_json_answers(answers: Iterator[list[Prediction]], texts: list[str]) -> None:
@@ -203,9 +177,14 @@ def _to_json(prediction: Prediction) -> dict[str, Any]:
     return {"path": list(prediction.path), "probability": round(prediction.probability, 6)}
 
 
-def _print_answers(answers: Iterator[list[Prediction]], texts: list[str]) -> None:
+def _print_answers(
+    answers: Iterator[list[Prediction]], texts: list[str], min_confidence: float
+) -> None:
     for predictions in answers:
         click.echo(click.style(texts.pop(0), bold=True))
-        for prediction in predictions:
-            path = " > ".join(prediction.path) or "(no class is probable enough)"
-            click.echo(f"  {prediction.probability:6.1%}  {path}")
+        # An empty path is the root, of which everything is: no answer beside another.
+        shown = [prediction for prediction in predictions if prediction.path]
+        for prediction in shown:
+            click.echo(f"  {prediction.probability:6.1%}  {' > '.join(prediction.path)}")
+        if not shown:
+            click.echo(f"       -  no class is as probable as {min_confidence:g}")

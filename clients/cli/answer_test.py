@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from cli import answer
 from cli.answer import predict_command
+from cli.text_lines import TextLines
 from ktt_core.decoding import Prediction
 
 
@@ -65,5 +66,5 @@ def test_what_is_answered_at_once_and_what_is_for_a_program_has_no_progress(file
 def test_lines_are_counted_as_they_are_read(tmp_path: Path) -> None:
     for content, lines in ((b"", 0), (b"a", 1), (b"a\n", 1), (b"a\nb", 2), (b"\n\n", 2)):
         (tmp_path / "f").write_bytes(content)
-        assert answer._count_lines(tmp_path / "f") == lines
-    assert answer._count_lines(Path("-")) is None
+        assert TextLines(tmp_path / "f").count() == lines
+    assert TextLines(None).count() is None

@@ -64,13 +64,29 @@ class Attendant:
         if not self._quiet:
             self._display.say(message)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody sits at a terminal who can be asked."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Ask yes or no; no unless told otherwise.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If Ctrl-C comes, or the input ends.
+        """
+        with self._display.paused():
+            return ask(question, {"y": True, "yes": True, "n": False, "no": False}, default="n")
+
     def ask(self, jobs: Sequence[str]) -> Choice:
         """Ask what is to become of running jobs after Ctrl-C.
 
         A second Ctrl-C, and the end of the input, leave the jobs alone. Without a terminal to ask
         on they are cancelled, as Ctrl-C would end work in this process.
         """
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not self.is_watched:
             return "cancel"
         what = f"job {jobs[0]}" if len(jobs) == 1 else f"{len(jobs)} jobs"
         with self._display.paused():

@@ -15,9 +15,10 @@ from cli.attending import Attendant
 from cli.connection import Session
 from cli.errors_file import check_errors_file, write_errors
 from cli.evaluation_display import print_results
-from cli.options import ALL, DATASET, TRAINED_MODELS, checkpoint_options, json_option
+from cli.options import DATASET, TRAINED_MODELS, checkpoint_options, json_option
 from cli.output import print_json
 from cli.reading import READING, import_options_of, reading_options
+from cli.trained import trained_models
 from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
 from ktt_core.names import check_name
 
@@ -85,8 +86,8 @@ class BaselineType(click.ParamType):
     "-m",
     "--models",
     type=TRAINED_MODELS,
-    required=True,
-    help="One trained model, or several; or all that have such a checkpoint.",
+    default=(),
+    help="One trained model, or several. [default: all that have such a checkpoint]",
 )
 @click.option(
     "--split",
@@ -181,8 +182,7 @@ def evaluate_command(
     rows = _rows(session, dataset, on, server_path, upload, split, reading)
     if errors is not None:
         check_errors_file(errors, rows.file)
-    if ALL in models:
-        models = _trained(session, dataset, label, time)
+    models = trained_models(session, dataset, models, label, time)
     request = EvaluateRequest(
         dataset, models, split or "test", label, time or "", rows, baseline, unseen
     )
@@ -262,18 +262,3 @@ def _options_of(session: Session, dataset: str) -> dict[str, Any]:
         return dict(session.backend.get_dataset(dataset).options)
     except (DataError, NotFoundError):
         return {}
-
-
-def _trained(session: Session, dataset: str, label: str, time: str | None) -> tuple[str, ...]:
-    """Return the models that have a checkpoint of a dataset."""
-    models = {
-        checkpoint.model: None
-        for checkpoint in session.backend.list_checkpoints(None, dataset)
-        if checkpoint.label == label and time in (None, checkpoint.time)
-    }
-    if not models:
-        raise NotFoundError(
-            f"no model has a {label!r} checkpoint of {dataset!r}{f' of {time}' if time else ''}; "
-            "`ktt checkpoints` shows those there are"
-        )
-    return tuple(models)

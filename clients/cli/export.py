@@ -11,8 +11,9 @@ from click.core import ParameterSource
 from cli.attending import Attendant
 from cli.connection import Session
 from cli.exit_codes import FAILED
-from cli.options import TRAINED_DATASETS, TRAINED_MODELS, checkpoint_options, json_option
+from cli.options import ALL, TRAINED_DATASETS, TRAINED_MODELS, checkpoint_options, json_option
 from cli.output import print_json, print_table
+from cli.trained import trained_models
 
 if TYPE_CHECKING:
     from cli.backend.protocol import ExportOutcome
@@ -23,7 +24,12 @@ __all__ = ["export_command", "print_exports"]
 @click.command("export")
 @click.argument("datasets", type=TRAINED_DATASETS)
 @click.option(
-    "-m", "--models", type=TRAINED_MODELS, required=True, help="One trained model, or several."
+    "-m",
+    "--models",
+    type=TRAINED_MODELS,
+    default=(),
+    help="One trained model, or several. [default: all that have such a checkpoint, and can be "
+    "exported so]",
 )
 @click.option(
     "--onnx",
@@ -89,10 +95,14 @@ def export_command(
 
     \b
       ktt export shop -m tfidf_hsgd
+      ktt export shop
       ktt export shop,tickets -m tfidf_hsgd,tfidf_lsgd --output served
       ktt export shop -m db_linear --quantize int8
       ktt export shop -m db_linear --bento
       ktt --address localhost export shop -m tfidf_hsgd -t 2026-01-31T12:34:56
+
+    Without -m, or with -m all, every model is exported that is trained; those that cannot be, to
+    that format or so quantized, are left out and named.
 
     Every export is compared with its checkpoint on real rows of the dataset before anything is
     written; one that answers otherwise is refused. A folder that is there already is replaced if it
@@ -119,10 +129,12 @@ def export_command(
     specs = [
         ExportSpec(dataset, model, form, label, time, monitoring, quantize, gpu)
         for dataset in datasets
-        for model in models
+        for model in trained_models(session, dataset, models, label, time)
     ]
+    # Whoever named a model wants to hear that it cannot be done.
+    every = not models or ALL in models
     with Attendant(quiet=as_json) as attendant:
-        outcomes = session.backend.export(specs, output, attendant)
+        outcomes = session.backend.export(specs, output, attendant, leave_out=every)
     return print_exports(outcomes, as_json, monitoring)
 
 

@@ -13,6 +13,7 @@ from cli.connection import Session
 from cli.options import DATASET, json_option
 from cli.output import in_order, print_json
 from cli.reading import import_options_of, reading_options
+from ktt_core.datasets.report import show_places
 from ktt_rpc.option_types import NumberRange
 
 if TYPE_CHECKING:
@@ -124,8 +125,7 @@ def _describe(name: str, report: ImportReport) -> str:
     lines = [
         f"{name}: {written} rows; {levels} classes per level ({report.seconds:.1f} s)",
         *(
-            f"  dropped {entry['count']:,}: {reason} (row {', '.join(map(str, entry['rows']))}"
-            f"{', ...' if entry['count'] > len(entry['rows']) else ''})"
+            f"  dropped {entry['count']:,}: {reason} ({show_places(entry)})"
             for reason, entry in sorted(
                 report.bad_rows.items(), key=lambda item: (-item[1]["count"], item[0])
             )

@@ -16,6 +16,8 @@ from cli.export import print_exports
 from cli.job_display import event_to_json, job_to_json, print_job, print_jobs
 from cli.options import DATASET, MODEL, json_option, offer
 from cli.output import print_json
+from cli.report import deliver_report, output_option
+from ktt_core.errors import FailedPreconditionError
 
 if TYPE_CHECKING:
     from cli.backend.protocol import Backend
@@ -87,6 +89,7 @@ def _brief(job: Job) -> str:
 _OFFERED = 30
 JOB = JobId()
 GOING_JOB = JobId(states=("QUEUED", "RUNNING"))
+TRAINING_JOB = JobId(("training",), ("SUCCEEDED",))
 EXPORT_JOB = JobId(("export",), ("SUCCEEDED",))
 
 
@@ -253,3 +256,29 @@ def fetch_command(session: Session, job: str, output: Path | None, as_json: bool
     with Attendant(quiet=as_json) as attendant:
         outcome = session.backend.fetch(job, output, attendant)
     return print_exports([outcome], as_json)
+
+
+@jobs_group.command("report")
+@click.argument("job", type=TRAINING_JOB)
+@output_option
+@json_option
+@click.pass_obj
+def report_command(session: Session, job: str, output: Path | None, as_json: bool) -> None:
+    """Get the report of a training JOB, as `ktt report` does.
+
+    \b
+      ktt --address localhost jobs list --kind training
+      ktt --address localhost jobs report ID -o report.html
+    """
+    found = session.backend.get_job(job)
+    result = found.result or {}
+    if not result.get("report_path"):
+        raise FailedPreconditionError(
+            f"job {job} has no report: it is {found.kind}, {found.state.value.lower()}; training "
+            "that has succeeded, and was no dry run, has"
+        )
+    labels = found.labels
+    report = session.backend.read_report(
+        labels["dataset"], labels["model"], str(result["run_time"])
+    )
+    deliver_report(report, output, as_json)

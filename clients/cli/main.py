@@ -29,6 +29,7 @@ from cli.export import export_command
 from cli.job_display import show_detached
 from cli.jobs import jobs_group
 from cli.listing import checkpoints_command, models_command
+from cli.report import report_command
 from cli.serve import serve_command
 from cli.stopping import TerminatedError
 from cli.train import train_command
@@ -87,6 +88,7 @@ cli.add_command(data_group)
 cli.add_command(train_command)
 cli.add_command(evaluate_command)
 cli.add_command(predict_command)
+cli.add_command(report_command)
 cli.add_command(export_command)
 cli.add_command(jobs_group)
 cli.add_command(models_command)

@@ -63,7 +63,7 @@ class NameList(click.ParamType):
     ) -> tuple[str, ...] | str:
         """Return the names, without repeats, in the order given."""
         if not isinstance(value, str):
-            return tuple(value)
+            return tuple(value)  # a default
         names = [name.strip() for name in value.split(",")] if self.many else [value]
         try:
             checked = [check_name(name, self.what) for name in names]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,8 @@ Value = TypeVar("Value")
 
 
 _NO_WRAP = 10_000
+# A column that is wider holds texts, if there are blanks in it.
+_TEXT_WIDTH = 36
 
 
 def print_json(value: Any) -> None:
@@ -60,21 +63,38 @@ def format_figure(value: float) -> str:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None
 ) -> None:
-    """Print a table; a column whose name ends in ``>`` is aligned to the right."""
+    """Print a table; a column whose name ends in ``>`` is aligned to the right.
+
+    On a terminal columns of long texts are broken between words. What is still too wide goes over
+    the edge, so that a name or a figure stays in one piece.
+    """
+    cells = [list(row) for row in rows]
+    names = [column.removesuffix(">") for column in columns]
+    widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
+    texts = [
+        width > _TEXT_WIDTH and any(" " in row[at] for row in cells)
+        for at, width in enumerate(widths)
+    ]
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        # Class names are data: "[red]" in one must not become a colour.
+    for column, name, is_text in zip(columns, names, texts, strict=True):
         table.add_column(
-            column.removesuffix(">"),
+            name,
             justify="right" if column.endswith(">") else "left",
             overflow="fold",
+            no_wrap=not is_text,
         )
-    for row in rows:
+    for row in cells:
+        # Class names are data: "[red]" in one must not become a colour.
         table.add_row(*map(Text, row))
     console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        # Into a pipe or a file a row stays a line, however long.
-        console = Console(markup=False, highlight=False, width=_NO_WRAP)
+    least = sum(
+        min(width, _TEXT_WIDTH) if is_text else width
+        for width, is_text in zip(widths, texts, strict=True)
+    )
+    # Into a pipe or a file a row stays a line, however long.
+    needed = least + 2 * len(columns) if console.is_terminal else _NO_WRAP
+    if needed > console.width:
+        console = Console(markup=False, highlight=False, width=needed)
     with console.capture() as captured:
         console.print(table)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,21 @@ from cli.going_on import how_to_go_on
 from cli.job_display import show_detached
 from cli.options import ALL, DATASETS, ENCODER, MODELS, json_option, time_option
 from cli.output import format_figure, print_json, print_table
+from ktt_core.errors import MissingEncoderError
 
 if TYPE_CHECKING:
-    from trainer import RunResult
+    from trainer import RunResult, TrainRequest
 
 __all__ = ["train_command"]
 
 _HYPERPARAMETERS = Path("hyperparameters.json")
-_SHOWN = ("hierarchical_f1", "leaf_accuracy", "leaf_macro_f1", "calibration_error")
+# Short, so that a row fits on a terminal; --json has the full names.
+_SHOWN = {
+    "hierarchical_f1": "hF1",
+    "leaf_accuracy": "leaf acc.",
+    "leaf_macro_f1": "leaf F1",
+    "calibration_error": "cal. error",
+}
 
 
 @click.command("train")
@@ -63,7 +71,8 @@ _SHOWN = ("hierarchical_f1", "leaf_accuracy", "leaf_macro_f1", "calibration_erro
 @click.option(
     "--download",
     is_flag=True,
-    help="Fetch the encoder from the Hugging Face hub if it is not there.",
+    help="Fetch the encoder from the Hugging Face hub if it is not there. Without it you are asked "
+    "on a terminal.",
 )
 @click.option(
     "--set",
@@ -161,7 +170,7 @@ def train_command(
         return 0
     with Attendant(quiet=as_json) as attendant:
         try:
-            results = session.backend.train(request, attendant)
+            results = _train(session, request, attendant, may_ask=not as_json)
         except KeyboardInterrupt as interrupt:
             ways = how_to_go_on(session.backend, request, attendant.begun)
             message = str(interrupt) or "interrupted; nothing was left half-written"
@@ -175,6 +184,22 @@ def train_command(
             for way in how_to_go_on(session.backend, request, attendant.begun):
                 click.echo(way, err=True)
     return FAILED if any(result.error for result in results) else 0
+
+
+def _train(
+    session: Session, request: TrainRequest, attendant: Attendant, may_ask: bool
+) -> list[RunResult]:
+    """Train; where an encoder is missing and somebody is there, ask whether to fetch it."""
+    try:
+        return session.backend.train(request, attendant)
+    except MissingEncoderError as error:
+        wanted = request.where_known
+        if not may_ask or wanted.get("download") or not attendant.is_watched:
+            raise
+        if not attendant.confirm(f"{error}\nFetch it now?"):
+            raise
+        request = replace(request, where_known={**wanted, "download": True})
+        return session.backend.train(request, attendant)
 
 
 def _print_results(results: list[RunResult], dry_run: bool) -> None:
@@ -194,7 +219,8 @@ def _print_results(results: list[RunResult], dry_run: bool) -> None:
                 )
             )
         print_table(
-            ["dataset", "model", "split", *(f"{name}>" for name in _SHOWN), "seconds>"], rows
+            ["dataset", "model", "split", *(f"{name}>" for name in _SHOWN.values()), "seconds>"],
+            rows,
         )
         for result in done:
             if result.checkpoint:

@@ -6,6 +6,7 @@
      ├── InvalidArgumentError      a flag, name, key or value is wrong
      │    └── InvalidConfigError   a hyperparameter is unknown or out of range
      ├── NotFoundError             a file, dataset, model, checkpoint or job does not exist
+     │    └── MissingEncoderError  an encoder is not on the machine, and might be fetched
      ├── ConflictError             something of that name exists already, or somebody holds it
      │    └── AlreadyExistsError   the same request was made before with another content
      ├── FailedPreconditionError   what was asked is right, but not in the present state
@@ -37,6 +38,7 @@ __all__ = [
     "InvalidConfigError",
     "JobFailedError",
     "KttError",
+    "MissingEncoderError",
     "NotFoundError",
     "NothingToResumeError",
     "PermissionDeniedError",
@@ -84,6 +86,10 @@ class InvalidConfigError(InvalidArgumentError):
 
 class NotFoundError(KttError):
     """A file, dataset, model, checkpoint or job does not exist."""
+
+
+class MissingEncoderError(NotFoundError):
+    """No encoder of that name is on the machine; the hub may have it."""
 
 
 class ConflictError(KttError):

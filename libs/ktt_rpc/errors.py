@@ -94,6 +94,12 @@ _VIOLATIONS = 1300
 _LONGEST_BESIDE = 1600
 _LONGEST_FIELD = 200
 
+_MIB = 1024**2
+# What gRPC says of a message beyond what its receiver takes.
+_TOO_LARGE = re.compile(
+    r"(SERVER|CLIENT): (Received|Sent) message larger than max \((\d+) vs\. (\d+)\)"
+)
+
 
 def to_status(
     error: KttError, *, request_id: str = "", public: Callable[[str], str] = str
@@ -271,6 +277,22 @@ def _foreign(code: grpc.StatusCode, message: str) -> KttError:
         message = f"the server does not know this call; is it of another version? ({message})"
     elif code is grpc.StatusCode.UNAVAILABLE:
         message = explain(message)
+    elif too_large := _TOO_LARGE.search(message):
+        message = _explain_size(*too_large.groups())
     elif not message:
         message = f"the call ended with {code.name}"
     return _CLASSES.get(code, KttError)(message)
+
+
+def _explain_size(side: str, done: str, size: str, limit: str) -> str:
+    """Say what gRPC says of a message that is too large, and what to do."""
+    there, most = f"{int(size) / _MIB:,.1f} MiB", f"{int(limit) / _MIB:,.4g} MiB"
+    if side == "CLIENT":
+        return f"the answer has {there}, more than the {most} taken here: ask for less at once"
+    what, does, advice = (
+        ("request", "takes", "send") if done == "Received" else ("answer", "sends", "ask for")
+    )
+    return (
+        f"the {what} has {there}, more than the {most} that the server {does} in one: {advice} "
+        "less at once, or have it started with a larger --max-message-mb"
+    )

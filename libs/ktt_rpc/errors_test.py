@@ -115,6 +115,21 @@ def test_a_status_of_another_server_becomes_an_error_too(code):
     assert str(back)
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("SERVER: Received message larger than max (23068672 vs. 16777216)", "--max-message-mb"),
+        ("SERVER: Sent message larger than max (3145728 vs. 2097152)", "--max-message-mb"),
+        ("Stream removed (CLIENT: Received message larger than max (3 vs. 2))", "ask for less"),
+    ],
+)
+def test_what_is_too_large_for_one_message_is_told_with_the_way_out(said, words):
+    answer = Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, said)
+    assert words in str(from_rpc_error(answer))
+    assert "larger than max" not in str(from_rpc_error(answer))
+    assert not may_pass(answer)
+
+
 def test_details_that_are_none_of_ours_or_damaged_do_no_harm():
     metadata = (("grpc-status-details-bin", b"\xff\xff\xff"),)
     answer = Answer(grpc.StatusCode.NOT_FOUND, "gone", metadata)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trainer.evaluation_details import UnknownClasses
     from trainer.handlers import Trainer
     from trainer.job_results import evaluation_result, job_error, run_result
+    from trainer.report_files import ReportFile
     from trainer.requests import Baseline, EvaluateRequest, RowSource, Run, TrainRequest
     from trainer.results import (
         CheckpointInfo,
@@ -36,6 +37,7 @@ __all__ = [
     "EvaluationResult",
     "EvaluationSpec",
     "ModelInfo",
+    "ReportFile",
     "RowSource",
     "Run",
     "RunEvent",
@@ -55,6 +57,7 @@ _MODULES = {
     "EvaluateRequest": "requests",
     "EvaluationOutcome": "specs",
     "EvaluationSpec": "specs",
+    "ReportFile": "report_files",
     "RowSource": "requests",
     "Run": "requests",
     "TrainRequest": "requests",

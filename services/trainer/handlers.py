@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ktt_core.datasets.report import ImportReport
     from ktt_core.workspace import Workspace
     from ktt_jobs import JobService, Manner
+    from trainer.report_files import ReportFile
 
 __all__ = ["Trainer"]
 
@@ -163,6 +164,18 @@ class Trainer:
         from trainer.catalogue import find_checkpoints
 
         return find_checkpoints(self.workspace, model, dataset)
+
+    def read_report(self, model: str, dataset: str, run_time: str | None = None) -> ReportFile:
+        """Return the report of a run, of the newest that left one unless a time is given.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError, DataError
+            As `trainer.report_files.read_report`.
+        """
+        from trainer.report_files import read_report
+
+        return read_report(self.workspace, model, dataset, run_time)
 
     # -- training and testing ----------------------------------------------------------------------
 

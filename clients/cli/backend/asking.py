@@ -23,6 +23,7 @@ __all__ = ["answers"]
 _MOST_TEXTS = 512
 _MOST_BYTES = 1024**2
 _MOST_PATHS = 10_000
+_LARGEST_TEXT = 8 * 1024**2
 
 
 def answers(
@@ -41,7 +42,7 @@ def answers(
     Raises
     ------
     InvalidArgumentError
-        If a text is no valid Unicode string, when its block is read.
+        If a text is no valid Unicode string or larger than one call takes, when its block is read.
     DataError
         If the exporter does not answer every text.
     KttError
@@ -93,11 +94,17 @@ def _in_blocks(
 def _check(block: list[str], read: int) -> None:
     for number, text in enumerate(block, read + 1):
         try:
-            text.encode()
+            size = len(text.encode())
         except UnicodeEncodeError:
             raise InvalidArgumentError(
                 f"text {number} is not valid Unicode; give it as UTF-8: {text[:60]!r}"
             ) from None
+        if size > _LARGEST_TEXT:
+            raise InvalidArgumentError(
+                f"text {number} has {size / 1024**2:,.1f} MiB, more than the "
+                f"{_LARGEST_TEXT // 1024**2} MiB that an exporter takes in one call: shorten it, "
+                "or classify it without --address"
+            )
 
 
 def _parts(block: list[str], most: int) -> Iterator[list[str]]:

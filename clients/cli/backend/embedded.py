@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.backend.exports import check_each
 from cli.backend.folders import check_owner, folder_name, read_manifest
 from cli.backend.protocol import (
     CheckpointChoice,
@@ -17,6 +18,7 @@ from cli.backend.protocol import (
     ImportSource,
     JobFilter,
     PredictOptions,
+    Report,
     Watcher,
 )
 from exporter import Exporter, ExportSpec
@@ -169,12 +171,23 @@ class EmbeddedBackend:
             block_rows=options.block_rows,
         )
 
+    def read_report(self, dataset: str, model: str, time: str | None) -> Report:
+        """Return the report of a training run."""
+        found = self._trainer.read_report(model, dataset, time)
+        return Report(dataset, model, found.run_time, found.content, found.path)
+
     def export(
-        self, specs: Sequence[ExportSpec], output: Path | None, watcher: Watcher
+        self,
+        specs: Sequence[ExportSpec],
+        output: Path | None,
+        watcher: Watcher,
+        *,
+        leave_out: bool = False,
     ) -> list[ExportOutcome]:
         """Export one checkpoint after the other."""
+        left_out = check_each(specs, self._exporter.validate_export, leave_out, watcher)
+        specs = [spec for spec in specs if spec not in left_out]
         for spec in specs:
-            self._exporter.validate_export(spec)
             if output is not None:
                 target = output / folder_name(spec.model, spec.dataset)
                 check_owner(target, spec.model, spec.dataset, spec.format)

@@ -39,6 +39,7 @@ __all__ = [
     "ImportSource",
     "JobFilter",
     "PredictOptions",
+    "Report",
     "Watcher",
 ]
 
@@ -155,6 +156,28 @@ class ExportOutcome:
         }
 
 
+@dataclass(frozen=True)
+class Report:
+    """The report of a training run.
+
+    Attributes
+    ----------
+    dataset, model : str
+    time : str
+        The start of the run, UTC.
+    content : bytes
+        An HTML page.
+    path : Path or None
+        Where it lies, if that is on this machine.
+    """
+
+    dataset: str
+    model: str
+    time: str
+    content: bytes
+    path: Path | None = None
+
+
 class Backend(Protocol):
     """Datasets, models, checkpoints, jobs and answers of one workspace, wherever it is."""
 
@@ -234,8 +257,17 @@ class Backend(Protocol):
         specs: Sequence[ExportSpec],
         output: Path | None,
         watcher: Watcher,
+        *,
+        leave_out: bool = False,
     ) -> list[ExportOutcome]:
-        """Export checkpoints and put their folders into `output`, or where they usually go."""
+        """Export checkpoints and put their folders into `output`, or where they usually go.
+
+        With `leave_out` those that their models cannot make are left out, unless that are all, and
+        the watcher hears which.
+        """
+
+    def read_report(self, dataset: str, model: str, time: str | None) -> Report:
+        """Return the report of a training run, of the newest that left one or of one `time`."""
 
     def list_jobs(self, wanted: JobFilter, limit: int, watcher: Watcher) -> list[Job]:
         """Return jobs of all services, the newest first."""

@@ -13,6 +13,7 @@ from cli.backend.asking import answers
 from cli.backend.batch import Batch, Piece
 from cli.backend.downloading import download
 from cli.backend.evaluation import evaluate_there
+from cli.backend.exports import check_each
 from cli.backend.folders import check_owner, folder_name
 from cli.backend.planning import check_all, training_message, training_specs
 from cli.backend.protocol import (
@@ -21,6 +22,7 @@ from cli.backend.protocol import (
     ImportSource,
     JobFilter,
     PredictOptions,
+    Report,
     Watcher,
 )
 from cli.backend.services import Services
@@ -126,6 +128,10 @@ class RemoteBackend:
         """Return the checkpoints, of one model or dataset if asked."""
         return self._data.list_checkpoints(model, dataset)
 
+    def read_report(self, dataset: str, model: str, time: str | None) -> Report:
+        """Return the report of a training run, sent and verified."""
+        return self._data.read_report(dataset, model, time)
+
     # -- work --------------------------------------------------------------------------------------
 
     def train(self, request: TrainRequest, watcher: Watcher) -> list[RunResult]:
@@ -169,12 +175,20 @@ class RemoteBackend:
         )
 
     def export(
-        self, specs: Sequence[ExportSpec], output: Path | None, watcher: Watcher
+        self,
+        specs: Sequence[ExportSpec],
+        output: Path | None,
+        watcher: Watcher,
+        *,
+        leave_out: bool = False,
     ) -> list[ExportOutcome]:
         """Submit every export, follow them, and fetch what they made."""
         calls = self._services.jobs("export")
+        left_out = check_each(
+            specs, lambda spec: calls.check(spec_to_proto(spec)), leave_out, watcher
+        )
+        specs = [spec for spec in specs if spec not in left_out]
         pieces = [Piece(spec_to_proto(spec), spec.model, spec.dataset) for spec in specs]
-        check_all(calls, pieces)
         for spec in specs:
             target = (output or _OUTPUTS[spec.format]) / folder_name(spec.model, spec.dataset)
             check_owner(target, spec.model, spec.dataset, spec.format)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cli.backend.calling import call_service, naming
-from cli.backend.protocol import ImportSource, Watcher
+from cli.backend.protocol import ImportSource, Report, Watcher
 from cli.backend.uploading import Uploader
 from cli.connection import Connection
 from ktt.trainer.v1 import datasets_pb2, models_pb2
@@ -17,7 +18,7 @@ from ktt_core.errors import (
     NotFoundError,
     UnavailableError,
 )
-from ktt_rpc.calls import ktt_errors
+from ktt_rpc.calls import call, ktt_errors
 from ktt_rpc.job_messages import progress_from_proto
 from trainer.messages.datasets import (
     dataset_from_proto,
@@ -143,6 +144,40 @@ class TrainerCalls:
         """Return the checkpoints, of one model or dataset if asked."""
         pages = self._pages("ListCheckpoints", models_pb2, model=model or "", dataset=dataset or "")
         return [checkpoint_from_proto(entry) for page in pages for entry in page.checkpoints]
+
+    def read_report(self, dataset: str, model: str, time: str | None) -> Report:
+        """Return the report of a training run.
+
+        Raises
+        ------
+        DataError
+            If what came is not what the trainer said it would send.
+        """
+        there = self._connection.trainer
+        request = models_pb2.DownloadReportRequest(
+            model=model, dataset=dataset, run_time=time or ""
+        )
+
+        def fetch(
+            request: models_pb2.DownloadReportRequest, timeout: float | None
+        ) -> list[models_pb2.DownloadReportResponse]:
+            return list(self._stub.DownloadReport(request, timeout=timeout))
+
+        with naming(self._connection, there):
+            parts = call(
+                fetch,
+                request,
+                timeout=self._connection.timeout,
+                patience=self._connection.contact,
+            )
+        start = parts[0].start if parts else models_pb2.ReportStart()
+        content = b"".join(part.chunk for part in parts[1:])
+        if hashlib.sha256(content).hexdigest() != start.sha256:
+            raise DataError(
+                f"what {there} sent as the report of {model!r} on {dataset!r} is not what it "
+                "announced: fetch it again"
+            )
+        return Report(dataset, model, start.run_time, content)
 
     def _pages(self, name: str, messages: Any, /, **fields: Any) -> Iterator[Any]:
         token = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ __all__ = [
     "BROKEN_ROW",
     "CHUNK_ROWS",
     "LIST",
+    "ONE_PATH",
     "TEXT",
     "Chunk",
     "Source",
@@ -33,6 +34,9 @@ __all__ = [
 CHUNK_ROWS = 16_384
 
 BROKEN_ROW = "broken row"
+
+#: How a list of classes is written.
+ONE_PATH = '["A", "B"]'
 
 #: Plain text is kept as bytes until it is known to be valid UTF-8: a file may say string and hold
 #: anything.
@@ -98,11 +102,15 @@ class Source:
         What `Chunk.done` grows to.
     unit : str
         "rows" or "bytes".
+    locate : callable or None
+        Gives, of rows' numbers, the lines of the file at which they begin (from 1, the header
+        counted); None where the source has no lines.
     """
 
     chunks: Iterator[Chunk]
     total: int
     unit: str
+    locate: Callable[[Iterable[int]], Mapping[int, int]] | None = None
 
 
 def missing_columns(wanted: Wanted, there: Sequence[str], where: str) -> None:
@@ -175,6 +183,11 @@ def _lists(column: pa.Array, name: str, where: str) -> pa.Array:
     is_list = (
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     )
+    if is_list and pa.types.is_nested(kind.value_type):
+        raise DataError(
+            f"the column {name!r} of {where} holds lists within lists: it must hold one path a "
+            f"row, such as {ONE_PATH}"
+        )
     if not is_list or not (_is_texty(kind.value_type) or _is_plain(kind.value_type)):
         raise DataError(f"the column {name!r} of {where} holds {kind}, not lists of text")
     if pa.types.is_dictionary(kind.value_type):

@@ -117,6 +117,8 @@ def collect(
             if keep_numbers:
                 numbers.append(chunk_numbers)
         progress(Progress("import", chunk.done, source.total, source.unit))
+    if bad.total and source.locate is not None:
+        bad.lines = source.locate(row for rows in bad.first_rows.values() for row in rows)
     if bad.total and options.on_error == "stop":
         raise DataError(
             f"{bad.total:,} of {rows_read:,} rows of {name} cannot be used:\n{bad.describe()}\n"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,6 +28,7 @@ from ktt_core.datasets.chunks import (
     missing_columns,
     text_not_lists,
 )
+from ktt_core.datasets.line_numbers import csv_lines
 from ktt_core.datasets.textfiles import READ_ERRORS, TextFile, open_text, unreadable
 from ktt_core.errors import DataError
 
@@ -74,7 +76,12 @@ def _open(path: Path, wanted: Wanted, delimiter: str) -> Source:
         except (pa.ArrowException, UnicodeDecodeError) as error:
             raise unreadable(path, _advice(error)) from error
     missing_columns(wanted, names, path.name)
-    return Source(_chunks(path, wanted, delimiter, names[-1]), path.stat().st_size, "bytes")
+    return Source(
+        _chunks(path, wanted, delimiter, names[-1]),
+        path.stat().st_size,
+        "bytes",
+        partial(csv_lines, path, delimiter),
+    )
 
 
 @dataclass
@@ -129,9 +136,9 @@ def _chunks(path: Path, wanted: Wanted, delimiter: str, last: str) -> Iterator[C
                     column_types=dict.fromkeys(included, TEXT), include_columns=included
                 ),
             )
-            _refuse_stray(path, broken)
+            _refuse_stray(path, delimiter, broken)
             for batch in reader:
-                _refuse_stray(path, broken)
+                _refuse_stray(path, delimiter, broken)
                 for start in range(0, batch.num_rows, CHUNK_ROWS):
                     part = batch.slice(start, CHUNK_ROWS)
                     rows, passed = _row_numbers(parsed, part.num_rows, broken.rows)
@@ -141,22 +148,24 @@ def _chunks(path: Path, wanted: Wanted, delimiter: str, last: str) -> Iterator[C
                     yield Chunk(columns, rows, broken.take(passed), file.raw.tell())
         except (pa.ArrowException, UnicodeDecodeError, *READ_ERRORS) as error:
             raise unreadable(path, _advice(error)) from error
-        _refuse_stray(path, broken)
+        _refuse_stray(path, delimiter, broken)
         if b"\n" in final and not broken.rows and not tail.last.rstrip(b"\r\n").endswith(b'"'):
             # A value with line breaks is quoted, but the file does not end with its quote.
             broken.stray = parsed, final.rstrip(b"\r\n").count(b"\n")
-            _refuse_stray(path, broken)
+            _refuse_stray(path, delimiter, broken)
         if broken.rows:
             columns = {name: pa.array([], TEXT) for name in wanted.texts}
             rest = broken.take(len(broken.rows))
             yield Chunk(columns, np.empty(0, np.int64), rest, file.raw.tell())
 
 
-def _refuse_stray(path: Path, broken: _Broken) -> None:
+def _refuse_stray(path: Path, delimiter: str, broken: _Broken) -> None:
     if broken.stray is not None:
         row, lines = broken.stray
+        line = csv_lines(path, delimiter, [row]).get(row)
+        where = f"row {row:,}" if line is None else f"line {line:,}"
         raise DataError(
-            f"row {row:,} of {path.name} is a broken row: a quote opens there that is not closed, "
+            f"{where} of {path.name} is a broken row: a quote opens there that is not closed, "
             f"and swallows the next {lines:,} line{'s' * (lines != 1)}. Close the quote, or double "
             'it ("") where it belongs to the text'
         )

@@ -219,13 +219,13 @@ def test_one_column_per_level(tmp_path: Path) -> None:
     report = import_dataset(tmp_path / "a.csv", tmp_path / "toys", options)
     paths = Dataset.open(tmp_path / "toys").taxonomy.leaf_paths
     assert sorted(paths) == [("A",), ("A", "B"), ("A", "B", "C")]
-    assert report.bad_rows == {labels.MISSING_LEVEL: {"count": 1, "rows": [4]}}
+    assert report.bad_rows == {labels.MISSING_LEVEL: {"count": 1, "rows": [4], "lines": [5]}}
 
 
 def test_a_name_with_the_separator_used_inside_does_not_fall_apart(tmp_path: Path) -> None:
     rows = [*GOOD, ("x", ["A\x1fB", "C"], None)]
     report, _ = _import(tmp_path, rows, on_error="skip")
-    assert report.bad_rows == {labels.CONTROL_CHARACTER: {"count": 1, "rows": [21]}}
+    assert report.bad_rows == {labels.CONTROL_CHARACTER: {"count": 1, "rows": [21], "lines": [21]}}
 
 
 def test_delimited_text(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_delimited_text(tmp_path: Path) -> None:
     options = ImportOptions("text", "class", sep=" > ", on_error="skip")
     report = import_dataset(tmp_path / "a.tsv", tmp_path / "toys", options)
     assert sorted(Dataset.open(tmp_path / "toys").taxonomy.leaf_paths) == [("A", "B"), ("A>B",)]
-    assert report.bad_rows == {labels.MISSING_LEVEL: {"count": 1, "rows": [4]}}
+    assert report.bad_rows == {labels.MISSING_LEVEL: {"count": 1, "rows": [4], "lines": [5]}}
 
 
 def test_spellings_of_a_path_that_outnumber_the_memory_for_them(
@@ -329,9 +329,9 @@ def test_a_bad_row_stops_the_import_and_says_which(tmp_path: Path, kind: str) ->
         _import(tmp_path, rows, split_column="split")
     message = str(error.value)
     assert "1 of 41 rows of rows.jsonl" in message
-    assert "(row 21)" in message
+    assert "(line 21)" in message
     assert "--on-error skip" in message
-    assert len(message) < 400
+    assert len(message) < 450
     _assert_nothing_written(tmp_path)
 
 
@@ -346,16 +346,38 @@ def test_reasons_are_counted_with_their_first_rows(tmp_path: Path) -> None:
     rows = [*GOOD, *[("", ["A"], None)] * 15, ("x", ["", "A"], None)]
     report, _ = _import(tmp_path, rows, on_error="skip")
     assert report.bad_rows == {
-        "empty text": {"count": 15, "rows": list(range(21, 31))},
-        labels.MISSING_LEVEL: {"count": 1, "rows": [36]},
+        "empty text": {"count": 15, "rows": list(range(21, 31)), "lines": list(range(21, 31))},
+        labels.MISSING_LEVEL: {"count": 1, "rows": [36], "lines": [36]},
     }
-    with pytest.raises(DataError, match=r"empty text: 15 rows \(row 21, 22, .*30, \.\.\.\)"):
+    with pytest.raises(DataError, match=r"empty text: 15 rows \(line 21, 22, .*30, \.\.\.\)"):
         _import(tmp_path, rows)
+
+
+@pytest.mark.parametrize(
+    ("label", "reason"),
+    [
+        ("/A/B/", labels.SEPARATOR_FIRST),
+        ("A//B", labels.MISSING_LEVEL),
+        (" / / ", labels.NO_LABEL),
+        ("", labels.NO_LABEL),
+    ],
+)
+def test_a_delimited_label_says_what_is_wrong_with_it(
+    tmp_path: Path, label: str, reason: str
+) -> None:
+    source = tmp_path / "rows.csv"
+    good = [f"text {number},A/B/" for number in range(20)] + ["more,C"]
+    source.write_text("\n".join(["text,label", *good, f'"two\nlines",{label}', "x,"]) + "\n")
+    with pytest.raises(DataError) as error:
+        import_dataset(source, tmp_path / "datasets" / "toys", ImportOptions("text", "label", "/"))
+    where = "line 23, 25" if reason == labels.NO_LABEL else "line 23"
+    assert f"({where})" in str(error.value)
+    assert f"{reason}: " in str(error.value)
 
 
 def test_the_account_of_bad_rows_covers_the_whole_file(tmp_path: Path) -> None:
     rows = [("", ["A"], None), *GOOD * 1_000, ("", ["A"], None)]
-    with pytest.raises(DataError, match=r"2 of 20,002 rows .*\n.*\(row 1, 20002\)"):
+    with pytest.raises(DataError, match=r"2 of 20,002 rows .*\n.*\(line 1, 20002\)"):
         _import(tmp_path, rows)
 
 

@@ -17,11 +17,15 @@ __all__ = [
     "MAX_LEAVES",
     "MISSING_LEVEL",
     "NAME_TOO_LONG",
+    "NO_LABEL",
+    "SEPARATOR_FIRST",
     "TOO_DEEP",
     "LabelEncoder",
 ]
 
+NO_LABEL = "no label"
 MISSING_LEVEL = "missing level"
+SEPARATOR_FIRST = "label that begins with the separator, which belongs between two classes"
 NAME_TOO_LONG = f"class name longer than {MAX_NAME_LENGTH} characters"
 CONTROL_CHARACTER = "control character in a class name"
 INVALID_UTF8 = "invalid UTF-8"
@@ -34,6 +38,8 @@ REASONS = {
     -3: CONTROL_CHARACTER,
     -4: INVALID_UTF8,
     -5: TOO_DEEP,
+    -6: NO_LABEL,
+    -7: SEPARATOR_FIRST,
 }
 
 #: More distinct paths than this are texts in the wrong column, not classes.
@@ -110,10 +116,14 @@ class LabelEncoder:
             names = [name.decode("utf-8").strip() for name in label.split(self._separator)]
         except UnicodeDecodeError:
             return -4
+        if self._options.sep is not None and not names[0] and any(names):
+            return -7  # as in "/A/B"
         names = names[: self._depth]
         while names and not names[-1]:
             names.pop()
-        if not names or "" in names:
+        if not names:
+            return -6
+        if "" in names:
             return -1
         if len(names) > MAX_DEPTH:
             return -5

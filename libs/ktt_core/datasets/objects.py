@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ktt_core.datasets.chunks import (
     LIST,
+    ONE_PATH,
     TEXT,
     Chunk,
     Wanted,
@@ -19,9 +20,11 @@ from ktt_core.datasets.chunks import (
     text_not_lists,
 )
 
-__all__ = ["NOT_TEXT", "check_objects", "chunk_of_objects"]
+__all__ = ["NESTED", "NOT_A_LIST", "NOT_TEXT", "check_objects", "chunk_of_objects"]
 
 NOT_TEXT = "not text"
+NOT_A_LIST = "not a list"
+NESTED = "lists within a list"
 
 Object = dict[str, Any]
 
@@ -55,11 +58,10 @@ def chunk_of_objects(
         columns = _columns(wanted, objects)
     except (TypeError, ValueError):
         # Numbers, NaN, other types or lone surrogates somewhere: cell by cell, then.
-        columns, fine = _columns_by_cell(wanted, objects)
-        broken = sorted(
-            [*broken, *((row, NOT_TEXT) for row, ok in zip(rows, fine, strict=True) if not ok)]
-        )
-        rows = [row for row, ok in zip(rows, fine, strict=True) if ok]
+        columns, problems = _columns_by_cell(wanted, objects)
+        judged = list(zip(rows, problems, strict=True))
+        broken = sorted([*broken, *((row, problem) for row, problem in judged if problem)])
+        rows = [row for row, problem in judged if not problem]
     return Chunk(columns, np.array(rows, dtype=np.int64), broken, done)
 
 
@@ -78,25 +80,30 @@ def _columns(wanted: Wanted, objects: list[Object]) -> dict[str, pa.Array]:
 
 def _columns_by_cell(
     wanted: Wanted, objects: list[Object]
-) -> tuple[dict[str, pa.Array], list[bool]]:
+) -> tuple[dict[str, pa.Array], list[str]]:
+    """Return the columns of the usable rows, and of each row why it is not usable ("": it is)."""
     cells: dict[str, list[Any]] = {name: [] for name in wanted.names}
-    fine = []
+    problems = []
     for item in objects:
         try:
-            texts = [_text(item.get(name)) for name in wanted.texts]
-            lists = [_list(item.get(name)) for name in wanted.lists]
-        except TypeError:
-            fine.append(False)
+            texts = [_text(item.get(name), name) for name in wanted.texts]
+            lists = [_list(item.get(name), name) for name in wanted.lists]
+        except _CellError as error:
+            problems.append(str(error))
             continue
-        fine.append(True)
+        problems.append("")
         for name, cell in zip(wanted.names, [*texts, *lists], strict=True):
             cells[name].append(cell)
     columns = {name: pa.array(cells[name], TEXT) for name in wanted.texts}
     columns.update({name: pa.array(cells[name], LIST) for name in wanted.lists})
-    return columns, fine
+    return columns, problems
 
 
-def _text(value: Any) -> bytes | None:
+class _CellError(Exception):
+    """Why a cell cannot be used; the same words for all cells of the kind."""
+
+
+def _text(value: Any, name: str) -> bytes | None:
     if isinstance(value, str):
         # Lone surrogates become invalid UTF-8, which the import counts as such.
         return value.encode("utf-8", "surrogatepass")
@@ -104,12 +111,19 @@ def _text(value: Any) -> bytes | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value).encode()
-    raise TypeError
+    raise _CellError(f"{NOT_TEXT}: {name!r} holds {_kind(value)}")
 
 
-def _list(value: Any) -> list[bytes | None] | None:
+def _list(value: Any, name: str) -> list[bytes | None] | None:
     if isinstance(value, list):
-        return [_text(item) for item in value]
+        if any(isinstance(item, list) for item in value):
+            raise _CellError(f"{NESTED}: {name!r} must hold one path a row, such as {ONE_PATH}")
+        return [_text(item, name) for item in value]
     if value is None or value != value:
         return None
-    raise TypeError
+    raise _CellError(f"{NOT_A_LIST}: {name!r} holds {_kind(value)}, and lists elsewhere")
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "true or false", float: "a number with a fraction", int: "a number"}
+    return {**kinds, str: "text", list: "a list"}.get(type(value), "an object")

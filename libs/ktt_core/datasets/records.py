@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ktt_core.datasets.chunks import BROKEN_ROW, Chunk, Source, Wanted
 from ktt_core.datasets.objects import check_objects, chunk_of_objects
-from ktt_core.datasets.textfiles import READ_ERRORS, TextFile, open_text, unreadable
+from ktt_core.datasets.textfiles import READ_ERRORS, TextFile, open_text, reading, unreadable
 
 __all__ = ["open_json", "open_json_lines"]
 
@@ -67,7 +68,24 @@ def open_json_lines(path: Path, wanted: Wanted) -> Source:
 
 
 def _open(path: Path, wanted: Wanted, records: Callable[[TextFile], Iterator[Record]]) -> Source:
-    return Source(_chunks(path, wanted, records), path.stat().st_size, "bytes")
+    chunks = _chunks(path, wanted, records)
+    locate = partial(_locate, path) if records is _lines else None
+    return Source(chunks, path.stat().st_size, "bytes", locate)
+
+
+def _locate(path: Path, rows: Iterable[int]) -> dict[int, int]:
+    """Return the lines of rows: blank ones are none."""
+    wanted = set(rows)
+    found: dict[int, int] = {}
+    row = 0
+    with open_text(path) as file, reading(path):
+        for number, line in enumerate(file.stream, start=1):
+            if len(found) == len(wanted):
+                break
+            row += not line.isspace()
+            if row in wanted:
+                found.setdefault(row, number)
+    return found
 
 
 def _parse(line: bytes) -> Any:
@@ -82,13 +100,15 @@ def _parse(line: bytes) -> Any:
 
 
 def _lines(file: TextFile) -> Iterator[Record]:
-    row = 0
+    number = 0
     while line := file.stream.readline(MAX_RECORD):
+        number += 1
+        if len(line) == MAX_RECORD:
+            raise unreadable(
+                file.path, f"line {number:,} is longer than {MAX_RECORD // 1024**2} MiB"
+            )
         if line.isspace():
             continue
-        row += 1
-        if len(line) == MAX_RECORD:
-            raise unreadable(file.path, f"row {row:,} is longer than {MAX_RECORD // 1024**2} MiB")
         yield _parse(line), len(line)
 
 

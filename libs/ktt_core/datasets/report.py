@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["BadRows", "ImportReport"]
+__all__ = ["BadRows", "ImportReport", "show_places"]
 
 #: Row numbers kept per reason.
 SHOWN_ROWS = 10
@@ -14,10 +14,19 @@ SHOWN_ROWS = 10
 
 @dataclass
 class BadRows:
-    """Counts of unusable rows by reason, with the first row numbers of each."""
+    """Counts of unusable rows by reason, with the first row numbers of each.
+
+    Attributes
+    ----------
+    counts : dict of str to int
+    first_rows : dict of str to list of int
+    lines : mapping of int to int
+        Of those rows, the lines of the file at which they begin, where it has lines.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     first_rows: dict[str, list[int]] = field(default_factory=dict)
+    lines: Mapping[int, int] = field(default_factory=dict)
 
     def add(self, reason: str, rows: Iterable[int]) -> None:
         """Count rows (their numbers in the source, from 1)."""
@@ -37,17 +46,37 @@ class BadRows:
         """Return one line per reason."""
         lines = []
         for reason, count in sorted(self.counts.items(), key=lambda item: -item[1]):
-            rows = self.first_rows[reason]
-            shown = ", ".join(map(str, rows)) + (", ..." if count > len(rows) else "")
-            lines.append(f"  {reason}: {count:,} row{'s' * (count != 1)} (row {shown})")
+            places = show_places(self._entry(reason))
+            lines.append(f"  {reason}: {count:,} row{'s' * (count != 1)} ({places})")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """Return ``{reason: {"count": n, "rows": [first row numbers]}}``."""
-        return {
-            reason: {"count": count, "rows": self.first_rows[reason]}
-            for reason, count in self.counts.items()
-        }
+        """Return ``{reason: {"count": n, "rows": [first row numbers], "lines": [theirs]}}``.
+
+        There are no "lines" where the source has none.
+        """
+        return {reason: self._entry(reason) for reason in self.counts}
+
+    def _entry(self, reason: str) -> dict[str, Any]:
+        rows = self.first_rows[reason]
+        entry: dict[str, Any] = {"count": self.counts[reason], "rows": rows}
+        if all(row in self.lines for row in rows):
+            entry["lines"] = [self.lines[row] for row in rows]
+        return entry
+
+
+def show_places(entry: Mapping[str, Any]) -> str:
+    """Say where bad rows are: "line 3, 17, ...", or "row 2, 16, ..." where there are no lines.
+
+    Parameters
+    ----------
+    entry : mapping
+        "count", "rows" and perhaps "lines", as `BadRows.to_json` has it.
+    """
+    what = "line" if entry.get("lines") else "row"
+    numbers = entry["lines"] if entry.get("lines") else entry["rows"]
+    more = ", ..." if entry["count"] > len(numbers) else ""
+    return f"{what} {', '.join(map(str, numbers))}{more}"
 
 
 @dataclass(frozen=True)

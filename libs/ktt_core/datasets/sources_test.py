@@ -13,10 +13,12 @@ import pyarrow.feather as feather
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ktt_core.datasets import chunks, columnar, delimited, records
 from ktt_core.datasets.chunks import BROKEN_ROW, Wanted
-from ktt_core.datasets.objects import NOT_TEXT
+from ktt_core.datasets.objects import NESTED, NOT_A_LIST, NOT_TEXT
 from ktt_core.datasets.sources import open_source
 from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
 
@@ -337,7 +339,7 @@ def test_broken_rows_are_numbered_as_data_rows(
 def test_a_quote_that_is_not_closed_stops_the_import(tmp_path: Path, stray: str, rest: str) -> None:
     good = [f"text {i},A" for i in range(50)]
     path = _csv_file(tmp_path, "\n".join(["text,label", *good[:3], stray, *good, rest]))
-    with pytest.raises(DataError, match=r"row 4 of a\.csv .* a quote opens there .* 5\d lines"):
+    with pytest.raises(DataError, match=r"line 5 of a\.csv .* a quote opens there .* 5\d lines"):
         list(open_source(path, PLAIN).chunks)
 
 
@@ -424,7 +426,77 @@ def test_cells_of_other_types_are_not_text(tmp_path: Path) -> None:
     path = _lines_file(tmp_path, *(f'{{"text": {cell}, "label": "A"}}' for cell in cells))
     rows, _, broken = _read(path, PLAIN)
     assert [row["text"] for row in rows] == [b"x", None, None, b"7"]
-    assert broken == [(row, NOT_TEXT) for row in (2, 3, 4)]
+    assert broken == [
+        (2, f"{NOT_TEXT}: 'text' holds a number with a fraction"),
+        (3, f"{NOT_TEXT}: 'text' holds true or false"),
+        (4, f"{NOT_TEXT}: 'text' holds an object"),
+    ]
+
+
+def test_lists_within_a_list_are_told_as_such(tmp_path: Path) -> None:
+    cells = ['["A", "B"]', '[["A", "B"]]', '["A", {"b": 1}]', '"A > B"', "7"]
+    path = _lines_file(tmp_path, *(f'{{"text": "x", "path": {cell}}}' for cell in cells))
+    _, numbers, broken = _read(path, LISTS)
+    assert numbers == [1]
+    assert [row for row, _ in broken] == [2, 3, 4, 5]
+    reasons = [reason for _, reason in broken]
+    assert reasons[0].startswith(NESTED) and '["A", "B"]' in reasons[0]
+    assert reasons[1] == f"{NOT_TEXT}: 'path' holds an object"
+    assert all(reason.startswith(NOT_A_LIST) for reason in reasons[2:])
+
+
+def test_lists_within_lists_of_a_table_are_told_as_such(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["x"], "path": [[["A", "B"]]]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="'path' of a.parquet holds lists within lists"):
+        _read(tmp_path / "a.parquet", LISTS)
+
+
+# -- lines ----------------------------------------------------------------------------------------
+
+_value = st.text(st.sampled_from('a ,"\n;é'), max_size=8)
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.one_of(_value, st.just("BLANK"), st.just("BAD")), min_size=1, max_size=20))
+def test_rows_of_a_csv_file_are_found_at_their_lines(tmp_path: Path, values: list[str]) -> None:
+    lines = ["text,label"]
+    at, begins = 2, []
+    for value in values:
+        if value == "BLANK":
+            lines.append("")
+        elif value == "BAD":
+            lines.append("x")
+            begins.append(at)
+        else:
+            quoted = value.replace('"', '""')
+            lines.append(f'"{quoted}",L')
+            begins.append(at)
+        at += 1 + value.count("\n")
+    path = _csv_file(tmp_path, "\n".join(lines) + "\n")
+    source = open_source(path, PLAIN)
+    numbers = [
+        row
+        for chunk in source.chunks
+        for row in [*chunk.rows.tolist(), *(row for row, _ in chunk.broken)]
+    ]
+    assert sorted(numbers) == list(range(1, len(begins) + 1))
+    assert source.locate is not None
+    assert source.locate(numbers) == dict(enumerate(begins, start=1))
+
+
+def test_blank_lines_are_no_rows_but_lines(tmp_path: Path) -> None:
+    path = _lines_file(tmp_path, "", '{"text": "x", "label": "A"}', " ", "null", "", "1")
+    source = open_source(path, PLAIN)
+    list(source.chunks)
+    assert source.locate is not None
+    assert source.locate([1, 2, 3]) == {1: 2, 2: 4, 3: 6}
+
+
+def test_a_table_has_no_lines(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["x"], "label": ["A"]}), tmp_path / "a.parquet")
+    assert open_source(tmp_path / "a.parquet", PLAIN).locate is None
 
 
 def test_lone_surrogates_and_bad_bytes_stay_visible_as_invalid_utf8(tmp_path: Path) -> None:
@@ -444,7 +516,7 @@ def test_lone_surrogates_and_bad_bytes_stay_visible_as_invalid_utf8(tmp_path: Pa
 def test_a_line_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "MAX_RECORD", 1_000)
     path = _lines_file(tmp_path, '{"text": "x", "label": "A"}', '{"text": "' + "y" * 2_000)
-    with pytest.raises(DataError, match="row 2 is longer than"):
+    with pytest.raises(DataError, match="line 2 is longer than"):
         _read(path, PLAIN)
 
 

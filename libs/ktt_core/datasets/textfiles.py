@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from ktt_core.errors import DataError
 
-__all__ = ["READ_ERRORS", "TextFile", "open_text", "unreadable"]
+__all__ = ["READ_ERRORS", "TextFile", "open_text", "reading", "unreadable"]
 
 #: What reading a plain or gzipped file can raise.
 READ_ERRORS = (OSError, EOFError, zlib.error)
@@ -69,6 +69,15 @@ def open_text(path: Path) -> Iterator[TextFile]:
         if b"\x00" in head[:1024]:
             raise unreadable(path, "it is not a text file")
         yield TextFile(path, stream, raw, head[skipped:])
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what reading a file can raise into a DataError that names it."""
+    try:
+        yield
+    except READ_ERRORS as error:
+        raise unreadable(path, error) from error
 
 
 def unreadable(path: Path, problem: object) -> DataError:

@@ -142,7 +142,9 @@ def import_report_to_proto(report: ImportReport) -> datasets_pb2.ImportReport:
         rows_read=report.rows_read,
         rows_written=report.rows_written,
         bad_rows={
-            reason: datasets_pb2.BadRows(count=entry["count"], first_rows=entry["rows"])
+            reason: datasets_pb2.BadRows(
+                count=entry["count"], first_rows=entry["rows"], first_lines=entry.get("lines", ())
+            )
             for reason, entry in report.bad_rows.items()
         },
         duplicates=report.duplicates,
@@ -163,7 +165,11 @@ def import_report_from_proto(message: datasets_pb2.ImportReport) -> ImportReport
         rows_read=message.rows_read,
         rows_written=dict(message.rows_written),
         bad_rows={
-            reason: {"count": entry.count, "rows": list(entry.first_rows)}
+            reason: {
+                "count": entry.count,
+                "rows": list(entry.first_rows),
+                **({"lines": list(entry.first_lines)} if entry.first_lines else {}),
+            }
             for reason, entry in message.bad_rows.items()
         },
         duplicates=message.duplicates,

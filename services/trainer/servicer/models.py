@@ -1,7 +1,9 @@
-"""The calls about models and checkpoints."""
+"""The calls about models, checkpoints and reports."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 from ktt.trainer.v1 import models_pb2
@@ -13,9 +15,11 @@ from trainer.messages.models import checkpoint_to_proto, encoder_to_proto, model
 
 __all__ = ["ModelCalls"]
 
+_CHUNK_BYTES = 512 * 1024
+
 
 class ModelCalls:
-    """Listing what can be trained, and what was."""
+    """Listing what can be trained, and what was; sending reports."""
 
     trainer: HostedTrainer
 
@@ -65,3 +69,21 @@ class ModelCalls:
             checkpoints=[checkpoint_to_proto(info, self.trainer.root) for info in checkpoints],
             next_page_token=next_page_token(request, cursor),
         )
+
+    async def DownloadReport(  # noqa: N802
+        self, request: models_pb2.DownloadReportRequest, context: Any
+    ) -> AsyncIterator[models_pb2.DownloadReportResponse]:
+        """Send a run's report."""
+        report = await in_thread(
+            self.trainer.read_report, request.model, request.dataset, request.run_time or None
+        )
+        content = report.content
+        start = models_pb2.ReportStart(
+            file_name=report.file_name,
+            run_time=report.run_time,
+            size_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+        yield models_pb2.DownloadReportResponse(start=start)
+        for at in range(0, len(content), _CHUNK_BYTES):
+            yield models_pb2.DownloadReportResponse(chunk=content[at : at + _CHUNK_BYTES])

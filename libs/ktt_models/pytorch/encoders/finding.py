@@ -8,7 +8,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ktt_core.errors import InvalidArgumentError, KttError, NotFoundError, UnavailableError
+from ktt_core.errors import (
+    InvalidArgumentError,
+    KttError,
+    MissingEncoderError,
+    NotFoundError,
+    UnavailableError,
+)
 from ktt_models.pytorch.encoders.folder import CONFIG_FILE, read_facts
 
 __all__ = ["ENCODERS_VARIABLE", "cache_folder", "find_encoder"]
@@ -47,8 +53,10 @@ def find_encoder(encoder: str | Path, download: bool = False) -> Path:
 
     Raises
     ------
+    MissingEncoderError
+        If there is none of that name; the message says in one line how to get one.
     NotFoundError
-        If there is none; the message says how one is given. Or if files of it are missing.
+        If it is no name and there is no such folder, or files of it are missing.
     InvalidArgumentError
         If it cannot be a path or a name.
     UnsupportedError, DataError
@@ -80,7 +88,9 @@ def find_encoder(encoder: str | Path, download: bool = False) -> Path:
         return folder
     if problem is not None:
         raise problem
-    raise NotFoundError(_how_to_give_one(text, is_name))
+    if is_name:
+        raise MissingEncoderError(_how_to_get_one(text))
+    raise NotFoundError(_how_to_give_a_folder(text))
 
 
 def _expanded(text: str) -> Path | None:
@@ -194,17 +204,23 @@ def _answered(error: BaseException | None) -> int | None:
     return None
 
 
-def _how_to_give_one(name: str, is_name: bool) -> str:
-    shown = name if len(name) <= 200 else f"{name[:200]}..."
-    ways = [
-        "the folder of one on this machine, with config.json, model.safetensors and tokenizer.json "
-        f"(--set encoder=/path/to/it), or its name in a folder that {ENCODERS_VARIABLE} lists",
-        f"the name of one in the local Hugging Face cache, {cache_folder()}",
-        "a name on the Hugging Face hub with --download, which fetches it once",
-    ]
-    listed = "; ".join(f"({number}) {way}" for number, way in enumerate(ways, 1))
-    what = f"there is no encoder {shown!r}" if is_name else f"there is no folder {shown!r}"
-    return f"{what} here. Give one of: {listed}. What is found here: ktt encoders list"
+def _how_to_get_one(name: str) -> str:
+    found = [found for found, _ in package_folders()]
+    here = f" (here: {', '.join(dict.fromkeys(found))})" if found else ""
+    return (
+        f"there is no encoder {name!r} here: fetch it once from the Hugging Face hub with "
+        f"--download, or give --encoder a name that `ktt encoders list` shows{here} or the folder "
+        "of one"
+    )
+
+
+def _how_to_give_a_folder(path: str) -> str:
+    shown = path if len(path) <= 200 else f"{path[:200]}..."
+    return (
+        f"there is no folder {shown!r} here: give --encoder the folder of an encoder, with "
+        f"{CONFIG_FILE}, model.safetensors and tokenizer.json, or a name that `ktt encoders list` "
+        "shows"
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 from ktt_core.errors import (
     DataError,
     InvalidArgumentError,
+    MissingEncoderError,
     NotFoundError,
     UnavailableError,
     UnsupportedError,
@@ -124,12 +125,22 @@ def test_a_whole_encoder_is_taken_before_a_broken_one_of_the_name(home, tmp_path
     assert (entry.path, entry.problem) == (whole, "")
 
 
-def test_what_is_not_found_is_answered_with_the_three_ways(home):
-    with pytest.raises(NotFoundError) as caught:
+def test_what_is_not_found_is_answered_in_one_line_with_the_three_ways(home):
+    with pytest.raises(MissingEncoderError) as caught:
         find_encoder("distilbert-base-uncased")
     message = str(caught.value)
-    for way in ("encoder=/path/to/it", str(home / "hub"), "--download", "ktt encoders list"):
+    assert "\n" not in message and len(message) < 300
+    for way in ("--download", "ktt encoders list", "the folder of one"):
         assert way in message
+
+
+def test_an_installed_package_is_named_where_another_is_missing(home, tmp_path, monkeypatch):
+    write_encoder(tmp_path / "site-packages" / "tiny_encoder")
+    monkeypatch.syspath_prepend(str(tmp_path / "site-packages"))
+    with pytest.raises(MissingEncoderError, match="tiny_encoder"):
+        find_encoder("distilbert-base-uncased")
+    # A package is called with dashes, its folder with underscores.
+    assert find_encoder("tiny-encoder") == tmp_path / "site-packages" / "tiny_encoder"
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\0b"])

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ktt.jobs.v1 import jobs_pb2 as ktt_dot_jobs_dot_v1_dot_jobs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dktt/trainer/v1/datasets.proto\x12\x0ektt.trainer.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ktt/jobs/v1/jobs.proto\"\x92\x02\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x04rows\x18\x02 \x03(\x0b\x32!.ktt.trainer.v1.Dataset.RowsEntry\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\x05\x12\x13\n\x0blevel_sizes\x18\x04 \x03(\x03\x12\x13\n\x0b\x63lass_count\x18\x05 \x01(\x03\x12\x12\n\nleaf_count\x18\x06 \x01(\x03\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\x12(\n\x07options\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07problem\x18\t \x01(\t\x1a+\n\tRowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xa7\x01\n\x06Upload\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x17\n\x0f\x63ommitted_bytes\x18\x05 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x06 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x97\x02\n\rImportOptions\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x02 \x01(\t\x12\x0b\n\x03sep\x18\x03 \x01(\t\x12\x15\n\rlevel_columns\x18\x04 \x03(\t\x12\r\n\x05\x64\x65pth\x18\x05 \x01(\x05\x12\x14\n\x0csplit_column\x18\x06 \x01(\t\x12\x18\n\x0btrain_ratio\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tval_ratio\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04seed\x18\t \x01(\x03\x12\x19\n\x11min_rows_per_leaf\x18\n \x01(\x05\x12\x0e\n\x06\x64\x65\x64upe\x18\x0b \x01(\x08\x12\x15\n\rskip_bad_rows\x18\x0c \x01(\x08\x42\x0e\n\x0c_train_ratioB\x0c\n\n_val_ratio\"\xb9\x04\n\x0cImportReport\x12\x11\n\trows_read\x18\x01 \x01(\x03\x12\x43\n\x0crows_written\x18\x02 \x03(\x0b\x32-.ktt.trainer.v1.ImportReport.RowsWrittenEntry\x12;\n\x08\x62\x61\x64_rows\x18\x03 \x03(\x0b\x32).ktt.trainer.v1.ImportReport.BadRowsEntry\x12\x12\n\nduplicates\x18\x04 \x01(\x03\x12\x13\n\x0b\x63onflicting\x18\x05 \x01(\x03\x12\x11\n\trare_rows\x18\x06 \x01(\x03\x12\x13\n\x0brare_leaves\x18\x07 \x01(\x03\x12\x19\n\x11\x63lasses_per_level\x18\x08 \x03(\x03\x12\x0e\n\x06leaves\x18\t \x01(\x03\x12\x44\n\rrows_per_leaf\x18\n \x03(\x0b\x32-.ktt.trainer.v1.ImportReport.RowsPerLeafEntry\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12\x0f\n\x07seconds\x18\x0c \x01(\x01\x1a\x32\n\x10RowsWrittenEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1aG\n\x0c\x42\x61\x64RowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.ktt.trainer.v1.BadRows:\x02\x38\x01\x1a\x32\n\x10RowsPerLeafEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\",\n\x07\x42\x61\x64Rows\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x12\n\nfirst_rows\x18\x02 \x03(\x03\"L\n\x13\x43reateUploadRequest\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\">\n\x14\x43reateUploadResponse\x12&\n\x06upload\x18\x01 \x01(\x0b\x32\x16.ktt.trainer.v1.Upload\"%\n\x10GetUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\";\n\x11GetUploadResponse\x12&\n\x06upload\x18\x01 \x01(\x0b\x32\x16.ktt.trainer.v1.Upload\"[\n\x12WriteUploadRequest\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.ktt.trainer.v1.UploadStartH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"0\n\x0bUploadStart\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"=\n\x13WriteUploadResponse\x12&\n\x06upload\x18\x01 \x01(\x0b\x32\x16.ktt.trainer.v1.Upload\"(\n\x13\x44\x65leteUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteUploadResponse\"\x9b\x01\n\x14\x43reateDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\x0bserver_path\x18\x02 \x01(\tH\x00\x12\x13\n\tupload_id\x18\x03 \x01(\tH\x00\x12.\n\x07options\x18\x04 \x01(\x0b\x32\x1d.ktt.trainer.v1.ImportOptions\x12\x0f\n\x07replace\x18\x05 \x01(\x08\x42\x08\n\x06source\"}\n\x15\x43reateDatasetResponse\x12)\n\x08progress\x18\x01 \x01(\x0b\x32\x15.ktt.jobs.v1.ProgressH\x00\x12\x31\n\x07\x63reated\x18\x02 \x01(\x0b\x32\x1e.ktt.trainer.v1.CreatedDatasetH\x00\x42\x06\n\x04part\"h\n\x0e\x43reatedDataset\x12(\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x17.ktt.trainer.v1.Dataset\x12,\n\x06report\x18\x02 \x01(\x0b\x32\x1c.ktt.trainer.v1.ImportReport\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\">\n\x12GetDatasetResponse\x12(\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x17.ktt.trainer.v1.Dataset\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x14ListDatasetsResponse\x12)\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x17.ktt.trainer.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteDatasetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dktt/trainer/v1/datasets.proto\x12\x0ektt.trainer.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16ktt/jobs/v1/jobs.proto\"\x92\x02\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x04rows\x18\x02 \x03(\x0b\x32!.ktt.trainer.v1.Dataset.RowsEntry\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\x05\x12\x13\n\x0blevel_sizes\x18\x04 \x03(\x03\x12\x13\n\x0b\x63lass_count\x18\x05 \x01(\x03\x12\x12\n\nleaf_count\x18\x06 \x01(\x03\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\x12(\n\x07options\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07problem\x18\t \x01(\t\x1a+\n\tRowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xa7\x01\n\x06Upload\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tfile_name\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x17\n\x0f\x63ommitted_bytes\x18\x05 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x06 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x97\x02\n\rImportOptions\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x02 \x01(\t\x12\x0b\n\x03sep\x18\x03 \x01(\t\x12\x15\n\rlevel_columns\x18\x04 \x03(\t\x12\r\n\x05\x64\x65pth\x18\x05 \x01(\x05\x12\x14\n\x0csplit_column\x18\x06 \x01(\t\x12\x18\n\x0btrain_ratio\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tval_ratio\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04seed\x18\t \x01(\x03\x12\x19\n\x11min_rows_per_leaf\x18\n \x01(\x05\x12\x0e\n\x06\x64\x65\x64upe\x18\x0b \x01(\x08\x12\x15\n\rskip_bad_rows\x18\x0c \x01(\x08\x42\x0e\n\x0c_train_ratioB\x0c\n\n_val_ratio\"\xb9\x04\n\x0cImportReport\x12\x11\n\trows_read\x18\x01 \x01(\x03\x12\x43\n\x0crows_written\x18\x02 \x03(\x0b\x32-.ktt.trainer.v1.ImportReport.RowsWrittenEntry\x12;\n\x08\x62\x61\x64_rows\x18\x03 \x03(\x0b\x32).ktt.trainer.v1.ImportReport.BadRowsEntry\x12\x12\n\nduplicates\x18\x04 \x01(\x03\x12\x13\n\x0b\x63onflicting\x18\x05 \x01(\x03\x12\x11\n\trare_rows\x18\x06 \x01(\x03\x12\x13\n\x0brare_leaves\x18\x07 \x01(\x03\x12\x19\n\x11\x63lasses_per_level\x18\x08 \x03(\x03\x12\x0e\n\x06leaves\x18\t \x01(\x03\x12\x44\n\rrows_per_leaf\x18\n \x03(\x0b\x32-.ktt.trainer.v1.ImportReport.RowsPerLeafEntry\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12\x0f\n\x07seconds\x18\x0c \x01(\x01\x1a\x32\n\x10RowsWrittenEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1aG\n\x0c\x42\x61\x64RowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.ktt.trainer.v1.BadRows:\x02\x38\x01\x1a\x32\n\x10RowsPerLeafEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"A\n\x07\x42\x61\x64Rows\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\x12\n\nfirst_rows\x18\x02 \x03(\x03\x12\x13\n\x0b\x66irst_lines\x18\x03 \x03(\x03\"L\n\x13\x43reateUploadRequest\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\">\n\x14\x43reateUploadResponse\x12&\n\x06upload\x18\x01 \x01(\x0b\x32\x16.ktt.trainer.v1.Upload\"%\n\x10GetUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\";\n\x11GetUploadResponse\x12&\n\x06upload\x18\x01 \x01(\x0b\x32\x16.ktt.trainer.v1.Upload\"[\n\x12WriteUploadRequest\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.ktt.trainer.v1.UploadStartH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"0\n\x0bUploadStart\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"=\n\x13WriteUploadResponse\x12&\n\x06upload\x18\x01 \x01(\x0b\x32\x16.ktt.trainer.v1.Upload\"(\n\x13\x44\x65leteUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteUploadResponse\"\x9b\x01\n\x14\x43reateDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\x0bserver_path\x18\x02 \x01(\tH\x00\x12\x13\n\tupload_id\x18\x03 \x01(\tH\x00\x12.\n\x07options\x18\x04 \x01(\x0b\x32\x1d.ktt.trainer.v1.ImportOptions\x12\x0f\n\x07replace\x18\x05 \x01(\x08\x42\x08\n\x06source\"}\n\x15\x43reateDatasetResponse\x12)\n\x08progress\x18\x01 \x01(\x0b\x32\x15.ktt.jobs.v1.ProgressH\x00\x12\x31\n\x07\x63reated\x18\x02 \x01(\x0b\x32\x1e.ktt.trainer.v1.CreatedDatasetH\x00\x42\x06\n\x04part\"h\n\x0e\x43reatedDataset\x12(\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x17.ktt.trainer.v1.Dataset\x12,\n\x06report\x18\x02 \x01(\x0b\x32\x1c.ktt.trainer.v1.ImportReport\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\">\n\x12GetDatasetResponse\x12(\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x17.ktt.trainer.v1.Dataset\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x14ListDatasetsResponse\x12)\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x17.ktt.trainer.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteDatasetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,41 +59,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMPORTREPORT_ROWSPERLEAFENTRY']._serialized_start=1385
   _globals['_IMPORTREPORT_ROWSPERLEAFENTRY']._serialized_end=1435
   _globals['_BADROWS']._serialized_start=1437
-  _globals['_BADROWS']._serialized_end=1481
-  _globals['_CREATEUPLOADREQUEST']._serialized_start=1483
-  _globals['_CREATEUPLOADREQUEST']._serialized_end=1559
-  _globals['_CREATEUPLOADRESPONSE']._serialized_start=1561
-  _globals['_CREATEUPLOADRESPONSE']._serialized_end=1623
-  _globals['_GETUPLOADREQUEST']._serialized_start=1625
-  _globals['_GETUPLOADREQUEST']._serialized_end=1662
-  _globals['_GETUPLOADRESPONSE']._serialized_start=1664
-  _globals['_GETUPLOADRESPONSE']._serialized_end=1723
-  _globals['_WRITEUPLOADREQUEST']._serialized_start=1725
-  _globals['_WRITEUPLOADREQUEST']._serialized_end=1816
-  _globals['_UPLOADSTART']._serialized_start=1818
-  _globals['_UPLOADSTART']._serialized_end=1866
-  _globals['_WRITEUPLOADRESPONSE']._serialized_start=1868
-  _globals['_WRITEUPLOADRESPONSE']._serialized_end=1929
-  _globals['_DELETEUPLOADREQUEST']._serialized_start=1931
-  _globals['_DELETEUPLOADREQUEST']._serialized_end=1971
-  _globals['_DELETEUPLOADRESPONSE']._serialized_start=1973
-  _globals['_DELETEUPLOADRESPONSE']._serialized_end=1995
-  _globals['_CREATEDATASETREQUEST']._serialized_start=1998
-  _globals['_CREATEDATASETREQUEST']._serialized_end=2153
-  _globals['_CREATEDATASETRESPONSE']._serialized_start=2155
-  _globals['_CREATEDATASETRESPONSE']._serialized_end=2280
-  _globals['_CREATEDDATASET']._serialized_start=2282
-  _globals['_CREATEDDATASET']._serialized_end=2386
-  _globals['_GETDATASETREQUEST']._serialized_start=2388
-  _globals['_GETDATASETREQUEST']._serialized_end=2421
-  _globals['_GETDATASETRESPONSE']._serialized_start=2423
-  _globals['_GETDATASETRESPONSE']._serialized_end=2485
-  _globals['_LISTDATASETSREQUEST']._serialized_start=2487
-  _globals['_LISTDATASETSREQUEST']._serialized_end=2547
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=2549
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=2639
-  _globals['_DELETEDATASETREQUEST']._serialized_start=2641
-  _globals['_DELETEDATASETREQUEST']._serialized_end=2677
-  _globals['_DELETEDATASETRESPONSE']._serialized_start=2679
-  _globals['_DELETEDATASETRESPONSE']._serialized_end=2702
+  _globals['_BADROWS']._serialized_end=1502
+  _globals['_CREATEUPLOADREQUEST']._serialized_start=1504
+  _globals['_CREATEUPLOADREQUEST']._serialized_end=1580
+  _globals['_CREATEUPLOADRESPONSE']._serialized_start=1582
+  _globals['_CREATEUPLOADRESPONSE']._serialized_end=1644
+  _globals['_GETUPLOADREQUEST']._serialized_start=1646
+  _globals['_GETUPLOADREQUEST']._serialized_end=1683
+  _globals['_GETUPLOADRESPONSE']._serialized_start=1685
+  _globals['_GETUPLOADRESPONSE']._serialized_end=1744
+  _globals['_WRITEUPLOADREQUEST']._serialized_start=1746
+  _globals['_WRITEUPLOADREQUEST']._serialized_end=1837
+  _globals['_UPLOADSTART']._serialized_start=1839
+  _globals['_UPLOADSTART']._serialized_end=1887
+  _globals['_WRITEUPLOADRESPONSE']._serialized_start=1889
+  _globals['_WRITEUPLOADRESPONSE']._serialized_end=1950
+  _globals['_DELETEUPLOADREQUEST']._serialized_start=1952
+  _globals['_DELETEUPLOADREQUEST']._serialized_end=1992
+  _globals['_DELETEUPLOADRESPONSE']._serialized_start=1994
+  _globals['_DELETEUPLOADRESPONSE']._serialized_end=2016
+  _globals['_CREATEDATASETREQUEST']._serialized_start=2019
+  _globals['_CREATEDATASETREQUEST']._serialized_end=2174
+  _globals['_CREATEDATASETRESPONSE']._serialized_start=2176
+  _globals['_CREATEDATASETRESPONSE']._serialized_end=2301
+  _globals['_CREATEDDATASET']._serialized_start=2303
+  _globals['_CREATEDDATASET']._serialized_end=2407
+  _globals['_GETDATASETREQUEST']._serialized_start=2409
+  _globals['_GETDATASETREQUEST']._serialized_end=2442
+  _globals['_GETDATASETRESPONSE']._serialized_start=2444
+  _globals['_GETDATASETRESPONSE']._serialized_end=2506
+  _globals['_LISTDATASETSREQUEST']._serialized_start=2508
+  _globals['_LISTDATASETSREQUEST']._serialized_end=2568
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=2570
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=2660
+  _globals['_DELETEDATASETREQUEST']._serialized_start=2662
+  _globals['_DELETEDATASETREQUEST']._serialized_end=2698
+  _globals['_DELETEDATASETRESPONSE']._serialized_start=2700
+  _globals['_DELETEDATASETRESPONSE']._serialized_end=2723
 # @@protoc_insertion_point(module_scope)

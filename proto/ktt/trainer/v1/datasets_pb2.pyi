@@ -136,12 +136,14 @@ class ImportReport(_message.Message):
     def __init__(self, rows_read: _Optional[int] = ..., rows_written: _Optional[_Mapping[str, int]] = ..., bad_rows: _Optional[_Mapping[str, BadRows]] = ..., duplicates: _Optional[int] = ..., conflicting: _Optional[int] = ..., rare_rows: _Optional[int] = ..., rare_leaves: _Optional[int] = ..., classes_per_level: _Optional[_Iterable[int]] = ..., leaves: _Optional[int] = ..., rows_per_leaf: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class BadRows(_message.Message):
-    __slots__ = ("count", "first_rows")
+    __slots__ = ("count", "first_rows", "first_lines")
     COUNT_FIELD_NUMBER: _ClassVar[int]
     FIRST_ROWS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_LINES_FIELD_NUMBER: _ClassVar[int]
     count: int
     first_rows: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, count: _Optional[int] = ..., first_rows: _Optional[_Iterable[int]] = ...) -> None: ...
+    first_lines: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, count: _Optional[int] = ..., first_rows: _Optional[_Iterable[int]] = ..., first_lines: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class CreateUploadRequest(_message.Message):
     __slots__ = ("file_name", "size_bytes", "sha256")

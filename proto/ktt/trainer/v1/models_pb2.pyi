@@ -182,3 +182,33 @@ class ListEncodersResponse(_message.Message):
     encoders: _containers.RepeatedCompositeFieldContainer[Encoder]
     next_page_token: str
     def __init__(self, encoders: _Optional[_Iterable[_Union[Encoder, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DownloadReportRequest(_message.Message):
+    __slots__ = ("model", "dataset", "run_time")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    RUN_TIME_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    dataset: str
+    run_time: str
+    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., run_time: _Optional[str] = ...) -> None: ...
+
+class DownloadReportResponse(_message.Message):
+    __slots__ = ("start", "chunk")
+    START_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    start: ReportStart
+    chunk: bytes
+    def __init__(self, start: _Optional[_Union[ReportStart, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class ReportStart(_message.Message):
+    __slots__ = ("file_name", "run_time", "size_bytes", "sha256")
+    FILE_NAME_FIELD_NUMBER: _ClassVar[int]
+    RUN_TIME_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    file_name: str
+    run_time: str
+    size_bytes: int
+    sha256: str
+    def __init__(self, file_name: _Optional[str] = ..., run_time: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...

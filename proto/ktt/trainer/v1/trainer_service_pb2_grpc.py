@@ -156,6 +156,11 @@ class TrainerServiceStub:
                 request_serializer=ktt_dot_trainer_dot_v1_dot_models__pb2.ListCheckpointsRequest.SerializeToString,
                 response_deserializer=ktt_dot_trainer_dot_v1_dot_models__pb2.ListCheckpointsResponse.FromString,
                 _registered_method=True)
+        self.DownloadReport = channel.unary_stream(
+                '/ktt.trainer.v1.TrainerService/DownloadReport',
+                request_serializer=ktt_dot_trainer_dot_v1_dot_models__pb2.DownloadReportRequest.SerializeToString,
+                response_deserializer=ktt_dot_trainer_dot_v1_dot_models__pb2.DownloadReportResponse.FromString,
+                _registered_method=True)
 
 
 class TrainerServiceServicer:
@@ -326,6 +331,13 @@ class TrainerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DownloadReport(self, request, context):
+        """Sends the report of a training run, one HTML file: first what comes, then its bytes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -443,6 +455,11 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     servicer.ListCheckpoints,
                     request_deserializer=ktt_dot_trainer_dot_v1_dot_models__pb2.ListCheckpointsRequest.FromString,
                     response_serializer=ktt_dot_trainer_dot_v1_dot_models__pb2.ListCheckpointsResponse.SerializeToString,
+            ),
+            'DownloadReport': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadReport,
+                    request_deserializer=ktt_dot_trainer_dot_v1_dot_models__pb2.DownloadReportRequest.FromString,
+                    response_serializer=ktt_dot_trainer_dot_v1_dot_models__pb2.DownloadReportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1070,6 +1087,33 @@ class TrainerService:
             '/ktt.trainer.v1.TrainerService/ListCheckpoints',
             ktt_dot_trainer_dot_v1_dot_models__pb2.ListCheckpointsRequest.SerializeToString,
             ktt_dot_trainer_dot_v1_dot_models__pb2.ListCheckpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ktt.trainer.v1.TrainerService/DownloadReport',
+            ktt_dot_trainer_dot_v1_dot_models__pb2.DownloadReportRequest.SerializeToString,
+            ktt_dot_trainer_dot_v1_dot_models__pb2.DownloadReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,112 @@
+"""Texts of a file or of standard input, one a line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
+
+__all__ = ["TextLines"]
+
+# How files begin that are UTF-16 or UTF-32, and that are packed.
+_MARKS = {
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+    b"\x1f\x8b": "a gzip file",
+    b"PK\x03\x04": "a zip file, or a spreadsheet",
+    b"PAR1": "a Parquet file",
+}
+
+
+class TextLines:
+    """The lines of a file, without their ends.
+
+    Parameters
+    ----------
+    file : Path or None
+        None for standard input.
+
+    Attributes
+    ----------
+    interactive : bool
+        Whether somebody types them.
+
+    Raises
+    ------
+    NotFoundError, InvalidArgumentError
+        If there is no such file, or it cannot be read.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._name = "standard input" if file is None else str(file)
+        self._stream = sys.stdin.buffer if file is None else _open(file)
+        self.interactive = self._stream.isatty()
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the lines.
+
+        In a pipe a blank line keeps its answer, so that line n of the output belongs to line n of
+        the input.
+
+        Raises
+        ------
+        DataError
+            If a line is not UTF-8, or the file is plainly no text.
+        """
+        for number, line in enumerate(self._stream, start=1):
+            if number == 1:
+                self._check_kind(line)
+                # Some editors begin a file with a byte-order mark; it is no part of the text.
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            try:
+                text = line.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"line {number:,} of {self._name} is not UTF-8 (the byte "
+                    f"0x{line[error.start]:02x} after {_before(line[: error.start])}). "
+                    f"{self._advice('LATIN1')}"
+                ) from None
+            if text.strip() or not self.interactive:
+                yield text
+
+    def count(self) -> int | None:
+        """Return how many lines there are; None where that would take them away, as of a pipe."""
+        if self._file is None or not self._file.is_file():
+            return None
+        lines, last = 0, b""
+        with _open(self._file) as stream:
+            while block := stream.read(1 << 20):
+                lines += block.count(b"\n")
+                last = block
+        return lines + (last != b"" and not last.endswith(b"\n"))
+
+    def _check_kind(self, line: bytes) -> None:
+        for mark, kind in _MARKS.items():
+            if line.startswith(mark):
+                advice = self._advice("UTF-16") if "UTF" in kind else "Give texts, one a line"
+                raise DataError(f"{self._name} is {kind}, not UTF-8 text. {advice}")
+
+    def _advice(self, encoding: str) -> str:
+        name = "FILE" if self._name == "standard input" else self._name
+        return (
+            "Save it as UTF-8, or turn it into that from the encoding that it has, for example: "
+            f"iconv -f {encoding} -t UTF-8 {name}"
+        )
+
+
+def _open(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {file}") from None
+    except OSError as error:
+        raise InvalidArgumentError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _before(line: bytes) -> str:
+    text = line.decode("utf-8")[-20:].lstrip()
+    return repr(text) if text else "nothing"
