@@ -46,6 +46,8 @@ _ORDER = (
     "auprc_micro",
     "valid_paths",
     "calibration_error",
+    "texts_cut",
+    "tokens_cut",
 )
 
 

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from cli.output import format_figure, in_order
+from ktt_core.cut_texts import TEXTS_CUT, TOKENS_CUT, WANTED_LENGTH
 from ktt_core.pace import Pace
 from ktt_core.progress import Progress as ProgressEvent
 
@@ -58,6 +59,14 @@ def _show(name: str, value: float) -> str:
     if name == "hierarchical_f1":
         return f"hF1 {format_figure(value)}"
     return f"{name.replace('_', ' ')} {format_figure(value)}"
+
+
+def _show_cut(metrics: Mapping[str, float]) -> str:
+    shares = (
+        f"{metrics[TEXTS_CUT]:.1%} of the texts are cut, {metrics[TOKENS_CUT]:.1%} of all tokens"
+    )
+    wanted = metrics.get(WANTED_LENGTH)
+    return shares if wanted is None else f"{shares} (--set max_len={wanted:.0f} reads more)"
 
 
 @dataclass
@@ -156,6 +165,11 @@ class ProgressDisplay:
             self._show(event)
 
     def _show(self, event: ProgressEvent) -> None:
+        if TEXTS_CUT in event.metrics:
+            # A finding, and no step of a phase.
+            if self._bars or self._lines:
+                self.say(self._labelled(_show_cut(event.metrics)))
+            return
         self._pace.see(event)
         if event.phase != self._current:
             self._change_to(event)

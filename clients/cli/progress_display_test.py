@@ -113,6 +113,20 @@ def test_who_has_just_said_something_does_not_say_it_again(
     assert capsys.readouterr().err.splitlines() == ["x: fit ..."]
 
 
+def test_cut_texts_are_told_in_a_line_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    cut = {"texts_cut": 1.0, "tokens_cut": 0.471, "wanted_max_len": 128.0}
+    with ProgressDisplay("db_linear on shop") as display:
+        display.show(Progress("tokenize", 9, 9, "rows"))
+        display.show(Progress("tokenize", 9, 9, "rows", cut))
+        display.show(Progress("fit", 0, 4, "steps"))
+    assert capsys.readouterr().err.splitlines() == [
+        "db_linear on shop: tokenize ...",
+        "db_linear on shop: 100.0% of the texts are cut, 47.1% of all tokens "
+        "(--set max_len=128 reads more)",
+        "db_linear on shop: fit ...",
+    ]
+
+
 def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressDisplay("x", quiet=True) as display:
         training(display)

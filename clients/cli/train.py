@@ -229,6 +229,9 @@ def _print_results(results: list[RunResult], dry_run: bool) -> None:
                 click.echo(f"wrote {result.reference}")
             if result.report:
                 click.echo(f"wrote {result.report}")
+        for result in done:
+            for warning in result.warnings:
+                click.echo(f"Warning: {result.model} on {result.dataset}: {warning}", err=True)
         if dry_run:
             click.echo("dry run: nothing was written")
     for result in results:

@@ -10,7 +10,9 @@ import glob
 import os
 import time
 
+import numpy as np
 import prometheus_client
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.values import ValueClass
@@ -28,7 +30,9 @@ __all__ = [
     "ROWS",
     "ROWS_QUEUED",
     "count_answer",
+    "count_tokens",
     "expect_answers",
+    "expect_tokens",
     "is_shared",
     "shared_registry",
 ]
@@ -62,6 +66,16 @@ CONFIDENCE = Histogram(
     "ktt_confidence",
     "Probability of the most probable path of each text.",
     buckets=tuple(tenth / 10 for tenth in range(1, 11)),
+)
+TEXTS = Counter(
+    "ktt_texts_total",
+    "Texts, by whether they were longer than the model reads and so were cut.",
+    ["cut"],
+)
+TOKENS = Counter(
+    "ktt_tokens_total",
+    "Tokens of the texts, by whether they were cut; of very long texts an estimate.",
+    ["cut"],
 )
 ROWS = Counter(
     "ktt_monitor_rows_total",
@@ -102,6 +116,28 @@ def count_answer(endpoint: str, code: int, started: float | None) -> None:
     REQUESTS.labels(endpoint, str(code)).inc()
     if started is not None:
         REQUEST_SECONDS.labels(endpoint).observe(time.perf_counter() - started)
+
+
+def count_tokens(read: NDArray[np.int64], cut: NDArray[np.int64]) -> None:
+    """Count texts by their tokens: those that the model reads, and those that are cut.
+
+    Parameters
+    ----------
+    read, cut : ndarray of int64, shape (n,)
+    """
+    n_cut = int(np.count_nonzero(cut))
+    TEXTS.labels("no").inc(len(read) - n_cut)
+    TOKENS.labels("no").inc(int(read.sum()))
+    if n_cut:
+        TEXTS.labels("yes").inc(n_cut)
+        TOKENS.labels("yes").inc(int(cut.sum()))
+
+
+def expect_tokens() -> None:
+    """Show the counts of a model that cuts texts from the start, as zeros."""
+    for cut in ("no", "yes"):
+        TEXTS.labels(cut)
+        TOKENS.labels(cut)
 
 
 def expect_answers(endpoint: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,8 @@ class OnnxScorer:
         description = read_json(folder / DESCRIPTION_NAME)
         self._alone = "quantized" in description
         graph = folder / Path(str(description.get("graph", GRAPH_NAME))).name
+        #: Told of the tokens of each text that are read, and of those that are cut.
+        self.on_tokens: Callable[[NDArray[np.int64], NDArray[np.int64]], None] | None = None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = thread_count()
         options.inter_op_num_threads = 1
@@ -80,7 +82,9 @@ class OnnxScorer:
 
     def __call__(self, texts: Sequence[str]) -> Scores:
         """Answer texts."""
-        values, lengths = self._preprocessor.token_ids(clean_texts(texts))
+        values, lengths, cut = self._preprocessor.counted_ids(clean_texts(texts))
+        if self.on_tokens is not None:
+            self.on_tokens(lengths, cut)
         starts = np.cumsum(lengths) - lengths
         groups = np.arange(len(lengths))[:, None] if self._alone else groups_of_like_length(lengths)
         parts = [(group, self._run(values, starts[group], lengths[group])) for group in groups]

@@ -13,7 +13,7 @@ from ktt_core.errors import CheckpointError, InvalidArgumentError
 from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_core.tfidf.scorer import load_scorer as load_tfidf
 from ktt_core.tfidf.text_rows import TextRows
-from ktt_serving.onnx_scorer import groups_of_like_length, thread_count
+from ktt_serving.onnx_scorer import OnnxScorer, groups_of_like_length, thread_count
 from ktt_serving.scoring import load_scorer
 from ktt_serving.serving_fixtures import (
     LEARNED,
@@ -163,3 +163,16 @@ def test_files_of_two_models_do_not_go_together(onnx, tmp_path):
     (folder / "hierarchy.json").write_text(json.dumps({"taxonomy": other.to_json()}))
     with pytest.raises(CheckpointError, match="two models"):
         load_scorer(folder)
+
+
+def test_an_encoder_model_tells_what_it_does_not_read_of_texts(onnx, tfidf):
+    scorer, told = OnnxScorer(onnx), []
+    scorer.on_tokens = lambda read, cut: told.append((read.tolist(), cut.tolist()))
+    scorer(["guitar", "guitar " * 500])
+    ((read, cut),) = told
+    limit = json.loads((onnx / "tokenizer.json").read_text())["truncation"]["max_length"]
+    assert read[1] == limit > read[0] and cut[0] == 0
+    # Two of each text's tokens are special.
+    assert cut[1] == pytest.approx(500 * (read[0] - 2) - (limit - 2), rel=0.05)
+    # A tf-idf model reads whole texts.
+    assert not hasattr(load_scorer(tfidf), "on_tokens")

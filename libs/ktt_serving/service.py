@@ -114,6 +114,10 @@ class ClassifierService(bentoml.BentoService):
         self.scorer = self.make_scorer(folder, identity)
         # The first call of a model is its slowest: nobody waits for this one.
         self.scorer(["warm"])
+        if hasattr(self.scorer, "on_tokens"):
+            # It reads texts up to a length, and can tell what that costs them.
+            metrics.expect_tokens()
+            self.scorer.on_tokens = metrics.count_tokens
         metrics.MODEL_INFO.labels(identity.model, identity.dataset, identity.version).set(1)
         if identity.monitoring:
             self._poster = poster_from_environment()

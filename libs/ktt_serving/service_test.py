@@ -273,6 +273,22 @@ def test_labels_are_not_taken_here(client):
     assert answer.status_code == 410 and "5001" in answer.json["error"]
 
 
+def test_texts_and_tokens_that_are_cut_are_counted_of_a_model_that_cuts(client, monkeypatch):
+    assert "ktt_texts_total{" not in client.get("/metrics").get_data(as_text=True)
+    metrics.expect_tokens()
+    page = client.get("/metrics").get_data(as_text=True)
+    assert 'ktt_texts_total{cut="yes"} 0.0' in page and 'ktt_tokens_total{cut="no"} 0.0' in page
+    metrics.count_tokens(np.array([5, 64, 64]), np.array([0, 0, 57]))
+    page = client.get("/metrics").get_data(as_text=True)
+    for series in (
+        'ktt_texts_total{cut="no"} 2.0',
+        'ktt_texts_total{cut="yes"} 1.0',
+        'ktt_tokens_total{cut="no"} 133.0',
+        'ktt_tokens_total{cut="yes"} 57.0',
+    ):
+        assert series in page
+
+
 def test_metrics_show_zeros_before_anything_happens(client):
     page = client.get("/metrics").get_data(as_text=True)
     assert 'ktt_requests_total{code="500",endpoint="predict_proba"}' in page

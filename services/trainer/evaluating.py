@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ktt_core.checkpoint_names import CheckpointFile
 from ktt_core.checkpoint_record import KeepsRecord
 from ktt_core.class_changes import describe_changes
+from ktt_core.cut_texts import describe_cut
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.datasets.labelled import LabelledRows, read_labelled, rows_of_split
 from ktt_core.datasets.options import ImportOptions
@@ -128,6 +129,11 @@ def _evaluate(
         measure(it.model, rows, found.leaves, shared, folder, progress, phase)
         for it, found, phase in zip(candidates, known, ("test", "test baseline"), strict=False)
     ]
+    for it, answers in zip(candidates, measured, strict=True):
+        if answers.cut is not None and answers.cut.is_much:
+            whose = f"{it}: " if theirs is not None else ""
+            said = describe_cut(answers.cut, "texts", it.model, "train again ")
+            warnings.append(f"{whose}{said}")
     result = EvaluationResult(
         spec.model,
         spec.dataset,

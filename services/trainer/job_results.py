@@ -44,6 +44,7 @@ def run_result(job: Job, root: Path) -> RunResult:
         run_time=outcome.run_time,
         resumed=outcome.resumed,
         metrics=outcome.metrics,
+        warnings=outcome.warnings,
     )
 
 

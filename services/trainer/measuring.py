@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ktt_core.cut_texts import CutShares, cut_shares_of
 from ktt_core.datasets.dataset import Split
 from ktt_core.datasets.labelled import LabelledRows, write_split
 from ktt_core.errors import UnsupportedError
@@ -39,6 +40,8 @@ class Measured:
     misplaced : str
         Why it cannot be told which row an answer is of, if it cannot: then all of these mean
         nothing, and only `figures` and `seconds` do.
+    cut : CutShares or None
+        What was cut of the texts that the figures are over; their shares are among the figures too.
     """
 
     figures: Mapping[str, float]
@@ -47,6 +50,7 @@ class Measured:
     probabilities: NDArray[np.float32]
     outcomes: PathOutcomes
     misplaced: str = ""
+    cut: CutShares | None = None
 
     def by_row(self) -> PathOutcomes:
         """Return the outcomes; raises UnsupportedError if they are `misplaced`."""
@@ -57,16 +61,18 @@ class Measured:
 
 def measure_split(
     model: Model, split: Split, progress: ProgressCallback
-) -> tuple[dict[str, float], AnswerRecorder]:
-    """Test a model on a split of its taxonomy, warm."""
+) -> tuple[dict[str, float], AnswerRecorder, CutShares | None]:
+    """Test a model on a split of its taxonomy, warm; say also what it cuts of the texts."""
     loader = _loader(model, split)
+    cut = cut_shares_of(loader, progress)
     # What is made once, when a model answers for the first time, is no cost of the rows.
     first = next(iter(loader), None)
     if first is not None:
         model.warm_up(first.inputs, loader.n_rows)
     recorder = AnswerRecorder(loader, model)
     figures = model.test(recorder, progress, recorder.observe)
-    return {name: float(figure) for name, figure in figures.items()}, recorder
+    metrics = {name: float(figure) for name, figure in figures.items()}
+    return {**metrics, **(cut.figures() if cut is not None else {})}, recorder, cut
 
 
 def measure(
@@ -102,7 +108,7 @@ def measure(
     split = rows.split
     if split is None or split.taxonomy != taxonomy or not tested.all():
         split = write_split(folder / "tested.parquet", rows.take(tested), leaves[tested], taxonomy)
-    figures, recorder = measure_split(model, split, tell)
+    figures, recorder, cut = measure_split(model, split, tell)
     in_order = np.array_equal(recorder.true_leaves, leaves[tested])
     answered = np.empty(len(rows), dtype=np.int32)
     probabilities = np.empty(len(rows), dtype=np.float32)
@@ -130,7 +136,7 @@ def measure(
         "its answers cannot be told by row: let its batches have `rows`, the rows' places in the "
         "split"
     )
-    return Measured(figures, recorder.seconds, answered, probabilities, outcomes, misplaced)
+    return Measured(figures, recorder.seconds, answered, probabilities, outcomes, misplaced, cut)
 
 
 def _loader(model: Model, split: Split) -> Loader:

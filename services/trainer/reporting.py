@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ktt_core.checkpoint_record import KeepsRecord, RunRecord
@@ -28,6 +28,7 @@ def leave_report(
     split: str,
     checkpoint: str,
     seconds: float,
+    warnings: Sequence[str] = (),
 ) -> bool:
     """Write the report of a run; return whether it is there.
 
@@ -48,6 +49,8 @@ def leave_report(
         The name of the checkpoint's file.
     seconds : float
         How long the run took.
+    warnings : sequence of str
+        What else a person should know.
     """
     record = model.record if isinstance(model, KeepsRecord) else RunRecord()
     try:
@@ -69,6 +72,7 @@ def leave_report(
             device=device_name(model),
             fingerprint=dataset.fingerprint,
             versions=record.versions,
+            warnings=warnings,
         )
         write_report(path, facts)
     except Exception:  # whatever it is, the run is worth more than its report

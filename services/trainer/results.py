@@ -266,7 +266,8 @@ class RunResult:
     checkpoint, reference, report : Path or None
         What was written, whole.
     metrics : mapping
-        Of "val" and "test"; a split without rows is left out.
+        Of "val" and "test"; a split without rows is left out. Of "train" only what share of its
+        texts was cut, if the model cuts texts.
     error : KttError or None
         Why the run failed.
     details : str
@@ -275,6 +276,8 @@ class RunResult:
         The start of the run, UTC, by which its files are found; empty if it left none.
     resumed : bool
         Whether it continued a run that had been begun before.
+    warnings : tuple of str
+        What a person should know of the run, and what to do about it.
     """
 
     dataset: str
@@ -288,6 +291,7 @@ class RunResult:
     report: Path | None = None
     run_time: str = ""
     resumed: bool = False
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
@@ -302,6 +306,7 @@ class RunResult:
             "run_time": self.run_time or None,
             "resumed": self.resumed,
             "metrics": _plain(self.metrics),
+            "warnings": list(self.warnings),
             "error": {"type": type(error).__name__, "message": str(error)} if error else None,
         }
 

@@ -155,11 +155,13 @@ class TrainingOutcome:
     run_time : str
         The start of the run, UTC, by which the checkpoint is found; empty after a dry run.
     metrics : mapping of str to mapping
-        By split; one without rows is left out.
+        By split; one without rows is left out. Of "train" only the shares of cut texts.
     seconds : float
         Wall time of the run; of its last attempt, if it was continued.
     resumed : bool
         Whether it continued a run that had been begun before.
+    warnings : tuple of str
+        What a person should know of the run, and what to do about it.
     """
 
     checkpoint_path: str = ""
@@ -169,16 +171,17 @@ class TrainingOutcome:
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seconds: float = 0.0
     resumed: bool = False
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
         metrics = {split: dict(figures) for split, figures in self.metrics.items()}
-        return {**asdict(self), "metrics": metrics}
+        return {**asdict(self), "metrics": metrics, "warnings": list(self.warnings)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TrainingOutcome:
         """Rebuild from `to_json`'s value; what it does not know is left out."""
-        return cls(**_known(cls, value))
+        return cls(**{**_known(cls, value), "warnings": tuple(value.get("warnings", ()))})
 
 
 @dataclass(frozen=True)

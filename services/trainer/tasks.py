@@ -36,8 +36,12 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     model_class = get_model(wanted.model)
     job = TrainingJob(str(workspace.root), wanted.dataset, wanted.model, planned.config)
     if wanted.dry_run:
-        metrics = run_training(job, context.progress)
-        return TrainingOutcome(metrics=metrics, seconds=time.monotonic() - started).to_json()
+        trained = run_training(job, context.progress)
+        return TrainingOutcome(
+            metrics=trained.metrics,
+            seconds=time.monotonic() - started,
+            warnings=trained.warnings,
+        ).to_json()
     with ExitStack() as stack:
         staged = _stage(workspace, wanted, planned, stack)
         files = _RunFiles.of(staged, planned, model_class)
@@ -48,7 +52,7 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
                 f"ktt train {wanted.dataset} -m {wanted.model} --resume",
                 if_there=files.last,
             )
-        metrics = run_training(
+        trained = run_training(
             replace(
                 job,
                 best_path=str(files.best),
@@ -69,8 +73,9 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
             reference_path=_relative(written.get(files.reference), workspace),
             report_path=_relative(written.get(files.report), workspace),
             run_time=staged.time,
-            metrics=metrics,
+            metrics=trained.metrics,
             seconds=time.monotonic() - started,
+            warnings=trained.warnings,
             resumed=planned.continued is not None,
         ).to_json()
         with context.publishing(result, proof=list(written.values())):

@@ -12,6 +12,7 @@ from typing import Any
 from ktt_core.checkpoint_record import KeepsRecord
 from ktt_core.class_changes import check_same_classes
 from ktt_core.config import build_config
+from ktt_core.cut_texts import cut_shares_of, describe_cut, tell_cut
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.diagnostics import SplitDiagnostics
 from ktt_core.errors import FailedPreconditionError
@@ -23,7 +24,7 @@ from ktt_core.registry import get_model
 from ktt_core.workspace import Workspace
 from trainer.reporting import leave_report
 
-__all__ = ["TrainingJob", "run_training"]
+__all__ = ["TrainedRun", "TrainingJob", "run_training"]
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,28 @@ class TrainingJob:
     resume_from: str | None = None
 
 
+@dataclass(frozen=True)
+class TrainedRun:
+    """What is to be said of a run, besides the files it wrote.
+
+    Attributes
+    ----------
+    metrics : dict of str to dict
+        Of "val" and "test"; a split without rows is left out. If the model cuts texts, also the
+        shares of texts and tokens cut, of "train" too.
+    warnings : tuple of str
+        What a person should know, and what to do about it.
+    """
+
+    metrics: dict[str, dict[str, float]]
+    warnings: tuple[str, ...] = ()
+
+
 def run_training(
     job: TrainingJob,
     progress: ProgressCallback = ignore_progress,
     taking_steps: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> dict[str, dict[str, float]]:
+) -> TrainedRun:
     """Train a model, test it, and write its checkpoint, reference set and report.
 
     Parameters
@@ -72,8 +90,7 @@ def run_training(
 
     Returns
     -------
-    dict of str to dict
-        The metrics of "val" and "test"; a split without rows is left out.
+    TrainedRun
 
     Raises
     ------
@@ -102,12 +119,16 @@ def run_training(
     train = load(dataset.split("train"), preprocessor, config, shuffle=True)
     val = load(dataset.split("val"), preprocessor, config)
     with taking_steps():
+        cut = {"train": cut_shares_of(train, progress), "val": cut_shares_of(val, progress)}
+        if cut["train"] is not None:
+            tell_cut(cut["train"], model, train.n_rows, progress)
         validation = model.fit(train, val, last_path, best_path, resume_from, progress)
     metrics = {"val": _floats(validation)} if validation else {}
     diagnostics = SplitDiagnostics(model.taxonomy, model.temperature) if job.report_path else None
     if dataset.sizes["test"]:
         test = load(dataset.split("test"), preprocessor, config)
         metrics["test"] = _floats(model.test(test, progress, diagnostics))
+        cut["test"] = cut_shares_of(test, progress)
         if isinstance(model, KeepsRecord):
             model.record.metrics = {**model.record.metrics, "test": metrics["test"]}
             if best_path is not None:
@@ -119,6 +140,14 @@ def run_training(
             write_reference(model.gen_reference_set(watched), Path(job.reference_path))
     elif diagnostics is not None and dataset.sizes["val"]:
         model.test(val, progress, diagnostics)
+    known = {split: shares for split, shares in cut.items() if shares is not None}
+    for split, shares in known.items():
+        metrics[split] = {**metrics.get(split, {}), **shares.figures()}
+    warnings = [
+        describe_cut(shares, "training texts", model, "train again ")
+        for split, shares in known.items()
+        if split == "train" and shares.texts
+    ]
     if job.report_path:
         progress(Progress("report"))
         leave_report(
@@ -131,8 +160,10 @@ def run_training(
             "test" if dataset.sizes["test"] else "val",
             best_path.name if best_path else "",
             time.monotonic() - started,
+            warnings,
         )
-    return metrics
+    much = [warning for warning in warnings if known["train"].is_much]
+    return TrainedRun(metrics, tuple(much))
 
 
 def _check_same_rows(model: Model, dataset: Dataset) -> None:

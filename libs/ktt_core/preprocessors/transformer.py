@@ -84,7 +84,8 @@ class TransformerPreprocessor(BasePreprocessor):
             loaded = tokenizers.Tokenizer.from_str(text)
         except Exception as error:  # the library raises nothing narrower
             raise InvalidArgumentError(f"{where} is not a tokenizer: {error}") from error
-        least = loaded.num_special_tokens_to_add(False) + 1
+        self._special = loaded.num_special_tokens_to_add(False)
+        least = self._special + 1
         if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < least:
             raise InvalidArgumentError(
                 f"max_length = {max_length!r:.80} leaves no room for a text: this tokenizer needs "
@@ -125,7 +126,13 @@ class TransformerPreprocessor(BasePreprocessor):
         return dict(pad_rows(values, np.cumsum(lengths) - lengths, lengths, self.pad_id))
 
     def token_ids(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Turn a batch of texts into ids without padding.
+        """Turn a batch of texts into ids without padding: `counted_ids` but for what was cut."""
+        return self.counted_ids(texts)[:2]
+
+    def counted_ids(
+        self, texts: Sequence[str]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+        """Turn a batch of texts into ids without padding, and say how much of each was cut.
 
         Parameters
         ----------
@@ -137,6 +144,9 @@ class TransformerPreprocessor(BasePreprocessor):
             The ids of all texts, one after the other.
         lengths : ndarray of int64, shape (n,)
             Ids of each text.
+        cut : ndarray of int64, shape (n,)
+            Ids of each text that were left out. Of a very long one, of which only the beginning is
+            tokenised, an estimate from that; 0 if and only if it was read whole.
 
         Raises
         ------
@@ -144,19 +154,31 @@ class TransformerPreprocessor(BasePreprocessor):
             If an entry is not text.
         """
         batch = [_encodable(text) for text in check_texts(texts)]
-        rows = self._rows([self._beginning(text, 1) for text in batch])
+        read = [self._beginning(text, 1) for text in batch]
+        encodings = self._encode(read)
+        rows = [encoding.ids for encoding in encodings]
+        cut = np.zeros(len(batch), dtype=np.int64)
         for place, text in enumerate(batch):
             # What the beginning of a long text did not fill needs more of it.
             factor = 1
             while len(rows[place]) < self.max_length and self._is_cut(text, factor):
                 factor *= 8
-                rows[place] = self._rows([self._beginning(text, factor)])[0]
+                read[place] = self._beginning(text, factor)
+                encodings[place] = self._encode([read[place]])[0]
+                rows[place] = encodings[place].ids
+            if len(rows[place]) >= self.max_length:
+                cut[place] = self._count_cut(encodings[place], read[place], text)
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         values = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
-        return values, lengths
+        return values, lengths, cut
 
-    def _rows(self, texts: list[str]) -> list[list[int]]:
-        return [encoding.ids for encoding in self._encode(texts)]
+    def _count_cut(self, encoding: tokenizers.Encoding, read: str, text: str) -> int:
+        """Return how many ids of a text are not among the first `max_length`."""
+        left_out = sum(len(part) - self._special for part in encoding.overflowing)
+        if len(read) == len(text) or not text[len(read) :].strip():
+            return left_out
+        found = len(encoding) - self._special + left_out
+        return max(left_out, round(found * len(text) / len(read)) - found + left_out, 1)
 
     def _is_cut(self, text: str, factor: int) -> bool:
         return self._cuts_the_end and len(text) > factor * _CHARACTERS_A_TOKEN * self.max_length

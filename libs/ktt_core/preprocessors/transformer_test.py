@@ -191,3 +191,27 @@ def test_a_damaged_state_is_refused(folder, change):
     state = {**TransformerPreprocessor(folder, 6).to_json(), **change}
     with pytest.raises(InvalidArgumentError):
         preprocessor_from_json(state)
+
+
+def test_what_is_cut_is_counted(folder, tmp_path):
+    preprocessor = TransformerPreprocessor(folder, 5)
+    texts = ["red", "red red red", "red red red red", "red " * 9, ""]
+    values, lengths, cut = preprocessor.counted_ids(texts)
+    assert lengths.tolist() == [3, 5, 5, 5, 2]
+    assert cut.tolist() == [0, 0, 1, 6, 0]
+    # What stands in a part that is not even read is estimated; what is not there is not cut.
+    long = "red " * 30_000
+    assert preprocessor.counted_ids([long])[2][0] == pytest.approx(30_000 - 3, rel=0.05)
+    assert preprocessor.counted_ids(["red red red " + " " * 5_000])[2].tolist() == [0]
+    assert preprocessor.counted_ids([" red" * 3 + " " * 5_000 + "red"])[2][0] >= 1
+    for text in (*texts, long):
+        np.testing.assert_array_equal(
+            preprocessor.token_ids([text])[0], preprocessor.counted_ids([text])[0]
+        )
+    assert preprocessor.counted_ids([])[2].tolist() == []
+    plain = make_tokenizer(special=False)
+    plain.save(str(tmp_path / "tokenizer.json"))
+    assert TransformerPreprocessor(tmp_path, 4).counted_ids(["red " * 9])[2].tolist() == [5]
+    plain.enable_truncation(3, direction="left")
+    plain.save(str(tmp_path / "tokenizer.json"))
+    assert TransformerPreprocessor(tmp_path, 4).counted_ids(["red " * 9])[2].tolist() == [5]

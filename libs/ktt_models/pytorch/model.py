@@ -27,6 +27,7 @@ from ktt_models.pytorch.answering import answer
 from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.encoders import encoder_preprocessor, find_encoder
 from ktt_models.pytorch.encoders.encoder import Encoder
+from ktt_models.pytorch.encoders.folder import longest_input, read_config
 from ktt_models.pytorch.head import Head
 from ktt_models.pytorch.network import EncoderNetwork
 from ktt_models.pytorch.stored import load_arrays, module_arrays
@@ -224,6 +225,13 @@ class PyTorchModel(Model):
                 f"this {self.model_id} is not trained yet: call fit or load first"
             )
         return self._network
+
+    @property
+    def longest_text(self) -> int:
+        """Tokens of a text that the encoder can read; 0 if it does not say."""
+        if self._network is not None:
+            return longest_input(self._network.encoder.config_json["config"])
+        return longest_input(read_config(find_encoder(self.config.encoder, self.config.download)))
 
     def level_scores(self, inputs: Mapping[str, Any]) -> list[NDArray[np.float32]]:
         """Return the head's scores of what the preprocessor returned."""

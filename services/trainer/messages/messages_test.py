@@ -260,6 +260,7 @@ TRAINING_OUTCOME = st.builds(
     seconds=FIGURE,
     report_path=TEXT,
     resumed=st.booleans(),
+    warnings=st.lists(TEXT, max_size=3).map(tuple),
 )
 FIGURES = st.dictionaries(TEXT, FIGURE, max_size=3)
 UNKNOWN = st.builds(

@@ -64,6 +64,7 @@ def training_outcome_to_proto(outcome: TrainingOutcome) -> training_pb2.Training
         seconds=outcome.seconds,
         report_path=outcome.report_path,
         resumed=outcome.resumed,
+        warnings=outcome.warnings,
     )
 
 
@@ -77,6 +78,7 @@ def training_outcome_from_proto(message: training_pb2.TrainingResult) -> Trainin
         seconds=message.seconds,
         report_path=message.report_path,
         resumed=message.resumed,
+        warnings=tuple(message.warnings),
     )
 
 

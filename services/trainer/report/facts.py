@@ -53,6 +53,8 @@ class ReportFacts:
         Of the dataset.
     versions : mapping of str to str
         Of what made the weights.
+    warnings : sequence of str
+        What else a person should know, without a full stop.
     """
 
     dataset: str
@@ -72,6 +74,7 @@ class ReportFacts:
     device: str = ""
     fingerprint: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
 
 
 def count_leaf_rows(split: Split) -> NDArray[np.int64]:

@@ -52,7 +52,7 @@ def summarise(
     levels : list of LevelFigures
     leaves : LeafFigures or None
     """
-    summary = Summary()
+    summary = Summary(notes=[f"{warning}." for warning in facts.warnings])
     diagnostics = facts.diagnostics
     if diagnostics is None or leaves is None:
         summary.notes.append(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ktt_core.cut_texts import TEXTS_CUT, TOKENS_CUT
 from ktt_core.diagnostics import ConfusedPair, LeafFigures
 from ktt_core.metrics import METRIC_NAMES
 from ktt_core.taxonomy import Taxonomy
@@ -45,6 +46,8 @@ _MEANING = {
     "part",
     "auprc_micro": "area under the precision-recall curve over all pairs of text and class",
     "valid_paths": "share of texts where each level's best class, taken by itself, makes a path",
+    TEXTS_CUT: "share of texts that are longer than the model reads, and so were cut",
+    TOKENS_CUT: "share of all tokens that were not read for that reason",
     "calibration_error": "how far stated probabilities are from how often they are right; less is "
     "better",
 }

@@ -33,7 +33,8 @@ def table(rows=ROWS, dtype=np.uint16):
     values = np.array([one for row in rows for one in row], dtype=dtype)
     offsets = np.cumsum([0, *map(len, rows)])
     codes = np.arange(2 * len(rows), dtype=np.int32).reshape(-1, 2)
-    return TokenTable(values, offsets, codes)
+    cut = np.arange(len(rows), dtype=np.int32)
+    return TokenTable(values, offsets, codes, cut)
 
 
 def rows_of(found):
@@ -80,6 +81,7 @@ def test_a_table_comes_back_as_it_was_and_is_mapped(tmp_path, rows, dtype):
     assert pa.total_allocated_bytes() == before
     assert rows_of(found) == rows
     assert found.values.dtype == dtype
+    assert found.cut.tolist() == wanted.cut.tolist()
     assert found.codes.tolist() == wanted.codes.tolist()
     assert found.lengths.tolist() == [len(row) for row in rows]
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ktt_core.cut_texts import CutShares
 from ktt_core.datasets.dataset import Split
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.model import Batch
@@ -192,6 +193,19 @@ class EncoderLoader(OrderedLoader):
             If there is room for the ids neither on disk nor in memory.
         """
         self.source.table(progress)
+
+    def cut_shares(self, progress: ProgressCallback = ignore_progress) -> CutShares:
+        """Return what is cut of the texts; tokenises the split if that is not done.
+
+        Raises
+        ------
+        DataError
+            If the split is damaged.
+        ResourceExhaustedError
+            If there is room for the ids neither on disk nor in memory.
+        """
+        table = self.source.table(progress)
+        return CutShares.of(table.lengths, table.cut, self.source.preprocessor.max_length)
 
     @property
     def _table(self) -> TokenTable:

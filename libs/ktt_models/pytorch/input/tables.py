@@ -2,7 +2,8 @@
 
 A file has a single record batch, so that its buffers can be mapped into memory and read as plain
 arrays: ``tokens`` (a list of uint16, or int32 for vocabularies that need it) or ``features`` (a
-list of float32 of fixed size), and ``codes`` (a list of int32 of fixed size). The schema's metadata
+list of float32 of fixed size), and ``codes`` (a list of int32 of fixed size); beside tokens ``cut``
+(int32). The schema's metadata
 says of what they were made, and carries a checksum of all buffers.
 """
 
@@ -43,11 +44,14 @@ class TokenTable:
     offsets : ndarray of int64, shape (n_rows + 1,)
         Where each row begins in `values`, and the last one ends.
     codes : ndarray of int32, shape (n_rows, depth)
+    cut : ndarray of int32, shape (n_rows,)
+        Ids of each row that were left out because it is too long.
     """
 
     values: IntArray
     offsets: NDArray[np.int64]
     codes: NDArray[np.int32]
+    cut: NDArray[np.int32]
 
     @cached_property
     def lengths(self) -> NDArray[np.int32]:
@@ -57,13 +61,18 @@ class TokenTable:
     def columns(self) -> dict[str, pa.Array]:
         """Return the Arrow columns, which share this table's memory."""
         tokens = pa.LargeListArray.from_arrays(pa.array(self.offsets), pa.array(self.values))
-        return {"tokens": tokens, "codes": _fixed(self.codes)}
+        return {"tokens": tokens, "codes": _fixed(self.codes), "cut": pa.array(self.cut)}
 
     @classmethod
     def of(cls, columns: Mapping[str, pa.Array]) -> TokenTable:
         """Return the table of columns, sharing their memory."""
         tokens = columns["tokens"]
-        return cls(_plain(tokens.values), _plain(tokens.offsets), _rows(columns["codes"]))
+        return cls(
+            _plain(tokens.values),
+            _plain(tokens.offsets),
+            _rows(columns["codes"]),
+            _plain(columns["cut"]),
+        )
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ __all__ = ["TokenSource"]
 _BLOCK_ROWS = 8_192
 
 # Raised when what is stored changes its meaning.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class TokenSource:
@@ -85,16 +85,19 @@ class TokenSource:
         small = self.preprocessor.highest_id < 2**16
         values = Spool(folder, np.uint16 if small else np.int32)
         offsets = Spool(folder, np.int64)
-        codes = Spool(folder, np.int32)
+        codes, cut = Spool(folder, np.int32), Spool(folder, np.int32)
         offsets.append(np.zeros(1, dtype=np.int64))
         done = end = 0
         progress(Progress("tokenize", done, total, "rows"))
         for texts, block_codes in self.split.iter_batches(_BLOCK_ROWS):
-            ids, lengths = self.preprocessor.token_ids(texts)
+            ids, lengths, left_out = self.preprocessor.counted_ids(texts)
             values.append(ids)
             offsets.append(end + np.cumsum(lengths))
             codes.append(block_codes)
+            cut.append(left_out)
             end += len(ids)
             done += len(texts)
             progress(Progress("tokenize", done, total, "rows"))
-        return TokenTable(values.array(), offsets.array(), codes.array().reshape(-1, depth))
+        return TokenTable(
+            values.array(), offsets.array(), codes.array().reshape(-1, depth), cut.array()
+        )

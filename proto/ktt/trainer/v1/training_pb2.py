@@ -27,7 +27,7 @@ from ktt.jobs.v1 import jobs_pb2 as ktt_dot_jobs_dot_v1_dot_jobs__pb2
 from ktt.trainer.v1 import models_pb2 as ktt_dot_trainer_dot_v1_dot_models__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dktt/trainer/v1/training.proto\x12\x0ektt.trainer.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x16ktt/jobs/v1/jobs.proto\x1a\x1bktt/trainer/v1/models.proto\"\x9d\x01\n\x0bTrainingJob\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x04spec\x18\x02 \x01(\x0b\x32\x1c.ktt.trainer.v1.TrainingSpec\x12&\n\x06status\x18\x03 \x01(\x0b\x32\x16.ktt.jobs.v1.JobStatus\x12.\n\x06result\x18\x04 \x01(\x0b\x32\x1e.ktt.trainer.v1.TrainingResult\"\xad\x01\n\x0cTrainingSpec\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x30\n\x0fhyperparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x15\n\rreference_set\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x12\x0e\n\x06resume\x18\x06 \x01(\x08\x12\x13\n\x0bresume_time\x18\x07 \x01(\t\"\x96\x02\n\x0eTrainingResult\x12\x17\n\x0f\x63heckpoint_path\x18\x01 \x01(\t\x12\x16\n\x0ereference_path\x18\x02 \x01(\t\x12\x10\n\x08run_time\x18\x03 \x01(\t\x12<\n\x07metrics\x18\x04 \x03(\x0b\x32+.ktt.trainer.v1.TrainingResult.MetricsEntry\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x12\x13\n\x0breport_path\x18\x06 \x01(\t\x12\x0f\n\x07resumed\x18\x07 \x01(\x08\x1aL\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.ktt.trainer.v1.SplitMetrics:\x02\x38\x01\"q\n\x18\x43reateTrainingJobRequest\x12*\n\x04spec\x18\x01 \x01(\x0b\x32\x1c.ktt.trainer.v1.TrainingSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"N\n\x19\x43reateTrainingJobResponse\x12\x31\n\x0ctraining_job\x18\x01 \x01(\x0b\x32\x1b.ktt.trainer.v1.TrainingJob\"#\n\x15GetTrainingJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"K\n\x16GetTrainingJobResponse\x12\x31\n\x0ctraining_job\x18\x01 \x01(\x0b\x32\x1b.ktt.trainer.v1.TrainingJob\"\x87\x01\n\x17ListTrainingJobsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.ktt.jobs.v1.JobState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"g\n\x18ListTrainingJobsResponse\x12\x32\n\rtraining_jobs\x18\x01 \x03(\x0b\x32\x1b.ktt.trainer.v1.TrainingJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x17WatchTrainingJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x03\"@\n\x18WatchTrainingJobResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.ktt.jobs.v1.JobEvent\"&\n\x18\x43\x61ncelTrainingJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"N\n\x19\x43\x61ncelTrainingJobResponse\x12\x31\n\x0ctraining_job\x18\x01 \x01(\x0b\x32\x1b.ktt.trainer.v1.TrainingJobb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dktt/trainer/v1/training.proto\x12\x0ektt.trainer.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x16ktt/jobs/v1/jobs.proto\x1a\x1bktt/trainer/v1/models.proto\"\x9d\x01\n\x0bTrainingJob\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x04spec\x18\x02 \x01(\x0b\x32\x1c.ktt.trainer.v1.TrainingSpec\x12&\n\x06status\x18\x03 \x01(\x0b\x32\x16.ktt.jobs.v1.JobStatus\x12.\n\x06result\x18\x04 \x01(\x0b\x32\x1e.ktt.trainer.v1.TrainingResult\"\xad\x01\n\x0cTrainingSpec\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x30\n\x0fhyperparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x15\n\rreference_set\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x12\x0e\n\x06resume\x18\x06 \x01(\x08\x12\x13\n\x0bresume_time\x18\x07 \x01(\t\"\xa8\x02\n\x0eTrainingResult\x12\x17\n\x0f\x63heckpoint_path\x18\x01 \x01(\t\x12\x16\n\x0ereference_path\x18\x02 \x01(\t\x12\x10\n\x08run_time\x18\x03 \x01(\t\x12<\n\x07metrics\x18\x04 \x03(\x0b\x32+.ktt.trainer.v1.TrainingResult.MetricsEntry\x12\x0f\n\x07seconds\x18\x05 \x01(\x01\x12\x13\n\x0breport_path\x18\x06 \x01(\t\x12\x0f\n\x07resumed\x18\x07 \x01(\x08\x12\x10\n\x08warnings\x18\x08 \x03(\t\x1aL\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.ktt.trainer.v1.SplitMetrics:\x02\x38\x01\"q\n\x18\x43reateTrainingJobRequest\x12*\n\x04spec\x18\x01 \x01(\x0b\x32\x1c.ktt.trainer.v1.TrainingSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"N\n\x19\x43reateTrainingJobResponse\x12\x31\n\x0ctraining_job\x18\x01 \x01(\x0b\x32\x1b.ktt.trainer.v1.TrainingJob\"#\n\x15GetTrainingJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"K\n\x16GetTrainingJobResponse\x12\x31\n\x0ctraining_job\x18\x01 \x01(\x0b\x32\x1b.ktt.trainer.v1.TrainingJob\"\x87\x01\n\x17ListTrainingJobsRequest\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12%\n\x06states\x18\x03 \x03(\x0e\x32\x15.ktt.jobs.v1.JobState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"g\n\x18ListTrainingJobsResponse\x12\x32\n\rtraining_jobs\x18\x01 \x03(\x0b\x32\x1b.ktt.trainer.v1.TrainingJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\":\n\x17WatchTrainingJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x03\"@\n\x18WatchTrainingJobResponse\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.ktt.jobs.v1.JobEvent\"&\n\x18\x43\x61ncelTrainingJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"N\n\x19\x43\x61ncelTrainingJobResponse\x12\x31\n\x0ctraining_job\x18\x01 \x01(\x0b\x32\x1b.ktt.trainer.v1.TrainingJobb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,27 +41,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAININGSPEC']._serialized_start=293
   _globals['_TRAININGSPEC']._serialized_end=466
   _globals['_TRAININGRESULT']._serialized_start=469
-  _globals['_TRAININGRESULT']._serialized_end=747
-  _globals['_TRAININGRESULT_METRICSENTRY']._serialized_start=671
-  _globals['_TRAININGRESULT_METRICSENTRY']._serialized_end=747
-  _globals['_CREATETRAININGJOBREQUEST']._serialized_start=749
-  _globals['_CREATETRAININGJOBREQUEST']._serialized_end=862
-  _globals['_CREATETRAININGJOBRESPONSE']._serialized_start=864
-  _globals['_CREATETRAININGJOBRESPONSE']._serialized_end=942
-  _globals['_GETTRAININGJOBREQUEST']._serialized_start=944
-  _globals['_GETTRAININGJOBREQUEST']._serialized_end=979
-  _globals['_GETTRAININGJOBRESPONSE']._serialized_start=981
-  _globals['_GETTRAININGJOBRESPONSE']._serialized_end=1056
-  _globals['_LISTTRAININGJOBSREQUEST']._serialized_start=1059
-  _globals['_LISTTRAININGJOBSREQUEST']._serialized_end=1194
-  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_start=1196
-  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_end=1299
-  _globals['_WATCHTRAININGJOBREQUEST']._serialized_start=1301
-  _globals['_WATCHTRAININGJOBREQUEST']._serialized_end=1359
-  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_start=1361
-  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_end=1425
-  _globals['_CANCELTRAININGJOBREQUEST']._serialized_start=1427
-  _globals['_CANCELTRAININGJOBREQUEST']._serialized_end=1465
-  _globals['_CANCELTRAININGJOBRESPONSE']._serialized_start=1467
-  _globals['_CANCELTRAININGJOBRESPONSE']._serialized_end=1545
+  _globals['_TRAININGRESULT']._serialized_end=765
+  _globals['_TRAININGRESULT_METRICSENTRY']._serialized_start=689
+  _globals['_TRAININGRESULT_METRICSENTRY']._serialized_end=765
+  _globals['_CREATETRAININGJOBREQUEST']._serialized_start=767
+  _globals['_CREATETRAININGJOBREQUEST']._serialized_end=880
+  _globals['_CREATETRAININGJOBRESPONSE']._serialized_start=882
+  _globals['_CREATETRAININGJOBRESPONSE']._serialized_end=960
+  _globals['_GETTRAININGJOBREQUEST']._serialized_start=962
+  _globals['_GETTRAININGJOBREQUEST']._serialized_end=997
+  _globals['_GETTRAININGJOBRESPONSE']._serialized_start=999
+  _globals['_GETTRAININGJOBRESPONSE']._serialized_end=1074
+  _globals['_LISTTRAININGJOBSREQUEST']._serialized_start=1077
+  _globals['_LISTTRAININGJOBSREQUEST']._serialized_end=1212
+  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_start=1214
+  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_end=1317
+  _globals['_WATCHTRAININGJOBREQUEST']._serialized_start=1319
+  _globals['_WATCHTRAININGJOBREQUEST']._serialized_end=1377
+  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_start=1379
+  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_end=1443
+  _globals['_CANCELTRAININGJOBREQUEST']._serialized_start=1445
+  _globals['_CANCELTRAININGJOBREQUEST']._serialized_end=1483
+  _globals['_CANCELTRAININGJOBRESPONSE']._serialized_start=1485
+  _globals['_CANCELTRAININGJOBRESPONSE']._serialized_end=1563
 # @@protoc_insertion_point(module_scope)

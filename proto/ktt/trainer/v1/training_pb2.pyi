@@ -40,7 +40,7 @@ class TrainingSpec(_message.Message):
     def __init__(self, dataset: _Optional[str] = ..., model: _Optional[str] = ..., hyperparameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., reference_set: _Optional[bool] = ..., dry_run: _Optional[bool] = ..., resume: _Optional[bool] = ..., resume_time: _Optional[str] = ...) -> None: ...
 
 class TrainingResult(_message.Message):
-    __slots__ = ("checkpoint_path", "reference_path", "run_time", "metrics", "seconds", "report_path", "resumed")
+    __slots__ = ("checkpoint_path", "reference_path", "run_time", "metrics", "seconds", "report_path", "resumed", "warnings")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class TrainingResult(_message.Message):
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     REPORT_PATH_FIELD_NUMBER: _ClassVar[int]
     RESUMED_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     checkpoint_path: str
     reference_path: str
     run_time: str
@@ -62,7 +63,8 @@ class TrainingResult(_message.Message):
     seconds: float
     report_path: str
     resumed: bool
-    def __init__(self, checkpoint_path: _Optional[str] = ..., reference_path: _Optional[str] = ..., run_time: _Optional[str] = ..., metrics: _Optional[_Mapping[str, _models_pb2.SplitMetrics]] = ..., seconds: _Optional[float] = ..., report_path: _Optional[str] = ..., resumed: _Optional[bool] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, checkpoint_path: _Optional[str] = ..., reference_path: _Optional[str] = ..., run_time: _Optional[str] = ..., metrics: _Optional[_Mapping[str, _models_pb2.SplitMetrics]] = ..., seconds: _Optional[float] = ..., report_path: _Optional[str] = ..., resumed: _Optional[bool] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateTrainingJobRequest(_message.Message):
     __slots__ = ("spec", "request_id", "validate_only")
