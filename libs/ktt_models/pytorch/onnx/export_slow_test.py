@@ -301,3 +301,23 @@ def test_a_bundle_s_artifacts_are_the_export_s_files_and_answer_as_the_model(
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(DataError, match="do not work"):
         model.artifacts_parity(tmp_path, TEXTS)
+
+
+def test_a_bundle_s_quantized_graph_makes_the_reference_set(linear, tmp_path):
+    linear.export_artifacts(tmp_path)
+    codes = linear.taxonomy.leaf_codes[np.arange(len(TEXTS)) % linear.taxonomy.n_leaves]
+    rows = [Batch({"text": TEXTS[:3]}, codes[:3]), Batch({"text": TEXTS[3:]}, codes[3:])]
+    figures = linear.quantize_artifacts(tmp_path, "int8", iter(rows))
+    assert (figures.path, figures.rows) == ("model.int8.onnx", len(TEXTS))
+    assert {path.name for path in tmp_path.glob("*.onnx*")} == {"model.int8.onnx"}
+    said = json.loads((tmp_path / "model.json").read_text())
+    assert (said["graph"], said["quantized"]) == ("model.int8.onnx", "int8")
+    table = linear.artifacts_reference_set(tmp_path, iter(rows))
+    assert table.column_names == ["targets", *said["feature_names"], *said["score_columns"]]
+    session = onnxruntime.InferenceSession(tmp_path / "model.int8.onnx")
+    text_rows = TokenRows(tmp_path)
+    for row, text in enumerate(TEXTS):
+        log_proba, features = session.run(["log_proba", "features"], text_rows([text]))
+        found = [table[name][row].as_py() for name in table.column_names[1:]]
+        wanted = np.concatenate([features[0], np.exp(log_proba[0])])
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
