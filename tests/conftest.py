@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ import pytest
 import exporter.main
 import trainer.main
 from cli.main import run
+
+GUIDE = Path.cwd() / "docs/add-a-model.md"
 
 COLUMNS = ("--text", "title", "--classes", "category", "--sep", " > ")
 
@@ -239,6 +242,16 @@ def install_model(folder: Path, model: str) -> dict[str, str]:
     (metadata / "entry_points.txt").write_text(f"[ktt.models]\n{model} = {model}:load\n")
     found = environment()
     return {**found, "PYTHONPATH": os.pathsep.join([str(folder), found["PYTHONPATH"]])}
+
+
+def copy_listing(model: str, installed: Path) -> int:
+    """Write the files of a model that the guide prints, and return how many lines they have."""
+    page = GUIDE.read_text(encoding="utf-8")
+    files = re.findall(rf"^```python\n# ({model}/\S+)\n(.*?)^```", page, re.S | re.M)
+    for name, code in files:
+        (installed / name).parent.mkdir(parents=True, exist_ok=True)
+        (installed / name).write_text(code, encoding="utf-8")
+    return sum(len(code.splitlines()) for _, code in files)
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import install_model
+from conftest import GUIDE, copy_listing, install_model
 from ktt_models.pytorch.encoders.tiny import write_tiny_encoder
 
 PRODUCTS = Path.cwd() / "examples/products.csv"
-GUIDE = Path.cwd() / "docs/add-a-model.md"
 EXAMPLE = Path.cwd() / "examples/onnx_predict.py"
 
 
@@ -94,16 +93,6 @@ def test_an_outside_model_says_what_it_does_not_export(environment: dict[str, st
     assert "UnsupportedError: centroid does not export onnx; it exports: bento" in done.stderr
 
 
-def copy_listing(model: str, installed: Path) -> int:
-    """Write the files of a model that the guide prints, and return how many lines they have."""
-    page = GUIDE.read_text(encoding="utf-8")
-    files = re.findall(rf"^```python\n# ({model}/\S+)\n(.*?)^```", page, re.S | re.M)
-    for name, code in files:
-        (installed / name).parent.mkdir(parents=True, exist_ok=True)
-        (installed / name).write_text(code, encoding="utf-8")
-    return sum(len(code.splitlines()) for _, code in files)
-
-
 def run_steps(environment: dict[str, str], folder: Path, *steps: list[str]) -> None:
     for step in steps:
         done = ktt(environment, folder, *step)
@@ -115,7 +104,7 @@ IMPORT += ["--text", "title", "--classes", "category", "--sep", " > "]
 
 
 def test_the_guides_scikit_learn_model_works_as_printed(tmp_path: Path) -> None:
-    assert 0 < copy_listing("tfidf_nb", tmp_path / "installed") < 36
+    assert 0 < copy_listing("tfidf_nb", tmp_path / "installed") < 52
     environment = install_model(tmp_path / "installed", "tfidf_nb")
     training = ["train", "products", "-m", "tfidf_nb", "-r", "--set", "smoothing=0.05"]
     exporting = ["export", "products", "-m", "tfidf_nb", "--output", "served"]
@@ -139,10 +128,28 @@ def test_an_error_of_an_estimator_is_told_as_the_models_own(tmp_path: Path) -> N
     assert not (tmp_path / "workspace/weights/tfidf_nb/products").exists()
 
 
-def answer_of_example(folder: Path) -> str:
-    """Return what the example program says of a word, with an exported folder."""
+def test_the_guides_preprocessor_goes_the_whole_road(tmp_path: Path) -> None:
+    copy_listing("tfidf_nb", tmp_path / "installed")
+    (method,) = re.findall(
+        r"^```python\n(    @classmethod\n    def get_preprocessor.*?)^```",
+        GUIDE.read_text(encoding="utf-8"),
+        re.S | re.M,
+    )
+    module = tmp_path / "installed/tfidf_nb/tfidf_nb.py"
+    module.write_text(f"{module.read_text()}\n{method}")
+    environment = install_model(tmp_path / "installed", "tfidf_nb")
+    training = ["train", "products", "-m", "tfidf_nb"]
+    exporting = ["export", "products", "-m", "tfidf_nb", "--output", "served"]
+    run_steps(environment, tmp_path, IMPORT, training, exporting)
+    folder = tmp_path / "served/tfidf_nb_products"
+    assert json.loads((folder / "preprocessor.json").read_text())["kind"] == "numberless"
+    assert answer_of_example(folder, "kettle 12") == answer_of_example(folder, "kettle 7 9")
+
+
+def answer_of_example(folder: Path, text: str = "kettle") -> str:
+    """Return what the example program says of a text, with an exported folder."""
     done = subprocess.run(
-        [sys.executable, str(EXAMPLE), str(folder), "kettle"], capture_output=True, text=True
+        [sys.executable, str(EXAMPLE), str(folder), text], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -143,9 +143,9 @@ class Model(ABC):
         """
 
     @classmethod
-    @abstractmethod
     def get_preprocessor(cls, config: ModelConfig) -> BasePreprocessor:
-        """Return what turns texts into this model's inputs."""
+        """Return what turns texts into this model's inputs: by default, the texts as they are."""
+        return BasePreprocessor()
 
     @classmethod
     @abstractmethod

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from ktt_core.decoding import leaf_log_proba
-from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_core.tfidf.reference_features import reference_features
 from ktt_core.tfidf.scorer import load_scorer
 from ktt_core.tfidf.text_rows import TextRows
@@ -34,7 +33,7 @@ class TfidfScorer:
     def __init__(self, folder: Path) -> None:
         self.taxonomy = read_taxonomy(folder)
         self._temperature = float(read_json(folder / DESCRIPTION_NAME)["temperature"])
-        self._vectorizer = TextRows(folder).vectorizer
+        self._rows = TextRows(folder)
         with np.load(folder / "weights.npz", allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         read = load_scorer(self.taxonomy, arrays, read_json(folder / "weights.json"))
@@ -43,8 +42,8 @@ class TfidfScorer:
 
     def __call__(self, texts: Sequence[str]) -> Scores:
         """Answer texts."""
-        cleaned = clean_texts(texts)
-        rows, unknown = self._vectorizer.transform_counted(cleaned)
+        prepared = self._rows.prepared(texts)
+        rows, unknown = self._rows.vectorizer.transform_counted(prepared)
         levels = self._scorer.level_scores(rows)
         log_proba = leaf_log_proba(levels, self.taxonomy, self._temperature)
-        return Scores(log_proba, reference_features(rows, cleaned, unknown))
+        return Scores(log_proba, reference_features(rows, prepared, unknown))

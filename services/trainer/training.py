@@ -105,12 +105,11 @@ def run_training(
     resume_from = Path(job.resume_from) if job.resume_from else None
     if resume_from is None:
         model = model_class(dataset.taxonomy, config)
-        preprocessor = model_class.get_preprocessor(config)
     else:
         # All that it takes is in the file, whatever has become of what the run was begun with.
         model = model_class.from_checkpoint(resume_from)
         _check_same_rows(model, dataset)
-        preprocessor = model.preprocessor
+    preprocessor = model.preprocessor
     if isinstance(model, KeepsRecord):
         model.record.dataset = dataset.name
         model.record.fingerprint = dataset.fingerprint

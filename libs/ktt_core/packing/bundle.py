@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import JobFailedError, KttError, ResourceExhaustedError
+from ktt_core.own_preprocessor import portable_source
 from ktt_core.packing.finding import Packer, find_packer
 from ktt_core.packing.monitoring import Watched, monitoring_files
 from ktt_core.packing.process import Ended, run_program
 from ktt_core.packing.staging import SERVICE_MODULE, stage_sources
+from ktt_core.preprocessors.base import OWN_MODULE
+from ktt_core.preprocessors.stored import PREPROCESSOR_FILE
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.registry import get_entry
 
@@ -91,6 +94,7 @@ def pack_bundle(
         place = Path(name).resolve()
         sources = place / "sources"
         stage_sources(sources, model.model_id, package, model.served_like)
+        _stage_preprocessor(model, artifacts, sources)
         monitoring = watched = None
         if options.reference_set is not None:
             service = sources.joinpath(*package.split("."), "bentoml")
@@ -116,6 +120,15 @@ def pack_bundle(
     if not (output / "inference").is_dir():
         raise JobFailedError("the packer said that it was done, and has made no service")
     return watched
+
+
+def _stage_preprocessor(model: Model, artifacts: Path, sources: Path) -> None:
+    """Put a model's own preprocessor where the artifacts' is looked for."""
+    if (artifacts / PREPROCESSOR_FILE).is_file():
+        source = portable_source(model.preprocessor, model.model_id)
+        if source is not None:
+            place = sources / "ktt_core" / "preprocessors" / f"{OWN_MODULE}.py"
+            place.write_text(source, encoding="utf-8")
 
 
 def _run(packer: Packer, request: Mapping[str, Any], place: Path) -> None:

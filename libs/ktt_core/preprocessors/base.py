@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ktt_core.errors import ConflictError, InvalidArgumentError
 
-__all__ = ["BasePreprocessor", "check_texts", "preprocessor_from_json"]
+__all__ = ["OWN_MODULE", "BasePreprocessor", "check_texts", "known_kind", "preprocessor_from_json"]
 
 _kinds: dict[str, type[BasePreprocessor]] = {}
+
+#: In an export, the module beside this one with the model's own preprocessor, if it has one.
+OWN_MODULE = "own_preprocessor"
 
 
 class BasePreprocessor:
@@ -96,7 +100,8 @@ class BasePreprocessor:
 def preprocessor_from_json(value: Mapping[str, Any]) -> BasePreprocessor:
     """Rebuild any preprocessor from `BasePreprocessor.to_json`'s value.
 
-    Only classes that are imported already are found: a value never makes code load.
+    Only classes that are imported already are found, and in an export the one that came with it: a
+    value never says what code is loaded.
 
     Raises
     ------
@@ -104,10 +109,25 @@ def preprocessor_from_json(value: Mapping[str, Any]) -> BasePreprocessor:
         If the kind is unknown or the fields are not what it takes.
     """
     kind = value.get("kind") if isinstance(value, Mapping) else None
-    if not isinstance(kind, str) or kind not in _kinds:
+    if not isinstance(kind, str) or (kind not in _kinds and not _own_is(kind)):
         known = ", ".join(sorted(_kinds))
         raise InvalidArgumentError(f"there is no preprocessor {kind!r:.80}; there are: {known}")
     return _kinds[kind].from_json(value)
+
+
+def known_kind(kind: str) -> type[BasePreprocessor] | None:
+    """Return the class of a kind, if it is imported."""
+    return _kinds.get(kind)
+
+
+def _own_is(kind: str) -> bool:
+    name = f"{__package__}.{OWN_MODULE}"
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise InvalidArgumentError(f"the model's preprocessor needs {error.name}") from error
+    return kind in _kinds
 
 
 def check_texts(texts: Sequence[str]) -> list[str]:

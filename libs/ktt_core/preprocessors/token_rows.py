@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ktt_core.errors import CheckpointError, InvalidArgumentError, KttError
 from ktt_core.preprocessors.cleaning import clean_texts
+from ktt_core.preprocessors.stored import read_preprocessor
 from ktt_core.preprocessors.transformer import TOKENIZER_FILE, TransformerPreprocessor
 
 __all__ = ["TokenRows"]
@@ -23,7 +24,8 @@ class TokenRows:
     Parameters
     ----------
     folder : path
-        With a ``tokenizer.json`` that says itself how long a text may be and how rows are padded.
+        With a ``tokenizer.json`` that says itself how long a text may be and how rows are padded,
+        and, of a model with a preprocessor of its own, ``preprocessor.json``.
 
     Raises
     ------
@@ -35,9 +37,10 @@ class TokenRows:
         file = Path(folder) / TOKENIZER_FILE
         try:
             max_length = json.loads(file.read_text(encoding="utf-8"))["truncation"]["max_length"]
-            self.preprocessor = TransformerPreprocessor(file, max_length)
+            tokenizer = TransformerPreprocessor(file, max_length)
         except (KeyError, KttError, OSError, TypeError, ValueError) as error:
             raise CheckpointError(f"the tokenizer {file} cannot be read: {error}") from error
+        self.preprocessor = tokenizer.after(read_preprocessor(folder))
 
     def __call__(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return the graph's inputs for texts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -12,8 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ktt_core.errors import InvalidArgumentError, NotFoundError
-from ktt_core.preprocessors.base import BasePreprocessor, check_texts
+from ktt_core.errors import InvalidArgumentError, NotFoundError, UnsupportedError
+from ktt_core.preprocessors.base import (
+    BasePreprocessor,
+    check_texts,
+    preprocessor_from_json,
+)
 from ktt_core.preprocessors.padding import pad_rows
 
 if TYPE_CHECKING:
@@ -45,6 +50,8 @@ class TransformerPreprocessor(BasePreprocessor):
     ----------
     pad_id : int
         Fills `input_ids` where the mask is 0.
+    before : BasePreprocessor or None
+        What texts go through before they are cut into tokens; see `after`.
 
     Raises
     ------
@@ -56,9 +63,23 @@ class TransformerPreprocessor(BasePreprocessor):
     Notes
     -----
     The state (`to_json`) holds the whole tokenizer, so that a checkpoint needs no other file.
+
+    A subclass that changes what is made of texts overrides `counted_ids`, which training and
+    serving read; the other two ways lead through it.
     """
 
     kind: ClassVar[str] = "transformer"
+    before: BasePreprocessor | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        unread = [name for name in ("__call__", "token_ids") if name in cls.__dict__]
+        if unread:
+            raise UnsupportedError(
+                f"{cls.__name__} overrides {unread[0]}, which an encoder's training does not "
+                "call: override counted_ids; or let the model's get_preprocessor return a "
+                "BasePreprocessor that changes texts, which is put before the encoder's tokenizer"
+            )
 
     def __init__(self, tokenizer: str | Path, max_length: int = 64) -> None:
         file = Path(tokenizer)
@@ -153,6 +174,8 @@ class TransformerPreprocessor(BasePreprocessor):
         InvalidArgumentError
             If an entry is not text.
         """
+        if self.before is not None:
+            texts = self.before(texts)["text"]
         batch = [_encodable(text) for text in check_texts(texts)]
         read = [self._beginning(text, 1) for text in batch]
         encodings = self._encode(read)
@@ -171,6 +194,12 @@ class TransformerPreprocessor(BasePreprocessor):
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         values = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
         return values, lengths, cut
+
+    def after(self, before: BasePreprocessor) -> TransformerPreprocessor:
+        """Return the same with another preprocessor before it, from texts to texts."""
+        other = copy.copy(self)
+        other.before = None if type(before) is BasePreprocessor else before
+        return other
 
     def _count_cut(self, encoding: tokenizers.Encoding, read: str, text: str) -> int:
         """Return how many ids of a text are not among the first `max_length`."""
@@ -212,7 +241,8 @@ class TransformerPreprocessor(BasePreprocessor):
         return path
 
     def _fields(self) -> dict[str, Any]:
-        return {"max_length": self.max_length, "padding": self._padding, "tokenizer": self._text}
+        fields = {"max_length": self.max_length, "padding": self._padding, "tokenizer": self._text}
+        return fields if self.before is None else {**fields, "before": self.before.to_json()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TransformerPreprocessor:
@@ -224,6 +254,7 @@ class TransformerPreprocessor(BasePreprocessor):
             If `value` is not such a value.
         """
         fields = dict(value) if isinstance(value, Mapping) else {}
+        before = fields.pop("before", None)
         if (
             set(fields) != {"kind", "max_length", "padding", "tokenizer"}
             or fields["kind"] != cls.kind
@@ -239,6 +270,8 @@ class TransformerPreprocessor(BasePreprocessor):
         preprocessor._set_up(
             fields["tokenizer"], fields["max_length"], "the saved tokenizer", fields["padding"]
         )
+        if before is not None:
+            preprocessor.before = preprocessor_from_json(before)
         return preprocessor
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ktt_core.errors import CheckpointError, InvalidArgumentError, KttError
 from ktt_core.preprocessors.cleaning import clean_texts
+from ktt_core.preprocessors.stored import read_preprocessor
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
 
 __all__ = ["ARRAYS_NAME", "FORMAT_VERSION", "PARAMS_NAME", "TextRows"]
@@ -35,7 +36,7 @@ class TextRows:
     ----------
     folder : path
         With ``vocabulary.json`` (how texts are cut into terms) and ``vocabulary.npz`` (the terms
-        and their weights).
+        and their weights), and, of a model with a preprocessor of its own, ``preprocessor.json``.
 
     Raises
     ------
@@ -54,6 +55,18 @@ class TextRows:
             self.vectorizer = TfidfVectorizer.from_state(arrays, value["vectorizer"])
         except _DAMAGED as error:
             raise CheckpointError(f"the vocabulary in {path} cannot be read: {error}") from error
+        self.preprocessor = read_preprocessor(path)
+
+    def prepared(self, texts: Sequence[str]) -> list[str]:
+        """Return texts as the vectorizer takes them: tidied up, and through the preprocessor.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If an entry is no valid Unicode string.
+        """
+        found: list[str] = self.preprocessor(clean_texts(texts))["text"]
+        return found
 
     def __call__(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return the graph's inputs for texts.
@@ -78,7 +91,7 @@ class TextRows:
         """
         if isinstance(texts, (str, bytes)):
             raise InvalidArgumentError("texts is a list of texts, not one text: wrap it in a list")
-        rows = self.vectorizer.transform(clean_texts(texts))
+        rows = self.vectorizer.transform(self.prepared(texts))
         return {
             "term_ids": rows.indices.astype(np.int64),
             "term_weights": rows.data,

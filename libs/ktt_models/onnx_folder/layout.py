@@ -16,6 +16,7 @@ __all__ = [
     "IR_VERSION",
     "MAX_FILE_BYTES",
     "OPSET",
+    "PREPROCESSOR_NOTE",
     "README_NAME",
     "check_hierarchy",
     "write_hierarchy",
@@ -35,6 +36,13 @@ IR_VERSION = 8
 
 #: Weights up to this size are in the graph's own file: a protobuf file ends at 2 GiB.
 MAX_FILE_BYTES = 1_500_000_000
+
+#: What a README says further of a model with a preprocessor of its own.
+PREPROCESSOR_NOTE = """
+This model prepares texts in its own way before all else: `preprocessor.json` says how, and the code
+is in `{package}/`, as its author wrote it. `TextRows` does it; whoever makes the inputs otherwise
+has to do it, too.
+"""
 
 _HIERARCHY_VERSION = 1
 

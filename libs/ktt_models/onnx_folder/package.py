@@ -13,6 +13,8 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from ktt_core.preprocessors.base import OWN_MODULE
+
 __all__ = ["PACKAGE", "package_sources", "write_package"]
 
 #: The package's folder in the export.
@@ -34,7 +36,7 @@ __all__ = ["TextRows"]
 
 
 @cache
-def package_sources(module: str, class_name: str) -> dict[str, str]:
+def package_sources(module: str, class_name: str, own: str | None = None) -> dict[str, str]:
     """Return the package's modules by their paths in it.
 
     Parameters
@@ -43,6 +45,9 @@ def package_sources(module: str, class_name: str) -> dict[str, str]:
         The full name of the one with the class; those of ``ktt_core`` that it imports come along.
     class_name : str
         What the package offers as ``TextRows``.
+    own : str, optional
+        The source of the model's own preprocessor; see
+        `ktt_core.own_preprocessor.portable_source`.
 
     Raises
     ------
@@ -51,6 +56,8 @@ def package_sources(module: str, class_name: str) -> dict[str, str]:
     """
     sources: dict[str, str] = {}
     _follow(module, sources)
+    if own is not None:
+        _add(OWN_MODULE, own, sources)
     name = class_name if class_name == "TextRows" else f"{class_name} as TextRows"
     sources["__init__"] = _INIT.format(module=module.rpartition(".")[2], name=name)
     return {f"{name}.py": source for name, source in sorted(sources.items())}
@@ -67,7 +74,13 @@ def write_package(files: Mapping[str, bytes], folder: Path) -> None:
 def _follow(module: str, sources: dict[str, str]) -> None:
     """Add a module's source, and those of all modules of ours it imports, by their bare names."""
     package, _, name = module.rpartition(".")
-    original = resources.files(package).joinpath(f"{name}.py").read_text(encoding="utf-8")
+    file = resources.files(package).joinpath(f"{name}.py")
+    if not file.is_file():
+        file = resources.files(package).joinpath(name, "__init__.py")
+    _add(name, file.read_text(encoding="utf-8"), sources)
+
+
+def _add(name: str, original: str, sources: dict[str, str]) -> None:
     source = _OWN_IMPORT.sub(r"\1from .\3 import ", original)
     if sources.setdefault(name, source) != source:
         raise ValueError(f"two modules of the package would be called {name}")

@@ -19,13 +19,14 @@ from ktt_core.decoding import leaf_log_proba
 from ktt_core.errors import CheckpointError, KttError, UnsupportedError
 from ktt_core.metrics import MetricsAccumulator, compute_metrics
 from ktt_core.model import Batch, Loader, Metrics, Model, Observer, check_rows
+from ktt_core.own_preprocessor import check_preprocessor, restore_preprocessor
 from ktt_core.preprocessors import BasePreprocessor, TransformerPreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.reference import pool_features
 from ktt_core.taxonomy import Taxonomy
 from ktt_models.pytorch.answering import answer
 from ktt_models.pytorch.config import EncoderConfig
-from ktt_models.pytorch.encoders import encoder_preprocessor, find_encoder
+from ktt_models.pytorch.encoders import encoder_preprocessor, find_encoder, with_tokenizer
 from ktt_models.pytorch.encoders.encoder import Encoder
 from ktt_models.pytorch.encoders.folder import longest_input, read_config
 from ktt_models.pytorch.head import Head
@@ -109,6 +110,8 @@ class PyTorchModel(Model):
     def get_preprocessor(cls, config: ModelConfig) -> BasePreprocessor:
         """Return the encoder's own tokenizer.
 
+        Another one may change texts alone, ``{"text": [...]}``: the encoder's tokenizer follows it.
+
         Raises
         ------
         NotFoundError
@@ -119,8 +122,13 @@ class PyTorchModel(Model):
 
     @property
     def preprocessor(self) -> BasePreprocessor:
-        """The tokenizer: of the checkpoint, if this model is of one."""
-        return self._preprocessor or self.get_preprocessor(self.config)
+        """The tokenizer, and what comes before: of the checkpoint, if this model is of one."""
+        return self._preprocessor or self._new_preprocessor()
+
+    def _new_preprocessor(self) -> TransformerPreprocessor:
+        made = self.get_preprocessor(self.config)
+        check_preprocessor(made, self.model_id)
+        return with_tokenizer(made, self.config)
 
     @classmethod
     def get_dataloader_func(cls) -> Callable[..., Loader]:
@@ -172,7 +180,7 @@ class PyTorchModel(Model):
     def build(self) -> None:
         """Make a new network: a trained encoder under an untrained head."""
         folder = find_encoder(self.config.encoder, self.config.download)
-        self._preprocessor = encoder_preprocessor(folder, self.config.max_len)
+        self._preprocessor = self._new_preprocessor()
         network = self._assemble(Encoder.from_folder(folder, self.config.pooling))
         self._network = network.to(answering_device())
         self.temperature = 1.0
@@ -390,7 +398,9 @@ class PyTorchModel(Model):
         self, path: Path, metadata: dict[str, Any], arrays: dict[str, NDArray[Any]]
     ) -> None:
         try:
-            preprocessor = TransformerPreprocessor.from_json(metadata["preprocessor"])
+            preprocessor = restore_preprocessor(self, metadata["preprocessor"])
+            if not isinstance(preprocessor, TransformerPreprocessor):
+                raise CheckpointError("its preprocessor makes no token ids")
             network = self._assemble(Encoder.from_config_json(metadata["encoder"]))
             load_arrays(network, arrays_of("network", arrays))
             temperature = stored_temperature(metadata)

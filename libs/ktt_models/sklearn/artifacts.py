@@ -12,8 +12,9 @@ import numpy as np
 
 from ktt_core.decoding import leaf_log_proba
 from ktt_core.errors import DataError, KttError, UnsupportedError
+from ktt_core.own_preprocessor import portable_source
 from ktt_core.parity import ParityFigures
-from ktt_core.preprocessors.cleaning import clean_texts
+from ktt_core.preprocessors.stored import write_preprocessor
 from ktt_core.tfidf.reference_features import REFERENCE_FEATURE_TITLES, reference_features
 from ktt_core.tfidf.scorer import FlatScorer, HierarchicalScorer, load_scorer
 from ktt_core.tfidf.text_rows import TextRows
@@ -55,7 +56,9 @@ def write_artifacts(model: SklearnModel, folder: Path) -> None:
             f"{model.model_id}'s solver is not of a kind that a bundle serves; the model needs an "
             "export_artifacts of its own"
         )
+    portable_source(model.preprocessor, model.model_id)
     write_hierarchy(model.taxonomy, folder)
+    write_preprocessor(model.preprocessor, folder)
     write_vocabulary(model.vectorizer, folder)
     (folder / PARAMS_NAME).write_text(json.dumps(params, indent=2) + "\n", encoding="utf-8")
     np.savez(folder / WEIGHTS_NAME, **arrays)  # type: ignore[arg-type]
@@ -76,9 +79,9 @@ def parity(model: SklearnModel, folder: Path, texts: Iterable[str]) -> ParityFig
         raise DataError(f"the artifacts in {folder} cannot be read: {error}") from error
 
     def answer(part: list[str]) -> Answers:
-        cleaned = clean_texts(part)
-        terms, unknown = rows.vectorizer.transform_counted(cleaned)
+        prepared = rows.prepared(part)
+        terms, unknown = rows.vectorizer.transform_counted(prepared)
         log_proba = leaf_log_proba(scorer.level_scores(terms), model.taxonomy, temperature)
-        return Answers(log_proba, reference_features(terms, cleaned, unknown))
+        return Answers(log_proba, reference_features(terms, prepared, unknown))
 
     return compare_answers(model, answer, texts, batches=(1, 31))

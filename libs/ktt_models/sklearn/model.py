@@ -23,6 +23,7 @@ from ktt_core.metrics import (
     compute_metrics,
 )
 from ktt_core.model import Loader, Metrics, Model, Observer, check_rows
+from ktt_core.own_preprocessor import check_preprocessor, restore_preprocessor
 from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.taxonomy import Taxonomy
@@ -80,6 +81,7 @@ class SklearnModel(Model):
         super().__init__(taxonomy, config)
         #: The run that made the weights; goes into the checkpoint.
         self.record = RunRecord()
+        self._preprocessor: BasePreprocessor | None = None
         self._vectorizer: TfidfVectorizer | None = None
         self._solver: Scorer | None = None
 
@@ -143,8 +145,16 @@ class SklearnModel(Model):
 
     @classmethod
     def get_preprocessor(cls, config: ModelConfig) -> BasePreprocessor:
-        """Return one that leaves texts as they are: the vectorizer stems words itself."""
+        """Return one that leaves texts as they are: the vectorizer stems words itself.
+
+        Another one must make ``{"text": [...]}`` too; it is kept in checkpoints and exports.
+        """
         return BasePreprocessor()
+
+    @property
+    def preprocessor(self) -> BasePreprocessor:
+        """What texts go through first: of the checkpoint, if this model is of one."""
+        return self._preprocessor or self.get_preprocessor(self.config)
 
     @classmethod
     def get_dataloader_func(cls) -> Callable[..., Loader]:
@@ -204,6 +214,8 @@ class SklearnModel(Model):
         for loader in (train, val):
             check_rows(self, loader)
         self._vectorizer, self._solver, self.temperature = None, None, 1.0
+        self._preprocessor = self.get_preprocessor(self.config)
+        check_preprocessor(self._preprocessor, self.model_id)
         solver = self.make_solver()
         vectorizer = self.make_vectorizer()
         seen = RowCounter(progress, "features", 2 * train.n_rows)
@@ -390,10 +402,10 @@ class SklearnModel(Model):
         """Compare an exported folder with this model; see `ktt_models.onnx_folder.parity`."""
         self._check_format("onnx")
         from ktt_models.onnx_folder.parity import parity
-        from ktt_models.sklearn.onnx.text_package import package_files
+        from ktt_models.sklearn.onnx.text_package import package_of
 
         # The graph's memory grows with the weights of all its texts' terms, hence few at a time.
-        return parity(self, folder, texts, package_files(self.vectorizer.stem), batches=(8,))
+        return parity(self, folder, texts, package_of(self), batches=(8,))
 
     def export_artifacts(self, folder: Path) -> None:
         """Write the folder that `ktt_models.artifacts` describes."""
@@ -426,6 +438,8 @@ class SklearnModel(Model):
             "solver": solver_params,
             **self.record.to_json(),
         }
+        if type(self.preprocessor) is not BasePreprocessor:
+            metadata["preprocessor"] = self.preprocessor.to_json()
         arrays = named_for("vectorizer", vectorizer_arrays) | named_for("solver", solver_arrays)
         write_arrays(path, metadata, arrays)
 
@@ -460,11 +474,13 @@ class SklearnModel(Model):
             solver = self.restore_solver(arrays_of("solver", arrays), metadata["solver"])
             # An answer to the empty text shows that terms and weights fit.
             solver.level_scores(vectorizer.transform([""]))
+            state = metadata.get("preprocessor")
+            preprocessor = None if state is None else restore_preprocessor(self, state)
             temperature = stored_temperature(metadata)
             record = RunRecord.from_json(metadata)
         except KttError as error:
             raise CheckpointError(f"{path} holds no usable {self.model_id}: {error}") from error
         except _NONSENSE as error:
             raise CheckpointError(f"{path} holds no usable {self.model_id}: {error!r}") from error
-        self._vectorizer, self._solver = vectorizer, solver
+        self._preprocessor, self._vectorizer, self._solver = preprocessor, vectorizer, solver
         self.temperature, self.record = temperature, record

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ktt_core.errors import DataError, InvalidArgumentError
-from ktt_core.preprocessors import TransformerPreprocessor
+from ktt_core.preprocessors import BasePreprocessor, TransformerPreprocessor
+from ktt_models.pytorch.config import EncoderConfig
+from ktt_models.pytorch.encoders.finding import find_encoder
 from ktt_models.pytorch.encoders.folder import longest_input, read_config
 
-__all__ = ["encoder_preprocessor"]
+__all__ = ["encoder_preprocessor", "with_tokenizer"]
 
 
 def encoder_preprocessor(folder: Path, max_len: int) -> TransformerPreprocessor:
@@ -40,6 +44,31 @@ def encoder_preprocessor(folder: Path, max_len: int) -> TransformerPreprocessor:
             field="max_len",
         )
     preprocessor = TransformerPreprocessor(folder, max_len)
+    _check_ids(preprocessor, folder, config)
+    return preprocessor
+
+
+def with_tokenizer(
+    preprocessor: BasePreprocessor, config: EncoderConfig
+) -> TransformerPreprocessor:
+    """Return a preprocessor that makes token ids: one of texts stands before the encoder's.
+
+    Raises
+    ------
+    NotFoundError
+        If the encoder cannot be found.
+    KttError
+        As `encoder_preprocessor`.
+    """
+    if isinstance(preprocessor, TransformerPreprocessor):
+        return preprocessor
+    folder = find_encoder(config.encoder, config.download)
+    return encoder_preprocessor(folder, config.max_len).after(preprocessor)
+
+
+def _check_ids(
+    preprocessor: TransformerPreprocessor, folder: Path, config: Mapping[str, Any]
+) -> None:
     rows = config.get("vocab_size")
     if type(rows) is int and preprocessor.highest_id >= rows:
         raise DataError(
@@ -47,4 +76,3 @@ def encoder_preprocessor(folder: Path, max_len: int) -> TransformerPreprocessor:
             f"{preprocessor.highest_id:,}, and the encoder embeds {rows:,} (vocab_size in its "
             "config.json); put the two of one encoder into one folder"
         )
-    return preprocessor

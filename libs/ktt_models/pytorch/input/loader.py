@@ -15,11 +15,12 @@ from ktt_core.cut_texts import CutShares
 from ktt_core.datasets.dataset import Split
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.model import Batch
-from ktt_core.preprocessors import BasePreprocessor, TransformerPreprocessor
+from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.preprocessors.padding import pad_rows
 from ktt_core.progress import ProgressCallback, ignore_progress
 from ktt_core.taxonomy import Taxonomy
 from ktt_models.pytorch.config import EncoderConfig
+from ktt_models.pytorch.encoders.tokenizer import with_tokenizer
 from ktt_models.pytorch.input.order import shuffled_order, sorted_order
 from ktt_models.pytorch.input.tables import TokenTable
 from ktt_models.pytorch.input.tokens import TokenSource
@@ -246,21 +247,18 @@ def load_split(
     Parameters
     ----------
     split : Split
-    preprocessor : TransformerPreprocessor
+    preprocessor : BasePreprocessor
+        One of texts is put before the encoder's tokenizer.
     config : EncoderConfig
         Its `batch_size` and `seed` if shuffled, else its `eval_batch_size`.
     shuffle : bool
 
     Raises
     ------
-    InvalidArgumentError
-        If the preprocessor makes no token ids.
+    KttError
+        If the encoder is needed, and cannot be used.
     """
-    if not isinstance(preprocessor, TransformerPreprocessor):
-        raise InvalidArgumentError(
-            f"a model on an encoder needs a transformer preprocessor, not {preprocessor.kind!r}"
-        )
-    source = TokenSource(split, preprocessor)
+    source = TokenSource(split, with_tokenizer(preprocessor, config))
     if shuffle:
         return EncoderLoader(source, config.batch_size, config.seed)
     return EncoderLoader(source, config.eval_batch_size)

@@ -10,7 +10,7 @@ import pytest
 from ktt_core.config import build_config
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions
-from ktt_core.errors import DataError, InvalidArgumentError
+from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
 from ktt_core.preprocessors import BasePreprocessor, TransformerPreprocessor
 from ktt_core.progress import Progress
 from ktt_core.workspace import Workspace
@@ -164,9 +164,12 @@ def test_tokenising_is_told_and_done_once(workspace, dataset, preprocessor):
     assert (seen[0].step, seen[-1].step, seen[-1].total) == (0, 199, 199)
 
 
-def test_a_loader_needs_token_ids_and_a_batch_a_row(dataset, preprocessor):
-    with pytest.raises(InvalidArgumentError, match="transformer preprocessor, not 'text'"):
-        load_split(dataset.split("train"), BasePreprocessor(), settings())
+def test_a_loader_needs_token_ids_and_a_batch_a_row(dataset, preprocessor, tmp_path):
+    # Texts are cut into tokens by the encoder's own tokenizer, which is not there.
+    with pytest.raises(NotFoundError, match="nowhere"):
+        load_split(
+            dataset.split("train"), BasePreprocessor(), settings(encoder=str(tmp_path / "nowhere"))
+        )
     with pytest.raises(InvalidArgumentError, match="at least one row"):
         EncoderLoader(TokenSource(dataset.split("train"), preprocessor), 0)
 

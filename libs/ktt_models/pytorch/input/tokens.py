@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import cached_property
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import tokenizers
 
 from ktt_core.datasets.dataset import Split
+from ktt_core.own_preprocessor import module_source, text_preprocessor
 from ktt_core.preprocessors import TransformerPreprocessor
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_models.pytorch.input.cache import Cache
@@ -51,12 +53,21 @@ class TokenSource:
     @cached_property
     def made_of(self) -> dict[str, str | int]:
         """What else decides the ids."""
-        tokenizer = str(self.preprocessor.to_json()["tokenizer"])
+        state = self.preprocessor.to_json()
+        tokenizer = str(state["tokenizer"])
+        own = {}
+        if type(self.preprocessor) is not TransformerPreprocessor or self.preprocessor.before:
+            # What it says of itself, and its code: that may change under the same name.
+            told = [state, module_source(self.preprocessor)]
+            told.append(module_source(text_preprocessor(self.preprocessor)))
+            digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+            own["preprocessor"] = digest.hexdigest()
         return {
             "format": _FORMAT,
             "tokenizer": hashlib.sha256(tokenizer.encode()).hexdigest(),
             "tokenizers": tokenizers.__version__,
             "max_length": self.preprocessor.max_length,
+            **own,
         }
 
     def table(self, progress: ProgressCallback) -> TokenTable:

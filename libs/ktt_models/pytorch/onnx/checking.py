@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ktt_core.parity import ParityFigures
 from ktt_models.onnx_folder import parity as checks
 from ktt_models.onnx_folder.running import usable_cores
-from ktt_models.pytorch.onnx.folder import package_files
+from ktt_models.pytorch.onnx.folder import package_of
 
 if TYPE_CHECKING:
     from ktt_models.pytorch.model import PyTorchModel
@@ -27,7 +27,7 @@ def parity(model: PyTorchModel, folder: Path, texts: Iterable[str]) -> ParityFig
     A text of no words and one of more than a model reads are compared too.
     """
     odd, threads = odd_texts(model), usable_cores()
-    return checks.parity(model, folder, texts, package_files(), BATCHES, odd=odd, threads=threads)
+    return checks.parity(model, folder, texts, package_of(model), BATCHES, odd=odd, threads=threads)
 
 
 def odd_texts(model: PyTorchModel) -> tuple[str, ...]:

@@ -9,8 +9,20 @@ from typing import TYPE_CHECKING
 
 import tokenizers
 
-from ktt_core.preprocessors import TransformerPreprocessor, token_rows
-from ktt_models.onnx_folder.layout import GRAPH_NAME, README_NAME, write_hierarchy
+from ktt_core.errors import UnsupportedError
+from ktt_core.own_preprocessor import portable_source, text_preprocessor
+from ktt_core.preprocessors import (
+    SnowballStemmerPreprocessor,
+    TransformerPreprocessor,
+    token_rows,
+)
+from ktt_core.preprocessors.stored import write_preprocessor
+from ktt_models.onnx_folder.layout import (
+    GRAPH_NAME,
+    PREPROCESSOR_NOTE,
+    README_NAME,
+    write_hierarchy,
+)
 from ktt_models.onnx_folder.package import PACKAGE, package_sources, write_package
 from ktt_models.pytorch.onnx.graph import write_graph
 from ktt_models.pytorch.onnx.network import ExportedNetwork
@@ -19,7 +31,7 @@ if TYPE_CHECKING:
     from ktt_core.quantization import QuantizationFigures
     from ktt_models.pytorch.model import PyTorchModel
 
-__all__ = ["add_to_readme", "package_files", "write_folder", "write_model"]
+__all__ = ["add_to_readme", "package_files", "package_of", "write_folder", "write_model"]
 
 _README = """# {model}, as an ONNX graph
 
@@ -113,10 +125,11 @@ def write_folder(model: PyTorchModel, folder: Path) -> None:
     UnsupportedError
         If the model is not trained, or its network cannot be written as a graph.
     """
+    package = package_of(model)
     outputs = write_model(model, folder)
     encoder, taxonomy = model.network.encoder, model.taxonomy
     preprocessor = _preprocessor_of(model)
-    write_package(package_files(), folder)
+    write_package(package, folder)
     readme = _README.format(
         model=model.model_id,
         package=PACKAGE,
@@ -126,6 +139,8 @@ def write_folder(model: PyTorchModel, folder: Path) -> None:
         scores=_SCORES["leaves" if outputs["scores"] == taxonomy.n_leaves else "levels"],
         temperature=model.temperature,
     )
+    if preprocessor.before is not None:
+        readme += PREPROCESSOR_NOTE.format(package=PACKAGE)
     (folder / README_NAME).write_text(readme, encoding="utf-8")
 
 
@@ -138,6 +153,7 @@ def write_model(model: PyTorchModel, folder: Path) -> dict[str, int]:
         If the model is not trained, or its network cannot be written as a graph.
     """
     network, preprocessor = model.network, _preprocessor_of(model)
+    own_source(model)
     width, taxonomy = network.encoder.width, model.taxonomy
     if next(network.parameters()).device.type != "cpu":
         network = copy.deepcopy(network).cpu()
@@ -146,6 +162,7 @@ def write_model(model: PyTorchModel, folder: Path) -> dict[str, int]:
     outputs = write_graph(whole, folder / GRAPH_NAME, preprocessor.max_length, metadata)
     write_hierarchy(taxonomy, folder)
     _write_tokenizer(preprocessor, folder)
+    write_preprocessor(text_preprocessor(preprocessor), folder)
     return outputs
 
 
@@ -171,10 +188,38 @@ def add_to_readme(folder: Path, figures: QuantizationFigures) -> None:
         file.write(section)
 
 
+def own_source(model: PyTorchModel) -> str | None:
+    """Return the module of the model's own preprocessor, which goes with an export.
+
+    Raises
+    ------
+    UnsupportedError
+        If it cannot go along.
+    """
+    preprocessor = _preprocessor_of(model)
+    if isinstance(preprocessor.before, SnowballStemmerPreprocessor):
+        raise UnsupportedError(
+            f"{model.model_id} is not exported: {type(preprocessor.before).__name__} stems words, "
+            "and where an encoder is served there is no stemmer; train it without"
+        )
+    return portable_source(preprocessor, model.model_id)
+
+
+def package_of(model: PyTorchModel) -> dict[str, bytes]:
+    """Return the files of the package in a model's export by their paths in it.
+
+    Raises
+    ------
+    UnsupportedError
+        As `own_source`.
+    """
+    return package_files(own_source(model))
+
+
 @cache
-def package_files() -> dict[str, bytes]:
+def package_files(own: str | None = None) -> dict[str, bytes]:
     """Return the files of the folder's package by their paths in it."""
-    sources = package_sources(token_rows.__name__, "TokenRows")
+    sources = package_sources(token_rows.__name__, "TokenRows", own)
     return {path: source.encode() for path, source in sources.items()}
 
 

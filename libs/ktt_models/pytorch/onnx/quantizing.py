@@ -14,7 +14,7 @@ from ktt_core.model import Batch
 from ktt_core.quantization import QuantizationFigures
 from ktt_models.onnx_folder.comparison import compare
 from ktt_models.onnx_folder.layout import EXTERNAL_DATA, GRAPH_NAME, MAX_FILE_BYTES
-from ktt_models.pytorch.onnx.folder import add_to_readme, package_files
+from ktt_models.pytorch.onnx.folder import add_to_readme, package_of
 
 if TYPE_CHECKING:
     from ktt_models.pytorch.model import PyTorchModel
@@ -45,7 +45,7 @@ def add_quantized(model: PyTorchModel, folder: Path, rows: Iterable[Batch]) -> Q
         With their texts under ``"text"``.
     """
     quantize(folder)
-    figures = compare(folder, "int8", QUANTIZED_NAME, package_files(), model.taxonomy, rows)
+    figures = compare(folder, "int8", QUANTIZED_NAME, package_of(model), model.taxonomy, rows)
     add_to_readme(folder, figures)
     return figures
 

@@ -6,12 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktt_core.errors import UnsupportedError
+from ktt_core.preprocessors import BasePreprocessor
+from ktt_core.preprocessors.stored import write_preprocessor
 from ktt_core.tfidf.scorer import load_scorer
 from ktt_core.tfidf.vocabulary import write_vocabulary
-from ktt_models.onnx_folder.layout import GRAPH_NAME, README_NAME, write_hierarchy
+from ktt_models.onnx_folder.layout import (
+    GRAPH_NAME,
+    PREPROCESSOR_NOTE,
+    README_NAME,
+    write_hierarchy,
+)
 from ktt_models.onnx_folder.package import PACKAGE, write_package
 from ktt_models.sklearn.onnx.graph import build_graph
-from ktt_models.sklearn.onnx.text_package import package_files
+from ktt_models.sklearn.onnx.text_package import package_of
 
 if TYPE_CHECKING:
     from ktt_models.sklearn.model import SklearnModel
@@ -96,6 +103,7 @@ def write_folder(model: SklearnModel, folder: Path) -> None:
         If the model is not trained, or its solver is none of `ktt_models.sklearn.solvers`.
     """
     vectorizer = model.vectorizer
+    package = package_of(model)
     arrays, params = model.solver.state_dict()
     if params.get("kind") not in _SCORES:
         raise UnsupportedError(
@@ -110,7 +118,8 @@ def write_folder(model: SklearnModel, folder: Path) -> None:
     )
     write_hierarchy(model.taxonomy, folder)
     write_vocabulary(vectorizer, folder)
-    write_package(package_files(vectorizer.stem), folder)
+    write_preprocessor(model.preprocessor, folder)
+    write_package(package, folder)
     note = ""
     if vectorizer.stem is not None:
         note = _STEMMER_NOTE.format(language=vectorizer.stem, package=PACKAGE)
@@ -121,4 +130,6 @@ def write_folder(model: SklearnModel, folder: Path) -> None:
         scores=_SCORES[scorer.kind],
         stemmer=note,
     )
+    if type(model.preprocessor) is not BasePreprocessor:
+        readme += PREPROCESSOR_NOTE.format(package=PACKAGE)
     (folder / README_NAME).write_text(readme, encoding="utf-8")

@@ -10,11 +10,18 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib import metadata, resources
+from typing import TYPE_CHECKING
 
+from ktt_core.errors import UnsupportedError
+from ktt_core.own_preprocessor import portable_source
+from ktt_core.preprocessors import SnowballStemmerPreprocessor
 from ktt_core.tfidf import text_rows
 from ktt_models.onnx_folder.package import package_sources
 
-__all__ = ["package_files"]
+__all__ = ["package_files", "package_of"]
+
+if TYPE_CHECKING:
+    from ktt_models.sklearn.model import SklearnModel
 
 _STEMMER_PACKAGE = "snowballstemmer"
 _PYSTEMMER_IMPORT = re.compile(r"^( *)import Stemmer\b.*$", re.MULTILINE)
@@ -48,18 +55,40 @@ class Stemmer:
 '''
 
 
+def package_of(model: SklearnModel) -> dict[str, bytes]:
+    """Return the files of the package in a model's export, by their paths in it.
+
+    Raises
+    ------
+    UnsupportedError
+        If the model's own preprocessor cannot go along.
+    """
+    preprocessor, language = model.preprocessor, model.vectorizer.stem
+    if isinstance(preprocessor, SnowballStemmerPreprocessor):
+        if language not in (None, preprocessor.language):
+            raise UnsupportedError(
+                f"{model.model_id} is not exported to ONNX: it stems in {preprocessor.language} "
+                f"and then in {language}, and an export has the stemmer of one language; set "
+                f"stem to null or {preprocessor.language!r}"
+            )
+        language = preprocessor.language
+    return package_files(language, portable_source(preprocessor, model.model_id))
+
+
 @cache
-def package_files(language: str | None) -> dict[str, bytes]:
+def package_files(language: str | None, own: str | None = None) -> dict[str, bytes]:
     """Return the package's files by their paths in it.
 
     Parameters
     ----------
     language : str or None
         Of the words' stemmer; None: words are not stemmed.
+    own : str, optional
+        As `ktt_models.onnx_folder.package.package_sources` has it.
     """
     files = {
         path: _PYSTEMMER_IMPORT.sub(r"\1from . import stemmer as Stemmer", source)
-        for path, source in package_sources(text_rows.__name__, "TextRows").items()
+        for path, source in package_sources(text_rows.__name__, "TextRows", own).items()
     }
     if language is not None:
         files |= _stemmer_files(language)
