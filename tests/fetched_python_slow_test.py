@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from python_mirror import write_mirror
 
 from conftest import Ktt
 from ktt_core.interpreters.provision import provide_interpreters
+from python_mirror import write_mirror
 
 
 def test_a_bundle_is_packed_with_a_python_that_was_fetched(

@@ -132,7 +132,9 @@ def write_bundle(
         )
         watched = pack_bundle(model, artifacts, folder, options, progress, scratch)
         _remove_empty_folders(folder)
-        monitoring = watched and MonitoringResult(watched.reference_rows, watched.window_size)
+        monitoring = (
+            MonitoringResult(watched.reference_rows, watched.window_size) if watched else None
+        )
         return Written(parity, _ir_version(artifacts), quantization, monitoring)
 
 

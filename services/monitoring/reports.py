@@ -99,7 +99,8 @@ def numeric_drift(
     frames = [pd.DataFrame(a.astype(np.float64), columns=shown) for a in (window, reference)]
     definition = DataDefinition(numerical_columns=shown)
     metrics = [ValueDrift(column=name, method="ks", threshold=threshold) for name in shown]
-    return _run(metrics, columns, definition, *frames, smallest_first=True)
+    window_frame, reference_frame = frames
+    return _run(metrics, columns, definition, window_frame, reference_frame, smallest_first=True)
 
 
 def class_drift(

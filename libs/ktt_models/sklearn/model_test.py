@@ -24,6 +24,7 @@ from ktt_core.model import Batch
 from ktt_core.progress import Progress
 from ktt_core.registry import get_model
 from ktt_core.taxonomy import Taxonomy
+from ktt_models.sklearn.config import TfidfConfig
 from ktt_models.sklearn.model import SklearnModel
 
 PATHS = [
@@ -109,6 +110,7 @@ def test_validation_fits_the_temperature_and_gives_the_metrics(fitted: SklearnMo
 
 def test_the_record_tells_how_training_went(fitted: SklearnModel) -> None:
     history = fitted.record.history
+    assert isinstance(fitted.config, TfidfConfig)
     assert [point["epoch"] for point in history] == list(range(1, fitted.config.epochs + 1))
     assert history[-1]["loss"] < history[0]["loss"]
     assert history[-1]["leaf_accuracy"] == fitted.record.metrics["val"]["leaf_accuracy"]

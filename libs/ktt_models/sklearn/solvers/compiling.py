@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import llvmlite
 import numba
@@ -88,7 +88,7 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
 
 
 class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes: ClassVar[list[type[object]]] = [_Locator]
+    _locator_classes = [_Locator]
 
 
 class _KernelCache(FunctionCache):  # type: ignore[misc]
