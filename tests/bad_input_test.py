@@ -208,11 +208,11 @@ def null_text(folder: Path) -> Path:
         (truncated_parquet, ["bad.parquet"]),
         (not_parquet, ["bad.parquet"]),
         (csv(), ["no rows"]),
-        (csv(*GOOD, "one,two,three", *GOOD), ["41"]),
-        (csv(*GOOD, ",Sport > Shoes"), ["41"]),
-        (csv(*GOOD, "   ,Sport > Shoes"), ["41"]),
-        (csv(*GOOD, "x,Sport >  > Shoes"), ["41"]),
-        (csv(*GOOD, f"x,Sport > {'S' * 5000}"), ["512", "41"]),
+        (csv(*GOOD, "one,two,three", *GOOD), ["line 42"]),
+        (csv(*GOOD, ",Sport > Shoes"), ["line 42"]),
+        (csv(*GOOD, "   ,Sport > Shoes"), ["line 42"]),
+        (csv(*GOOD, "x,Sport >  > Shoes"), ["line 42"]),
+        (csv(*GOOD, f"x,Sport > {'S' * 5000}"), ["512", "line 42"]),
         (csv(*(f"text {number},Only > One" for number in range(20))), ["nothing to learn"]),
         (null_text, ["2"]),
         (nan_text, ["title"]),
@@ -354,9 +354,9 @@ def test_what_was_answered_before_a_bad_line_is_still_json(
     texts = tmp_path / "texts.txt"
     texts.write_bytes(b"red guitar\n" * 1500 + b"\xff\xfe\n")
     outcome = ktt("predict", "shop", "-m", "tfidf_hsgd", "--json", "-f", texts)
-    assert outcome.code == 2
+    assert outcome.code == 4
     assert len(outcome.json) == 1024
-    assert "line 1501" in json.loads(outcome.err)["error"]["message"]
+    assert "line 1,501" in json.loads(outcome.err)["error"]["message"]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_text(ktt: Ktt, trained: Path, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_dry_run_prints_metrics_and_writes_nothing(ktt: Ktt, shop: str, worksp
     before = sorted(workspace.rglob("*"))
     done = ktt("train", shop, "-m", "tfidf_hsgd", "-n")
     assert done.code == 0, done.err
-    assert "hierarchical_f1" in done.out
+    assert "hF1" in done.out
     assert sorted(path for path in workspace.rglob("*") if path.is_file()) == [
         path for path in before if path.is_file()
     ]

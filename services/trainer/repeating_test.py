@@ -56,7 +56,7 @@ def test_an_evaluation_is_repeated_without_its_checkpoint(
 ) -> None:
     spec = EvaluationSpec("shop", "tfidf_hsgd")
     with monkeypatch.context() as there:
-        there.setattr(trainer, "validate_evaluation", lambda spec: None)
+        there.setattr(trainer, "validate_evaluation", lambda spec, file_to_come=False: None)
         job = trainer.submit_evaluation(spec, "once")
     assert trainer.submit_evaluation(spec, "once").id == job.id
     with pytest.raises(AlreadyExistsError):

@@ -135,6 +135,8 @@ def run_training(
                 progress(Progress("save"))
                 model.save(best_path)
         if job.reference_path:
+            # Said here too: a model may make its table without reading the rows.
+            progress(Progress("reference"))
             watched = WatchedLoader(test, "reference", progress)
             write_reference(model.gen_reference_set(watched), Path(job.reference_path))
     elif diagnostics is not None and dataset.sizes["val"]:
