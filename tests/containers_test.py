@@ -31,6 +31,7 @@ from compose_stack import (
     inspect,
     wait_healthy,
 )
+from conftest import copy_listing, install_model
 
 COMPOSE_FILE = "deploy/docker-compose.yaml"
 TLS_FILE = "deploy/docker-compose.tls.yaml"
@@ -68,9 +69,32 @@ def running(compose_command: list[str], files: list[str], **more: str) -> Iterat
         stack.compose("down", "--volumes", "--timeout", "5")
 
 
+@contextlib.contextmanager
+def with_outside_model(folder: Path) -> Iterator[dict[str, str]]:
+    """Build images of the services that know the guide's model, as the guide says."""
+    copy_listing("tfidf_nb", folder / "model")
+    install_model(folder / "model", "tfidf_nb")
+    tag = f"ktt-test-{uuid.uuid4().hex[:8]}"
+    named = {f"KTT_{service}_IMAGE".upper(): f"{tag}-{service}" for service in SERVICES}
+    try:
+        for service, name in zip(SERVICES, named.values(), strict=True):
+            docker("tag", image(service), f"{name}-base")
+            (folder / "Dockerfile").write_text(
+                f"FROM {name}-base\nCOPY model/ /app/lib/python3.11/site-packages/\n"
+            )
+            docker("build", "--tag", name, str(folder))
+        yield named
+    finally:
+        names = [f"{name}{end}" for name in named.values() for end in ("", "-base")]
+        docker("rmi", "--no-prune", *names, check=False)
+
+
 @pytest.fixture(scope="module")
-def stack(compose_command: list[str]) -> Iterator[Stack]:
-    with running(compose_command, [COMPOSE_FILE]) as stack:
+def stack(compose_command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with (
+        with_outside_model(tmp_path_factory.mktemp("images")) as images,
+        running(compose_command, [COMPOSE_FILE], **images) as stack,
+    ):
         stack.wait_healthy("trainer")
         stack.wait_healthy("exporter")
         yield stack
@@ -181,6 +205,13 @@ def test_the_monitor_s_image_ends_in_order_and_keeps_its_rows(monitor: str) -> N
 def test_the_monitor_s_image_says_what_it_lacks(compose_command: list[str]) -> None:
     told = docker("run", "--rm", image("monitoring"), check=False)
     assert "/config/evidently.yaml" in told
+
+
+def test_an_outside_model_added_to_the_images_is_trained_and_exported(
+    ktt: Client, dataset: str
+) -> None:
+    ktt("train", dataset, "-m", "tfidf_nb")
+    assert "100.00%" in ktt("export", dataset, "-m", "tfidf_nb")
 
 
 def test_plain_text_is_for_this_machine_alone(stack: Stack) -> None:
