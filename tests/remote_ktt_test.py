@@ -182,7 +182,7 @@ ERRORS: list[tuple[int, tuple[object, ...]]] = [
     (5, ("data", "import", "good.csv", "shop", *COLUMNS)),
     (4, ("data", "import", "good.csv", "x", "--text", "titel", *COLUMNS[2:])),
     (2, ("data", "import", "--server-path", "relative.csv", "x", *COLUMNS)),
-    (2, ("predict", "shop", "-m", "tfidf_hsgd", "-f", "latin1.txt")),
+    (4, ("predict", "shop", "-m", "tfidf_hsgd", "-f", "latin1.txt")),
 ]
 
 

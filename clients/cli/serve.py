@@ -211,7 +211,8 @@ def _attend(
             if address is not None:
                 addresses[service.name] = address
                 del waiting[service.name]
-                if not waiting and not stop:
+                # Not where one has ended meanwhile and the other had just come up.
+                if len(addresses) == len(services) and first is None and not stop:
                     click.echo(_welcome(addresses, workspace, settings), err=True)
         for service in services:
             code = service.exit_code
