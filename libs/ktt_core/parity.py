@@ -28,6 +28,9 @@ MAX_FEATURE_DIFFERENCE = 1e-3
 # A column of numbers near 0, on the rows compared, is measured by this part of what the other
 # columns hold: the error of a sum does not shrink with its result.
 _SMALLEST_SCALE = 0.01
+# A mean of numbers around 1 that cancel out, such as a whole layer's after its normalisation, is what
+# float32 rounds: columns are taken to be at least this large, so that rounding alone is no difference.
+_ROUNDING_SCALE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -150,8 +153,8 @@ class ParityCounter:
         if gaps is None or not len(gaps):
             return None, None
         sizes = self._feature_sizes / max(1, self._feature_rows)
-        scales = np.maximum(sizes, _SMALLEST_SCALE * np.median(sizes))
-        parts = np.divide(gaps, scales, out=np.where(gaps == 0.0, 0.0, np.inf), where=scales > 0)
+        scales = np.maximum(sizes, max(_SMALLEST_SCALE * np.median(sizes), _ROUNDING_SCALE))
+        parts = gaps / scales
         # A NaN is the worst of all.
         worst = int(np.argmax(np.where(np.isnan(parts), np.inf, parts)))
         return float(parts[worst]), worst
