@@ -28,8 +28,8 @@ MAX_FEATURE_DIFFERENCE = 1e-3
 # A column of numbers near 0, on the rows compared, is measured by this part of what the other
 # columns hold: the error of a sum does not shrink with its result.
 _SMALLEST_SCALE = 0.01
-# A mean of numbers around 1 that cancel out, such as a whole layer's after its normalisation, is what
-# float32 rounds: columns are taken to be at least this large, so that rounding alone is no difference.
+# A mean of numbers around 1 that cancel out, such as a whole layer's after its normalisation, is
+# rounding alone: a column is taken to be at least this large.
 _ROUNDING_SCALE = 1e-3
 
 

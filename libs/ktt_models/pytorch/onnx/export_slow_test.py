@@ -290,7 +290,7 @@ def test_a_bundle_s_artifacts_are_the_export_s_files_and_answer_as_the_model(
     model.export_artifacts(tmp_path)
     figures = model.artifacts_parity(tmp_path, TEXTS)
     assert figures.passed
-    assert figures.max_feature_difference < 1e-5
+    assert figures.max_feature_difference < 1e-4
     assert figures.rows == len(TEXTS)
     for name in ("model.onnx", "hierarchy.json", "tokenizer.json"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
