@@ -65,4 +65,6 @@ def test_texts_that_are_read_whole_are_no_matter(trainer: Trainer) -> None:
     (result,) = trainer.train(request(trainer, 64))
     assert result.metrics["train"] == {"texts_cut": 0.0, "tokens_cut": 0.0}
     assert result.warnings == ()
-    assert result.report is not None and "training texts are longer" not in result.report.read_text()
+    assert (
+        result.report is not None and "training texts are longer" not in result.report.read_text()
+    )
