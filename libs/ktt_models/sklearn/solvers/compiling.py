@@ -7,10 +7,10 @@ what compiles, and (numba's part) the processor.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import importlib.resources
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -24,6 +24,8 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLoca
 from ktt_models.sklearn.solvers.compile_notice import tell_compiling
 
 __all__ = ["compiled"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -77,6 +79,11 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
     def from_function(cls, function: Callable[..., Any], file: str) -> _Locator:
         return cls(function, file)
 
+    def ensure_cache_path(self) -> None:
+        # Also where the user's files are the group's to write.
+        os.makedirs(self.get_cache_path(), mode=0o700, exist_ok=True)
+        super().ensure_cache_path()
+
     def get_cache_path(self) -> str:
         return str(_folder())
 
@@ -92,27 +99,46 @@ class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]
 
 
 class _KernelCache(FunctionCache):  # type: ignore[misc]
-    """A cache that may be read-only, full, damaged, or nowhere."""
+    """A cache that may be read-only, full, damaged, or nowhere.
+
+    Reading machine code is running it, so a folder that another user can write to is none.
+    """
 
     _impl_class = _Implementation
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         found = None
-        # Whatever unpickling a damaged file raises, it is compiled anew.
-        with contextlib.suppress(Exception):
-            found = super().load_overload(signature, target_context)
+        if _is_private(_folder()):
+            try:
+                found = super().load_overload(signature, target_context)
+            except Exception:  # unpickling a damaged file may raise anything
+                _LOG.debug("cannot read kept machine code: compiling anew", exc_info=True)
         if found is None:
             tell_compiling()
         return found
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        # Where it cannot be kept the next process compiles again.
-        with contextlib.suppress(OSError):
+        if not _is_private(_folder()):
+            return
+        try:
             try:
                 super().save_overload(signature, result)
             except OSError:
                 raise
-            except Exception:
-                # A damaged index: begun anew.
+            except Exception:  # unpickling a damaged index may raise anything
+                _LOG.debug("cannot read the index of kept machine code: new", exc_info=True)
                 self.flush()
                 super().save_overload(signature, result)
+        except OSError:
+            _LOG.debug("cannot keep machine code: the next process compiles too", exc_info=True)
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether this user and the system's alone can write to a folder, or none is there yet."""
+    try:
+        status = folder.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022

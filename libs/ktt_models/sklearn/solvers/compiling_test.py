@@ -94,6 +94,33 @@ def test_a_damaged_cache_is_replaced(filled: Path, tmp_path: Path) -> None:
     assert count(cache) == "0"
 
 
+def test_a_folder_that_others_can_write_to_is_neither_read_nor_written(
+    filled: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(filled, cache)
+    # One for each program that the tests above were.
+    folders = list((cache / "ktt" / "kernels").iterdir())
+    for folder in folders:
+        folder.chmod(0o777)
+    before = {file: file.stat().st_mtime_ns for file in cache.rglob("*.nb?")}
+    assert count(cache) == "compiled 1"
+    assert count(cache) == "compiled 1"
+    assert {file: file.stat().st_mtime_ns for file in cache.rglob("*.nb?")} == before
+    for folder in folders:
+        folder.chmod(0o755)
+    assert count(cache) == "0"
+
+
+def test_the_folder_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        assert count(tmp_path) == "compiled 1"
+        assert count(tmp_path) == "0"
+    finally:
+        os.umask(before)
+
+
 def test_without_a_place_to_keep_it_each_process_compiles(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
