@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,7 +50,8 @@ def start(shell: str, program: Path, workspace: Path, alias: str) -> Terminal:
     assert found is not None
     terminal = Terminal([found, *SHELLS[shell]], KTT_WORKSPACE=str(workspace), PS1="$ ")
     script = program.parent / f"completion.{shell}"
-    os.system(f"{shlex.quote(str(program))} completion {shell} > {shlex.quote(str(script))}")
+    with script.open("wb") as output:
+        subprocess.run([program, "completion", shell], stdout=output, check=True)
     terminal.type(f"{BEFORE.get(shell, '')}alias ktt={shlex.quote(alias)}; source {script}\n")
     terminal.type("echo re''ady\n")
     terminal.wait_for("ready")
