@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -36,6 +36,9 @@ WORDS = ["lake river sea", "hill mountain rock", "tree wood leaf", "bread cake b
 LINEAR: dict[str, Make] = {
     "logistic": lambda: LogisticRegression(C=20),
     "one against the rest": lambda: OneVsRestClassifier(LogisticRegression()),
+    "rest, modified Huber": lambda: OneVsRestClassifier(
+        SGDClassifier(loss="modified_huber", random_state=0)
+    ),
     "sgd, log loss": lambda: SGDClassifier(loss="log_loss", random_state=0),
     "sgd, modified Huber": lambda: SGDClassifier(loss="modified_huber", random_state=0),
     "sgd, L1": lambda: SGDClassifier(loss="log_loss", penalty="l1", alpha=1e-3, random_state=0),
@@ -173,6 +176,61 @@ def test_what_is_not_linear_is_refused_before_a_row_is_read(make: Make) -> None:
 
     with pytest.raises(UnsupportedError, match="own: .* does not score a text by a sum"):
         make_model(make, taxonomy).fit(Unread(), Unread())
+
+
+class NearestFirst(LinearSVC):  # type: ignore[misc]
+    """Scores that are distances: the smallest is the best."""
+
+    def decision_function(self, rows: Any) -> Any:
+        return -super().decision_function(rows)
+
+    def predict(self, rows: Any) -> Any:
+        return super().decision_function(rows).argmax(axis=1)
+
+
+class OneColumn(LinearSVC):  # type: ignore[misc]
+    """Scores of two classes as a matrix."""
+
+    def decision_function(self, rows: Any) -> Any:
+        return super().decision_function(rows)[:, None]
+
+    def predict(self, rows: Any) -> Any:
+        return (self.decision_function(rows)[:, 0] > 0).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("make", "n_leaves", "why"),
+    [
+        (NearestFirst, 5, "does not decide for the class with the greatest of its scores"),
+        # As many scores as pairs of classes, which of three are three.
+        (lambda: SVC(kernel="linear", decision_function_shape="ovo"), 3, "does not decide for"),
+        (lambda: SVC(kernel="linear", decision_function_shape="ovo"), 5, "does not decide for"),
+        (
+            lambda: FixedThresholdClassifier(LogisticRegression(), threshold=0.9),
+            2,
+            "FixedThresholdClassifier does not decide for the class",
+        ),
+        (
+            lambda: BaggingClassifier(LogisticRegression(C=20), 5, max_samples=0.3, random_state=0),
+            5,
+            "BaggingClassifier does not decide for the class",
+        ),
+        (
+            lambda: MultinomialNB(alpha=0),
+            5,
+            "MultinomialNB does not score .*some scores are infinite",
+        ),
+    ],
+)
+def test_whose_scores_are_not_its_answers_is_refused(make: Make, n_leaves: int, why: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"own: .*{why}"):
+        train(make, n_leaves)
+
+
+def test_scores_of_two_classes_may_be_a_column() -> None:
+    model, estimator, test = train(OneColumn, 2)
+    predicted = estimator.predict(matrix(model, test.texts))
+    assert answers(model, test.texts).argmax(axis=1).tolist() == predicted.tolist()
 
 
 class Failing(LogisticRegression):  # type: ignore[misc]

@@ -73,7 +73,7 @@ def linear_scores(estimator: Any, sample: csr_matrix) -> LinearScores:
     Raises
     ------
     UnsupportedError
-        If its scores are not linear in the features.
+        If its scores are not linear in the features, or not what it decides by.
     """
     n_features = sample.shape[1]
     # Of a sure classifier only shorter rows show what becomes of its scores.
@@ -82,12 +82,22 @@ def linear_scores(estimator: Any, sample: csr_matrix) -> LinearScores:
     proba = None
     if hasattr(estimator, "predict_proba"):
         proba = np.asarray(estimator.predict_proba(rows), dtype=np.float64)
+    predicted = np.asarray(estimator.predict(rows))
     best: tuple[float, LinearScores | None] = (_PROBABILITY_TOLERANCE, None)
     fallback = None
+    why = not_linear = "does not score a text by a sum over its terms"
     for scores, link in _candidates(estimator):
         expected = scores(rows)
+        if expected.shape != (len(predicted), len(estimator.classes_)):
+            continue
+        if not np.isfinite(expected).all():
+            why = f"{not_linear} (some scores are infinite, as of naive Bayes without smoothing)"
+            continue
         found = LinearScores(scores, expected[-1], link)
-        if not np.isfinite(expected).all() or not _are_linear(found, rows, expected):
+        if not _are_linear(found, rows, expected):
+            continue
+        if not _decide(expected, predicted):
+            why = "does not decide for the class with the greatest of its scores"
             continue
         if proba is not None and (off := _difference(expected, link, proba)) < best[0]:
             best = off, found
@@ -96,11 +106,10 @@ def linear_scores(estimator: Any, sample: csr_matrix) -> LinearScores:
     chosen = best[1] or fallback
     if chosen is None:
         raise UnsupportedError(
-            f"{type(estimator).__name__} does not score a text by a sum over its terms, and no "
-            "other scores can be kept: a checkpoint holds weights and biases, but no code. Take a "
-            "linear classifier (LogisticRegression, SGDClassifier, LinearSVC, RidgeClassifier, "
-            "MultinomialNB, ComplementNB ...), or write make_solver and restore_solver, which "
-            "keep arrays of another one"
+            f"{type(estimator).__name__} {why}, and nothing else can be kept of it: a checkpoint "
+            "holds weights and biases, but no code. Take a linear classifier (LogisticRegression, "
+            "SGDClassifier, LinearSVC, RidgeClassifier, MultinomialNB, ComplementNB ...), or write "
+            "make_solver and restore_solver, which keep arrays of another one"
         )
     return chosen
 
@@ -120,9 +129,10 @@ def _candidates(estimator: Any) -> Iterator[tuple[Scores, str]]:
 
         def decide(rows: csr_matrix) -> FloatArray:
             found = np.asarray(estimator.decision_function(rows), dtype=np.float64)
-            if found.ndim == 2:
+            if found.size > len(found):
                 return found
             # Of two classes only the second is scored, against the first.
+            found = found.ravel()
             return np.stack([np.zeros_like(found), found], axis=1)
 
         def decide_for_both(rows: csr_matrix) -> FloatArray:
@@ -155,8 +165,15 @@ def _are_linear(found: LinearScores, rows: csr_matrix, expected: FloatArray) -> 
     return bool(np.abs(sums - expected).max() <= _SCORE_TOLERANCE * (1 + np.abs(expected).max()))
 
 
+def _decide(scores: FloatArray, predicted: NDArray[np.integer]) -> bool:
+    """Say whether the greatest scores are those of the classes that were predicted."""
+    of_predicted = np.take_along_axis(scores, predicted[:, None], axis=1)[:, 0]
+    slack = _SCORE_TOLERANCE * (1 + np.abs(scores).max(axis=1))
+    return bool((of_predicted >= scores.max(axis=1) - slack).all())
+
+
 def _difference(scores: FloatArray, link: str, proba: FloatArray) -> float:
     found = np.exp(log_shares(scores, np.zeros(1, np.int64), link))
-    # Where sigmoids of all classes underflow, scikit-learn divides 0 by 0.
-    told = np.isfinite(proba).all(axis=1)
+    # Where those of all classes are 0, scikit-learn divides 0 by 0, or leaves it at that.
+    told = proba.sum(axis=1) > 0
     return float(np.abs(found - proba)[told].max(initial=0))
