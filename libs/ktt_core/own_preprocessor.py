@@ -31,6 +31,10 @@ __all__ = [
 
 # Texts of several kinds: what is made of one must not follow from what else is asked with it.
 _SAMPLE = ("A first text, with 2 numbers: 10 and 7.", "", "ein ZWEITER, übrigens", "a first text")
+# A checkpoint's header ends at 100 MB, and holds the state with every quote escaped.
+_MAX_STATE_SIZE = 32_000_000
+# The conditions under which a type checker alone imports.
+_FOR_TYPES = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 # What exported code may import: it runs where there is little else.
 _PORTABLE = ("numpy", "ktt_core.errors", "ktt_core.preprocessors")
 
@@ -58,7 +62,6 @@ def check_preprocessor(preprocessor: BasePreprocessor, model_id: str) -> None:
     """
     if isinstance(preprocessor, TransformerPreprocessor) and preprocessor.before is not None:
         check_preprocessor(preprocessor.before, model_id)
-        preprocessor = preprocessor.before
     name = type(preprocessor).__name__
     says = f"{model_id} cannot be used with its preprocessor {name}: "
     if not isinstance(preprocessor, BasePreprocessor):
@@ -66,15 +69,15 @@ def check_preprocessor(preprocessor: BasePreprocessor, model_id: str) -> None:
             f"{model_id}: get_preprocessor returned {preprocessor!r:.80}, which is no "
             "ktt_core.preprocessors.BasePreprocessor"
         )
+    if _is_ours(preprocessor):
+        return
     if known_kind(preprocessor.kind) is not type(preprocessor):
         raise UnsupportedError(
             f"{says}it has the kind {preprocessor.kind!r} of another class, so a checkpoint could "
             f'not name it; give it one of its own, kind = "..." in the class {name}'
         )
     try:
-        state = preprocessor.to_json()
-        if preprocessor_from_json(json.loads(json.dumps(state))).to_json() != state:
-            raise UnsupportedError("what is rebuilt of its state has another one")
+        state = _kept_state(preprocessor)
     except Exception as error:  # it is anybody's code
         raise UnsupportedError(
             f"{says}its state cannot be kept: {_said(error)}. _fields returns the arguments of its "
@@ -85,6 +88,7 @@ def check_preprocessor(preprocessor: BasePreprocessor, model_id: str) -> None:
     try:
         together = _texts(preprocessor, _SAMPLE)
         alone = [text for sample in _SAMPLE for text in _texts(preprocessor, [sample])]
+        state_now = json.dumps(preprocessor.to_json())
     except Exception as error:  # as above
         raise UnsupportedError(f"{says}{_said(error)}") from error
     if together != alone:
@@ -93,6 +97,28 @@ def check_preprocessor(preprocessor: BasePreprocessor, model_id: str) -> None:
             "time; batches of training and of serving are not the same, so its answers would not "
             "be either"
         )
+    if state_now != state:
+        raise UnsupportedError(
+            f"{says}its state changes with the texts that it is given; what it makes of a text "
+            "must follow from its constructor's arguments alone"
+        )
+
+
+def _is_ours(preprocessor: BasePreprocessor) -> bool:
+    return type(preprocessor).__module__.startswith("ktt_core.")
+
+
+def _kept_state(preprocessor: BasePreprocessor) -> str:
+    """Return the state as JSON, once it is known that a checkpoint can hold it."""
+    state = preprocessor.to_json()
+    text = json.dumps(state, allow_nan=False)
+    if not isinstance(preprocessor, TransformerPreprocessor) and len(text) > _MAX_STATE_SIZE:
+        raise UnsupportedError(
+            f"it takes {len(text):,} characters, and a checkpoint holds {_MAX_STATE_SIZE:,} of it"
+        )
+    if preprocessor_from_json(json.loads(text)).to_json() != state:
+        raise UnsupportedError("what is rebuilt of it has another one")
+    return text
 
 
 def _texts(preprocessor: BasePreprocessor, texts: Sequence[str]) -> list[str]:
@@ -165,9 +191,9 @@ def portable_source(preprocessor: BasePreprocessor, model_id: str) -> str | None
                 "tokens goes along. Let get_preprocessor return a BasePreprocessor that does that"
             )
         preprocessor = text_preprocessor(preprocessor)
-    name, module = type(preprocessor).__name__, type(preprocessor).__module__
-    if module.startswith("ktt_core."):
+    if _is_ours(preprocessor):
         return None
+    name, module = type(preprocessor).__name__, type(preprocessor).__module__
     says = f"{model_id} is not exported: its preprocessor {name} cannot go along, because "
     source = module_source(preprocessor)
     if not source or type(preprocessor).__qualname__ != name:
@@ -190,7 +216,7 @@ def portable_source(preprocessor: BasePreprocessor, model_id: str) -> str | None
 def _imports(tree: ast.AST) -> Iterator[str]:
     """Yield what a module imports, but for its type checker alone."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in _FOR_TYPES:
             for other in node.orelse:
                 yield from _imports(ast.Module([other], []))
         elif isinstance(node, ast.Import):

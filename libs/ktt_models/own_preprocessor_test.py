@@ -17,6 +17,7 @@ from ktt_core.datasets.dataset import Dataset
 from ktt_core.decoding import leaf_log_proba
 from ktt_core.errors import CheckpointError, UnsupportedError
 from ktt_core.model import Model
+from ktt_core.own_preprocessor import check_preprocessor, portable_source
 from ktt_core.preprocessors import (
     BasePreprocessor,
     SnowballStemmerPreprocessor,
@@ -276,6 +277,26 @@ class Stateful(BasePreprocessor):
         return {"words": self.words}
 
 
+class Endless(Stateful):
+    kind: ClassVar[str] = "test-endless"
+
+
+class Noting(BasePreprocessor):
+    """Keeps every text that it has seen."""
+
+    kind: ClassVar[str] = "test-noting"
+
+    def __init__(self, seen: Any = None) -> None:
+        self.seen = list(seen or [])
+
+    def _fields(self) -> dict[str, Any]:
+        return {"seen": self.seen}
+
+    def __call__(self, texts: Any) -> dict[str, Any]:
+        self.seen += texts
+        return super().__call__(texts)
+
+
 @pytest.mark.parametrize("base", ["tfidf", "encoder"])
 @pytest.mark.parametrize(
     ("preprocessor", "message"),
@@ -286,6 +307,10 @@ class Stateful(BasePreprocessor):
         (Fewer(), "it made 3 texts of 4|changes with the texts beside it"),
         (Batched(), "changes with the texts beside it"),
         (Stateful(), "its state cannot be kept: TypeError: Object of type frozenset"),
+        # No checkpoint holds either, and one is written when all the work is done.
+        (Endless(float("inf")), "its state cannot be kept: ValueError: .* not JSON compliant"),
+        (Endless(["word"] * 4_000_100), "its state cannot be kept: it takes 32,"),
+        (Noting(), "its state changes with the texts that it is given"),
         (str.lower, "which is no ktt_core.preprocessors.BasePreprocessor"),
     ],
 )
@@ -325,6 +350,42 @@ def test_a_tokenizer_of_its_own_is_trained_with_and_not_exported(
     assert isinstance(again.preprocessor, BackwardsTokenizer)
     with pytest.raises(UnsupportedError, match="a tokenizer of its own kind"):
         again.export_onnx(tmp_path)
+
+
+def test_a_tokenizer_without_a_kind_of_its_own_is_refused_whatever_comes_before_it(
+    folder: Path,
+) -> None:
+    class Nameless(TransformerPreprocessor):
+        def counted_ids(self, texts: Any) -> Any:
+            return super().counted_ids([backwards(text) for text in texts])
+
+    tokenizer = Nameless(folder / "encoder", 16)
+    for preprocessor in (tokenizer, tokenizer.after(Inline())):
+        with pytest.raises(UnsupportedError, match="Nameless: it has the kind 'transformer' of an"):
+            check_preprocessor(preprocessor, "own")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "goes"),
+    [
+        ("typed", "if TYPE_CHECKING:\n    import pytest", True),
+        ("untyped", "if not TYPE_CHECKING:\n    import pytest", False),
+        ("otherwise", "if TYPE_CHECKING:\n    import pytest\nelse:\n    import pytest", False),
+    ],
+)
+def test_what_a_type_checker_alone_imports_need_not_go_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: str, goes: bool
+) -> None:
+    source = BACKWARDS.replace("test-backwards", f"test-{name}")
+    file = tmp_path / f"ktt_test_{name}.py"
+    file.write_text(f"from typing import TYPE_CHECKING\n{code}\n{source}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = importlib.import_module(file.stem).Backwards()
+    if goes:
+        assert portable_source(made, "own") == file.read_text()
+    else:
+        with pytest.raises(UnsupportedError, match="imports pytest, and an export has"):
+            portable_source(made, "own")
 
 
 def test_a_tokenizer_that_training_would_not_use_is_refused_where_it_is_defined() -> None:
