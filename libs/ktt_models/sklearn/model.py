@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,15 +13,8 @@ from ktt_core.checkpoint import read_arrays, write_arrays
 from ktt_core.checkpoint_parts import arrays_of, named_for, stored_temperature
 from ktt_core.checkpoint_record import RunRecord, installed_versions
 from ktt_core.config import ModelConfig, build_config
-from ktt_core.decoding import fit_temperature, leaf_log_proba
 from ktt_core.errors import CheckpointError, DataError, KttError, UnsupportedError
-from ktt_core.metrics import (
-    METRIC_NAMES,
-    UNCALIBRATED,
-    MetricsAccumulator,
-    UncalibratedError,
-    compute_metrics,
-)
+from ktt_core.metrics import METRIC_NAMES, compute_metrics
 from ktt_core.model import Loader, Metrics, Model, Observer, check_rows
 from ktt_core.own_preprocessor import check_preprocessor, restore_preprocessor
 from ktt_core.preprocessors import BasePreprocessor
@@ -29,11 +22,11 @@ from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.reference_features import reference_features
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
-from ktt_models.sklearn.config import EstimatorConfig, TfidfConfig
+from ktt_models.sklearn.config import EstimatorConfig
 from ktt_models.sklearn.contract import Arrays, Levels, Scorer, Solver
-from ktt_models.sklearn.features import RowCounter, block_rows, gather_rows
-from ktt_models.sklearn.solvers.compile_notice import on_compiling
+from ktt_models.sklearn.features import RowCounter, block_rows
 from ktt_models.sklearn.stored import StoredSolver
+from ktt_models.sklearn.training import measure, train_solver, validate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,13 +34,6 @@ if TYPE_CHECKING:
     from ktt_core.parity import ParityFigures
 
 __all__ = ["SklearnModel"]
-
-# What is shown while it takes seconds, and minutes on a busy machine.
-_COMPILING = "compiling for this processor, once"
-
-# Validation scores up to this many cells (256 MiB) are kept while the temperature is fitted; more
-# are computed anew for each of its passes.
-_MAX_KEPT_CELLS = 2**26
 
 # What a whole file with the wrong values in it may raise while a model is made of it.
 _NONSENSE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
@@ -216,43 +202,10 @@ class SklearnModel(Model):
         self._vectorizer, self._solver, self.temperature = None, None, 1.0
         self._preprocessor = self.get_preprocessor(self.config)
         check_preprocessor(self._preprocessor, self.model_id)
-        solver = self.make_solver()
-        vectorizer = self.make_vectorizer()
-        seen = RowCounter(progress, "features", 2 * train.n_rows)
-        try:
-            vectorizer.fit(seen.count(batch.inputs["text"]) for batch in train)
-        except DataError as error:
-            # Not if reading the rows failed: a user who set no min_df is told where it is from.
-            config = self.config
-            if (
-                isinstance(config, TfidfConfig)
-                and config.profile == "original"
-                and seen.rows == train.n_rows
-            ):
-                raise DataError(
-                    f"{error}; the profile 'original' sets min_df to "
-                    f"{config.original['min_df']} where nothing else is said"
-                ) from error
-            raise
-        rows, codes = gather_rows(train, lambda texts: vectorizer.transform(seen.count(texts)))
-
-        self.record.history = []
-
-        def on_epoch(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
-            point = {"epoch": float(epoch), "loss": metrics["train_loss"]}
-            self.record.history.append(
-                point if "pass" not in metrics else {**point, "pass": metrics["pass"]}
-            )
-            progress(Progress("fit", epoch, epochs, "epochs", metrics))
-
-        # A classifier that trains in one go tells of no epochs.
-        epochs = self.config.epochs if isinstance(self.config, TfidfConfig) else None
-        progress(Progress("fit", 0, epochs, "epochs"))
-        with on_compiling(lambda: progress(Progress(_COMPILING))):
-            solver.fit(rows, codes, on_epoch=on_epoch)
-        self._vectorizer, self._solver = vectorizer, solver
-        del rows, codes
-        metrics = self._validate(val, progress) if val.n_rows else {}
+        self._vectorizer, self._solver, self.record.history = train_solver(self, train, progress)
+        metrics: Metrics = {}
+        if val.n_rows:
+            self.temperature, metrics = validate(self, val, progress)
         self.record.metrics = {"val": metrics} if metrics else {}
         if self.record.history:  # a classifier that trains in one go tells of no epochs
             self.record.history[-1] |= metrics
@@ -262,46 +215,6 @@ class SklearnModel(Model):
             progress(Progress("save"))
             self.save(target)
         return metrics
-
-    def _validate(self, val: Loader, progress: ProgressCallback) -> Metrics:
-        """Fit the temperature, and return the metrics at it."""
-        rows, codes = gather_rows(val, self.vectorizer.transform)
-        size = block_rows(self.taxonomy)
-        blocks = [
-            rows.take(start, min(start + size, rows.n_rows))
-            for start in range(0, rows.n_rows, size)
-        ]
-
-        def scores() -> Iterator[Levels]:
-            return (self.solver.level_scores(block) for block in blocks)
-
-        progress(Progress("temperature"))
-        keep = rows.n_rows * self.taxonomy.n_classes <= _MAX_KEPT_CELLS
-        kept = list(scores()) if keep else None
-        self.temperature = self._fitted_temperature(scores if kept is None else lambda: kept, codes)
-        parts = (codes[start : start + size] for start in range(0, len(codes), size))
-        pairs = zip(scores() if kept is None else kept, parts, strict=True)
-        uncalibrated = UncalibratedError(self.taxonomy)
-        metrics = self._metrics(pairs, RowCounter(progress, "validate", val.n_rows), uncalibrated)
-        return {**metrics, UNCALIBRATED: uncalibrated.error()}
-
-    def _fitted_temperature(
-        self, scores: Callable[[], Iterable[Levels]], codes: NDArray[np.int32]
-    ) -> float:
-        known = getattr(self.solver, "known_leaves", None)
-        if known is None:
-            return fit_temperature(scores, codes, self.taxonomy)
-        # A leaf that had no training rows is out of the question at any temperature.
-        possible = np.isin(codes[:, -1], known)
-
-        def possible_scores() -> Iterator[Levels]:
-            start = 0
-            for levels in scores():
-                part = possible[start : start + len(levels[0])]
-                yield [level[part] for level in levels]
-                start += len(part)
-
-        return fit_temperature(possible_scores, codes[possible], self.taxonomy)
 
     def test(
         self,
@@ -320,22 +233,8 @@ class SklearnModel(Model):
         """
         check_rows(self, loader)
         pairs = ((self.level_scores(batch.inputs), batch.codes) for batch in loader)
-        return self._metrics(pairs, RowCounter(progress, "test", loader.n_rows), observe)
-
-    def _metrics(
-        self,
-        pairs: Iterable[tuple[Levels, NDArray[np.int32]]],
-        seen: RowCounter,
-        observe: Observer | None = None,
-    ) -> Metrics:
-        accumulator = MetricsAccumulator(self.taxonomy)
-        for levels, codes in pairs:
-            if observe is not None:
-                observe(levels, codes)
-            log_proba = leaf_log_proba(levels, self.taxonomy, self.temperature)
-            accumulator.update(log_proba, codes, levels if self.levels_stand_alone else None)
-            seen.count(codes)
-        return accumulator.compute()
+        seen = RowCounter(progress, "test", loader.n_rows)
+        return measure(self, pairs, self.temperature, seen, observe)
 
     # -- answering ---------------------------------------------------------------------------------
 
