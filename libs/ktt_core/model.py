@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ktt_core.atomic import atomic_directory
 from ktt_core.class_changes import check_same_classes
 from ktt_core.config import ModelConfig
-from ktt_core.errors import UnsupportedError
+from ktt_core.errors import DataError, UnsupportedError
 from ktt_core.names import check_name
 from ktt_core.parity import ParityFigures
 from ktt_core.preprocessors import BasePreprocessor
@@ -27,7 +27,7 @@ from ktt_core.taxonomy import Taxonomy
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Batch", "Loader", "Model", "Observer", "check_rows"]
+__all__ = ["Batch", "Loader", "Model", "Observer", "check_rows", "check_training_rows"]
 
 #: Figures by their names in `ktt_core.metrics`.
 Metrics = dict[str, float]
@@ -79,6 +79,29 @@ def check_rows(model: Model, loader: Loader) -> None:
     taxonomy = getattr(loader, "taxonomy", None)
     if isinstance(taxonomy, Taxonomy):
         check_same_classes(model.taxonomy, taxonomy, f"this {model.model_id}")
+
+
+def check_training_rows(model: Model, train: Loader, val: Loader) -> None:
+    """See whether there is something to train a model on.
+
+    Raises
+    ------
+    DataError
+        If there are no training rows, or fewer than two leaves to tell apart.
+    FailedPreconditionError
+        If the rows' classes are not the model's.
+    """
+    if train.n_rows == 0:
+        raise DataError(
+            "the train split has no rows; import the dataset with a larger --train-ratio"
+        )
+    if model.taxonomy.n_leaves < 2:
+        raise DataError(
+            "the taxonomy has one class path only: there is nothing to tell apart; "
+            "import labels with at least two"
+        )
+    for loader in (train, val):
+        check_rows(model, loader)
 
 
 class Model(ABC):

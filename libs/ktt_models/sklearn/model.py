@@ -13,9 +13,9 @@ from ktt_core.checkpoint import read_arrays, write_arrays
 from ktt_core.checkpoint_parts import arrays_of, named_for, stored_temperature
 from ktt_core.checkpoint_record import RunRecord, installed_versions
 from ktt_core.config import ModelConfig, build_config
-from ktt_core.errors import CheckpointError, DataError, KttError, UnsupportedError
+from ktt_core.errors import CheckpointError, KttError, UnsupportedError
 from ktt_core.metrics import METRIC_NAMES, compute_metrics
-from ktt_core.model import Loader, Metrics, Model, Observer, check_rows
+from ktt_core.model import Loader, Metrics, Model, Observer, check_rows, check_training_rows
 from ktt_core.own_preprocessor import check_preprocessor, restore_preprocessor
 from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
@@ -188,17 +188,7 @@ class SklearnModel(Model):
             raise UnsupportedError(
                 f"{self.model_id} trains in one go and keeps nothing to resume; train it again"
             )
-        if train.n_rows == 0:
-            raise DataError(
-                "the train split has no rows; import the dataset with a larger --train-ratio"
-            )
-        if self.taxonomy.n_leaves < 2:
-            raise DataError(
-                "the taxonomy has one class path only: there is nothing to tell apart; "
-                "import labels with at least two"
-            )
-        for loader in (train, val):
-            check_rows(self, loader)
+        check_training_rows(self, train, val)
         self._vectorizer, self._solver, self.temperature = None, None, 1.0
         self._preprocessor = self.get_preprocessor(self.config)
         check_preprocessor(self._preprocessor, self.model_id)

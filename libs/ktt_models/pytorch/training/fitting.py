@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ktt_core.checkpoint import read_arrays
 from ktt_core.checkpoint_parts import arrays_of
 from ktt_core.checkpoint_record import RunRecord
-from ktt_core.errors import CheckpointError, DataError
+from ktt_core.errors import CheckpointError
 from ktt_core.metrics import METRIC_NAMES
-from ktt_core.model import Loader, Metrics, check_rows
+from ktt_core.model import Loader, Metrics, check_training_rows
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_models.pytorch.stored import load_arrays
 from ktt_models.pytorch.training.devices import process_count
@@ -42,17 +42,7 @@ def fit(
     progress: ProgressCallback,
 ) -> Metrics:
     """See `ktt_models.pytorch.model.PyTorchModel.fit`."""
-    if train.n_rows == 0:
-        raise DataError(
-            "the train split has no rows; import the dataset with a larger --train-ratio"
-        )
-    if model.taxonomy.n_leaves < 2:
-        raise DataError(
-            "the taxonomy has one class path only: there is nothing to tell apart; "
-            "import labels with at least two"
-        )
-    for loader in (train, val):
-        check_rows(model, loader)
+    check_training_rows(model, train, val)
     world = process_count(model.config)
     if resume_from is None:
         model.build()
