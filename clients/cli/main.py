@@ -109,11 +109,13 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
+        with _READER_MAY_BE_GONE:
+            error.show()
         return error.exit_code
     except click.ClickException as error:
         if not as_json:
-            error.show()
+            with _READER_MAY_BE_GONE:
+                error.show()
         else:
             _show_error("UsageError", error.format_message(), as_json)
         return error.exit_code
@@ -133,13 +135,16 @@ def run(arguments: Sequence[str]) -> int:
         return exit_code_of(error)
     except Exception as error:
         if os.environ.get("KTT_DEBUG"):
-            traceback.print_exception(error)
+            with _READER_MAY_BE_GONE:
+                traceback.print_exception(error)
         else:
             _show_error("InternalError", f"{type(error).__name__}: {error}\n{_BUG}", as_json)
         return INTERNAL
     return result if isinstance(result, int) else 0
 
 
+# What is said last changes nothing of the exit code, whether somebody hears it or not.
+_READER_MAY_BE_GONE = contextlib.suppress(OSError, ValueError)
 _BUG = "This is a bug in KTT. Run it again with KTT_DEBUG=1 set and report what it prints."
 
 
@@ -152,13 +157,22 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 def _show_error(kind: str, message: str, as_json: bool) -> None:
     if as_json:
         value = {"error": {"type": kind, "message": message}}
-        click.echo(json.dumps(value, ensure_ascii=False), err=True)
+        said = json.dumps(value, ensure_ascii=False)
     else:
-        click.echo(f"Error: {message}" if kind != "Interrupted" else message, err=True)
+        said = f"Error: {message}" if kind != "Interrupted" else message
+    with _READER_MAY_BE_GONE:
+        click.echo(said, err=True)
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:
     raise TerminatedError
+
+
+def _open_standard_files() -> None:
+    """Open those that whoever started us has closed (``ktt ... >&-``): they are empty for us."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
 
 
 def _leave(code: int) -> NoReturn:
@@ -168,12 +182,15 @@ def _leave(code: int) -> NoReturn:
     starts or works while static objects are destroyed, as on a busy machine, the process is aborted
     with exit code 134, after all has been said and done.
     """
+    # There is nothing left to stop in order: another signal ends the waiting for a thread.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
     # As `multiprocessing` ends its processes.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        # Its reader may have gone.
-        with contextlib.suppress(OSError, ValueError):
+        with _READER_MAY_BE_GONE:
             stream.flush()
     os._exit(code)
 
@@ -181,6 +198,7 @@ def _leave(code: int) -> NoReturn:
 def main() -> NoReturn:
     """Run `ktt` as a program. A termination signal stops it as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _stop)
+    _open_standard_files()
     if COMPLETE_VARIABLE in os.environ:
         sys.exit(answer_completion(cli))
     _leave(run(sys.argv[1:]))
