@@ -21,9 +21,9 @@ _BATCH_ROWS = 4_096
 # Between the classes of a path, in a CSV file.
 _SEPARATOR = " > "
 
-# A spreadsheet takes what begins so for a formula, and some run what it says. A text may be
-# anybody's.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet takes what begins so, in wide letters too, for a formula, and some run what it says.
+# A text may be anybody's.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def check_errors_file(path: Path, source: Path | None) -> None:
@@ -92,6 +92,8 @@ def _write_csv(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch])
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(schema.names)
+        # All are quoted: left to itself the writer does not quote a "\r", which ends a row too.
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         for batch in batches:
             for row in batch.to_pylist():
                 writer.writerow([_cell(value) for value in row.values()])

@@ -53,6 +53,18 @@ def test_csv_is_quoted_and_holds_no_formula(parts: list[Path], tmp_path: Path) -
     assert rows[0]["probability"] == "0.500000"
 
 
+@pytest.mark.parametrize(
+    ("text", "cell"), [("a\r=1+1", "a\r=1+1"), ("\n=1", "'\n=1"), ("＝1", "'＝1"), ("＠a", "'＠a")]
+)
+def test_no_row_or_formula_begins_within_a_cell(text: str, cell: str, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.csv"
+    write_errors(file, [part(tmp_path / "0.parquet", [text], "one")])
+    # A spreadsheet ends a row at any line end that is not quoted.
+    with file.open(encoding="utf-8") as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["text"] == cell.replace("\r", "\n")
+
+
 def test_json_lines_and_parquet_hold_all_as_it_is(parts: list[Path], tmp_path: Path) -> None:
     write_errors(tmp_path / "wrong.jsonl", parts)
     write_errors(tmp_path / "wrong.parquet", parts)
