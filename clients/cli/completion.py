@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ COMPLETE_VARIABLE = "_KTT_COMPLETE"
 _LINE_VARIABLE = "_KTT_LINE"
 # Set by bash: the letters at which it takes a word for two.
 _BREAKS_VARIABLE = "_KTT_BREAKS"
+# What stands for itself on a command line. bash puts in what it is given as it is, and who makes
+# folders in a workspace, or serves one, may call them "$(rm x)".
+_PLAIN = re.compile(r"[\w.,:/@%+=-]+")
 
 # An alias is no program: each shell has its own way to run one from within a function.
 _BASH = """\
@@ -127,6 +131,11 @@ class _Typed(Shell):
         words = split_arg_string(os.environ.get(_LINE_VARIABLE, "") + "\0")
         # Behind an alias may stand options too.
         return [*sys.argv[1:], *words[1:-1]], words[-1].removesuffix("\0")
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[Any]]:
+        """Return what may stand there, without names that a shell would take for more than that."""
+        items = super().get_completions(args, incomplete)
+        return [item for item in items if item.type != "plain" or _PLAIN.fullmatch(item.value)]
 
 
 class _Bash(_Typed, BashComplete):
