@@ -91,12 +91,13 @@ def write_errors(path: Path, parts: Sequence[Path]) -> int:
 def _write_csv(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
+        # Left to itself the writer does not quote a "\r", which ends a row too.
+        quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(schema.names)
-        # All are quoted: left to itself the writer does not quote a "\r", which ends a row too.
-        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         for batch in batches:
             for row in batch.to_pylist():
-                writer.writerow([_cell(value) for value in row.values()])
+                cells = [_cell(value) for value in row.values()]
+                (quoting if any("\r" in cell for cell in cells) else writer).writerow(cells)
 
 
 def _cell(value: Any) -> str:
