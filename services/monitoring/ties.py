@@ -46,24 +46,10 @@ def merge_near_ties(
     pooled = np.concatenate([reference, window])
     if not len(pooled):
         return reference.copy(), window.copy()
-    order = np.argsort(pooled, axis=0, kind="stable")
-    # Differences of 32-bit numbers are exact in 64 bits.
-    values = np.take_along_axis(pooled, order, axis=0).astype(np.float64)
-    low, high = np.quantile(values, [0.25, 0.75], axis=0)
-    sizes = np.abs(values)
-    near = np.maximum(NEAR * sizes, _NEAR_OF_SPREAD * (high - low))
-    places = np.arange(len(values))[:, np.newaxis]
-    starts = np.ones(values.shape, dtype=bool)
-    starts[1:] = np.diff(values, axis=0) > np.maximum(near[1:], near[:-1])
-    first = _first_of_group(starts, places)
-    widths = _WIDEST_GROUP * np.take_along_axis(near, first, axis=0)
-    offsets = values - np.take_along_axis(values, first, axis=0)
-    pieces = np.floor(np.divide(offsets, widths, out=np.zeros_like(offsets), where=widths > 0))
-    starts[1:] |= np.diff(pieces, axis=0) != 0
-    first = _first_of_group(starts, places)
     merged = np.empty_like(pooled)
-    lowest = np.take_along_axis(values, first, axis=0).astype(pooled.dtype)
-    np.put_along_axis(merged, order, lowest, axis=0)
+    # One at a time: what it takes meanwhile is many times a column.
+    for place in range(pooled.shape[1]):
+        merged[:, place] = _merge_column(pooled[:, place])
     return merged[: len(reference)], merged[len(reference) :]
 
 
@@ -83,7 +69,25 @@ def first_near_largest(scores: NDArray[np.floating]) -> NDArray[np.intp]:
     return near
 
 
-def _first_of_group(starts: NDArray[np.bool_], places: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return for each place that of its group's first, column by column."""
-    first: NDArray[np.intp] = np.maximum.accumulate(np.where(starts, places, 0), axis=0)
+def _merge_column(column: NDArray[np.floating]) -> NDArray[np.floating]:
+    order = np.argsort(column, kind="stable")
+    # Differences of 32-bit numbers are exact in 64 bits.
+    values = column[order].astype(np.float64)
+    low, high = np.quantile(values, [0.25, 0.75])
+    near = np.maximum(NEAR * np.abs(values), _NEAR_OF_SPREAD * (high - low))
+    starts = np.ones(len(values), dtype=bool)
+    starts[1:] = np.diff(values) > np.maximum(near[1:], near[:-1])
+    first = _first_of_group(starts)
+    widths = _WIDEST_GROUP * near[first]
+    offsets = values - values[first]
+    pieces = np.floor(np.divide(offsets, widths, out=np.zeros_like(offsets), where=widths > 0))
+    starts[1:] |= np.diff(pieces) != 0
+    merged = np.empty_like(column)
+    merged[order] = values[_first_of_group(starts)]
+    return merged
+
+
+def _first_of_group(starts: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return for each place that of its group's first."""
+    first: NDArray[np.intp] = np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))
     return first

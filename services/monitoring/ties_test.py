@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -89,12 +91,32 @@ def test_a_single_long_text_does_not_make_others_equal():
     assert len(np.unique(merge_near_ties(lengths, lengths[:0])[0])) == len(lengths)
 
 
+@pytest.mark.parametrize("shift", [-1e-3, 4e-4])
+@pytest.mark.parametrize("spread", [0, 1e-5])
+def test_a_shift_that_is_large_beside_rounding_is_seen_however_close_the_values(spread, shift):
+    rng = np.random.default_rng(6)
+    reference = (1 + spread * rng.uniform(size=(1000, 1))).astype(np.float32)
+    window = (1 + shift + spread * rng.uniform(size=(30, 1))).astype(np.float32)
+    assert distances(reference, window) == [1]
+
+
 def test_very_many_rows_are_not_one_value():
     rng = np.random.default_rng(4)
     reference = rng.uniform(size=(400_000, 1)).astype(np.float32)
     merged, _ = merge_near_ties(reference, reference[:0])
     assert len(np.unique(merged)) > 100
     assert np.abs(merged - reference).max() < 0.01
+
+
+def test_many_columns_take_little_more_memory_than_they_have():
+    rows = np.random.default_rng(5).normal(size=(2000, 400)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        merge_near_ties(rows, rows[:30])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * rows.nbytes
 
 
 def test_of_equal_scores_the_first_is_the_largest():
