@@ -186,15 +186,20 @@ class PackageIndexes:
 
 
 class _Credentials(urllib.request.BaseHandler):
-    """Sends a host the name and password that were given for it, and no other host."""
+    """Sends a host the name and password that were given for it, and no other host.
+
+    Nor does it send in the clear what was given for HTTPS: a link or a redirection may lead to the
+    same host by HTTP.
+    """
 
     def __init__(self, places: list[str], environ: Mapping[str, str]) -> None:
-        self._known: dict[str, tuple[str, str]] = {}
+        self._known: dict[tuple[str, str], tuple[str, str] | None] = {}
         for place in places:
             parts = urlsplit(place)
-            if parts.username:
-                user, password = unquote(parts.username), unquote(parts.password or "")
-                self._known.setdefault(parts.netloc.rpartition("@")[2], (user, password))
+            key = parts.scheme, parts.netloc.rpartition("@")[2]
+            self._known.setdefault(key, None)
+            if parts.username and self._known[key] is None:
+                self._known[key] = unquote(parts.username), unquote(parts.password or "")
         self._netrc: netrc.netrc | None = None
         try:
             file = environ.get("NETRC") or os.path.join(os.path.expanduser("~"), ".netrc")
@@ -204,9 +209,10 @@ class _Credentials(urllib.request.BaseHandler):
             self._netrc = None
 
     def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
-        host = urlsplit(request.full_url).netloc
-        known = self._known.get(host)
-        if known is None and self._netrc is not None:
+        scheme, host = urlsplit(request.full_url)[:2]
+        given = [key for key in ((scheme, host), ("http", host)) if key in self._known]
+        known = next(filter(None, map(self._known.get, given)), None)
+        if known is None and self._netrc is not None and (given or scheme == "https"):
             entry = self._netrc.authenticators(host.rpartition(":")[0] or host)
             known = (entry[0], entry[2] or "") if entry else None
         if known is not None:

@@ -320,6 +320,21 @@ def test_an_index_of_ones_own_gets_its_password_and_nobody_else_does(
     assert index.asked[2] == (others, "/files", "")
 
 
+@pytest.mark.parametrize("netrc", [False, True])
+def test_a_password_for_https_is_not_sent_in_the_clear(
+    index: Index, bare: Path, netrc: bool
+) -> None:
+    if netrc:
+        (bare / ".netrc").write_text("machine localhost login me password secret\n")
+        (bare / ".netrc").chmod(0o600)
+    os.environ["PIP_INDEX_URL"] = f"https://me:secret@{index.address}/simple"
+    os.environ["PIP_FIND_LINKS"] = f"http://{index.address}/simple/uv/"
+    provide_interpreters(["3.10"], print)
+    # The page at the index's own address, the file there, and where that is redirected to.
+    assert len(index.asked) == 3
+    assert {authorization for *_, authorization in index.asked} == {""}
+
+
 def test_the_password_may_stand_in_netrc_and_the_index_in_pip_s_configuration(
     index: Index, bare: Path
 ) -> None:
