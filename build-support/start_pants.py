@@ -12,6 +12,7 @@ Run by `./pants` in the environment that has Pants. It does two things that Pant
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -19,7 +20,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -128,9 +129,36 @@ def sweep(runs: Path) -> None:
             os.close(descriptor)
     oldest = time.time() - SHARED_SECONDS
     for file in (runs / SHARED).glob("*"):
-        status = file.stat()
-        if status.st_nlink == 1 and status.st_mtime < oldest:
-            file.unlink()
+        # Another run may sweep at the same time.
+        with contextlib.suppress(FileNotFoundError):
+            status = file.stat()
+            if status.st_nlink == 1 and status.st_mtime < oldest:
+                file.unlink()
+
+
+def claim_folder(runs: Path) -> tuple[Path, int]:
+    """Make a folder for one run; return it and the lock that keeps it."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=runs))
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Another run may have swept it before it was locked.
+        if (folder / "lock").exists():
+            return folder, lock
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def without_input() -> Iterator[None]:
+    """Keep the standard input for the program: the daemon's client reads all there is of it."""
+    kept, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    try:
+        os.dup2(nothing, 0)
+        yield
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(nothing)
 
 
 def run(wanted: Run, arguments: Sequence[str]) -> int:
@@ -138,12 +166,11 @@ def run(wanted: Run, arguments: Sequence[str]) -> int:
     runs = ROOT / RUNS
     runs.mkdir(parents=True, exist_ok=True)
     sweep(runs)
-    folder = Path(tempfile.mkdtemp(dir=runs))
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    folder, lock = claim_folder(runs)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         into = f"--hand-over-into={RUNS / folder.name}"
-        code = start([*wanted.before, "hand-over", into, *wanted.after])
+        with without_input():
+            code = start([*wanted.before, "hand-over", into, *wanted.after])
         if code:
             return code
         plan = json.loads((folder / "plan.json").read_text())

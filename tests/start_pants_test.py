@@ -32,6 +32,8 @@ class PantsLoader:
         if "hand-over" not in goals:
             print("pants", sys.argv[1:], os.environ.get("PANTS_CONCURRENT"))
             sys.exit(3)
+        # As the daemon's client does, for whoever may want it.
+        sys.stdin.read()
         into = [w for w in sys.argv if w.startswith("--hand-over-into=")][0].partition("=")[2]
         plan = None
         if not os.environ.get("RESTARTABLE"):
@@ -58,6 +60,18 @@ class ProcessManager:
         pass
     class NonResponsiveProcess(Exception):
         pass
+"""
+# Another run's sweep, which is quicker than the lock of a folder that was just made.
+SWEPT = """
+import fcntl, os, shutil
+lock = fcntl.flock
+
+def flock(descriptor, how):
+    fcntl.flock = lock
+    shutil.rmtree(os.path.dirname(os.readlink(f"/proc/self/fd/{descriptor}")))
+    lock(descriptor, how)
+
+fcntl.flock = flock
 """
 PROGRAM = """
 import json, os, sys
@@ -89,7 +103,7 @@ def begin(root: Path, *arguments: str, **variables: str) -> subprocess.Popen[str
         [sys.executable, "-B", str(root / "build-support/start_pants.py"), *arguments],
         env={**environment, "PROGRAM": PROGRAM, **variables},
         cwd=root,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -149,6 +163,11 @@ def test_below_a_path_with_blanks_a_run_is_pants_own_without_its_daemon(root: Pa
     assert call(other, "run", "a:b", code=3)[0] == "pants ['run', 'a:b'] true\n"
 
 
+def test_the_program_reads_what_it_is_sent(root: Path) -> None:
+    process = begin(root, "run", "a:b", PROGRAM="import sys; print(sys.stdin.read())")
+    assert process.communicate("titles\n", timeout=60)[0] == "titles\n\n"
+
+
 def test_what_pants_must_restart_is_left_to_it(root: Path) -> None:
     output, _ = call(root, "run", "a:b", "--", "c", code=3, RESTARTABLE="1")
     assert output == "pants ['run', 'a:b', '--', 'c'] true\n"
@@ -171,6 +190,13 @@ def test_folders_stay_while_their_program_runs_and_no_longer(root: Path) -> None
     assert first.returncode == -signal.SIGINT
     call(root, "run", "a:b", code=9)
     assert not folder.exists() and len(runs(root)) == 1
+
+
+def test_a_folder_that_was_swept_as_it_was_made_is_made_again(root: Path) -> None:
+    with (root.parent / "packages/pants/bin/pants_env_vars.py").open("a") as file:
+        file.write(SWEPT)
+    call(root, "run", "a:b", code=9)
+    assert len(runs(root)) == 1
 
 
 def test_large_files_that_no_run_has_had_for_long_go(root: Path) -> None:
