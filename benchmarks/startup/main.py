@@ -51,19 +51,23 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument(
-        "--ktt", help="the program to measure, such as dist/clients.cli/ktt.pex (default: this one)"
+        "--ktt",
+        help="the program to measure, such as dist/clients.cli/ktt.pex/__main__.py (default: this one)",
     )
     parser.add_argument("--rows", type=int, default=200, help="rows of the file (default: 200)")
     parser.add_argument("--model", default="tfidf_hsgd", help="(default: tfidf_hsgd)")
     parser.add_argument("--repeats", type=int, default=3, help="of the runs after the first")
     arguments = parser.parse_args()
-    ktt = [arguments.ktt] if arguments.ktt else [sys.executable, "-m", "cli.main"]
+    here = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    if arguments.ktt:
+        ktt = [arguments.ktt]
+    else:
+        ktt = [sys.executable, "-m", "cli.main"]
+        here["PYTHONPATH"] = os.pathsep.join(sys.path)
     control = [sys.executable, "-c", "import numpy"]
     with tempfile.TemporaryDirectory(prefix="ktt-startup-") as folder:
         place = Path(folder)
         write_rows(place / "rows.csv", arguments.rows)
-        here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        here.pop("NUMBA_CACHE_DIR", None)
         workspace = [*ktt, "--workspace", str(place / "workspace")]
         source = ["data", "import", str(place / "rows.csv"), "few", "--text", "text"]
         processor_seconds([*workspace, *source, "--classes", "path", "--sep", " > "], here)
