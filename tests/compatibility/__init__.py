@@ -1,0 +1,1 @@
+"""What earlier programs have written, and what they answered on it."""
