@@ -14,16 +14,23 @@ a model under the entry-point group ``ktt.models``.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ktt_core.errors import ConflictError, NotFoundError, UnsupportedError
+from ktt_core.errors import (
+    ConflictError,
+    InvalidArgumentError,
+    KttError,
+    NotFoundError,
+    UnsupportedError,
+)
 from ktt_core.names import check_name
 
 if TYPE_CHECKING:
@@ -37,11 +44,16 @@ __all__ = [
     "get_entry",
     "get_model",
     "list_models",
+    "outside_modules",
     "register",
 ]
 
 ENTRY_POINT_GROUP = "ktt.models"
 _BUNDLED = "ktt_models"
+# What commands take for every model.
+_EVERY = "all"
+# What the code of a model may raise when it is imported: a program's exit, too.
+_FAILED = (Exception, SystemExit)
 
 Loader = Callable[[], "type[Model]"]
 
@@ -86,10 +98,14 @@ def register(
 
     Raises
     ------
+    InvalidArgumentError
+        If `model_id` is not a valid name.
     ConflictError
         If another model has that id.
     """
     check_name(model_id, "model")
+    if model_id.lower() == _EVERY:
+        raise InvalidArgumentError(f"{model_id!r} names no model: it stands for all of them")
 
     def decorate(load: Loader) -> Loader:
         known = _entries.get(model_id)
@@ -115,7 +131,7 @@ def _discover() -> None:
     for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         try:
             importlib.import_module(entry_point.module)
-        except Exception as error:  # whatever a foreign package raises must not stop the others
+        except _FAILED as error:  # whatever a foreign package raises must not stop the others
             why = f"{entry_point.module}: {type(error).__name__}: {error}"
             _broken[entry_point.name] = why
             warnings.warn(
@@ -133,6 +149,16 @@ def list_models(framework: str | None = None) -> list[ModelEntry]:
         for _, entry in sorted(_entries.items())
         if framework is None or entry.framework == framework
     ]
+
+
+def outside_modules() -> dict[str, str]:
+    """Return the outermost packages of the models from outside that are known, each with an id."""
+    packages = {
+        entry.load.__module__.partition(".")[0]: entry.id
+        for _, entry in sorted(_entries.items(), reverse=True)
+    }
+    packages.pop(_BUNDLED, None)
+    return packages
 
 
 def get_entry(model_id: str) -> ModelEntry:
@@ -166,13 +192,24 @@ def get_model(model_id: str) -> type[Model]:
     InvalidArgumentError, NotFoundError
         As `get_entry`.
     UnsupportedError
-        If the model needs a package that is not installed.
+        If the model needs a package that is not installed, its code cannot be imported, or it is no
+        `ktt_core.model.Model`.
     """
+    from ktt_core.model import Model
+
     entry = get_entry(model_id)
-    try:
+    with _loading(model_id):
         model = entry.load()
-    except ModuleNotFoundError as error:
-        raise _missing(model_id, error) from error
+    if not (isinstance(model, type) and issubclass(model, Model)):
+        raise UnsupportedError(
+            f"the model {model_id!r} cannot be used: its loader returns {model!r:.80}, which is no "
+            "class derived from ktt_core.model.Model"
+        )
+    if missing := sorted(getattr(model, "__abstractmethods__", ())):
+        raise UnsupportedError(
+            f"the model {model_id!r} cannot be used: {model.__name__} lacks {', '.join(missing)}"
+        )
+    _check_config(model_id, model.config_class)
     if model.__dict__.get("model_id", "") not in ("", entry.id):
         raise ConflictError(
             f"{model.__name__} is registered twice, as {model.model_id!r} and {entry.id!r}: "
@@ -194,14 +231,34 @@ def get_config_class(model_id: str) -> type[ModelConfig]:
     if not entry.config:
         return get_model(model_id).config_class
     module, _, name = entry.config.partition(":")
-    try:
+    with _loading(model_id):
         found: type[ModelConfig] = getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        raise _missing(model_id, error) from error
+    _check_config(model_id, found)
     return found
 
 
-def _missing(model_id: str, error: ModuleNotFoundError) -> UnsupportedError:
-    return UnsupportedError(
-        f"the model {model_id!r} needs the package {error.name!r}, which is not installed"
-    )
+@contextlib.contextmanager
+def _loading(model_id: str) -> Iterator[None]:
+    """Say of what goes wrong when a model is imported that it is the model's own error."""
+    try:
+        yield
+    except KttError:
+        raise
+    except ModuleNotFoundError as error:
+        raise UnsupportedError(
+            f"the model {model_id!r} needs the package {error.name!r}, which is not installed"
+        ) from error
+    except _FAILED as error:
+        raise UnsupportedError(
+            f"the model {model_id!r} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _check_config(model_id: str, found: Any) -> None:
+    from ktt_core.config import ModelConfig
+
+    if not (isinstance(found, type) and issubclass(found, ModelConfig)):
+        raise UnsupportedError(
+            f"the model {model_id!r} cannot be used: its config_class is {found!r:.80}, which is "
+            "no class derived from ktt_core.config.ModelConfig"
+        )

@@ -21,6 +21,7 @@ from exporter.writing import write_bundle, write_onnx
 from ktt_core.atomic import atomic_file, fsync_directory
 from ktt_core.checkpoint_record import KeepsRecord, installed_versions
 from ktt_core.errors import CheckpointError, NotFoundError
+from ktt_core.model_code import blaming_models
 from ktt_core.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = ["run_export"]
 _PACKAGES = ("numpy", "onnx", "onnxruntime", "protobuf")
 
 
+@blaming_models(logged=True)
 def run_export(value: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     """Make an export.
 

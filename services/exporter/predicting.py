@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from exporter.fields import naming
+from ktt_core.model_code import blaming_models
 
 if TYPE_CHECKING:
     from exporter.model_cache import CachedModel
@@ -51,6 +52,7 @@ def iter_answers(
         read += len(block)
 
 
+@blaming_models()
 def _answer(
     model: Model, texts: list[str], options: Mapping[str, Any]
 ) -> Iterator[list[Prediction]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ktt_core.errors import DataError, ResourceExhaustedError, TrainingError
+from ktt_core.errors import DataError, ResourceExhaustedError, TrainingError, UnsupportedError
 from trainer import RunEvent, Trainer
 from trainer.handlers_test import contents, make_trainer, request, weights
 
@@ -26,7 +26,7 @@ def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainer:
         ("segfault", TrainingError, "killed by SIGSEGV.*compiled code"),
         ("exit", TrainingError, "exit code 7"),
         ("data", DataError, "^these rows cannot be used$"),
-        ("bug", TrainingError, "a bug: ZeroDivisionError: oh"),
+        ("bug", UnsupportedError, "the model 'scripted' failed .*: ZeroDivisionError: oh"),
         ("memory", ResourceExhaustedError, "out of memory"),
         ("disk", ResourceExhaustedError, "No space left on device"),
     ],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import KttError, TrainingError
+from ktt_core.model_code import blaming_models
 from ktt_core.workspace import Workspace
 from trainer.specs import EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "import_dataset", "train"]
 
 
+@blaming_models(logged=True)
 def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     """Run a training job: `TrainingSpec` and workspace in, `TrainingOutcome` out."""
     from ktt_core.registry import get_model
@@ -88,6 +90,7 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     return result
 
 
+@blaming_models(logged=True)
 def evaluate(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     """Run an evaluation job: `EvaluationSpec` and workspace in, `EvaluationOutcome` out."""
     from trainer.error_table import FILE_NAME

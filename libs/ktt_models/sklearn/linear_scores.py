@@ -91,7 +91,10 @@ def linear_scores(estimator: Any, sample: csr_matrix) -> LinearScores:
         if expected.shape != (len(predicted), len(estimator.classes_)):
             continue
         if not np.isfinite(expected).all():
-            why = f"{not_linear} (some scores are infinite, as of naive Bayes without smoothing)"
+            why = (
+                f"{not_linear} (some scores are infinite or not numbers, as of naive Bayes without "
+                "smoothing, or where training diverged)"
+            )
             continue
         found = LinearScores(scores, expected[-1], link)
         if not _are_linear(found, rows, expected):
