@@ -27,6 +27,7 @@ def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trainer:
         ("exit", TrainingError, "exit code 7"),
         ("data", DataError, "^these rows cannot be used$"),
         ("bug", UnsupportedError, "the model 'scripted' failed .*: ZeroDivisionError: oh"),
+        ("no checkpoint", UnsupportedError, "scripted wrote no checkpoint: its fit must"),
         ("memory", ResourceExhaustedError, "out of memory"),
         ("disk", ResourceExhaustedError, "No space left on device"),
     ],
@@ -44,6 +45,18 @@ def test_a_run_that_fails_is_a_result_and_the_next_one_runs(
     assert [event.kind for event in events if event.kind != "progress"] == ["started", "failed"] * 2
     assert weights(trainer) == []
     assert trainer.list_checkpoints() == []
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "returned"), [("no metrics", "None"), ("not a number", "{.*nan}")]
+)
+def test_what_a_test_returns_are_metrics_or_the_run_fails(
+    trainer: Trainer, behaviour: str, returned: str
+) -> None:
+    (result,) = trainer.train(request(behaviour))
+    with pytest.raises(UnsupportedError, match=f"scripted: test returned {returned}, which are no"):
+        raise result.error  # type: ignore[misc]
+    assert weights(trainer) == []
 
 
 @pytest.mark.parametrize("behaviour", ["late", "late test", "late reference"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +16,7 @@ from ktt_core.config import build_config
 from ktt_core.cut_texts import cut_shares_of, describe_cut, tell_cut
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.diagnostics import SplitDiagnostics
-from ktt_core.errors import FailedPreconditionError
+from ktt_core.errors import FailedPreconditionError, UnsupportedError
 from ktt_core.loader import WatchedLoader
 from ktt_core.model import Model
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
@@ -122,11 +123,15 @@ def run_training(
         if cut["train"] is not None:
             tell_cut(cut["train"], model, train.n_rows, progress)
         validation = model.fit(train, val, last_path, best_path, resume_from, progress)
-    metrics = {"val": _floats(validation)} if validation else {}
+    if (best_path or last_path) and not any(
+        path.is_file() for path in (best_path, last_path) if path
+    ):
+        raise UnsupportedError(f"{job.model} wrote no checkpoint: its fit must write one")
+    metrics = {"val": _floats(job.model, "fit", validation)} if validation else {}
     diagnostics = SplitDiagnostics(model.taxonomy, model.temperature) if job.report_path else None
     if dataset.sizes["test"]:
         test = load(dataset.split("test"), preprocessor, config)
-        metrics["test"] = _floats(model.test(test, progress, diagnostics))
+        metrics["test"] = _floats(job.model, "test", model.test(test, progress, diagnostics))
         cut["test"] = cut_shares_of(test, progress)
         if isinstance(model, KeepsRecord):
             model.record.metrics = {**model.record.metrics, "test": metrics["test"]}
@@ -178,6 +183,15 @@ def _check_same_rows(model: Model, dataset: Dataset) -> None:
         )
 
 
-def _floats(metrics: Mapping[str, float]) -> dict[str, float]:
+def _floats(model: str, method: str, metrics: Mapping[str, float]) -> dict[str, float]:
     """Return metrics that JSON can hold: models may compute them with numpy."""
-    return {name: float(figure) for name, figure in metrics.items()}
+    try:
+        found = {str(name): float(figure) for name, figure in metrics.items()}
+    except (AttributeError, TypeError, ValueError):
+        found = {"": math.nan}
+    if not all(map(math.isfinite, found.values())):
+        raise UnsupportedError(
+            f"{model}: {method} returned {metrics!r:.200}, which are no metrics: names, and finite "
+            "numbers"
+        )
+    return found
