@@ -170,3 +170,53 @@ def test_the_guides_pytorch_model_works_as_printed(tmp_path: Path) -> None:
     assert json.loads(answer.stdout)[0]["predictions"][0]["path"] == ["Kitchen", "Appliances"]
     folder = tmp_path / "served/db_prototypes_products"
     assert answer_of_example(folder).startswith("Kitchen > Appliances\t")
+
+
+def test_outside_packages_that_are_broken_are_named_and_stop_nothing(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    environment = install_model(site, "centroid")
+    registered = (
+        "from ktt_core.registry import register\n"
+        "@register({name!r}, display_name='x', framework='other')\n"
+        "def load():\n"
+        "    from {package}_model import Own\n"
+        "    return Own\n"
+    )
+    sources = {
+        "syntax": "def load(:\n",
+        "path": registered.format(name="../evil", package="path"),
+        "taken": registered.format(name="tfidf_lsgd", package="taken"),
+        "late": registered.format(name="late", package="late"),
+    }
+    for name, source in sources.items():
+        (site / f"{name}.py").write_text(source)
+        (site / f"{name}-1.dist-info").mkdir()
+        (site / f"{name}-1.dist-info/METADATA").write_text(f"Name: {name}\nVersion: 1\n")
+        (site / f"{name}-1.dist-info/entry_points.txt").write_text(
+            f"[ktt.models]\n{name} = {name}\n"
+        )
+    (site / "late_model.py").write_text("class Own(:\n")
+    listed = ktt(environment, tmp_path, "models")
+    assert listed.returncode == 0
+    assert {"centroid", "late", "tfidf_lsgd"} <= {
+        line.split()[0] for line in listed.stdout.split("\n")[1:-1]
+    }
+    assert sorted(listed.stderr.splitlines()) == [
+        "Warning: the model package 'path' cannot be loaded: path: InvalidArgumentError: '../evil' "
+        "is not a valid model name: use 1 to 63 letters, digits, '_' or '-', beginning with a "
+        "letter or a digit",
+        "Warning: the model package 'syntax' cannot be loaded: syntax: SyntaxError: invalid syntax "
+        "(syntax.py, line 1)",
+        "Warning: the model package 'taken' cannot be loaded: taken: ConflictError: two models are "
+        "called 'tfidf_lsgd': ktt_models.tfidf_lsgd and taken",
+    ]
+    asked = ktt(environment, tmp_path, "models", "late")
+    assert asked.returncode == 2
+    assert "the model 'late' cannot be loaded: SyntaxError: " in asked.stderr
+    assert "bug" not in asked.stderr
+    completed = ktt(
+        {**environment, "_KTT_COMPLETE": "bash_complete", "_KTT_LINE": "ktt models "},
+        tmp_path,
+    )
+    assert "centroid" in completed.stdout
+    assert not completed.stderr

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -164,6 +165,11 @@ def _show_error(kind: str, message: str, as_json: bool) -> None:
         click.echo(said, err=True)
 
 
+def _format_warning(message: Warning | str, *where: object) -> str:
+    """Return what is warned of, and not the line of our code that does it."""
+    return f"Warning: {message}\n"
+
+
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:
     raise TerminatedError
 
@@ -199,7 +205,10 @@ def main() -> NoReturn:
     """Run `ktt` as a program. A termination signal stops it as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _stop)
     _open_standard_files()
+    warnings.formatwarning = _format_warning  # type: ignore[assignment]
     if COMPLETE_VARIABLE in os.environ:
+        # It would stand in the line that is being written.
+        warnings.simplefilter("ignore")
         sys.exit(answer_completion(cli))
     _leave(run(sys.argv[1:]))
 
