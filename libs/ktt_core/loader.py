@@ -1,11 +1,9 @@
-"""Batches of a split, in file order or shuffled, through a model's preprocessor."""
+"""Batches of a split, in file order, through a model's preprocessor."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from ktt_core.datasets.dataset import Split
 from ktt_core.errors import InvalidArgumentError
@@ -15,18 +13,9 @@ from ktt_core.taxonomy import Taxonomy
 
 __all__ = ["SplitLoader", "WatchedLoader"]
 
-#: Text that a shuffling loader holds at once, in bytes before compression.
-WINDOW_BYTES = 64 * 1024**2
-
 
 class SplitLoader:
-    """Iterates over a split any number of times.
-
-    With a seed the rows come in a new order at each pass: the file's row groups are shuffled, then
-    the rows of as many groups as fit `window_bytes`. A split smaller than the window is thus
-    shuffled whole, and a larger one mixes rows from all over the file in bounded memory. The order
-    depends on the seed and the pass alone, so a resumed run that sets `epoch` sees the rows it
-    would have seen.
+    """Iterates over a split in file order, any number of times.
 
     Parameters
     ----------
@@ -35,15 +24,6 @@ class SplitLoader:
         Texts to inputs.
     batch_rows : int
         Rows of a batch; the last one of a pass may be smaller.
-    shuffle_seed : int, optional
-        None keeps the file's order.
-    window_bytes : int
-        Bound of the text held for shuffling.
-
-    Attributes
-    ----------
-    epoch : int
-        The number of the next pass.
 
     Raises
     ------
@@ -56,17 +36,12 @@ class SplitLoader:
         split: Split,
         preprocessor: Callable[[Sequence[str]], Mapping[str, Any]],
         batch_rows: int,
-        shuffle_seed: int | None = None,
-        window_bytes: int = WINDOW_BYTES,
     ) -> None:
         if batch_rows < 1:
             raise InvalidArgumentError(f"a batch needs at least one row, not {batch_rows}")
         self.split = split
         self.preprocessor = preprocessor
         self.batch_rows = batch_rows
-        self.shuffle_seed = shuffle_seed
-        self.window_bytes = window_bytes
-        self.epoch = 0
 
     @property
     def n_rows(self) -> int:
@@ -83,41 +58,8 @@ class SplitLoader:
         return -(-self.n_rows // self.batch_rows)
 
     def __iter__(self) -> Iterator[Batch]:
-        epoch, self.epoch = self.epoch, self.epoch + 1
-        if self.shuffle_seed is None:
-            batches = self.split.iter_batches(self.batch_rows)
-        else:
-            batches = self._shuffled(np.random.default_rng([self.shuffle_seed, epoch]))
-        for texts, codes in batches:
+        for texts, codes in self.split.iter_batches(self.batch_rows):
             yield Batch(self.preprocessor(texts), codes)
-
-    def _shuffled(self, generator: np.random.Generator) -> Iterator[tuple[list[str], Any]]:
-        left: list[str] = []
-        left_codes = np.empty((0, self.split.taxonomy.depth), dtype=np.int32)
-        for groups in self._windows(generator.permutation(len(self.split.group_rows))):
-            texts, codes = self.split.read_groups(groups)
-            order = generator.permutation(len(texts))
-            # What did not fill a batch of the last window leads this one.
-            texts = left + [texts[i] for i in order]
-            codes = np.concatenate([left_codes, codes[order]])
-            full = len(texts) - len(texts) % self.batch_rows
-            for start in range(0, full, self.batch_rows):
-                yield texts[start : start + self.batch_rows], codes[start : start + self.batch_rows]
-            left, left_codes = texts[full:], codes[full:]
-        if left:
-            yield left, left_codes
-
-    def _windows(self, groups: np.ndarray) -> Iterator[list[int]]:
-        window: list[int] = []
-        size = 0
-        for group in groups.tolist():
-            window.append(group)
-            size += int(self.split.group_bytes[group])
-            if size >= self.window_bytes:
-                yield window
-                window, size = [], 0
-        if window:
-            yield window
 
 
 class WatchedLoader:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -36,10 +35,6 @@ def _upper(texts: Sequence[str]) -> dict[str, Any]:
     return {"text": [f"<{text}>" for text in texts]}
 
 
-def _texts(loader: SplitLoader) -> list[str]:
-    return [text for batch in loader for text in batch.inputs["text"]]
-
-
 def test_batches_go_through_the_preprocessor_in_file_order(split: Split) -> None:
     loader = SplitLoader(split, _upper, batch_rows=64)
     assert loader.n_rows == 1_000
@@ -50,53 +45,6 @@ def test_batches_go_through_the_preprocessor_in_file_order(split: Split) -> None
         assert [text for b in batches for text in b.inputs["text"]] == [
             f"<{i}>" for i in range(1_000)
         ]
-
-
-@pytest.mark.parametrize("window_bytes", [1, 3_000, 10**9])
-def test_shuffled_batches_hold_every_row_once_with_its_codes(
-    split: Split, window_bytes: int
-) -> None:
-    loader = SplitLoader(split, _upper, 64, shuffle_seed=0, window_bytes=window_bytes)
-    batches = list(loader)
-    assert [len(batch.codes) for batch in batches] == [64] * 15 + [40]
-    seen = []
-    for batch in batches:
-        for text, codes in zip(batch.inputs["text"], batch.codes, strict=True):
-            number = int(text[1:-1])
-            assert codes[-1] == number // 200
-            seen.append(number)
-    assert seen != sorted(seen)
-    assert sorted(seen) == list(range(1_000))
-
-
-def test_a_split_within_the_window_is_shuffled_whole(split: Split) -> None:
-    loader = SplitLoader(split, _upper, 100, shuffle_seed=0)
-    classes = [len(np.unique(batch.codes)) for batch in loader]
-    assert min(classes) == 5
-
-
-def test_a_small_window_still_mixes_rows_from_all_over_the_file(split: Split) -> None:
-    # Four of the twenty groups at once.
-    window = 4 * int(split.group_bytes.max())
-    loader = SplitLoader(split, _upper, 200, shuffle_seed=0, window_bytes=window)
-    classes = [len(np.unique(batch.codes)) for batch in loader]
-    assert np.mean(classes) > 2
-
-
-def test_each_pass_has_an_order_of_its_own_that_the_seed_decides(split: Split) -> None:
-    one, two = (SplitLoader(split, _upper, 64, shuffle_seed=7) for _ in range(2))
-    first, second = _texts(one), _texts(one)
-    assert first != second
-    assert [_texts(two), _texts(two)] == [first, second]
-    assert _texts(SplitLoader(split, _upper, 64, shuffle_seed=8)) != first
-
-
-def test_a_resumed_run_sees_the_order_it_would_have_seen(split: Split) -> None:
-    straight = SplitLoader(split, _upper, 64, shuffle_seed=7)
-    passes = [_texts(straight) for _ in range(3)]
-    resumed = SplitLoader(split, _upper, 64, shuffle_seed=7)
-    resumed.epoch = 2
-    assert _texts(resumed) == passes[2]
 
 
 def test_a_batch_needs_a_row(split: Split) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,8 +18,6 @@ from ktt_jobs.jobs import Job, JobError, JobEvent, JobState
 __all__ = [
     "canonical",
     "digest",
-    "dump_error",
-    "dump_progress",
     "event_of",
     "job_of",
     "moment",
@@ -68,16 +65,6 @@ def canonical(value: object, what: str) -> str:
 def digest(kind: str, spec: str, labels: str) -> str:
     """Return what two requests share if they ask for the same."""
     return hashlib.sha256("\0".join((kind, spec, labels)).encode()).hexdigest()
-
-
-def dump_progress(progress: Progress) -> str:
-    """Return the text of a progress."""
-    return json.dumps(asdict(progress))
-
-
-def dump_error(error: JobError) -> str:
-    """Return the text of an error."""
-    return json.dumps(asdict(error))
 
 
 def job_of(row: Row[Any], ahead: int = 0) -> Job:

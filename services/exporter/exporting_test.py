@@ -275,7 +275,7 @@ def test_an_export_needs_no_server(workspace: Path) -> None:
     assert result.manifest.checkpoint.run_time == TIME
     (job,), _ = exporter.list_exports("shop", "tfidf_hsgd")
     assert job.result == result.to_json()
-    assert [event.sequence for event in exporter.watch_export(job.id)] == [
+    assert [event.sequence for event in exporter.jobs.watch(job.id)] == [
         event.sequence for event in events
     ]
     archive = exporter.open_artifact(job.id)

@@ -201,13 +201,6 @@ class Exporter:
             after=after,
         )
 
-    def watch_export(
-        self, job_id: str, after: int = 0, timeout: float | None = None
-    ) -> Iterator[JobEvent]:
-        """Yield a job's events as they come, until it has ended; see `JobService.watch`."""
-        self.get_export(job_id)
-        return self.jobs.watch(job_id, after, timeout)
-
     def cancel_export(self, job_id: str) -> Job:
         """Cancel a job, which then publishes nothing; one that has ended stays as it is."""
         self.get_export(job_id)

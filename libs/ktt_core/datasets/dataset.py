@@ -6,7 +6,7 @@ takes its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,23 +60,15 @@ class Split:
         with self._open() as parquet:
             try:
                 schema = parquet.schema_arrow
-                groups = [
-                    parquet.metadata.row_group(i) for i in range(parquet.metadata.num_row_groups)
-                ]
+                found = parquet.metadata.num_rows
                 shown = schema.to_string(truncate_metadata=True)
                 fits = schema.names == SCHEMA.names and _same_types(schema)
             except _READ_ERRORS as error:
                 raise damaged(path, _first_line(error)) from error
         if not fits:
             raise damaged(path, f"its columns are {shown!r}")
-        found = sum(group.num_rows for group in groups)
         if found != n_rows:
             raise damaged(path, f"it has {found:,} rows instead of {n_rows:,}")
-        #: Rows and uncompressed bytes of each row group, for loaders that read in another order.
-        self.group_rows: IntArray = np.array([group.num_rows for group in groups], dtype=np.int32)
-        self.group_bytes: NDArray[np.int64] = np.array(
-            [group.total_byte_size for group in groups], dtype=np.int64
-        )
 
     def __len__(self) -> int:
         return self.n_rows
@@ -111,21 +103,6 @@ class Split:
                     yield self._rows(batch)
             except _READ_ERRORS as error:
                 raise damaged(self.path, _first_line(error)) from error
-
-    def read_groups(self, groups: Sequence[int]) -> Rows:
-        """Return the rows of the given row groups, in that order.
-
-        Raises
-        ------
-        DataError
-            If the file is damaged.
-        """
-        with self._open() as file:
-            try:
-                table = file.read_row_groups(list(groups), use_threads=False).combine_chunks()
-            except _READ_ERRORS as error:
-                raise damaged(self.path, _first_line(error)) from error
-        return self._rows(table)
 
     def texts(self) -> list[str]:
         """Return all texts. Needs memory for all of them."""

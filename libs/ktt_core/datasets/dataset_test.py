@@ -52,19 +52,6 @@ def test_codes_say_the_rows_classes(folder: Path) -> None:
                 assert dataset.taxonomy.leaf_paths[code[-1]] == path
 
 
-def test_groups_are_read_in_the_order_asked_for(folder: Path, tmp_path: Path) -> None:
-    split = Dataset.open(folder).split("train")
-    assert split.group_rows.tolist() == [800]
-    table = pq.read_table(folder / "train.parquet")
-    pq.write_table(table, folder / "train.parquet", row_group_size=300)
-    split = Dataset.open(folder).split("train")
-    assert split.group_rows.tolist() == [300, 300, 200]
-    texts, codes = split.read_groups([2, 0])
-    expected = split.texts()
-    assert texts == expected[600:] + expected[:300]
-    assert np.array_equal(codes, np.concatenate([split.codes()[600:], split.codes()[:300]]))
-
-
 def test_an_empty_split_has_no_batches(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["a", "b"], "name": ["A", "B"]}), tmp_path / "s.parquet")
     options = ImportOptions("text", level_columns=("name",))
@@ -99,7 +86,7 @@ def test_an_opened_dataset_stays_what_it_was_while_another_takes_its_place(folde
     read = next(batches)[0]
     _replace(folder, N_ROWS)
     assert read + [text for texts, _ in batches for text in texts] == expected
-    assert split.texts() == split.read_groups([0])[0] == expected
+    assert split.texts() == expected
     assert np.array_equal(split.codes(), codes)
     assert dataset.split("test").texts()[0].startswith("text")
     assert Dataset.open(folder).split("train").texts()[0].startswith("other")
@@ -230,7 +217,7 @@ def test_codes_that_are_no_path_are_noticed_when_read(folder: Path, bad: Any) ->
         pa.table({"text": table["text"], "codes": _codes_of(codes)}), folder / "train.parquet"
     )
     split = Dataset.open(folder).split("train")
-    for read in (split.codes, lambda: list(split.iter_batches(64)), lambda: split.read_groups([0])):
+    for read in (split.codes, lambda: list(split.iter_batches(64))):
         with pytest.raises(DataError, match=r"train\.parquet: .*cod"):
             read()
 

@@ -224,12 +224,6 @@ class TransformerPreprocessor(BasePreprocessor):
         return words if space else text
 
     @cached_property
-    def vocabulary_size(self) -> int:
-        """Number of ids, added tokens included."""
-        size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
-        return size
-
-    @cached_property
     def highest_id(self) -> int:
         """The greatest id; an encoder needs an embedding for it."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)

@@ -7,7 +7,7 @@ from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.report import ImportReport
 from ktt_core.errors import InvalidArgumentError
 from ktt_rpc.call import public_text
-from ktt_rpc.job_messages import time_from_proto, time_to_proto
+from ktt_rpc.job_messages import time_to_proto
 from ktt_rpc.structs import dict_to_struct, struct_to_dict
 from trainer.results import DatasetInfo
 from trainer.upload_info import UploadInfo
@@ -19,7 +19,6 @@ __all__ = [
     "import_options_to_proto",
     "import_report_from_proto",
     "import_report_to_proto",
-    "upload_from_proto",
     "upload_to_proto",
 ]
 
@@ -66,19 +65,6 @@ def upload_to_proto(info: UploadInfo) -> datasets_pb2.Upload:
         committed_bytes=info.committed_bytes,
         complete=info.complete,
         expire_time=time_to_proto(info.expire_time),
-    )
-
-
-def upload_from_proto(message: datasets_pb2.Upload) -> UploadInfo:
-    """Give the upload of a message."""
-    return UploadInfo(
-        id=message.id,
-        file_name=message.file_name,
-        size_bytes=message.size_bytes,
-        sha256=message.sha256,
-        committed_bytes=message.committed_bytes,
-        complete=message.complete,
-        expire_time=time_from_proto(message.expire_time),
     )
 
 

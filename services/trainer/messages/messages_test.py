@@ -17,6 +17,7 @@ from ktt_core.metrics.bootstrap import Difference
 from ktt_core.progress import Progress
 from ktt_core.registry import get_model
 from ktt_jobs import Job, JobError, JobState
+from ktt_rpc.job_messages import time_from_proto
 from trainer.catalogue import describe_model
 from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
 from trainer.messages import datasets, evaluation, models, training
@@ -89,7 +90,11 @@ def test_datasets(info: DatasetInfo) -> None:
     )
 )
 def test_uploads(info: UploadInfo) -> None:
-    assert datasets.upload_from_proto(over_the_wire(datasets.upload_to_proto(info))) == info
+    message = over_the_wire(datasets.upload_to_proto(info))
+    assert (message.id, message.file_name, message.sha256) == (info.id, info.file_name, info.sha256)
+    assert (message.size_bytes, message.committed_bytes) == (info.size_bytes, info.committed_bytes)
+    assert message.complete == info.complete
+    assert time_from_proto(message.expire_time) == info.expire_time
 
 
 @st.composite

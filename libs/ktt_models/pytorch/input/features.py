@@ -88,7 +88,7 @@ class FeatureSource:
 class FeatureLoader(OrderedLoader):
     """Features of a split in batches, kept in the workspace's cache.
 
-    Takes rows, batch size, seed and shard from a loader of token ids; batches hold
+    Takes rows, batch size and seed from a loader of token ids; batches hold
     ``inputs={"features"}``, float32, shape (n, width). Without a seed, batches are in the file's
     order.
 
@@ -114,7 +114,6 @@ class FeatureLoader(OrderedLoader):
         encode_rows: int = 64,
     ) -> None:
         super().__init__(tokens.n_rows, tokens.batch_size, tokens.shuffle_seed)
-        self._rank, self._world = tokens._rank, tokens._world
         self.source = FeatureSource(tokens, encode, fingerprint, width, encode_rows)
 
     @property

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +50,7 @@ class OrderedLoader(ABC):
     n_rows : int
         Rows of the split.
     batch_size : int
-        Rows of a batch, over all shards; the last one of a pass may be smaller.
+        Rows of a batch; the last one of a pass may be smaller.
     shuffle_seed : int, optional
 
     Attributes
@@ -74,15 +72,14 @@ class OrderedLoader(ABC):
         self.shuffle_seed = shuffle_seed
         self.epoch = 0
         self._first_batch = 0
-        self._rank, self._world = 0, 1
 
     @property
     def n_rows(self) -> int:
-        """Rows of the split, over all shards."""
+        """Rows of the split."""
         return self._n_rows
 
     def __len__(self) -> int:
-        """Batches of one pass: the same for every shard."""
+        """Batches of one pass."""
         return -(-self._n_rows // self.batch_size)
 
     def start_at(self, epoch: int, batch: int = 0) -> None:
@@ -99,23 +96,6 @@ class OrderedLoader(ABC):
             )
         self.epoch, self._first_batch = epoch, batch
 
-    def shard(self, rank: int, world: int) -> Any:
-        """Return a loader of the `rank`-th part of every batch, of `world` parts.
-
-        All parts together are the same batches. Rows of similar length are dealt out in turn, so
-        parts are alike. Of a last batch of fewer than `world` rows some parts are empty.
-
-        Raises
-        ------
-        InvalidArgumentError
-            If there is no such part.
-        """
-        if not 0 <= rank < world:
-            raise InvalidArgumentError(f"there is no part {rank} of {world}")
-        part = copy.copy(self)
-        part._rank, part._world = rank, world
-        return part
-
     def __iter__(self) -> Iterator[EncoderBatch]:
         epoch, first = self.epoch, self._first_batch
         self.epoch, self._first_batch = epoch + 1, 0
@@ -126,7 +106,7 @@ class OrderedLoader(ABC):
         order = self._order(epoch)
         for batch in range(first, len(self)):
             start = batch * self.batch_size
-            rows = order[start : start + self.batch_size][self._rank :: self._world]
+            rows = order[start : start + self.batch_size]
             yield self._batch(rows.astype(np.int64))
 
     @property

@@ -119,28 +119,6 @@ def test_a_pass_goes_on_from_any_batch(train):
             train.start_at(*place)
 
 
-@pytest.mark.parametrize("world", [1, 2, 3])
-def test_the_parts_of_all_processes_are_the_batches_of_one(train, world):
-    whole = list(train)
-    train.epoch = 0
-    parts = [list(train.shard(rank, world)) for rank in range(world)]
-    assert {len(part) for part in parts} == {len(train)}
-    for batch, *shares in zip(whole, *parts, strict=True):
-        rows = np.concatenate([share.rows for share in shares])
-        assert sorted(rows.tolist()) == sorted(batch.rows.tolist())
-        assert max(len(share.rows) for share in shares) <= -(-len(batch.rows) // world)
-    for rank in (-1, world):
-        with pytest.raises(InvalidArgumentError, match="no part"):
-            train.shard(rank, world)
-
-
-def test_a_part_of_a_batch_too_small_for_all_is_empty_and_still_a_batch(dataset, preprocessor):
-    loader = EncoderLoader(TokenSource(dataset.split("test"), preprocessor), 16)
-    (batch,) = loader.shard(1, 2)
-    assert batch.inputs["input_ids"].shape == (0, 1)
-    assert batch.codes.shape == (0, 2)
-
-
 def test_unshuffled_batches_go_from_long_to_short_and_are_the_same_each_time(dataset, preprocessor):
     val = load_split(dataset.split("val"), preprocessor, settings(eval_batch_size=8))
     first = list(val)
@@ -241,10 +219,3 @@ def test_features_come_in_an_order_of_their_own_and_unshuffled_as_in_the_file(
         assert sorted(flat) == list(range(50))
         loader.start_at(0, 2)
         assert [batch.rows.tolist() for batch in loader] == first[2:]
-        parts = [
-            FeatureLoader(tokens.shard(rank, 2), CountingEncoder(), "sha256:one", 2)
-            for rank in (0, 1)
-        ]
-        shared = [[batch.rows for batch in part] for part in parts]
-        for rows, one, two in zip(first, *shared, strict=True):
-            assert sorted([*one, *two]) == sorted(rows)
