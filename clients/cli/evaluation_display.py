@@ -80,7 +80,7 @@ def _print_comparison(result: EvaluationResult) -> None:
     if result.rows < _all(result):
         click.echo(_verdict(ours, theirs, other.all_differences, "all rows"))
     if result.rows < _FEW_ROWS:
-        click.echo(f"{result.rows} rows are few: whatever the interval says, label more")
+        click.echo("these are few rows: whatever the interval says, label more")
 
 
 def _verdict(ours: str, theirs: str, differences: Mapping[str, Difference], where: str) -> str:
@@ -168,8 +168,9 @@ def _print_unknown(model: str, unknown: UnknownClasses | None) -> None:
 
 def _print_seen(result: EvaluationResult) -> None:
     if result.seen_rows:
+        rows = "row" if result.seen_rows == 1 else "rows"
         click.echo(
-            f"left out: {result.seen_rows:,} rows with texts that were trained or calibrated on"
+            f"left out: {result.seen_rows:,} {rows} with texts that were trained or calibrated on"
         )
 
 

@@ -275,7 +275,11 @@ def renamed(table: pa.Table) -> pa.Table:
         (renamed, "of other classes.*'another class'"),
         (lambda table: table.drop_columns(["25"]), "it has 30 columns, not 31"),
         (lambda table: table.slice(0, 0), "has 0 rows"),
-        (lambda table: table.slice(0, 9), "has 9 rows.*fewer than 10.*--no-monitoring"),
+        (lambda table: table.slice(0, 1), "has 1 row, that of the test split"),
+        (
+            lambda table: table.slice(0, 9),
+            "has 9 rows.*fewer than 10.*--no-monitoring",
+        ),
         (None, "cannot be read"),
     ],
 )
@@ -305,6 +309,7 @@ def test_a_reference_set_of_something_else_is_refused(
          "killed by SIGKILL.*memory"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", JobFailedError, "killed by SIGSEGV"),
         ("pack(); sys.exit(3)", JobFailedError, "exit code 3 and did not say why"),
+        ("sys.exit(127)", JobFailedError, r"the packer /.* cannot be run here.*python3\.10"),
         ("print('[' * 10_000)", JobFailedError, "has made no service"),
     ],
 )  # fmt: skip

@@ -143,7 +143,7 @@ def _run(packer: Packer, request: Mapping[str, Any], place: Path) -> None:
         ) from error
     answer = _answer(ended)
     if ended.code != 0 or "error" in answer:
-        raise _failure(ended, answer)
+        raise _failure(ended, answer, packer.command[0])
 
 
 def _answer(ended: Ended) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _answer(ended: Ended) -> dict[str, Any]:
     return {}
 
 
-def _failure(ended: Ended, answer: Mapping[str, Any]) -> KttError:
+def _failure(ended: Ended, answer: Mapping[str, Any], program: str) -> KttError:
     if ended.killed_by:
         hint = ""
         if ended.killed_by == "SIGKILL":
@@ -167,6 +167,12 @@ def _failure(ended: Ended, answer: Mapping[str, Any]) -> KttError:
             f"the packer was killed by {ended.killed_by}{hint}; nothing was published"
         )
     said = answer.get("error")
+    if not said and ended.could_not_run:
+        return JobFailedError(
+            f"the packer {program} cannot be run here (exit code {ended.code}): the interpreter "
+            "that its first line names, mostly python3.10, must be on the PATH and work; without "
+            "KTT_PACKER and --packer one is found or fetched"
+        )
     if not said:
         return JobFailedError(
             f"the packer ended with exit code {ended.code} and did not say why; the job's log "

@@ -176,8 +176,9 @@ def check_reference_rows(n_rows: int, path: Path) -> None:
         If there are fewer than `FEWEST_REFERENCE_ROWS`.
     """
     if n_rows < FEWEST_REFERENCE_ROWS:
+        rows = "1 row, that" if n_rows == 1 else f"{n_rows} rows, those"
         raise FailedPreconditionError(
-            f"the reference set {path} has {n_rows} rows, those of the test split: with fewer than "
+            f"the reference set {path} has {rows} of the test split: with fewer than "
             f"{FEWEST_REFERENCE_ROWS} a monitor cannot tell a change from chance; export without "
             "monitoring (--no-monitoring), or import the dataset with a larger test split, and "
             "train again with a reference set (ktt train -r)"

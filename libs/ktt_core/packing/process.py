@@ -20,7 +20,7 @@ _MAX_OUTPUT = 1024**2
 # Linux kills what a killed process has started only if it was asked to, by the process itself, on
 # its way to become the program. 1 is PR_SET_PDEATHSIG.
 _UNTIL_PARENT_ENDS = """
-import ctypes, os, signal, sys
+import ctypes, errno, os, signal, sys
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() != int(sys.argv[1]):
@@ -28,7 +28,8 @@ if os.getppid() != int(sys.argv[1]):
 try:
     os.execvp(sys.argv[2], sys.argv[2:])
 except OSError as error:
-    sys.exit(f"{sys.argv[2]} cannot be run: {error.strerror}")
+    print(f"{sys.argv[2]} cannot be run: {error.strerror}", file=sys.stderr)
+    sys.exit(127 if error.errno == errno.ENOENT else 126)
 """
 
 
@@ -39,13 +40,19 @@ class Ended:
     Attributes
     ----------
     code : int
-        Its exit code, or the negative of the signal that killed it.
+        Its exit code, or the negative of the signal that killed it. One that cannot be run has a
+        shell's code for that, 126 or 127, as has a program whose interpreter `env` does not find.
     output : str
         The last of what it wrote to its standard output.
     """
 
     code: int
     output: str
+
+    @property
+    def could_not_run(self) -> bool:
+        """Whether the program, or its interpreter, is not there or is none."""
+        return self.code in (126, 127)
 
     @property
     def killed_by(self) -> str:

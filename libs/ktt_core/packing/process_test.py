@@ -67,8 +67,24 @@ def test_what_killed_it_is_named(tmp_path):
 
 def test_a_program_that_cannot_be_run_says_so(tmp_path):
     ended = run_program([tmp_path / "none"], clean_environment(), tmp_path, errors_too=True)
-    assert ended.code == 1
+    assert (ended.code, ended.could_not_run) == (127, True)
     assert "none cannot be run: No such file" in ended.output
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("#!/usr/bin/env python-that-is-not-here\n", 127),
+        ("#!/not/here/python\n", 127),
+        ("not a program\n", 126),
+    ],
+)
+def test_a_program_whose_interpreter_is_not_there_cannot_be_run(tmp_path, content, code):
+    program = tmp_path / "program"
+    program.write_text(content)
+    program.chmod(0o755)
+    ended = run_program([program], clean_environment(), tmp_path, errors_too=True)
+    assert (ended.code, ended.could_not_run) == (code, True)
 
 
 def test_it_does_not_find_this_python_s_modules(monkeypatch):
