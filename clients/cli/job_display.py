@@ -115,7 +115,7 @@ def print_job(job: Job) -> None:
         rows.append(("progress", _progress(job)))
     rows += [
         (f"asked: {key}", str(value))
-        for key, value in job.spec.items()
+        for key, value in _asked(job).items()
         if key not in ("model", "dataset") and value not in (None, "", {}, [], False)
     ]
     if job.error is not None:
@@ -129,13 +129,24 @@ def print_job(job: Job) -> None:
     print_table(["", ""], rows)
 
 
+def _asked(job: Job) -> dict[str, Any]:
+    """Return a job's spec, without the split of an evaluation whose rows are of none."""
+    if job.kind != "evaluation":
+        return dict(job.spec)
+    from trainer import EvaluationSpec
+
+    return {**job.spec, "split": EvaluationSpec.from_json(job.spec).split_of_rows}
+
+
 def _results(job: Job) -> list[tuple[str, str]]:
     rows = []
     for key, value in (job.result or {}).items():
         if key in ("metrics", "figures") and isinstance(value, dict):
-            splits = value if key == "metrics" else {str(job.spec.get("split", "test")): value}
+            splits = value if key == "metrics" else {_asked(job).get("split", "test"): value}
             for split, figures in in_order(splits):
-                rows += [(f"{split} {name}", format_figure(it)) for name, it in in_order(figures)]
+                rows += [
+                    (f"{split} {name}".strip(), format_figure(it)) for name, it in in_order(figures)
+                ]
         elif key == "all_rows" and value:
             figures = in_order(value["figures"])
             rows += [

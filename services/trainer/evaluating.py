@@ -137,7 +137,7 @@ def _evaluate(
     result = EvaluationResult(
         spec.model,
         spec.dataset,
-        spec.split,
+        spec.split_of_rows,
         ours.file.path,
         int(shared.sum()),
         measured[0].figures,

@@ -130,6 +130,7 @@ def test_a_file_is_read_as_an_import_reads_it_and_leaves_nothing(
     file = write_rows(tmp_path / "rows.csv", rows)
     result = evaluate(trainer, "old", **on_file(file))
     assert (result.rows, result.unknown.rows, result.all_rows.rows) == (2, 2, 4)
+    assert result.to_json()["split"] is None
     # A path that ends where the model goes on is none of its answers.
     assert {path for path, _ in result.unknown.largest} == {("a",), ("a", "w")}
     assert result.unknown.partly_known_rows == 2
@@ -146,7 +147,8 @@ def test_a_split_column_says_which_rows_of_a_file(trainer: Trainer, tmp_path: Pa
     file.write_text("text,path,part\napple,a > x,test\nbike,b > z,train\npear,a > y,test\n")
     options = ImportOptions("text", "path", " > ", split_column="part")
     assert evaluate(trainer, "old", **on_file(file, options)).rows == 2
-    assert evaluate(trainer, "old", split="train", **on_file(file, options)).rows == 1
+    of_train = evaluate(trainer, "old", split="train", **on_file(file, options))
+    assert (of_train.rows, of_train.to_json()["split"]) == (1, "train")
     with pytest.raises(DataError, match="no usable row of the split 'val'"):
         evaluate(trainer, "old", split="val", **on_file(file, options))
 

@@ -64,7 +64,7 @@ def evaluation_result(job: Job, root: Path) -> EvaluationResult:
     return EvaluationResult(
         model=spec.model,
         dataset=spec.dataset,
-        split=spec.split,
+        split=spec.split_of_rows,
         checkpoint=root / outcome.checkpoint_path,
         rows=outcome.rows,
         metrics=outcome.figures,

@@ -177,11 +177,13 @@ class EncoderInfo:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """The metrics of one checkpoint over one split.
+    """The metrics of one checkpoint over one split, or over other rows.
 
     Attributes
     ----------
-    model, dataset, split : str
+    model, dataset : str
+    split : str
+        Empty where the rows are all of a file's.
     checkpoint : Path
     rows : int
         Of the split.
@@ -244,7 +246,7 @@ class EvaluationResult:
         return {
             "model": self.model,
             "dataset": self.dataset,
-            "split": self.split,
+            "split": self.split or None,
             "checkpoint": self.checkpoint.name,
             "rows": self.rows,
             "seconds": self.seconds,

@@ -134,6 +134,12 @@ class EvaluationSpec:
         """Whether the rows are those of the dataset that the checkpoint was trained on."""
         return not (self.on_dataset or self.file_options)
 
+    @property
+    def split_of_rows(self) -> str:
+        """The split that the rows are of; empty for all rows of a file, which are of none."""
+        whole_file = self.file_options and not self.file_options.get("split_column")
+        return "" if whole_file else self.split
+
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
         return {**asdict(self), "file_options": dict(self.file_options)}
