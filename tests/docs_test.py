@@ -36,6 +36,12 @@ def commands(page: str) -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
+def refusals(page: str) -> dict[str, str]:
+    """Return the ``$ `` lines of a page that fail, with the errors that it prints below them."""
+    text = Path(page).read_text(encoding="utf-8")
+    return dict(re.findall(r"^\$ (.*)\n(Error: .*)$", text, re.M))
+
+
 def servers(page: str) -> list[str]:
     """Return the commands with which a page says to start services, in a terminal each."""
     text = Path(page).read_text(encoding="utf-8")
@@ -88,6 +94,8 @@ def script(page: str) -> str:
     for number, command in enumerate(commands(page)):
         if not command.startswith("./pants"):
             lines += [f"printf '{MARK}{number} '", command]
+    for number, command in enumerate(refusals(page), len(commands(page))):
+        lines += [f"printf '{MARK}{number} '", f"! {command}"]
     return "\n".join(lines) + "\n"
 
 
@@ -135,12 +143,17 @@ def test_commands_succeed_in_order_as_they_are_printed(page: str, tmp_path: Path
     )
     printed = [part.split(" ", 1) for part in done.stdout.split(MARK)[1:]]
     assert printed, f"{page}: nothing was run\n{done.stdout}{done.stderr}"
-    last = commands(page)[int(printed[-1][0])]
+    typed = [*commands(page), *refusals(page)]
+    last = typed[int(printed[-1][0])]
     assert done.returncode == 0, f"{page}: $ {last}\n{printed[-1][1]}{done.stderr}"
-    silent = [commands(page)[int(number)] for number, text in printed if not text.strip()]
+    silent = [typed[int(number)] for number, text in printed if not text.strip()]
     assert [
         command for command in silent if ">" not in command
     ] == [], f"{page}: they print nothing"
+    answers = {typed[int(number)]: text for number, text in printed}
+    for command, error in refusals(page).items():
+        said = re.escape(error).replace(re.escape("..."), ".*")
+        assert re.search(f"^{said}$", answers[command], re.M), f"{page}: $ {command}\n{answers}"
 
 
 def private_network() -> list[str]:
@@ -187,6 +200,16 @@ def anchors(page: Path) -> set[str]:
 def test_the_user_guide_has_commands_and_services() -> None:
     assert len(commands("docs/user-guide.md")) > 10
     assert len(servers("docs/user-guide.md")) == len(PORTS)
+
+
+def test_an_error_that_is_not_what_is_said_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    said = "```console\n$ ktt models\n```\n```\n$ ktt train no -m tfidf_hsgd\nError: {}\n```\n"
+    page.write_text(said.format("there is no dataset 'no' in ...; ..."), encoding="utf-8")
+    test_commands_succeed_in_order_as_they_are_printed(str(page), tmp_path / "right")
+    page.write_text(said.format("no such dataset"), encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"page\.md: \$ ktt train no"):
+        test_commands_succeed_in_order_as_they_are_printed(str(page), tmp_path / "wrong")
 
 
 def test_a_command_that_fails_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
