@@ -97,8 +97,7 @@ class NameList(click.ParamType):
         checkpoints = backend.list_checkpoints(None, None)
         if self.what == "dataset":
             return sorted({checkpoint.dataset for checkpoint in checkpoints})
-        given = context.params.get("datasets") or context.params.get("dataset") or ()
-        datasets = {given} if isinstance(given, str) else set(given)
+        datasets = _named(context, "dataset")
         return sorted(
             {
                 checkpoint.model
@@ -137,20 +136,31 @@ class RunTime(click.ParamType):
         return [CompletionItem(time) for time in times if time.startswith(incomplete)]
 
     def _known(self, context: click.Context, backend: Backend) -> list[str]:
-        named = context.params
-        wanted = {
-            what: {named[key]} if isinstance(named[key], str) else set(named[key])
-            for what in ("model", "dataset")
-            for key in (what, f"{what}s")
-            if named.get(key)
-        }
-        if ALL in wanted.get("model", ()):
-            del wanted["model"]
+        wanted = {what: _named(context, what) for what in ("model", "dataset")}
+        if ALL in wanted["model"]:
+            wanted["model"] = set()
         return [
             checkpoint.time
             for checkpoint in backend.list_checkpoints(None, None)
-            if all(getattr(checkpoint, what) in names for what, names in wanted.items())
+            if all(
+                not names or getattr(checkpoint, what) in names for what, names in wanted.items()
+            )
         ]
+
+
+def _named(context: click.Context, what: str) -> set[str]:
+    """Return the datasets or models that an unfinished line names; empty if it names none."""
+    for parameter in context.command.params:
+        if parameter.name not in (what, f"{what}s"):
+            continue
+        given = context.params.get(parameter.name)
+        if not given and isinstance(parameter, click.Argument) and context.args:
+            # Where the option at the end has no value yet, click leaves arguments unread. A dataset
+            # is always the first.
+            given = parameter.type.convert(context.args[0], parameter, context)
+        if given:
+            return {given} if isinstance(given, str) else set(given)
+    return set()
 
 
 Offered = TypeVar("Offered")
