@@ -156,6 +156,32 @@ def test_commands_succeed_in_order_as_they_are_printed(page: str, tmp_path: Path
         assert re.search(f"^{said}$", answers[command], re.M), f"{page}: $ {command}\n{answers}"
 
 
+@pytest.mark.parametrize("page", ["docs/user-guide.md", "docs/dataset-format.md"])
+def test_programs_that_read_what_ktt_writes_run_as_they_are_printed(
+    page: str, tmp_path: Path
+) -> None:
+    """On the guide's own example, whose report has nothing to complain of."""
+    programs = lay_out(tmp_path)
+    text = Path(page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)
+    assert blocks
+    names = {name for block in blocks for name in re.findall(r"last_\S+_report\.html", block)}
+    guide = commands("docs/user-guide.md")
+    lines = [next(it for it in guide if it.startswith("ktt data import"))]
+    if names:
+        lines.append("ktt train products -m tfidf_hsgd")
+    lines += [f"ktt report products -m tfidf_hsgd -o {name}" for name in names]
+    for number, block in enumerate(blocks):
+        (tmp_path / f"{number}.py").write_text(block, encoding="utf-8")
+        lines.append(f"python {number}.py")
+    subprocess.run(
+        ["bash", "-euc", "\n".join(lines)],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+        check=True,
+    )
+
+
 def private_network() -> list[str]:
     """Return what a command begins with that has all ports to itself.
 
