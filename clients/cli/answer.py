@@ -15,13 +15,13 @@ import click
 
 from cli.attending import Attendant
 from cli.backend.protocol import CheckpointChoice, PredictOptions
-from cli.connection import Session
 from cli.options import (
     TRAINED_DATASET,
     TRAINED_MODEL,
     checkpoint_options,
     json_option,
 )
+from cli.session import Session
 from cli.text_lines import TextLines
 from cli.trained import only_model
 from ktt_core.progress import Progress

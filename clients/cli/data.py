@@ -7,10 +7,10 @@ from dataclasses import fields
 
 import click
 
-from cli.connection import Session
 from cli.importing import import_command
 from cli.options import DATASET, json_option
 from cli.output import print_json, print_table
+from cli.session import Session
 
 __all__ = ["data_group"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from cli.connection import Session
 from cli.options import json_option
 from cli.output import print_json, print_table
+from cli.session import Session
 
 __all__ = ["encoders_group"]
 

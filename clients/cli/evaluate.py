@@ -12,12 +12,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from cli.attending import Attendant
-from cli.connection import Session
 from cli.errors_file import check_errors_file, write_errors
 from cli.evaluation_display import print_results
 from cli.options import DATASET, TRAINED_MODELS, checkpoint_options, json_option
 from cli.output import print_json
 from cli.reading import READING, import_options_of, reading_options
+from cli.session import Session
 from cli.trained import trained_models
 from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
 from ktt_core.names import check_name

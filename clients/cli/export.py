@@ -9,10 +9,10 @@ import click
 from click.core import ParameterSource
 
 from cli.attending import Attendant
-from cli.connection import Session
 from cli.exit_codes import FAILED
 from cli.options import ALL, TRAINED_DATASETS, TRAINED_MODELS, checkpoint_options, json_option
 from cli.output import print_json, print_table
+from cli.session import Session
 from cli.trained import trained_models
 
 if TYPE_CHECKING:

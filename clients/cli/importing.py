@@ -9,10 +9,10 @@ import click
 
 from cli.attending import Attendant
 from cli.backend.protocol import ImportSource
-from cli.connection import Session
 from cli.options import DATASET, json_option
 from cli.output import in_order, print_json
 from cli.reading import import_options_of, reading_options
+from cli.session import Session
 from ktt_core.datasets.report import show_places
 from ktt_rpc.option_types import NumberRange
 

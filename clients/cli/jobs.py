@@ -10,13 +10,13 @@ import click
 from click.shell_completion import CompletionItem
 
 from cli.attending import Attendant
-from cli.connection import Session
 from cli.exit_codes import FAILED
 from cli.export import print_exports
 from cli.job_display import event_to_json, job_to_json, print_job, print_jobs
 from cli.options import DATASET, MODEL, json_option, offer
 from cli.output import print_json
 from cli.report import deliver_report, output_option
+from cli.session import Session
 from ktt_core.errors import FailedPreconditionError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.connection import Session
 from cli.options import DATASET, MODEL, json_option
 from cli.output import format_figure, print_json, print_table
+from cli.session import Session
 
 if TYPE_CHECKING:
     from trainer import CheckpointInfo

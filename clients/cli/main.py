@@ -21,7 +21,6 @@ import click
 from cli.answer import predict_command
 from cli.backend.protocol import DetachedError
 from cli.completion import COMPLETE_VARIABLE, answer_completion, completion_command
-from cli.connection import connection_options, session_of
 from cli.data import data_group
 from cli.encoders import encoders_group
 from cli.evaluate import evaluate_command
@@ -32,6 +31,7 @@ from cli.jobs import jobs_group
 from cli.listing import checkpoints_command, models_command
 from cli.report import report_command
 from cli.serve import serve_command
+from cli.session import connection_options, session_of
 from cli.stopping import TerminatedError
 from cli.train import train_command
 from ktt_core.errors import KttError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from cli.connection import session_of
+from cli.session import session_of
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_core.names import check_name
 

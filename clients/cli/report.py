@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.connection import Session
 from cli.options import TRAINED_DATASET, TRAINED_MODEL, json_option, time_option
 from cli.output import print_json
+from cli.session import Session
 from cli.trained import only_model
 from ktt_core.errors import KttError
 

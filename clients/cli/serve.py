@@ -15,9 +15,9 @@ from types import FrameType
 import click
 from click.core import ParameterSource
 
-from cli.connection import EXPORTER_PORT, TRAINER_PORT, Session
 from cli.exit_codes import FAILED
 from cli.service_process import ServiceProcess
+from cli.session import EXPORTER_PORT, TRAINER_PORT, Session
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_rpc.addresses import is_loopback
 from ktt_rpc.server_options import server_options, to_arguments

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.attending import Attendant
-from cli.connection import Session
 from cli.exit_codes import FAILED
 from cli.going_on import how_to_go_on
 from cli.job_display import show_detached
 from cli.options import ALL, DATASETS, ENCODER, MODELS, json_option, time_option
 from cli.output import format_figure, print_json, print_table
+from cli.session import Session
 from ktt_core.errors import MissingEncoderError
 
 if TYPE_CHECKING:

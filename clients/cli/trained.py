@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cli.connection import Session
 from cli.options import ALL
+from cli.session import Session
 from ktt_core.errors import InvalidArgumentError, NotFoundError
 
 __all__ = ["only_model", "trained_models"]

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from cli.backend.calling import call_service
+from cli.backend.connection import Connection
 from cli.backend.protocol import CheckpointChoice, PredictOptions
-from cli.connection import Connection
 from exporter.messages import answer_from_proto, decoding_to_proto
 from ktt.exporter.v1 import predict_pb2
 from ktt_core.errors import DataError, InvalidArgumentError

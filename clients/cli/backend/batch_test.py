@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cli.backend.batch import Batch, Piece
+from cli.backend.connection import Connection
 from cli.backend.protocol import DetachedError
-from cli.connection import Connection
 from cli.stopping import TerminatedError
 from ktt_core.errors import ConflictError, KttError, QueueFullError, UnavailableError
 from ktt_core.progress import Progress

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cli.connection import Connection
+from cli.backend.connection import Connection
 from ktt_core.errors import UnavailableError
 from ktt_rpc.calls import call
 

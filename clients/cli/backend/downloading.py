@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.backend.archive import unpack
+from cli.backend.connection import Connection
 from cli.backend.folders import check_files, check_owner, folder_name
 from cli.backend.protocol import Watcher
 from cli.backend.receiving import receive
-from cli.connection import Connection
 from ktt.exporter.v1 import exports_pb2
 from ktt_core.atomic import atomic_directory
 from ktt_core.errors import DataError, KttError

@@ -16,8 +16,8 @@ from typing import Any
 import grpc
 import pytest
 
+from cli.backend.connection import Connection
 from cli.backend.downloading import download
-from cli.connection import Connection
 from ktt.exporter.v1 import exporter_service_pb2_grpc, exports_pb2
 from ktt_core.errors import ConflictError, DataError, UnavailableError
 from ktt_core.progress import Progress

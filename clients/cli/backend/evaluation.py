@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.backend.batch import Batch, Piece
+from cli.backend.connection import Connection
 from cli.backend.planning import check_all
 from cli.backend.protocol import DetachedError, Watcher
 from cli.backend.receiving import receive
 from cli.backend.services import Services
 from cli.backend.uploading import Uploader
-from cli.connection import Connection
 from ktt.trainer.v1 import evaluation_pb2
 from ktt_core.errors import KttError, UnavailableError
 from trainer import evaluation_result

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+from cli.backend.connection import Connection
 from cli.backend.protocol import Watcher
-from cli.connection import Connection
 from ktt_core.errors import DataError, UnavailableError
 from ktt_core.progress import Progress
 from ktt_rpc.calls import ktt_errors

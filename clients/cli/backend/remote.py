@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cli.backend.asking import answers
 from cli.backend.batch import Batch, Piece
+from cli.backend.connection import Connection
 from cli.backend.downloading import download
 from cli.backend.evaluation import evaluate_there
 from cli.backend.exports import check_each
@@ -27,7 +28,6 @@ from cli.backend.protocol import (
 )
 from cli.backend.services import Services
 from cli.backend.trainer_calls import TrainerCalls
-from cli.connection import Connection
 from exporter.messages import spec_to_proto
 from ktt_core.errors import (
     FailedPreconditionError,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from cli.backend.connection import Connection
 from cli.backend.job_calls import JobCalls
-from cli.connection import Connection
 from exporter.messages import export_job_from_proto
 from ktt.exporter.v1 import exports_pb2
 from ktt.exporter.v1.exporter_service_pb2_grpc import ExporterServiceStub

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cli.backend.calling import call_service, naming
+from cli.backend.connection import Connection
 from cli.backend.protocol import ImportSource, Report, Watcher
 from cli.backend.uploading import Uploader
-from cli.connection import Connection
 from ktt.trainer.v1 import datasets_pb2, models_pb2
 from ktt_core.errors import (
     ConflictError,

@@ -13,8 +13,8 @@ from typing import Any
 import grpc
 import pytest
 
+from cli.backend.connection import Connection
 from cli.backend.uploading import Uploader
-from cli.connection import Connection
 from ktt.trainer.v1 import datasets_pb2, trainer_service_pb2_grpc
 from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError, UnavailableError
 from ktt_core.progress import Progress

@@ -11,60 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from cli.backend.connection import Connection
 from ktt_rpc.option_types import NumberRange
 
 if TYPE_CHECKING:
     from cli.backend.protocol import Backend
 
-__all__ = ["Connection", "Session", "connection_options", "session_of"]
+__all__ = ["Session", "connection_options", "session_of"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 TRAINER_PORT = 50051
 EXPORTER_PORT = 50052
-
-
-@dataclass(frozen=True)
-class Connection:
-    """How to reach running services.
-
-    Attributes
-    ----------
-    trainer, exporter : str
-        Their addresses, "host:port".
-    exporter_named : bool
-        Whether the exporter's address was given, not derived from the trainer's.
-    tls : bool
-        Encrypt, and trust the authorities of the system.
-    insecure : bool
-        Allow plain text to other machines.
-    ca_cert, client_cert, client_key : Path or None
-        PEM files, which ask for encryption too: whom to trust, and who we are.
-    server_name : str or None
-        The name the server's certificate must have, if not the address's.
-    token_file : Path or None
-        A file with the bearer token.
-    timeout : float
-        Seconds that one call may take.
-    reconnect : float
-        Seconds to wait for a server that is gone while a job is watched or a file is sent.
-    contact : float
-        Seconds to wait for a server before anything has begun: it may just be starting.
-    """
-
-    trainer: str
-    exporter: str
-    exporter_named: bool = False
-    tls: bool = False
-    insecure: bool = False
-    ca_cert: Path | None = None
-    client_cert: Path | None = None
-    client_key: Path | None = None
-    server_name: str | None = None
-    token_file: Path | None = None
-    timeout: float = 60.0
-    reconnect: float = 600.0
-    contact: float = 5.0
 
 
 @dataclass(frozen=True)

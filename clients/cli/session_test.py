@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from cli.connection import Session, connection_options, session_of
+from cli.session import Session, connection_options, session_of
 
 
 def session(*arguments: str) -> Session:
