@@ -70,6 +70,35 @@ def test_order_is_kept_and_values_hardly_move(values, cut):
     assert (np.abs(merged - column[:, 0]) <= limit).all()
 
 
+@given(
+    start=st.floats(1e-3, 1e3),
+    gaps=st.lists(st.floats(0.05, 0.95), min_size=200, max_size=400),
+    negative=st.booleans(),
+)
+def test_a_chain_of_gaps_that_are_each_near_is_not_one_value(start, gaps, negative):
+    # In 64 bits, which have room between two values that are near.
+    column = start * np.cumprod(1 + 1e-5 * np.array([0, *gaps]))[:, np.newaxis]
+    if negative:
+        column = -column
+    merged, _ = merge_near_ties(column, column[:0])
+    assert (np.abs(merged / column - 1) <= 34e-5).all()
+    length = abs(column[-1, 0] / column[0, 0] - 1) / 1e-5
+    assert len(np.unique(merged)) >= length / 34
+
+
+@given(
+    scale=st.integers(-30, 6).map(lambda exponent: 10.0**exponent),
+    spread=st.floats(0, 0.3),
+    seed=st.integers(0, 1000),
+    rows=st.integers(20, 400),
+)
+def test_what_doubles_is_seen_at_any_scale(scale, spread, seed, rows):
+    rng = np.random.default_rng(seed)
+    reference = (scale * rng.uniform(1 - spread, 1 + spread, (400, 1))).astype(np.float32)
+    window = (2 * scale * rng.uniform(1 - spread, 1 + spread, (rows, 1))).astype(np.float32)
+    assert distances(reference, window) == [1]
+
+
 @given(seed=st.integers(0, 1000), cut=st.integers(1, 99))
 def test_which_rows_are_the_window_s_makes_no_difference(seed, cut):
     rng = np.random.default_rng(seed)
