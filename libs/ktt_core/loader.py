@@ -8,6 +8,7 @@ from typing import Any
 from ktt_core.datasets.dataset import Split
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.model import Batch, Loader
+from ktt_core.preprocessors.base import check_made
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_core.taxonomy import Taxonomy
 
@@ -29,6 +30,8 @@ class SplitLoader:
     ------
     InvalidArgumentError
         If `batch_rows` is not positive.
+    UnsupportedError
+        While iterating: if the preprocessor does not make one text of every text.
     """
 
     def __init__(
@@ -59,7 +62,10 @@ class SplitLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         for texts, codes in self.split.iter_batches(self.batch_rows):
-            yield Batch(self.preprocessor(texts), codes)
+            inputs = self.preprocessor(texts)
+            if "text" in inputs:
+                check_made(self.preprocessor, texts, inputs["text"])
+            yield Batch(inputs, codes)
 
 
 class WatchedLoader:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from ktt_core.datasets import staging
 from ktt_core.datasets.dataset import Dataset, Split
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions
-from ktt_core.errors import InvalidArgumentError
+from ktt_core.errors import InvalidArgumentError, UnsupportedError
 from ktt_core.loader import SplitLoader, WatchedLoader
 from ktt_core.progress import Progress
 
@@ -45,6 +45,22 @@ def test_batches_go_through_the_preprocessor_in_file_order(split: Split) -> None
         assert [text for b in batches for text in b.inputs["text"]] == [
             f"<{i}>" for i in range(1_000)
         ]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda texts: [text for text in texts if text != "700"],
+        lambda texts: [None if text == "700" else text for text in texts],
+    ],
+)
+def test_rows_without_their_text_are_the_preprocessors_error(
+    split: Split, make: Callable[[Sequence[str]], list[Any]]
+) -> None:
+    batches = iter(SplitLoader(split, lambda texts: {"text": make(texts)}, batch_rows=500))
+    assert len(next(batches).codes) == 500
+    with pytest.raises(UnsupportedError, match="must make one text of every text"):
+        next(batches)
 
 
 def test_a_batch_needs_a_row(split: Split) -> None:

@@ -6,9 +6,16 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from ktt_core.errors import ConflictError, InvalidArgumentError
+from ktt_core.errors import ConflictError, InvalidArgumentError, UnsupportedError
 
-__all__ = ["OWN_MODULE", "BasePreprocessor", "check_texts", "known_kind", "preprocessor_from_json"]
+__all__ = [
+    "OWN_MODULE",
+    "BasePreprocessor",
+    "check_made",
+    "check_texts",
+    "known_kind",
+    "preprocessor_from_json",
+]
 
 _kinds: dict[str, type[BasePreprocessor]] = {}
 
@@ -154,6 +161,28 @@ def check_texts(texts: Sequence[str]) -> list[str]:
                 f"text {position} of the batch is {type(text).__name__}, not a string: {text!r:.80}"
             )
     return batch
+
+
+def check_made(preprocessor: Any, texts: Sequence[str], made: Sequence[Any]) -> None:
+    """See whether a preprocessor made one text of every text; else rows would get others' answers.
+
+    Raises
+    ------
+    UnsupportedError
+        If it did not.
+    """
+    name = type(preprocessor).__name__
+    if len(made) != len(texts):
+        raise UnsupportedError(
+            f"the preprocessor {name} made {len(made)} texts of {len(texts)}: it must make one "
+            "text of every text"
+        )
+    for text in made:
+        if not isinstance(text, str):
+            raise UnsupportedError(
+                f"the preprocessor {name} made {text!r:.80} of a text: it must make one text of "
+                "every text"
+            )
 
 
 def _register(cls: type[BasePreprocessor]) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ktt_core.errors import InvalidArgumentError, NotFoundError, UnsupportedError
 from ktt_core.preprocessors.base import (
     BasePreprocessor,
+    check_made,
     check_texts,
     preprocessor_from_json,
 )
@@ -175,7 +176,9 @@ class TransformerPreprocessor(BasePreprocessor):
             If an entry is not text.
         """
         if self.before is not None:
-            texts = self.before(texts)["text"]
+            made = self.before(texts)["text"]
+            check_made(self.before, texts, made)
+            texts = made
         batch = [_encodable(text) for text in check_texts(texts)]
         read = [self._beginning(text, 1) for text in batch]
         encodings = self._encode(read)

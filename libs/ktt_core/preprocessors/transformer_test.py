@@ -13,8 +13,12 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
-from ktt_core.errors import InvalidArgumentError, NotFoundError
-from ktt_core.preprocessors import TransformerPreprocessor, preprocessor_from_json
+from ktt_core.errors import InvalidArgumentError, NotFoundError, UnsupportedError
+from ktt_core.preprocessors import (
+    BasePreprocessor,
+    TransformerPreprocessor,
+    preprocessor_from_json,
+)
 
 WORDS = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "red", "run", "##ning", "shoe", "##s"]
 UNK, CLS, SEP, PAD, RED, RUN, NING, SHOE, S = range(len(WORDS))
@@ -214,3 +218,29 @@ def test_what_is_cut_is_counted(folder, tmp_path):
     plain.enable_truncation(3, direction="left")
     plain.save(str(tmp_path / "tokenizer.json"))
     assert TransformerPreprocessor(tmp_path, 4).counted_ids(["red " * 9])[2].tolist() == [5]
+
+
+class Dropping(BasePreprocessor):
+    """Makes fewer texts than it is given."""
+
+    kind = "test-dropping"
+
+    def __call__(self, texts):
+        return {"text": [text for text in texts if text]}
+
+
+class Nothing(BasePreprocessor):
+    """Makes no text of some."""
+
+    kind = "test-nothing"
+
+    def __call__(self, texts):
+        return {"text": [text or None for text in texts]}
+
+
+@pytest.mark.parametrize("before", [Dropping(), Nothing()])
+def test_rows_without_their_text_are_the_error_of_what_stands_before(folder, before):
+    tokenizer = TransformerPreprocessor(folder, 8).after(before)
+    assert len(tokenizer(["a", "b"])["input_ids"]) == 2
+    with pytest.raises(UnsupportedError, match="must make one text of every text"):
+        tokenizer(["a", "", "b"])
