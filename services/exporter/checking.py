@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from exporter.checkpoints import locate
-from exporter.fields import naming
 from exporter.folders import check_owner, export_folder
 from exporter.requests import FORMATS, QUANTIZATIONS, ExportSpec
 from exporter.rows import parity_split
 from ktt_core.checkpoint_names import CheckpointFile, reference_path
 from ktt_core.errors import InvalidArgumentError, UnsupportedError
+from ktt_core.fields import at_field
 from ktt_core.packing.finding import check_packer
 from ktt_core.packing.monitoring import check_reference_rows
 from ktt_core.packing.staging import find_service
@@ -34,12 +34,12 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
         If there are no rows to compare on, the folder belongs to something else, or of a bundle
         there is no packer, or too small a reference set.
     """
-    with naming("format"):
+    with at_field("format"):
         if spec.format not in FORMATS:
             raise InvalidArgumentError(
                 f"an export is {' or '.join(map(repr, FORMATS))}, not {spec.format!r:.60}"
             )
-    with naming("quantization"):
+    with at_field("quantization"):
         if spec.quantize is not None and spec.quantize not in QUANTIZATIONS:
             raise InvalidArgumentError(
                 f"a graph is quantized to {' or '.join(map(repr, QUANTIZATIONS))}, "
@@ -50,7 +50,7 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
                 f"a graph that is quantized to {spec.quantize} runs on processors, not on CUDA: "
                 "export it without the one or without the other"
             )
-    with naming("gpu"):
+    with at_field("gpu"):
         if spec.gpu and spec.format != "bento":
             raise InvalidArgumentError(
                 f"an export to {spec.format!r} is not made for a processor; only one to 'bento' is"

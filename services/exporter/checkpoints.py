@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.fields import naming
 from ktt_core.checkpoint_names import LABELS, CheckpointFile, find_checkpoint
+from ktt_core.fields import at_field
 from ktt_core.registry import get_entry, get_model
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ def locate(
     from ktt_core.workspace import Workspace
 
     places = Workspace(workspace)
-    with naming("dataset"):
+    with at_field("dataset"):
         places.dataset_folder(dataset)
-    with naming("model"):
+    with at_field("model"):
         folder = places.weights_folder(model, dataset)
         get_entry(model)
-    with naming("time" if label in LABELS else "label"):
+    with at_field("run_time" if label in LABELS else "label"):
         file = find_checkpoint(folder, label, time)
     # Last: it may take seconds.
     return get_model(model), file

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.checkpoints import locate
-from exporter.fields import naming
 from exporter.job_kind import KIND, open_jobs
 from exporter.model_cache import ModelCache
 from exporter.predicting import Decoding, check_options, iter_answers
@@ -20,6 +19,7 @@ from ktt_core.errors import (
     KttError,
     NotFoundError,
 )
+from ktt_core.fields import at_field
 from ktt_core.names import check_name
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class Exporter:
         labels = {}
         for label, name in (("dataset", dataset), ("model", model)):
             if name:
-                with naming(label):
+                with at_field(label):
                     labels[label] = check_name(name, label)
         return self.jobs.list(
             kinds=[KIND],

@@ -195,7 +195,7 @@ def test_the_models_used_last_stay_loaded(workspace: Path, monkeypatch: pytest.M
         (("../x", "tfidf_hsgd"), {}, "dataset"),
         (("shop", "../x"), {}, "model"),
         (("shop", "tfidf_hsgd"), {"label": "x"}, "label"),
-        (("shop", "tfidf_hsgd"), {"time": "x"}, "time"),
+        (("shop", "tfidf_hsgd"), {"time": "x"}, "run_time"),
         (("shop", "tfidf_hsgd"), {"top_k": 0}, "top_k"),
         (("shop", "tfidf_hsgd"), {"min_confidence": 2}, "min_confidence"),
         (("shop", "tfidf_hsgd"), {"decoding": "x"}, "decoding"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from exporter.fields import naming
+from ktt_core.fields import at_field
 from ktt_core.model_code import blaming_models
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def check_options(model: Model, options: Mapping[str, Any]) -> None:
 
     none = [np.empty((0, int(size)), dtype=np.float32) for size in model.taxonomy.level_sizes]
     for name, value in options.items():
-        with naming(name):
+        with at_field(name):
             decode(none, model.taxonomy, **{name: value})
-    with naming("decoding"):
+    with at_field("decoding"):
         decode(none, model.taxonomy, **options)
 
 
@@ -71,6 +71,6 @@ def _clean(block: list[str], read: int) -> list[str]:
 
     tidy = []
     for number, text in enumerate(block, read):
-        with naming(f"texts[{number}]"):
+        with at_field(f"texts[{number}]"):
             tidy += clean_texts([text], number)
     return tidy

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from exporter.artifacts import Artifact
-from exporter.fields import naming, renaming
 from exporter.handlers import Exporter
 from exporter.messages import (
     answer_to_proto,
@@ -21,6 +20,7 @@ from ktt.exporter.v1 import (
     predict_pb2,
 )
 from ktt_core.errors import InvalidArgumentError, UnavailableError
+from ktt_core.fields import at_field, within
 from ktt_rpc.call import abandoned, in_thread, in_work_thread, note_job
 from ktt_rpc.job_messages import event_to_proto, states_from_proto
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
@@ -46,17 +46,6 @@ MAX_PATHS = 50_000
 # Texts answered between two looks at whether anybody still waits.
 _BLOCK_ROWS = 128
 
-_PREDICT_FIELDS = {"time": "run_time"}
-_SPEC_FIELDS = {
-    "dataset": "spec.dataset",
-    "model": "spec.model",
-    "format": "spec.format",
-    "label": "spec.label",
-    "time": "spec.run_time",
-    "gpu": "spec.gpu",
-    "quantization": "spec.quantization",
-}
-
 
 class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
     """Answers calls by an exporter.
@@ -73,7 +62,7 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
         self, request: exports_pb2.CreateExportJobRequest, context: Any
     ) -> exports_pb2.CreateExportJobResponse:
         """Make a job, or only check its spec."""
-        with renaming(_SPEC_FIELDS):
+        with within("spec", but=("request_id",)):
             spec = spec_from_proto(request.spec)
             if request.validate_only:
                 await in_thread(self._exporter.validate_export, spec)
@@ -88,7 +77,7 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
     ) -> exports_pb2.GetExportJobResponse:
         """Return a job."""
         note_job(request.id)
-        with naming("id"):
+        with at_field("id"):
             job = await in_thread(self._exporter.get_export, request.id)
         return exports_pb2.GetExportJobResponse(export_job=export_job_to_proto(job))
 
@@ -114,7 +103,7 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
     ) -> AsyncIterator[exports_pb2.WatchExportJobResponse]:
         """Send a job's events."""
         note_job(request.id)
-        with naming("id"):
+        with at_field("id"):
             async for event in watch(self._exporter.jobs, request.id, request.after_event):
                 yield exports_pb2.WatchExportJobResponse(event=event_to_proto(event))
 
@@ -123,7 +112,7 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
     ) -> exports_pb2.CancelExportJobResponse:
         """Cancel a job."""
         note_job(request.id)
-        with naming("id"):
+        with at_field("id"):
             job = await in_thread(self._exporter.cancel_export, request.id)
         return exports_pb2.CancelExportJobResponse(export_job=export_job_to_proto(job))
 
@@ -132,7 +121,7 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
     ) -> AsyncIterator[exports_pb2.DownloadArtifactResponse]:
         """Send what a job made."""
         note_job(request.export_job_id)
-        with naming("export_job_id"):
+        with at_field("export_job_id"):
             artifact, chunks = await in_thread(self._open, request)
         start = exports_pb2.ArtifactStart(
             file_name=artifact.file_name,
@@ -154,8 +143,7 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
     ) -> predict_pb2.PredictResponse:
         """Classify texts."""
         _check_texts(request)
-        with renaming(_PREDICT_FIELDS):
-            return await in_work_thread(self._predict, request)
+        return await in_work_thread(self._predict, request)
 
     def _predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         response = predict_pb2.PredictResponse()

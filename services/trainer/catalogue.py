@@ -14,11 +14,11 @@ from ktt_core.checkpoint_record import RunRecord
 from ktt_core.config import describe_config
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.errors import DataError, KttError, NotFoundError
+from ktt_core.fields import at_field
 from ktt_core.names import check_name
 from ktt_core.registry import ModelEntry, get_config_class, list_models
 from ktt_core.run_times import holder_of
 from ktt_core.workspace import Workspace
-from trainer.fields import at_field
 from trainer.results import CheckpointInfo, DatasetInfo, EncoderInfo, ModelInfo, RunState
 from trainer.resuming import last_states
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.datasets.hierarchy import FILE_NAME, SPLITS
+from ktt_core.fields import at_field
 from ktt_core.names import check_name
 from ktt_core.workspace import Workspace
-from trainer.fields import at_field
 
 __all__ = ["DatasetFacts", "dataset_facts"]
 

@@ -11,8 +11,8 @@ from ktt_core.datasets.hierarchy import SPLITS
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.sources import SUFFIXES
 from ktt_core.errors import InvalidArgumentError, NotFoundError
+from ktt_core.fields import at_field
 from ktt_core.workspace import Workspace
-from trainer.fields import at_field
 from trainer.planning import check_model, open_dataset
 from trainer.specs import EvaluationSpec
 from trainer.uploads import UploadStore

@@ -14,11 +14,11 @@ from ktt_core.errors import (
     InvalidConfigError,
     NothingToResumeError,
 )
+from ktt_core.fields import at_field
 from ktt_core.names import check_name
 from ktt_core.registry import get_config_class, get_entry, list_models
 from ktt_core.workspace import Workspace
 from trainer.dataset_facts import DatasetFacts, dataset_facts
-from trainer.fields import at_field
 from trainer.hyperparameters import check_hyperparameters, hyperparameter_field
 from trainer.requests import Run, TrainRequest
 from trainer.resuming import UnfinishedRun, find_unfinished

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ktt_core.checkpoint_names import check_run_time, report_path
 from ktt_core.errors import DataError, NotFoundError
+from ktt_core.fields import at_field
 from ktt_core.names import check_name
 from ktt_core.workspace import Workspace
-from trainer.fields import at_field
 
 __all__ = ["ReportFile", "read_report"]
 

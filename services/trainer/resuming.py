@@ -26,10 +26,10 @@ from ktt_core.errors import (
     InvalidConfigError,
     NothingToResumeError,
 )
+from ktt_core.fields import at_field
 from ktt_core.registry import get_model
 from ktt_core.run_times import holder_of
 from ktt_core.workspace import Workspace
-from trainer.fields import at_field
 from trainer.hyperparameters import hyperparameter_field
 
 __all__ = [

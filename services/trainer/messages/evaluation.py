@@ -7,11 +7,11 @@ from typing import Any
 
 from ktt.trainer.v1 import evaluation_pb2
 from ktt_core.datasets.options import ImportOptions
+from ktt_core.fields import at_field, within
 from ktt_core.metrics.bootstrap import Difference
 from ktt_jobs import Job
 from ktt_rpc.job_messages import job_from_proto, status_to_proto
 from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
-from trainer.fields import at_field, within
 from trainer.messages.datasets import import_options_from_proto, import_options_to_proto
 from trainer.specs import EVALUATION, EvaluationOutcome, EvaluationSpec
 

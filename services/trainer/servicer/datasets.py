@@ -8,11 +8,11 @@ from typing import Any
 
 from ktt.trainer.v1 import datasets_pb2
 from ktt_core.errors import InvalidArgumentError
+from ktt_core.fields import at_field, within
 from ktt_core.progress import Progress
 from ktt_rpc.call import in_thread
 from ktt_rpc.job_messages import progress_to_proto
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
-from trainer.fields import at_field, within
 from trainer.hosting import HostedTrainer
 from trainer.importing import ImportRun
 from trainer.messages.datasets import (

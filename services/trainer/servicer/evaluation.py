@@ -9,11 +9,11 @@ from typing import Any
 
 from ktt.trainer.v1 import evaluation_pb2
 from ktt_core.errors import InvalidArgumentError
+from ktt_core.fields import at_field, within
 from ktt_rpc.call import in_thread, in_work_thread, note_job
 from ktt_rpc.job_messages import event_to_proto, states_from_proto
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
 from ktt_rpc.watching import watch
-from trainer.fields import at_field, within
 from trainer.hosting import HostedTrainer
 from trainer.messages.evaluation import evaluation_job_to_proto, evaluation_spec_from_proto
 from trainer.servicer.filters import labels_of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ktt_core.fields import at_field
 from ktt_core.names import check_name
-from trainer.fields import at_field
 
 __all__ = ["labels_of"]
 

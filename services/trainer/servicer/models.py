@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from ktt.trainer.v1 import models_pb2
+from ktt_core.fields import at_field
 from ktt_rpc.call import in_thread
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
-from trainer.fields import at_field
 from trainer.hosting import HostedTrainer
 from trainer.messages.models import checkpoint_to_proto, encoder_to_proto, model_to_proto
 

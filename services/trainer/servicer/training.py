@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from ktt.trainer.v1 import training_pb2
+from ktt_core.fields import within
 from ktt_rpc.call import in_thread, note_job
 from ktt_rpc.job_messages import event_to_proto, states_from_proto
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
 from ktt_rpc.watching import watch
-from trainer.fields import within
 from trainer.hosting import HostedTrainer
 from trainer.messages.training import training_job_to_proto, training_spec_from_proto
 from trainer.servicer.filters import labels_of

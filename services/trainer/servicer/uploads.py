@@ -9,8 +9,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from ktt.trainer.v1 import datasets_pb2
 from ktt_core.errors import InvalidArgumentError
+from ktt_core.fields import within
 from ktt_rpc.call import abandoned, in_thread, in_work_thread
-from trainer.fields import within
 from trainer.hosting import HostedTrainer
 from trainer.messages.datasets import upload_to_proto
 from trainer.servicer.ending import outlast
