@@ -14,6 +14,7 @@ import multiprocessing
 import multiprocessing.util
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -40,6 +41,7 @@ def main(bundle: Path, arguments: Sequence[str] | None = None) -> None:
         By default those of the command line.
     """
     options, others = _parser().parse_known_args(arguments)
+    _check_free(options.host, options.port)
     # Before anything of BentoML is imported, which reads it once.
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     import bentoml
@@ -111,6 +113,21 @@ def _host(value: str) -> str:
             f"must be an address of this machine or localhost, not {value!r:.80}"
         ) from None
     return f"[{address}]" if address.version == 6 else str(address)
+
+
+def _check_free(host: str, port: int) -> None:
+    """End with one line where nobody can listen, before processes start that have to be ended."""
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    with socket.socket(family) as probe:
+        # As gunicorn: a connection of a server that has just ended keeps nobody waiting.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), port))
+        except OSError as error:
+            sys.exit(
+                f"start: cannot listen on {host}:{port}: {error.strerror}; give another --host or "
+                "--port"
+            )
 
 
 def _listen_on(host: str, port: int) -> None:
