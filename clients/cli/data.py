@@ -28,7 +28,7 @@ data_group.add_command(import_command)
 @click.pass_obj
 def list_command(session: Session, as_json: bool) -> None:
     """List the datasets of the workspace."""
-    datasets = session.backend.list_datasets()
+    datasets = session.backend.catalogue.list_datasets()
     if as_json:
         print_json([dataset.to_json() for dataset in datasets])
         return
@@ -64,7 +64,7 @@ def show_command(session: Session, name: str, as_json: bool) -> None:
     """Show one dataset: its size, its tree, and how it was imported."""
     from ktt_core.datasets.options import ImportOptions
 
-    dataset = session.backend.get_dataset(name)
+    dataset = session.backend.catalogue.get_dataset(name)
     if as_json:
         print_json(dataset.to_json())
         return
@@ -101,12 +101,13 @@ def delete_command(session: Session, name: str, yes: bool, as_json: bool) -> Non
     A dataset that a job waits for or works on is not deleted.
     """
     backend = session.backend
+    catalogue = backend.catalogue
     if not yes:
-        backend.get_dataset(name)
+        catalogue.get_dataset(name)
         if as_json or not sys.stdin.isatty():
             raise click.UsageError("there is nobody to ask: say --yes to delete the dataset")
         click.confirm(f"delete the dataset {name} in {backend.place}?", abort=True, err=True)
-    backend.delete_dataset(name)
+    catalogue.delete_dataset(name)
     if as_json:
         print_json({"deleted": name})
     else:

@@ -32,7 +32,7 @@ def list_command(session: Session, as_json: bool) -> None:
     among the installed packages; with --address, on the trainer's machine. NAME is what --encoder
     takes; a folder's path does too.
     """
-    encoders = session.backend.list_encoders()
+    encoders = session.backend.catalogue.list_encoders()
     if as_json:
         print_json([encoder.to_json() for encoder in encoders])
         return

@@ -259,6 +259,6 @@ def _is_name(text: str) -> bool:
 def _options_of(session: Session, dataset: str) -> dict[str, Any]:
     """Return how a dataset was imported; nothing if it is gone, its checkpoints may be there."""
     try:
-        return dict(session.backend.get_dataset(dataset).options)
+        return dict(session.backend.catalogue.get_dataset(dataset).options)
     except (DataError, NotFoundError):
         return {}

@@ -33,7 +33,7 @@ def how_to_go_on(
     try:
         unfinished = {
             (info.model, info.dataset)
-            for info in backend.list_checkpoints(None, None)
+            for info in backend.catalogue.list_checkpoints()
             if info.run_state == "unfinished"
         }
     except KttError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,29 +25,30 @@ class Workspace:
     def __init__(self, *found: CheckpointInfo, error: KttError | None = None) -> None:
         self.found, self.error = found, error
 
-    def list_checkpoints(self, model: Any, dataset: Any) -> list[CheckpointInfo]:
+    def list_checkpoints(self, *names: str | None) -> list[CheckpointInfo]:
         if self.error is not None:
             raise self.error
         return list(self.found)
 
 
-def ways(backend: Any, *begun: tuple[str, str], **request: Any) -> list[str]:
+def ways(workspace: Workspace, *begun: tuple[str, str], **request: Any) -> list[str]:
+    backend: Any = SimpleNamespace(catalogue=workspace)
     wanted = TrainRequest(("shop", "mail"), ("one", "two"), **request)
     return how_to_go_on(backend, wanted, begun)
 
 
 def test_unfinished_runs_are_continued_and_the_rest_is_named() -> None:
-    backend = Workspace(
+    workspace = Workspace(
         checkpoint("one", "shop", run_state="finished"),
         checkpoint("two", "shop"),
         checkpoint("one", "other"),
         checkpoint("one", "mail", run_state="running"),
     )
-    assert ways(backend, ("one", "shop"), ("two", "shop")) == [
+    assert ways(workspace, ("one", "shop"), ("two", "shop")) == [
         "continue with: ktt train shop -m two --resume",
         "not begun yet: one on mail, two on mail",
     ]
-    assert ways(backend, ("two", "shop"), resume=True) == [
+    assert ways(workspace, ("two", "shop"), resume=True) == [
         "continue with: ktt train shop -m two --resume"
     ]
 
@@ -74,9 +76,9 @@ def test_a_server_that_is_gone_is_no_second_error() -> None:
 def test_checkpoints_tell_how_far_their_run_is(state: dict[str, Any], shown: str) -> None:
     from click.testing import CliRunner
 
-    class Session:
-        backend = Workspace(checkpoint("one", "shop", **state))
+    workspace = Workspace(checkpoint("one", "shop", **state))
+    session = SimpleNamespace(backend=SimpleNamespace(catalogue=workspace))
 
-    done = CliRunner().invoke(checkpoints_command, [], obj=Session())
+    done = CliRunner().invoke(checkpoints_command, [], obj=session)
     assert done.exit_code == 0
     assert done.output.splitlines()[1].endswith(shown)

@@ -278,7 +278,7 @@ def report_command(session: Session, job: str, output: Path | None, as_json: boo
             "that has succeeded, and was no dry run, has"
         )
     labels = found.labels
-    report = session.backend.read_report(
-        labels["dataset"], labels["model"], str(result["run_time"])
+    report = session.backend.catalogue.read_report(
+        labels["model"], labels["dataset"], str(result["run_time"])
     )
     deliver_report(report, output, as_json)

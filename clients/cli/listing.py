@@ -30,9 +30,9 @@ def models_command(session: Session, model: str | None, as_json: bool) -> None:
 
     A hyperparameter is set with `ktt train --set key=value`, or for good in hyperparameters.json.
     """
-    trainer = session.backend
+    catalogue = session.backend.catalogue
     if model is None:
-        models = trainer.list_models()
+        models = catalogue.list_models()
         if as_json:
             print_json([entry.to_json() for entry in models])
         else:
@@ -44,7 +44,7 @@ def models_command(session: Session, model: str | None, as_json: bool) -> None:
                 ],
             )
         return
-    info = trainer.get_model(model)
+    info = catalogue.get_model(model)
     if as_json:
         print_json(info.to_json())
         return
@@ -104,7 +104,7 @@ def checkpoints_command(
     A run that is unfinished is continued with `ktt train DATASET -m MODEL --resume`. Until then its
     last state can be used with --last.
     """
-    checkpoints = session.backend.list_checkpoints(model, dataset)
+    checkpoints = session.backend.catalogue.list_checkpoints(model, dataset)
     if as_json:
         print_json([checkpoint.to_json() for checkpoint in checkpoints])
         return

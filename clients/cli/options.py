@@ -87,14 +87,14 @@ class NameList(click.ParamType):
         if self.trained:
             names = self._known_trained(context, backend)
         elif self.what == "model":
-            names = [model.id for model in backend.list_models()]
+            names = [model.id for model in backend.catalogue.list_models()]
         else:
-            names = [dataset.name for dataset in backend.list_datasets()]
+            names = [dataset.name for dataset in backend.catalogue.list_datasets()]
         return [*names, ALL] if names and self.what == "model" and self.many else names
 
     def _known_trained(self, context: click.Context, backend: Backend) -> list[str]:
         """Return what has a checkpoint, with what the line names already."""
-        checkpoints = backend.list_checkpoints(None, None)
+        checkpoints = backend.catalogue.list_checkpoints()
         if self.what == "dataset":
             return sorted({checkpoint.dataset for checkpoint in checkpoints})
         datasets = _named(context, "dataset")
@@ -117,7 +117,8 @@ class EncoderName(click.ParamType):
     ) -> list[CompletionItem]:
         """Offer the encoders that are found; folders where none fits."""
         names = offer(
-            context, lambda _, backend: [encoder.name for encoder in backend.list_encoders()]
+            context,
+            lambda _, backend: [encoder.name for encoder in backend.catalogue.list_encoders()],
         )
         fitting = [CompletionItem(name) for name in names if name.startswith(incomplete)]
         return fitting or [CompletionItem(incomplete, type="dir")]
@@ -141,7 +142,7 @@ class RunTime(click.ParamType):
             wanted["model"] = set()
         return [
             checkpoint.time
-            for checkpoint in backend.list_checkpoints(None, None)
+            for checkpoint in backend.catalogue.list_checkpoints()
             if all(
                 not names or getattr(checkpoint, what) in names for what, names in wanted.items()
             )

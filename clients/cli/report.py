@@ -66,7 +66,7 @@ def report_command(
     With --json: an object with "dataset", "model", "time" and "path".
     """
     model = only_model(session, dataset, model, time=time)
-    deliver_report(session.backend.read_report(dataset, model, time), output, as_json)
+    deliver_report(session.backend.catalogue.read_report(model, dataset, time), output, as_json)
 
 
 def deliver_report(report: Report, output: Path | None, as_json: bool) -> None:
@@ -78,7 +78,7 @@ def deliver_report(report: Report, output: Path | None, as_json: bool) -> None:
         return
     target = output or report.path
     if target is None:
-        target = Path(f"{report.model}_{report.dataset}_{report.time}_report.html")
+        target = Path(f"{report.model}_{report.dataset}_{report.run_time}_report.html")
     if target != report.path:
         _write(target, report.content)
     if as_json:
@@ -86,7 +86,7 @@ def deliver_report(report: Report, output: Path | None, as_json: bool) -> None:
             {
                 "dataset": report.dataset,
                 "model": report.model,
-                "time": report.time,
+                "time": report.run_time,
                 "path": str(target),
             }
         )

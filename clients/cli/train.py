@@ -147,7 +147,7 @@ def train_command(
     from trainer import TrainRequest
 
     if ALL in models:
-        models = tuple(model.id for model in session.backend.list_models())
+        models = tuple(model.id for model in session.backend.catalogue.list_models())
     where_known = {"encoder": encoder, "download": download or None}
     if hyperparameters is None and _HYPERPARAMETERS.is_file():
         hyperparameters = _HYPERPARAMETERS

@@ -42,7 +42,7 @@ def trained_models(
         return given
     models = {
         checkpoint.model: None
-        for checkpoint in session.backend.list_checkpoints(None, dataset)
+        for checkpoint in session.backend.catalogue.list_checkpoints(dataset=dataset)
         if label in (None, checkpoint.label) and time in (None, checkpoint.time)
     }
     if not models:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from cli.backend.exports import check_each
 from cli.backend.folders import check_owner, folder_name, read_manifest
 from cli.backend.protocol import (
+    Catalogue,
     CheckpointChoice,
     ExportOutcome,
     ImportSource,
     JobFilter,
     PredictOptions,
-    Report,
     Watcher,
 )
 from exporter import Exporter, ExportSpec
@@ -36,12 +36,8 @@ if TYPE_CHECKING:
     from ktt_core.decoding import Prediction
     from ktt_jobs import Job, JobEvent, JobService
     from trainer import (
-        CheckpointInfo,
-        DatasetInfo,
-        EncoderInfo,
         EvaluateRequest,
         EvaluationResult,
-        ModelInfo,
         RunResult,
         TrainRequest,
     )
@@ -74,6 +70,11 @@ class EmbeddedBackend:
         """The workspace's folder."""
         return str(self.root)
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """What there is in the workspace."""
+        return self._trainer
+
     def close(self) -> None:
         """There is nothing to let go of."""
 
@@ -92,34 +93,6 @@ class EmbeddedBackend:
         return self._trainer.import_dataset(
             source.file, name, options, replace=replace, progress=watcher.progress
         )
-
-    def list_datasets(self) -> list[DatasetInfo]:
-        """Return the datasets by name."""
-        return self._trainer.list_datasets()
-
-    def get_dataset(self, name: str) -> DatasetInfo:
-        """Return one dataset."""
-        return self._trainer.get_dataset(name)
-
-    def delete_dataset(self, name: str) -> None:
-        """Delete a dataset that no job needs."""
-        self._trainer.delete_dataset(name)
-
-    def list_models(self) -> list[ModelInfo]:
-        """Return the registered models."""
-        return self._trainer.list_models()
-
-    def get_model(self, model: str) -> ModelInfo:
-        """Return one model with its hyperparameters."""
-        return self._trainer.get_model(model)
-
-    def list_encoders(self) -> list[EncoderInfo]:
-        """Return the encoders found on this machine."""
-        return self._trainer.list_encoders()
-
-    def list_checkpoints(self, model: str | None, dataset: str | None) -> list[CheckpointInfo]:
-        """Return the checkpoints, of one model or dataset if asked."""
-        return self._trainer.list_checkpoints(model, dataset)
 
     # -- work --------------------------------------------------------------------------------------
 
@@ -170,11 +143,6 @@ class EmbeddedBackend:
             time=checkpoint.time,
             block_rows=options.block_rows,
         )
-
-    def read_report(self, dataset: str, model: str, time: str | None) -> Report:
-        """Return the report of a training run."""
-        found = self._trainer.read_report(model, dataset, time)
-        return Report(dataset, model, found.run_time, found.content, found.path)
 
     def export(
         self,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backend",
+    "Catalogue",
     "CheckpointChoice",
     "DetachedError",
     "ExportOutcome",
@@ -156,26 +157,58 @@ class ExportOutcome:
         }
 
 
-@dataclass(frozen=True)
-class Report:
-    """The report of a training run.
+class Report(Protocol):
+    """The report of a training run."""
 
-    Attributes
-    ----------
-    dataset, model : str
-    time : str
-        The start of the run, UTC.
-    content : bytes
-        An HTML page.
-    path : Path or None
-        Where it lies, if that is on this machine.
-    """
+    @property
+    def model(self) -> str:
+        """The model."""
 
-    dataset: str
-    model: str
-    time: str
-    content: bytes
-    path: Path | None = None
+    @property
+    def dataset(self) -> str:
+        """The dataset."""
+
+    @property
+    def run_time(self) -> str:
+        """The start of the run, UTC."""
+
+    @property
+    def content(self) -> bytes:
+        """An HTML page."""
+
+    @property
+    def path(self) -> Path | None:
+        """Where it lies, if that is on this machine."""
+
+
+class Catalogue(Protocol):
+    """The datasets, models, encoders, checkpoints and reports there are."""
+
+    def list_datasets(self) -> list[DatasetInfo]:
+        """Return the datasets by name; a damaged one carries its `problem`."""
+
+    def get_dataset(self, name: str) -> DatasetInfo:
+        """Return one dataset."""
+
+    def delete_dataset(self, name: str) -> None:
+        """Delete a dataset that no job needs."""
+
+    def list_models(self) -> list[ModelInfo]:
+        """Return the models that can be trained."""
+
+    def get_model(self, model_id: str) -> ModelInfo:
+        """Return one model with its hyperparameters."""
+
+    def list_encoders(self) -> list[EncoderInfo]:
+        """Return the encoders that are found without a download."""
+
+    def list_checkpoints(
+        self, model: str | None = None, dataset: str | None = None
+    ) -> list[CheckpointInfo]:
+        """Return the checkpoints, of one model or dataset if asked."""
+
+    def read_report(self, model: str, dataset: str, run_time: str | None = None) -> Report:
+        """Return the report of a training run, of the newest that left one or of one time."""
 
 
 class Backend(Protocol):
@@ -184,6 +217,10 @@ class Backend(Protocol):
     @property
     def place(self) -> str:
         """Where that is, for messages."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What there is."""
 
     def close(self) -> None:
         """Let go of connections."""
@@ -198,27 +235,6 @@ class Backend(Protocol):
         replace: bool = False,
     ) -> ImportReport:
         """Make a dataset of a file, whole or not at all."""
-
-    def list_datasets(self) -> list[DatasetInfo]:
-        """Return the datasets by name; a damaged one carries its `problem`."""
-
-    def get_dataset(self, name: str) -> DatasetInfo:
-        """Return one dataset."""
-
-    def delete_dataset(self, name: str) -> None:
-        """Delete a dataset that no job needs."""
-
-    def list_models(self) -> list[ModelInfo]:
-        """Return the models that can be trained."""
-
-    def get_model(self, model: str) -> ModelInfo:
-        """Return one model with its hyperparameters."""
-
-    def list_encoders(self) -> list[EncoderInfo]:
-        """Return the encoders that are found without a download."""
-
-    def list_checkpoints(self, model: str | None, dataset: str | None) -> list[CheckpointInfo]:
-        """Return the checkpoints, of one model or dataset if asked."""
 
     def train(self, request: TrainRequest, watcher: Watcher) -> list[RunResult]:
         """Train every model on every dataset and wait for it.
@@ -265,9 +281,6 @@ class Backend(Protocol):
         With `leave_out` those that their models cannot make are left out, unless that are all, and
         the watcher hears which.
         """
-
-    def read_report(self, dataset: str, model: str, time: str | None) -> Report:
-        """Return the report of a training run, of the newest that left one or of one `time`."""
 
     def list_jobs(self, wanted: JobFilter, limit: int, watcher: Watcher) -> list[Job]:
         """Return jobs of all services, the newest first."""

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from cli.backend.asking import answers
 from cli.backend.batch import Batch, Piece
+from cli.backend.catalogue import RemoteCatalogue
 from cli.backend.connection import Connection
 from cli.backend.downloading import download
 from cli.backend.evaluation import evaluate_there
 from cli.backend.exports import check_each
 from cli.backend.folders import check_owner, folder_name
+from cli.backend.imports import import_there
 from cli.backend.planning import check_all, training_message, training_specs
 from cli.backend.protocol import (
     CheckpointChoice,
@@ -23,11 +25,9 @@ from cli.backend.protocol import (
     ImportSource,
     JobFilter,
     PredictOptions,
-    Report,
     Watcher,
 )
 from cli.backend.services import Services
-from cli.backend.trainer_calls import TrainerCalls
 from exporter.messages import spec_to_proto
 from ktt_core.errors import (
     FailedPreconditionError,
@@ -43,12 +43,8 @@ if TYPE_CHECKING:
     from ktt_core.decoding import Prediction
     from ktt_jobs import Job, JobEvent
     from trainer import (
-        CheckpointInfo,
-        DatasetInfo,
-        EncoderInfo,
         EvaluateRequest,
         EvaluationResult,
-        ModelInfo,
         RunResult,
         TrainRequest,
     )
@@ -82,11 +78,12 @@ class RemoteBackend:
         """Close the connections."""
         self._services.close()
 
-    # -- what there is -----------------------------------------------------------------------------
-
     @cached_property
-    def _data(self) -> TrainerCalls:
-        return TrainerCalls(self._services.trainer, self._connection)
+    def catalogue(self) -> RemoteCatalogue:
+        """What there is at the trainer."""
+        return RemoteCatalogue(self._services.trainer, self._connection)
+
+    # -- work --------------------------------------------------------------------------------------
 
     def import_dataset(
         self,
@@ -98,41 +95,16 @@ class RemoteBackend:
         replace: bool = False,
     ) -> ImportReport:
         """Make a dataset of a file, which is sent to the trainer if it is here."""
-        return self._data.import_dataset(source, name, options, watcher, replace=replace)
-
-    def list_datasets(self) -> list[DatasetInfo]:
-        """Return the datasets by name."""
-        return self._data.list_datasets()
-
-    def get_dataset(self, name: str) -> DatasetInfo:
-        """Return one dataset."""
-        return self._data.get_dataset(name)
-
-    def delete_dataset(self, name: str) -> None:
-        """Delete a dataset that no job needs."""
-        self._data.delete_dataset(name)
-
-    def list_models(self) -> list[ModelInfo]:
-        """Return the models that can be trained there."""
-        return self._data.list_models()
-
-    def get_model(self, model: str) -> ModelInfo:
-        """Return one model with its hyperparameters."""
-        return self._data.get_model(model)
-
-    def list_encoders(self) -> list[EncoderInfo]:
-        """Return the encoders that are found there."""
-        return self._data.list_encoders()
-
-    def list_checkpoints(self, model: str | None, dataset: str | None) -> list[CheckpointInfo]:
-        """Return the checkpoints, of one model or dataset if asked."""
-        return self._data.list_checkpoints(model, dataset)
-
-    def read_report(self, dataset: str, model: str, time: str | None) -> Report:
-        """Return the report of a training run, sent and verified."""
-        return self._data.read_report(dataset, model, time)
-
-    # -- work --------------------------------------------------------------------------------------
+        return import_there(
+            self._services.trainer,
+            self._connection,
+            self.catalogue,
+            source,
+            name,
+            options,
+            watcher,
+            replace=replace,
+        )
 
     def train(self, request: TrainRequest, watcher: Watcher) -> list[RunResult]:
         """Submit every run and follow them."""
@@ -146,7 +118,7 @@ class RemoteBackend:
         calls = self._services.jobs("training")
         pieces = [
             Piece(training_message(spec), spec.model, spec.dataset)
-            for spec in training_specs(request, self.list_models, self._keys_of)
+            for spec in training_specs(request, self.catalogue.list_models, self._keys_of)
         ]
         left_out = check_all(calls, pieces)
         for why in left_out.values():
@@ -155,7 +127,7 @@ class RemoteBackend:
         return Batch(calls, [piece for at, piece in enumerate(pieces) if at not in left_out])
 
     def _keys_of(self, model: str) -> set[str]:
-        return {str(row["name"]) for row in self.get_model(model).hyperparameters}
+        return {str(row["name"]) for row in self.catalogue.get_model(model).hyperparameters}
 
     def evaluate(self, request: EvaluateRequest, watcher: Watcher) -> list[EvaluationResult]:
         """Submit an evaluation of each model, follow them, and fetch what they list."""
