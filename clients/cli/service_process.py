@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -11,9 +10,10 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
+from ktt_core.subprocesses import end_with_parent
+
 __all__ = ["ServiceProcess"]
 
-_PR_SET_PDEATHSIG = 1
 # The module is looked for where this program's are, which in a PEX nothing else says; only then is
 # anything imported by name (-P: the current folder is no place for modules).
 _BOOTSTRAP = (
@@ -106,8 +106,7 @@ def run_service(request: Mapping[str, object]) -> None:
     """Be the service that `ktt serve` has started."""
     import importlib
 
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent(signal.SIGTERM)
     if os.getppid() != request["parent"]:
         return  # It was gone before that.
     # What is read from here on is nothing, at once.

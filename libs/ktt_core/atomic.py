@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
@@ -18,12 +17,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ktt_core.errors import ConflictError
+from ktt_core.locks import take_lock, try_lock
 
 __all__ = [
     "TEMPORARY_PREFIX",
     "atomic_directory",
     "atomic_file",
     "fsync_directory",
+    "hold_temporary",
     "sweep_leftovers",
 ]
 
@@ -58,7 +59,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     path : Path
         The final file. Its folder is made if missing.
     """
-    with _folder_for(path.parent), _locked(lambda: _make_file(path)) as temporary:
+    with _folder_for(path.parent), hold_temporary(lambda: _make_file(path)) as temporary:
         try:
             yield temporary
             temporary.chmod(0o666 & ~_umask())
@@ -90,7 +91,7 @@ def atomic_directory(path: Path, replace: bool = False) -> Iterator[Path]:
         If `path` exists and `replace` is false. Of two writers at once, one wins whole and the
         other gets this.
     """
-    with _folder_for(path.parent), _locked(lambda: _make_folder(path)) as temporary:
+    with _folder_for(path.parent), hold_temporary(lambda: _make_folder(path)) as temporary:
         try:
             yield temporary
             temporary.chmod(0o777 & ~_umask())
@@ -162,7 +163,11 @@ def _sweep(leftover: Path) -> bool:
         # Gone by now, or nothing a writer of this module makes.
         return False
     try:
-        if not _try_lock(descriptor):
+        try:
+            if not try_lock(descriptor):
+                return False
+        except OSError:
+            # Without locks, who is gone is not told from who still writes.
             return False
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
@@ -188,15 +193,21 @@ def _folder_for(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(make: Callable[[], Path]) -> Iterator[Path]:
-    """Make a temporary file or folder and hold a lock on it."""
+def hold_temporary(make: Callable[[], Path]) -> Iterator[Path]:
+    """Make a temporary file or folder, which `sweep_leftovers` leaves alone within the block.
+
+    Parameters
+    ----------
+    make : callable
+        Makes it and returns its path, whose name begins with `TEMPORARY_PREFIX`.
+    """
     while True:
         temporary = make()
         descriptor = os.open(temporary, os.O_RDONLY)
         try:
             # A file system without locks is no reason to stop: nothing is ever swept there.
             with contextlib.suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                take_lock(descriptor)
             # A sweeper may have come between the making and the lock; then there is nothing to
             # write to.
             if temporary.exists():
@@ -204,15 +215,6 @@ def _locked(make: Callable[[], Path]) -> Iterator[Path]:
                 return
         finally:
             os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    """Take the lock; False if another holds it, or the file system knows no locks."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _make_file(path: Path) -> Path:

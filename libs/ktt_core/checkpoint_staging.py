@@ -8,7 +8,6 @@ last state of a run that can be continued lies in the open from the beginning.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ktt_core.atomic import TEMPORARY_PREFIX, fsync_directory
+from ktt_core.atomic import TEMPORARY_PREFIX, fsync_directory, hold_temporary
 from ktt_core.run_times import hold_run_time, reserve_run_time
 
 __all__ = ["StagedRun", "stage_run"]
@@ -107,20 +106,12 @@ def stage_run(folder: Path, run_time: str | None = None) -> Iterator[StagedRun]:
 @contextlib.contextmanager
 def _hidden_folder(folder: Path) -> Iterator[Path]:
     """Make a folder that sweeping leaves alone for as long as this process lives."""
-    while True:
-        hidden = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{os.getpid()}-", dir=folder))
-        descriptor = os.open(hidden, os.O_RDONLY)
+
+    def make() -> Path:
+        return Path(tempfile.mkdtemp(prefix=f"{TEMPORARY_PREFIX}{os.getpid()}-", dir=folder))
+
+    with hold_temporary(make) as hidden:
         try:
-            # A file system without locks is no reason to stop: nothing is ever swept there.
-            with contextlib.suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # A sweeper may have come between the making and the lock.
-            if not hidden.exists():
-                continue
-            try:
-                yield hidden
-            finally:
-                shutil.rmtree(hidden, ignore_errors=True)
-            return
+            yield hidden
         finally:
-            os.close(descriptor)
+            shutil.rmtree(hidden, ignore_errors=True)

@@ -25,9 +25,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable
 
 __all__ = [
+    "DISK_FULL",
     "AlreadyExistsError",
     "AuthenticationError",
     "CheckpointError",
@@ -47,7 +49,12 @@ __all__ = [
     "TrainingError",
     "UnavailableError",
     "UnsupportedError",
+    "error_class",
+    "is_disk_full",
 ]
+
+#: How the system says that there is no room: on a disk, in a quota, or in a file of limited size.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class KttError(Exception):
@@ -146,3 +153,20 @@ class TrainingError(KttError):
 
 class JobFailedError(KttError):
     """A job ended without a result."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Say whether an error is the system's word that there is no room for what is written."""
+    return isinstance(error, OSError) and error.errno in DISK_FULL
+
+
+def error_class(name: str) -> type[KttError] | None:
+    """Return the class of this module that has a name, which came from a file or another process.
+
+    Returns
+    -------
+    type or None
+        None if there is none.
+    """
+    found = globals().get(name)
+    return found if isinstance(found, type) and issubclass(found, KttError) else None

@@ -7,8 +7,6 @@ on. The system lets go of the lock however the process ends, so a mark that nobo
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ from pathlib import Path
 
 from ktt_core.checkpoint_names import TIME_FORMAT, check_run_time
 from ktt_core.errors import ConflictError
+from ktt_core.locks import is_same_file, try_lock
 
 __all__ = ["hold_run_time", "holder_of", "reserve_run_time", "sweep_reservations"]
 
@@ -144,7 +143,7 @@ def _hold(mark: Path, flags: int) -> int | None:
     except (FileExistsError, FileNotFoundError):
         return None  # taken, or the folder has just gone
     try:
-        if not _is_litter(mark, descriptor) or not _is_at(mark, descriptor):
+        if not _is_litter(mark, descriptor) or not is_same_file(mark, descriptor):
             os.close(descriptor)
             return None
         os.ftruncate(descriptor, 0)
@@ -163,21 +162,10 @@ def _release(mark: Path, descriptor: int) -> None:
 def _is_litter(mark: Path, descriptor: int) -> bool:
     """Say whether nobody holds a mark; this process does from then on, until it closes it."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            return False
+        return try_lock(descriptor)
+    except OSError:
         # A file system without locks: the process's number has to do.
         return not _is_alive(mark)
-    return True
-
-
-def _is_at(mark: Path, descriptor: int) -> bool:
-    """Say whether an open file is still the one of that name: a sweeper may have come between."""
-    try:
-        return os.path.samestat(os.stat(mark), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _is_alive(mark: Path) -> bool:

@@ -7,27 +7,24 @@ same inside a PEX, under pytest and from a prompt.
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import faulthandler
 import importlib
 import os
 import shutil
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ktt_core.errors import KttError
+from ktt_core.errors import KttError, is_disk_full
+from ktt_core.subprocesses import end_with_parent, watch_parent
 from ktt_jobs.context import EventWriter, StoppedError, TaskContext
 
 __all__ = ["main"]
 
-_PR_SET_PDEATHSIG = 1
 # A job takes all the time that nobody else wants, and a server still answers while it does.
 _NICENESS = 10
 
@@ -43,7 +40,10 @@ def main(request: Mapping[str, Any]) -> None:
         "task" ("package.module:function"), "spec", "job_id", "attempt", "folder" (the job's), and
         "events" and "lock", descriptors of the pipe to the parent and of the job's lock.
     """
-    _die_with_parent()
+    # No job goes on unseen when the process that started it is gone. After the request that writes
+    # nothing more.
+    end_with_parent()
+    watch_parent(ended=_end_this_and_what_it_started)
     os.nice(_NICENESS)
     faulthandler.enable()
     # Programs that the task starts get neither: the lock is free when this process and its forks
@@ -102,7 +102,7 @@ def _describe(error: Exception) -> dict[str, str]:
             "message": "it ran out of memory; free some, or ask for less at once",
         }
     if isinstance(error, OSError):
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        full = is_disk_full(error)
         where = error.filename or "no file named"
         advice = "; free some room on that disk" if full else ""
         return {
@@ -116,17 +116,6 @@ def _describe(error: Exception) -> dict[str, str]:
     }
 
 
-def _die_with_parent() -> None:
-    """Make sure that no job goes on unseen when the process that started it is gone."""
-    if sys.platform == "linux":
-        # Immediate, even while compiled code runs. It is not everywhere, hence the watch below too.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_watch_parent, name="parent-watch", daemon=True).start()
-
-
-def _watch_parent() -> None:
-    # After the request the parent writes nothing more and keeps its end of our standard input open:
-    # reading ends when it is gone. This process leads a group of what it has started itself.
-    while os.read(0, 4096):
-        pass
+def _end_this_and_what_it_started() -> None:
+    # This process leads a group of what it has started itself.
     os.killpg(os.getpgrp(), signal.SIGKILL)

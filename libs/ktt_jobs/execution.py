@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import shutil
@@ -14,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ktt_core.errors import KttError, NotFoundError
+from ktt_core.errors import KttError, NotFoundError, is_disk_full
 from ktt_core.progress import Progress
 from ktt_jobs.feed import Feed
 from ktt_jobs.jobs import Job, JobError, JobEvent, JobState, Manner
@@ -158,8 +157,7 @@ class Execution:
             withdraw(self._folder)
             worker = Worker(request, self._lock.descriptor, self._folder / "log.txt")
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            kind = "ResourceExhaustedError" if full else "UnavailableError"
+            kind = "ResourceExhaustedError" if is_disk_full(error) else "UnavailableError"
             return JobError(kind, f"the job cannot be started: {error.strerror or error}")
         try:
             self._follow(worker)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
@@ -11,6 +10,7 @@ import uuid
 from pathlib import Path
 
 from ktt_core.errors import ConflictError, InvalidArgumentError, UnavailableError
+from ktt_core.locks import try_lock
 
 __all__ = ["Lock", "check_job_id", "is_job_id", "lock_job", "lock_server", "new_job_id"]
 
@@ -121,11 +121,11 @@ def _sign(lock: Lock, path: Path) -> None:
 def _take(path: Path) -> Lock | None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
+        taken = try_lock(descriptor)
     except BaseException:
         os.close(descriptor)
         raise
-    return Lock(descriptor)
+    if taken:
+        return Lock(descriptor)
+    os.close(descriptor)
+    return None

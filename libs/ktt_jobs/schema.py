@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +36,7 @@ from ktt_core.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from ktt_core.locks import locked
 
 __all__ = ["WRITING", "events", "jobs", "labels", "open_engine", "translated"]
 
@@ -140,7 +139,7 @@ def open_engine(path: Path) -> Engine:
         event.listen(engine, "begin", _begin)
         try:
             # Two processes that both make the file would refuse one another; one waits instead.
-            with _opening(path.parent):
+            with locked(path.parent / "open.lock", required=True):
                 _prepare(engine, path)
         except BaseException:
             engine.dispose()
@@ -209,16 +208,6 @@ def _begin(connection: Connection) -> None:
     # A writer takes its place at once: one that read first could not become one later.
     writing = connection.get_execution_options().get(WRITING, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
-@contextlib.contextmanager
-def _opening(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder / "open.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _prepare(engine: Engine, path: Path) -> None:

@@ -20,7 +20,6 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, Ret
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-import ktt_core.errors
 from ktt_core.errors import (
     AlreadyExistsError,
     AuthenticationError,
@@ -37,6 +36,7 @@ from ktt_core.errors import (
     TrainingError,
     UnavailableError,
     UnsupportedError,
+    error_class,
 )
 from ktt_rpc.connection_errors import explain, is_lasting
 
@@ -221,9 +221,7 @@ def _code(error: KttError) -> Code.ValueType:
 
 def _reason(error: KttError) -> str:
     public = next(
-        base.__name__
-        for base in type(error).__mro__
-        if getattr(ktt_core.errors, base.__name__, None) is base
+        base.__name__ for base in type(error).__mro__ if error_class(base.__name__) is base
     )
     words = re.findall(r"[A-Z][a-z]+", public.removesuffix("Error"))
     return "_".join(words).upper()
@@ -231,8 +229,7 @@ def _reason(error: KttError) -> str:
 
 def _class_of(reason: str) -> type[KttError]:
     name = "".join(word.capitalize() for word in reason.split("_")) + "Error"
-    found = getattr(ktt_core.errors, name, KttError)
-    return found if isinstance(found, type) and issubclass(found, KttError) else KttError
+    return error_class(name) or KttError
 
 
 def _cropped(text: str, longest: int) -> str:

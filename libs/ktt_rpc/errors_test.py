@@ -12,10 +12,11 @@ from ktt_core.errors import (
     NotFoundError,
     QueueFullError,
     UnavailableError,
+    error_class,
 )
 from ktt_rpc.errors import from_rpc_error, internal_status, may_pass, retry_delay, to_status
 
-CLASSES = [getattr(ktt_core.errors, name) for name in ktt_core.errors.__all__]
+CLASSES = [kind for name in ktt_core.errors.__all__ if (kind := error_class(name))]
 
 
 class Answer(grpc.RpcError):

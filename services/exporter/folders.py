@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +13,7 @@ from exporter.marks import hand_over
 from exporter.requests import ExportSpec
 from ktt_core.atomic import atomic_directory, sweep_leftovers
 from ktt_core.errors import DataError, FailedPreconditionError
+from ktt_core.locks import locked
 from ktt_core.names import check_name
 
 __all__ = ["check_owner", "export_folder", "folder_name", "make_export", "sweep_exports"]
@@ -105,8 +104,8 @@ def make_export(
     with ExitStack() as staged:
         hidden = staged.enter_context(atomic_directory(folder, replace=True))
         result = write(hidden)
-        # Between the look and the step nobody else takes one.
-        with _locked(folder.parent / _LOCK_NAME):
+        # Between the look and the step nobody else takes one, where there are locks.
+        with locked(folder.parent / _LOCK_NAME):
             check_owner(folder, spec)
             hand_over(folder.parent.parent, folder)
             with recording(result):
@@ -118,15 +117,3 @@ def sweep_exports(workspace: Path) -> list[Path]:
     """Remove what killed exports left; return what was removed."""
     places = [workspace / place for place in _PLACES.values()]
     return [path for place in places if place.is_dir() for path in sweep_leftovers(place)]
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        # A file system without locks is no reason to stop: the look is then only nearly exact.
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.results import ExportResult
-from ktt_core import errors
-from ktt_core.errors import JobFailedError, KttError
+from ktt_core.errors import JobFailedError, error_class
 
 if TYPE_CHECKING:
     from ktt_jobs import Job
@@ -32,7 +31,4 @@ def result_of(job: Job) -> ExportResult:
         return ExportResult.from_json(job.result)
     if job.error is None:
         raise JobFailedError(f"the export {job.id} was cancelled; nothing was published")
-    kind = getattr(errors, job.error.type, None)
-    if not (isinstance(kind, type) and issubclass(kind, KttError)):
-        kind = JobFailedError
-    raise kind(job.error.message)
+    raise (error_class(job.error.type) or JobFailedError)(job.error.message)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktt_core import errors
-from ktt_core.errors import JobFailedError, KttError, TrainingError
+from ktt_core.errors import JobFailedError, KttError, TrainingError, error_class
 from trainer.results import EvaluationResult, RunResult
 from trainer.specs import TRAINING, EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
 
@@ -86,9 +85,7 @@ def job_error(job: Job) -> KttError | None:
     general = TrainingError if job.kind == TRAINING else JobFailedError
     if job.error is None:
         return general(f"the job {job.id} was cancelled")
-    kind = getattr(errors, job.error.type, None)
-    if not (isinstance(kind, type) and issubclass(kind, KttError)):
-        kind = general
+    kind = error_class(job.error.type) or general
     if job.kind == TRAINING and issubclass(kind, JobFailedError):
         kind = general
     return kind(job.error.message)

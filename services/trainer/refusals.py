@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterator
 
-from ktt_core.errors import ResourceExhaustedError, UnavailableError
+from ktt_core.errors import ResourceExhaustedError, UnavailableError, is_disk_full
 
 __all__ = ["refusals"]
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -33,7 +30,7 @@ def refusals(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_disk_full(error):
             raise ResourceExhaustedError(
                 f"{what}: the server's disk is full; free space there and try again"
             ) from error

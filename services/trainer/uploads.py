@@ -9,7 +9,6 @@ disagree; it is told to a client only after the bytes are on the disk.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -36,6 +35,7 @@ from ktt_core.errors import (
     NotFoundError,
     ResourceExhaustedError,
 )
+from ktt_core.locks import try_lock
 from trainer.refusals import refusals
 from trainer.upload_info import UploadInfo, UsedUpload, check_announced
 from trainer.upload_writer import UploadWriter
@@ -316,14 +316,11 @@ class UploadStore:
         except FileNotFoundError:
             raise _unknown(upload_id) from None
         try:
-            try:
-                kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_lock(descriptor, shared=shared):
                 raise FailedPreconditionError(
                     f"the upload {upload_id} is being written or used by another call; "
                     "wait until that has ended"
-                ) from None
+                )
             if not os.fstat(descriptor).st_nlink or not folder.is_dir():
                 raise _unknown(upload_id)
             yield folder

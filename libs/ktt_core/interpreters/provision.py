@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ktt_core.errors import FailedPreconditionError
@@ -22,6 +20,7 @@ from ktt_core.interpreters.search import (
     managed_folder,
 )
 from ktt_core.interpreters.uv import PINS, install_uv, pinned_version
+from ktt_core.locks import locked
 
 __all__ = ["DOWNLOADS_VARIABLE", "check_interpreter", "provide_interpreters"]
 
@@ -82,7 +81,11 @@ def provide_interpreters(
     folder = managed_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name("pythons.lock"), say):
+        # Where there are no locks, uv has one of its own.
+        with locked(
+            folder.with_name("pythons.lock"),
+            waiting=lambda: say("waiting for another run that is fetching Pythons"),
+        ):
             found, missing = _look_for(versions)
             if missing:
                 _fetch(missing, folder, say)
@@ -203,19 +206,3 @@ def _run(
                 raise
         output.seek(0)
         return code, output.read().decode("utf-8", "replace")
-
-
-@contextlib.contextmanager
-def _locked(path: Path, say: Callable[[str], None]) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        # A file system without locks is no reason to stop: uv has one of its own.
-        with contextlib.suppress(OSError):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say("waiting for another run that is fetching Pythons")
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

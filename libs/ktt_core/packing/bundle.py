@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import tempfile
@@ -11,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ktt_core.errors import JobFailedError, KttError, ResourceExhaustedError
+from ktt_core.errors import DISK_FULL, JobFailedError, KttError, ResourceExhaustedError
 from ktt_core.own_preprocessor import portable_source
 from ktt_core.packing.finding import Packer, find_packer
 from ktt_core.packing.monitoring import Watched, monitoring_files
-from ktt_core.packing.process import Ended, run_program
 from ktt_core.packing.staging import SERVICE_MODULE, stage_sources
 from ktt_core.preprocessors.base import OWN_MODULE
 from ktt_core.preprocessors.stored import PREPROCESSOR_FILE
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.registry import get_entry
+from ktt_core.subprocesses import Ended, run_program
 
 if TYPE_CHECKING:
     from ktt_core.model import Model
@@ -29,7 +28,7 @@ __all__ = ["BundleOptions", "pack_bundle"]
 
 _FORMAT_VERSION = 1
 # How the system says that a disk, a quota or a file is full.
-_FULL = tuple(map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)))
+_FULL = tuple(map(os.strerror, DISK_FULL))
 
 
 @dataclass(frozen=True)

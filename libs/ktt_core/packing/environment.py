@@ -7,20 +7,19 @@ this machine, and its Python 3.10, which is fetched where there is none.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from ktt_core.atomic import atomic_directory, sweep_leftovers
 from ktt_core.errors import ConflictError, FailedPreconditionError, JobFailedError
 from ktt_core.interpreters.provision import provide_interpreters
 from ktt_core.interpreters.search import cache_folder, clean_environment
-from ktt_core.packing.process import run_program
+from ktt_core.locks import locked
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
+from ktt_core.subprocesses import run_program
 
 __all__ = ["PYTHON_VERSION", "environment_folder", "make_environment"]
 
@@ -59,7 +58,8 @@ def make_environment(requirements: Path, progress: ProgressCallback = ignore_pro
         return python
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(folder.with_name(f"{folder.name}.lock")):
+        # Where there are no locks the environment is made twice.
+        with locked(folder.with_name(f"{folder.name}.lock")):
             if not folder.exists():
                 progress(Progress("packer"))
                 _make(folder, requirements)
@@ -109,15 +109,3 @@ def _run(command: list[str], folder: Path, what: str) -> None:
         f"the environment that packs bundles could not be {what}: {reason[:600]}; it is made by "
         "pip, with its settings on this machine (pip config list)"
     )
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        # A file system without locks is no reason to stop: the environment is made twice then.
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,6 @@ kept, what is made lasts as long as the process.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -22,6 +21,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from ktt_core.atomic import atomic_file, sweep_leftovers
+from ktt_core.locks import is_same_file, try_lock
 from ktt_models.pytorch.input.tables import DamagedCacheError, read_table, write_table
 
 __all__ = ["MAX_BYTES", "Cache", "cache_root"]
@@ -167,7 +167,7 @@ class Cache:
                 while not _try_lock(descriptor):
                     waiting()
                     time.sleep(_POLL_SECONDS)
-                if not _is(lock, descriptor):
+                if not is_same_file(lock, descriptor):
                     # The one before removed it.
                     continue
                 try:
@@ -209,17 +209,7 @@ def _short(text: str) -> str:
 
 def _try_lock(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_lock(descriptor)
     except OSError:
         # A file system without locks: then two processes may make the same file, and one wins.
         return True
-    return True
-
-
-def _is(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False

@@ -15,9 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import ktt_core.errors
 from ktt_core.checkpoint import write_arrays
-from ktt_core.errors import KttError, TrainingError, UnsupportedError
+from ktt_core.errors import KttError, TrainingError, UnsupportedError, error_class
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_models.pytorch.input.loader import EncoderLoader
 from ktt_models.pytorch.training.state import TrainingState
@@ -30,7 +29,7 @@ __all__ = ["shared_run"]
 
 # Nothing is imported by name before the path is the parent's.
 _BOOTSTRAP = (
-    "import sys; import json; job = json.loads(sys.stdin.buffer.readline()); "
+    "import sys; import json; job = json.loads(sys.stdin.buffer.raw.readline()); "
     "sys.path[:] = job['path']; from ktt_models.pytorch.training.worker import main; main(job)"
 )
 # Seconds in which the processes that lose a failed one may say so, before the first is believed.
@@ -230,7 +229,5 @@ class _Workers:
 
 
 def _error(event: dict[str, Any]) -> KttError | None:
-    kind = getattr(ktt_core.errors, event["type"], None)
-    if isinstance(kind, type) and issubclass(kind, KttError):
-        return kind(event["message"])
-    return None
+    kind = error_class(event["type"])
+    return None if kind is None else kind(event["message"])

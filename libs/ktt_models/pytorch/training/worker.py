@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import json
 import os
@@ -22,10 +21,10 @@ from ktt_core.checkpoint_record import RunRecord
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.errors import ConflictError, KttError
 from ktt_core.progress import Progress, ignore_progress
+from ktt_core.subprocesses import end_with_parent, watch_parent
 
 __all__ = ["main"]
 
-_PR_SET_PDEATHSIG = 1
 # One process may validate, write or wait for the disk while the others wait for it.
 _PATIENCE = timedelta(hours=2)
 
@@ -37,7 +36,10 @@ class _StoppedError(BaseException):
 def main(job: dict[str, Any]) -> None:
     """Train as one of several processes, tell the parent how it goes, and end."""
     stop = threading.Event()
-    _die_with_parent(stop)
+    # No process goes on unseen when the one that started it is gone. Whatever that says then
+    # is a request to stop.
+    end_with_parent()
+    watch_parent(ended=lambda: os._exit(1), told=lambda data: stop.set())
     # Of torch, about an argument that accelerate has no newer name for.
     warnings.filterwarnings("ignore", ".*broadcast_buffers", FutureWarning)
     # Ctrl-C goes to all processes of a terminal; the parent decides what it means.
@@ -123,16 +125,3 @@ def _find(name: str) -> Any:
 def _write(events: IO[str], event: dict[str, Any]) -> None:
     events.write(json.dumps(event) + "\n")
     events.flush()
-
-
-def _die_with_parent(stop: threading.Event) -> None:
-    """Make sure that no process goes on unseen when the one that started it is gone."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    def watch() -> None:
-        for _ in iter(sys.stdin.buffer.readline, b""):
-            stop.set()
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

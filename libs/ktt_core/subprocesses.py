@@ -1,36 +1,63 @@
-"""Running a program that must not outlive who started it."""
+"""Programs that must not outlive who started them.
+
+This module imports nothing but the standard library: it is also a program of its own, which
+`run_program` puts before the one that it runs.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Ended", "run_program"]
+__all__ = ["Ended", "end_with_parent", "run_program", "watch_parent"]
 
 _MAX_OUTPUT = 1024**2
+# From <linux/prctl.h>.
+_PR_SET_PDEATHSIG = 1
 
-# Linux kills what a killed process has started only if it was asked to, by the process itself, on
-# its way to become the program. 1 is PR_SET_PDEATHSIG.
-_UNTIL_PARENT_ENDS = """
-import ctypes, errno, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() != int(sys.argv[1]):
-    os._exit(1)
-try:
-    os.execvp(sys.argv[2], sys.argv[2:])
-except OSError as error:
-    print(f"{sys.argv[2]} cannot be run: {error.strerror}", file=sys.stderr)
-    sys.exit(127 if error.errno == errno.ENOENT else 126)
-"""
+
+def end_with_parent(signum: signal.Signals = signal.SIGKILL) -> None:
+    """Let the system send this process a signal when the one that started it ends, on Linux.
+
+    It comes at once, even while compiled code runs. Elsewhere nothing happens, hence
+    `watch_parent`. A parent that has ended before is not noticed: compare `os.getppid`.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signum)
+
+
+def watch_parent(
+    ended: Callable[[], None], told: Callable[[bytes], None] = lambda data: None
+) -> None:
+    """Read the standard input, whose other end the parent keeps open, in a thread of its own.
+
+    Parameters
+    ----------
+    ended : callable
+        Called when it ends, and so the parent has.
+    told : callable
+        Called with what comes before, a few bytes or more. What a buffered reader has taken already
+        does not come.
+    """
+
+    def watch() -> None:
+        # No buffered reader: the end of the interpreter would wait for its lock.
+        while data := os.read(0, 4096):
+            told(data)
+        ended()
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 @dataclass(frozen=True)
@@ -89,7 +116,7 @@ def run_program(
     OSError
         If no process can be started.
     """
-    started = [sys.executable, "-I", "-S", "-c", _UNTIL_PARENT_ENDS, str(os.getpid())]
+    started = [sys.executable, "-I", "-S", __file__, str(os.getpid())]
     # A file, not a pipe, whose end might stay open in what the program has started.
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -115,3 +142,22 @@ def _end_of(file: IO[bytes]) -> str:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _MAX_OUTPUT))
     return file.read().decode(errors="replace")
+
+
+def _become(parent: int, command: list[str]) -> None:
+    """Become a program that ends with `parent`.
+
+    A process has to ask for that itself, on its way to become the program.
+    """
+    end_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        print(f"{command[0]} cannot be run: {error.strerror}", file=sys.stderr)
+        sys.exit(127 if error.errno == errno.ENOENT else 126)
+
+
+if __name__ == "__main__":
+    _become(int(sys.argv[1]), sys.argv[2:])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ktt_core.interpreters.search import clean_environment
-from ktt_core.packing.process import run_program
+from ktt_core.subprocesses import run_program
 
 # Starts a child, writes both numbers, and waits.
 HANGS = (
@@ -127,7 +127,7 @@ def test_what_it_left_running_ends_with_it(tmp_path):
 def test_it_ends_when_its_starter_is_killed(tmp_path):
     file = tmp_path / "numbers"
     code = (
-        "import os, pathlib, sys; from ktt_core.packing.process import run_program; "
+        "import os, pathlib, sys; from ktt_core.subprocesses import run_program; "
         "run_program([sys.executable, '-c', sys.argv[1], sys.argv[2]], os.environ, "
         "pathlib.Path.cwd())"
     )
