@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from cli.attending import Attendant
 from cli.backend.protocol import CheckpointChoice, PredictOptions
 from cli.options import (
     TRAINED_DATASET,
@@ -24,6 +23,7 @@ from cli.options import (
 from cli.session import Session
 from cli.text_lines import TextLines
 from cli.trained import only_model
+from cli.watcher import TerminalWatcher
 from ktt_core.progress import Progress
 from ktt_rpc.option_types import NumberRange
 
@@ -122,7 +122,7 @@ def predict_command(
 
     watched = not (texts or as_json or _is_seen())
     total = lines.count() if watched and lines is not None else None
-    with Attendant(f"{model} on {dataset}", quiet=not watched) as attendant:
+    with TerminalWatcher(f"{model} on {dataset}", quiet=not watched) as watcher:
         answers = session.backend.predict(
             dataset,
             model,
@@ -130,7 +130,7 @@ def predict_command(
             PredictOptions(top_k, min_confidence, decoding, block_rows=1 if interactive else 1024),
             CheckpointChoice(label, time),
         )
-        told = _telling(answers, attendant, total)
+        told = _telling(answers, watcher, total)
         if as_json:
             _print_json_answers(told, seen)
         else:
@@ -149,13 +149,13 @@ def _is_seen() -> bool:
 
 
 def _telling(
-    answers: Iterator[list[Prediction]], attendant: Attendant, total: int | None
+    answers: Iterator[list[Prediction]], watcher: TerminalWatcher, total: int | None
 ) -> Iterator[list[Prediction]]:
     """Hand answers on, and tell how far they are unless they are here in a moment."""
     due = clock.monotonic() + _UNTOLD_SECONDS
     for done, answer in enumerate(answers):
         if clock.monotonic() >= due:
-            attendant.progress(Progress("predict", done, total, "texts"))
+            watcher.progress(Progress("predict", done, total, "texts"))
             due = clock.monotonic() + _TOLD_SECONDS
         yield answer
 

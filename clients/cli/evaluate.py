@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from cli.attending import Attendant
 from cli.errors_file import check_errors_file, write_errors
 from cli.evaluation_display import print_results
 from cli.options import DATASET, TRAINED_MODELS, checkpoint_options, json_option
@@ -19,6 +18,7 @@ from cli.output import print_json
 from cli.reading import READING, import_options_of, reading_options
 from cli.session import Session
 from cli.trained import trained_models
+from cli.watcher import TerminalWatcher
 from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
 from ktt_core.names import check_name
 
@@ -188,11 +188,11 @@ def evaluate_command(
     )
     with (
         tempfile.TemporaryDirectory(prefix="ktt-") as folder,
-        Attendant("evaluate", quiet=as_json) as attendant,
+        TerminalWatcher("evaluate", quiet=as_json) as watcher,
     ):
         if errors is not None:
             request = replace(request, errors_folder=Path(folder))
-        results = session.backend.evaluate(request, attendant)
+        results = session.backend.evaluate(request, watcher)
         wrong = None
         if errors is not None:
             wrong = write_errors(errors, [it.errors for it in results if it.errors is not None])

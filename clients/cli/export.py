@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from cli.attending import Attendant
 from cli.exit_codes import FAILED
 from cli.options import ALL, TRAINED_DATASETS, TRAINED_MODELS, checkpoint_options, json_option
 from cli.output import print_json, print_table
 from cli.session import Session
 from cli.trained import trained_models
+from cli.watcher import TerminalWatcher
 
 if TYPE_CHECKING:
     from cli.backend.protocol import ExportOutcome
@@ -133,8 +133,8 @@ def export_command(
     ]
     # Whoever named a model wants to hear that it cannot be done.
     every = not models or ALL in models
-    with Attendant(quiet=as_json) as attendant:
-        outcomes = session.backend.export(specs, output, attendant, leave_out=every)
+    with TerminalWatcher(quiet=as_json) as watcher:
+        outcomes = session.backend.export(specs, output, watcher, leave_out=every)
     return print_exports(outcomes, as_json, monitoring)
 
 

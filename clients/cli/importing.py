@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.attending import Attendant
 from cli.backend.protocol import ImportSource
 from cli.options import DATASET, json_option
 from cli.output import in_order, print_json
 from cli.reading import import_options_of, reading_options
 from cli.session import Session
+from cli.watcher import TerminalWatcher
 from ktt_core.datasets.report import show_places
 from ktt_rpc.option_types import NumberRange
 
@@ -97,9 +97,9 @@ def import_command(
     """
     source = _source(files, server_path, upload)
     import_options = import_options_of(options)
-    with Attendant(f"import {name}", quiet=as_json) as attendant:
+    with TerminalWatcher(f"import {name}", quiet=as_json) as watcher:
         report = session.backend.import_dataset(
-            source, name, import_options, attendant, replace=replace
+            source, name, import_options, watcher, replace=replace
         )
     if as_json:
         print_json(report.to_json())

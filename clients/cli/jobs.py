@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from cli.attending import Attendant
 from cli.exit_codes import FAILED
 from cli.export import print_exports
 from cli.job_display import event_to_json, job_to_json, print_job, print_jobs
@@ -17,6 +16,7 @@ from cli.options import DATASET, MODEL, json_option, offer
 from cli.output import print_json
 from cli.report import deliver_report, output_option
 from cli.session import Session
+from cli.watcher import TerminalWatcher
 from ktt_core.errors import FailedPreconditionError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class JobId(click.ParamType):
         from ktt_jobs import JobState
 
         wanted = JobFilter(self._kinds, tuple(JobState[state] for state in self._states))
-        return backend.list_jobs(wanted, _OFFERED, Attendant(quiet=True))
+        return backend.list_jobs(wanted, _OFFERED, TerminalWatcher(quiet=True))
 
 
 def _brief(job: Job) -> str:
@@ -151,8 +151,8 @@ def list_command(
     from ktt_jobs import JobState
 
     wanted = JobFilter(kinds, tuple(JobState[state.upper()] for state in states), dataset, model)
-    with Attendant(quiet=as_json) as attendant:
-        jobs = session.backend.list_jobs(wanted, limit, attendant)
+    with TerminalWatcher(quiet=as_json) as watcher:
+        jobs = session.backend.list_jobs(wanted, limit, watcher)
     if as_json:
         print_json([job_to_json(job) for job in jobs])
     elif jobs:
@@ -193,15 +193,15 @@ def watch_command(session: Session, job: str, after: int, as_json: bool) -> int:
     backend = session.backend
     found = backend.get_job(job)
     try:
-        with Attendant(quiet=as_json) as attendant:
+        with TerminalWatcher(quiet=as_json) as watcher:
             labels = found.labels
-            attendant.begins(labels.get("model", found.kind), labels.get("dataset", job))
-            for event in backend.watch_job(job, after, attendant):
+            watcher.begins(labels.get("model", found.kind), labels.get("dataset", job))
+            for event in backend.watch_job(job, after, watcher):
                 if as_json:
                     line = json.dumps(event_to_json(job, event), ensure_ascii=False)
                     click.echo(line)
                 elif event.progress is not None:
-                    attendant.progress(event.progress)
+                    watcher.progress(event.progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"not watching any more; the job goes on: {job}") from None
     ended = backend.get_job(job)
@@ -253,8 +253,8 @@ def fetch_command(session: Session, job: str, output: Path | None, as_json: bool
       ktt --address localhost jobs list --kind export
       ktt --address localhost jobs fetch ID --output served
     """
-    with Attendant(quiet=as_json) as attendant:
-        outcome = session.backend.fetch(job, output, attendant)
+    with TerminalWatcher(quiet=as_json) as watcher:
+        outcome = session.backend.fetch(job, output, watcher)
     return print_exports([outcome], as_json)
 
 

@@ -32,7 +32,7 @@ from cli.listing import checkpoints_command, models_command
 from cli.report import report_command
 from cli.serve import serve_command
 from cli.session import connection_options, session_of
-from cli.stopping import TerminatedError
+from cli.termination import TerminatedError
 from cli.train import train_command
 from ktt_core.errors import KttError
 from ktt_rpc.option_types import Folder

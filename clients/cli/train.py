@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.attending import Attendant
 from cli.exit_codes import FAILED
-from cli.going_on import how_to_go_on
 from cli.job_display import show_detached
 from cli.options import ALL, DATASETS, ENCODER, MODELS, json_option, time_option
 from cli.output import format_figure, print_json, print_table
+from cli.resume_hints import resume_hints
 from cli.session import Session
+from cli.watcher import TerminalWatcher
 from ktt_core.errors import MissingEncoderError
 
 if TYPE_CHECKING:
@@ -168,11 +168,11 @@ def train_command(
     if detach:
         show_detached(session.backend.submit(request), as_json)
         return 0
-    with Attendant(quiet=as_json) as attendant:
+    with TerminalWatcher(quiet=as_json) as watcher:
         try:
-            results = _train(session, request, attendant, may_ask=not as_json)
+            results = _train(session, request, watcher, may_ask=not as_json)
         except KeyboardInterrupt as interrupt:
-            ways = how_to_go_on(session.backend, request, attendant.begun)
+            ways = resume_hints(session.backend, request, watcher.begun)
             message = str(interrupt) or "interrupted; nothing was left half-written"
             raise KeyboardInterrupt("\n".join([message, *ways])) from interrupt
     if as_json:
@@ -181,25 +181,25 @@ def train_command(
         _print_results(results, dry_run)
         # The error of a run that failed says so itself; that of one somebody cancelled does not.
         if any(result.error and "--resume" not in str(result.error) for result in results):
-            for way in how_to_go_on(session.backend, request, attendant.begun):
+            for way in resume_hints(session.backend, request, watcher.begun):
                 click.echo(way, err=True)
     return FAILED if any(result.error for result in results) else 0
 
 
 def _train(
-    session: Session, request: TrainRequest, attendant: Attendant, may_ask: bool
+    session: Session, request: TrainRequest, watcher: TerminalWatcher, may_ask: bool
 ) -> list[RunResult]:
     """Train; where an encoder is missing and somebody is there, ask whether to fetch it."""
     try:
-        return session.backend.train(request, attendant)
+        return session.backend.train(request, watcher)
     except MissingEncoderError as error:
         wanted = request.where_known
-        if not may_ask or wanted.get("download") or not attendant.is_watched:
+        if not may_ask or wanted.get("download") or not watcher.is_watched:
             raise
-        if not attendant.confirm(f"{error}\nFetch it now?"):
+        if not watcher.confirm(f"{error}\nFetch it now?"):
             raise
         request = replace(request, where_known={**wanted, "download": True})
-        return session.backend.train(request, attendant)
+        return session.backend.train(request, watcher)
 
 
 def _print_results(results: list[RunResult], dry_run: bool) -> None:

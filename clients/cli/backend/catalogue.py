@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.backend.calling import call_service, naming
 from cli.backend.connection import Connection
+from cli.backend.rpc import call_service, naming
 from ktt.trainer.v1 import datasets_pb2, models_pb2
 from ktt_core.errors import DataError
 from ktt_rpc.calls import call

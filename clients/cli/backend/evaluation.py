@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.backend.batch import Batch, Piece
 from cli.backend.connection import Connection
+from cli.backend.job_group import JobGroup, JobRequest
 from cli.backend.planning import check_all
 from cli.backend.protocol import DetachedError, Watcher
 from cli.backend.receiving import receive
@@ -37,16 +37,16 @@ def evaluate_there(
     """
     calls = services.jobs("evaluation")
     source = request.rows
-    check_all(calls, _pieces(request, source.server_path, ""))
+    check_all(calls, _requests(request, source.server_path, ""))
     if source.file is None:
-        batch = Batch(calls, _pieces(request, source.server_path, ""))
-        return _results(services, connection, batch, request, watcher)
+        group = JobGroup(calls, _requests(request, source.server_path, ""))
+        return _results(services, connection, group, request, watcher)
     uploader = Uploader(services.trainer, connection, watcher)
     upload_id = uploader.send(source.file, source.upload or None)
     try:
-        pieces = _pieces(request, "", upload_id)
-        check_all(calls, pieces)
-        results = _results(services, connection, Batch(calls, pieces), request, watcher)
+        requests = _requests(request, "", upload_id)
+        check_all(calls, requests)
+        results = _results(services, connection, JobGroup(calls, requests), request, watcher)
     except (DetachedError, UnavailableError):
         raise
     except (KttError, KeyboardInterrupt):
@@ -56,20 +56,20 @@ def evaluate_there(
     return results
 
 
-def _pieces(request: EvaluateRequest, server_path: str, upload_id: str) -> list[Piece]:
+def _requests(request: EvaluateRequest, server_path: str, upload_id: str) -> list[JobRequest]:
     specs = request.specs(on_file=server_path, upload_id=upload_id)
-    return [Piece(evaluation_spec_to_proto(spec), spec.model, spec.dataset) for spec in specs]
+    return [JobRequest(evaluation_spec_to_proto(spec), spec.model, spec.dataset) for spec in specs]
 
 
 def _results(
     services: Services,
     connection: Connection,
-    batch: Batch,
+    group: JobGroup,
     request: EvaluateRequest,
     watcher: Watcher,
 ) -> list[EvaluationResult]:
     results = []
-    for number, job in enumerate(batch.run(watcher)):
+    for number, job in enumerate(group.run(watcher)):
         result = evaluation_result(job, _THERE)
         if request.errors_folder is not None:
             errors = request.errors_folder / f"{number}.parquet"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cli.backend.calling import naming
 from cli.backend.connection import Connection
 from cli.backend.protocol import Catalogue, ImportSource, Watcher
+from cli.backend.rpc import naming
 from cli.backend.uploading import Uploader
 from ktt.trainer.v1 import datasets_pb2
 from ktt_core.errors import (

@@ -7,9 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.backend.calling import call_service
 from cli.backend.connection import Connection
 from cli.backend.protocol import JobFilter, Watcher
+from cli.backend.rpc import call_service
 from ktt_core.errors import KttError
 from ktt_rpc.calls import watch_reconnecting
 from ktt_rpc.job_messages import event_from_proto, state_to_proto

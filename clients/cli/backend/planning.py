@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING
 
-from cli.backend.batch import Piece
 from cli.backend.job_calls import JobCalls
+from cli.backend.job_group import JobRequest
 from ktt.trainer.v1 import training_pb2
 from ktt_core.errors import InvalidArgumentError, InvalidConfigError, NothingToResumeError
 from trainer import TrainingSpec
@@ -73,7 +73,7 @@ def training_message(spec: TrainingSpec) -> training_pb2.TrainingSpec:
         raise InvalidConfigError(f"{spec.model}: {error}") from error
 
 
-def check_all(calls: JobCalls, pieces: Sequence[Piece]) -> dict[int, str]:
+def check_all(calls: JobCalls, requests: Sequence[JobRequest]) -> dict[int, str]:
     """Have every job checked by the server.
 
     Returns
@@ -93,15 +93,15 @@ def check_all(calls: JobCalls, pieces: Sequence[Piece]) -> dict[int, str]:
     """
     problems: list[str] = []
     left_out: dict[int, str] = {}
-    for at, piece in enumerate(pieces):
+    for at, request in enumerate(requests):
         try:
-            calls.check(piece.spec)
+            calls.check(request.spec)
         except InvalidConfigError as error:
             problems += [line for line in str(error).splitlines() if line not in problems]
         except NothingToResumeError as error:
             left_out[at] = str(error)
     if problems:
         raise InvalidConfigError("\n".join(problems))
-    if pieces and len(left_out) == len(pieces):
+    if requests and len(left_out) == len(requests):
         raise NothingToResumeError("\n".join(left_out.values()))
     return left_out

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.backend.batch import Piece
+from cli.backend.job_group import JobRequest
 from cli.backend.planning import check_all, training_message, training_specs
 from ktt_core.errors import (
     InvalidArgumentError,
@@ -89,7 +89,7 @@ class Calls:
 
 def check(*answers: KttError | None) -> Calls:
     calls = Calls(*answers)
-    check_all(calls, [Piece(number, "m", "d") for number in range(len(answers))])  # type: ignore[arg-type]
+    check_all(calls, [JobRequest(number, "m", "d") for number in range(len(answers))])  # type: ignore[arg-type]
     return calls
 
 
@@ -103,8 +103,8 @@ def test_wrong_hyperparameters_of_all_models_are_told_at_once() -> None:
 def test_of_several_those_with_nothing_to_continue_are_left_out() -> None:
     nothing = NothingToResumeError("nothing of one")
     calls = Calls(nothing, None, nothing)
-    pieces: Any = [Piece(number, "m", "d") for number in range(3)]
-    assert check_all(calls, pieces) == {0: "nothing of one", 2: "nothing of one"}  # type: ignore[arg-type]
+    requests: Any = [JobRequest(number, "m", "d") for number in range(3)]
+    assert check_all(calls, requests) == {0: "nothing of one", 2: "nothing of one"}  # type: ignore[arg-type]
     with pytest.raises(NothingToResumeError, match="nothing of one\nnothing of two"):
         check(nothing, NothingToResumeError("nothing of two"))
 

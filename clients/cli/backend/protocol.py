@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from cli.attending import Choice
+    from cli.watcher import Choice
     from exporter import ExportSpec
     from ktt_core.datasets.options import ImportOptions
     from ktt_core.datasets.report import ImportReport
@@ -60,7 +60,7 @@ class DetachedError(Exception):
 
 
 class Watcher(Protocol):
-    """Who watches work: see `cli.attending.Attendant`."""
+    """Who watches work: see `cli.watcher.TerminalWatcher`."""
 
     def begins(self, model: str, dataset: str, index: int = 0, total: int = 1) -> None:
         """Hear which run the next progress is of."""

@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.backend.asking import answers
-from cli.backend.batch import Batch, Piece
 from cli.backend.catalogue import RemoteCatalogue
 from cli.backend.connection import Connection
 from cli.backend.downloading import download
@@ -18,7 +16,9 @@ from cli.backend.evaluation import evaluate_there
 from cli.backend.exports import check_each
 from cli.backend.folders import check_owner, folder_name
 from cli.backend.imports import import_there
+from cli.backend.job_group import JobGroup, JobRequest
 from cli.backend.planning import check_all, training_message, training_specs
+from cli.backend.prediction import predict_there
 from cli.backend.protocol import (
     CheckpointChoice,
     ExportOutcome,
@@ -114,17 +114,17 @@ class RemoteBackend:
         """Submit every run."""
         return self._training(request).submit()
 
-    def _training(self, request: TrainRequest, watcher: Watcher | None = None) -> Batch:
+    def _training(self, request: TrainRequest, watcher: Watcher | None = None) -> JobGroup:
         calls = self._services.jobs("training")
-        pieces = [
-            Piece(training_message(spec), spec.model, spec.dataset)
+        jobs = [
+            JobRequest(training_message(spec), spec.model, spec.dataset)
             for spec in training_specs(request, self.catalogue.list_models, self._keys_of)
         ]
-        left_out = check_all(calls, pieces)
+        left_out = check_all(calls, jobs)
         for why in left_out.values():
             if watcher is not None:
                 watcher.notice(why)
-        return Batch(calls, [piece for at, piece in enumerate(pieces) if at not in left_out])
+        return JobGroup(calls, [job for at, job in enumerate(jobs) if at not in left_out])
 
     def _keys_of(self, model: str) -> set[str]:
         return {str(row["name"]) for row in self.catalogue.get_model(model).hyperparameters}
@@ -142,7 +142,7 @@ class RemoteBackend:
         checkpoint: CheckpointChoice,
     ) -> Iterator[list[Prediction]]:
         """Classify texts, some hundred per call."""
-        return answers(
+        return predict_there(
             self._services.exporter, self._connection, dataset, model, texts, options, checkpoint
         )
 
@@ -160,11 +160,11 @@ class RemoteBackend:
             specs, lambda spec: calls.check(spec_to_proto(spec)), leave_out, watcher
         )
         specs = [spec for spec in specs if spec not in left_out]
-        pieces = [Piece(spec_to_proto(spec), spec.model, spec.dataset) for spec in specs]
+        requests = [JobRequest(spec_to_proto(spec), spec.model, spec.dataset) for spec in specs]
         for spec in specs:
             target = (output or _OUTPUTS[spec.format]) / folder_name(spec.model, spec.dataset)
             check_owner(target, spec.model, spec.dataset, spec.format)
-        jobs = Batch(calls, pieces).run(watcher)
+        jobs = JobGroup(calls, requests).run(watcher)
         return [
             self._fetched(job, spec.format, output, watcher)
             for job, spec in zip(jobs, specs, strict=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import grpc
 
-from cli.backend.calling import call_service
 from cli.backend.connection import Connection
 from cli.backend.protocol import Watcher
+from cli.backend.rpc import call_service
 from ktt.trainer.v1 import datasets_pb2
 from ktt_core.errors import (
     DataError,

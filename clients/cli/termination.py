@@ -1,4 +1,4 @@
-"""Being told to stop by somebody who cannot be asked back."""
+"""A termination signal, as an exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking on a terminal without ever missing a Ctrl-C."""
+"""A question on a terminal, which never misses a Ctrl-C."""
 
 from __future__ import annotations
 

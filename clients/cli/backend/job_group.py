@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from cli.backend.job_calls import SETTLING_SECONDS, JobCalls
 from cli.backend.protocol import DetachedError, Watcher
-from cli.stopping import TerminatedError
+from cli.termination import TerminatedError
 from ktt_core.errors import KttError
 
 if TYPE_CHECKING:
     from ktt_jobs import Job
 
-__all__ = ["Batch", "Piece"]
+__all__ = ["JobGroup", "JobRequest"]
 
 # Seconds: what a server may take to stop a job that finishes its step and keeps its state first,
 # and after which somebody who waits is told why.
@@ -26,7 +26,7 @@ _EXPLAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Piece:
+class JobRequest:
     """What one job is to do, as the service's message, and the names to show it by."""
 
     spec: Any
@@ -34,7 +34,7 @@ class Piece:
     dataset: str
 
 
-class Batch:
+class JobGroup:
     """Jobs of one kind that one command waits for.
 
     Every job has a request id from the start, so that submitting it again after a lost connection,
@@ -43,16 +43,16 @@ class Batch:
     Parameters
     ----------
     calls : JobCalls
-    pieces : sequence of Piece
+    requests : sequence of JobRequest
         Already checked.
     """
 
-    def __init__(self, calls: JobCalls, pieces: Sequence[Piece]) -> None:
+    def __init__(self, calls: JobCalls, requests: Sequence[JobRequest]) -> None:
         self._calls = calls
-        self._pieces = pieces
-        self._request_ids = [uuid.uuid4().hex for _ in pieces]
-        self._jobs: list[Job | None] = [None] * len(pieces)
-        self._seen = [0] * len(pieces)
+        self._requests = requests
+        self._request_ids = [uuid.uuid4().hex for _ in requests]
+        self._jobs: list[Job | None] = [None] * len(requests)
+        self._seen = [0] * len(requests)
         self._submitting: int | None = None
 
     def submit(self) -> list[Job]:
@@ -73,7 +73,7 @@ class Batch:
 
     def _submit_all(self) -> list[Job]:
         try:
-            for index in range(len(self._pieces)):
+            for index in range(len(self._requests)):
                 if self._jobs[index] is None:
                     self._submit_one(index)
         except KttError as error:
@@ -95,20 +95,20 @@ class Batch:
         while True:
             try:
                 self._submit_all()
-                return [self._follow(index, watcher) for index in range(len(self._pieces))]
+                return [self._follow(index, watcher) for index in range(len(self._requests))]
             except KeyboardInterrupt as interrupt:
                 self._interrupted(interrupt, watcher)
 
     def _submit_one(self, index: int) -> None:
         self._submitting = index
-        self._jobs[index] = self._calls.create(self._pieces[index].spec, self._request_ids[index])
+        self._jobs[index] = self._calls.create(self._requests[index].spec, self._request_ids[index])
         self._submitting = None
 
     def _follow(self, index: int, watcher: Watcher) -> Job:
-        job, piece = self._job(index), self._pieces[index]
+        job, request = self._job(index), self._requests[index]
         if job.state.ended:
             return job
-        watcher.begins(piece.model, piece.dataset, index, len(self._pieces))
+        watcher.begins(request.model, request.dataset, index, len(self._requests))
         if job.jobs_ahead:
             watcher.notice(f"job {job.id} waits: {job.jobs_ahead} before it")
         with closing(self._calls.watch(job.id, self._seen[index], watcher)) as events:

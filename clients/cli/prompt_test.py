@@ -9,7 +9,7 @@ import sys
 import pytest
 
 CODE = """
-from cli.question import ask
+from cli.prompt import ask
 try:
     print("got", ask("which?", {"a": 1, "b": 2}, "a"))
 except KeyboardInterrupt:

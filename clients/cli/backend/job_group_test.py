@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from cli.backend.batch import Batch, Piece
 from cli.backend.connection import Connection
+from cli.backend.job_group import JobGroup, JobRequest
 from cli.backend.protocol import DetachedError
-from cli.stopping import TerminatedError
+from cli.termination import TerminatedError
 from ktt_core.errors import ConflictError, KttError, QueueFullError, UnavailableError
 from ktt_core.progress import Progress
 from ktt_jobs import Job, JobEvent, JobState
@@ -87,8 +87,8 @@ class Watcher:
         return self.choices.pop(0)
 
 
-def batch(server: Server, count: int = 3) -> Batch:
-    return Batch(server, [Piece(number, f"m{number}", "d") for number in range(count)])  # type: ignore[arg-type]
+def group(server: Server, count: int = 3) -> JobGroup:
+    return JobGroup(server, [JobRequest(number, f"m{number}", "d") for number in range(count)])  # type: ignore[arg-type]
 
 
 def once(error: BaseException, when: Callable[[Any], bool]) -> Callable[[Any], None]:
@@ -103,7 +103,7 @@ def once(error: BaseException, when: Callable[[Any], bool]) -> Callable[[Any], N
 
 def test_jobs_are_followed_to_their_ends_in_order() -> None:
     server, watcher = Server(), Watcher()
-    ended = batch(server).run(watcher)
+    ended = group(server).run(watcher)
     assert [job.state for job in ended] == [JobState.SUCCEEDED] * 3
     assert watcher.heard == [(f"m{run}/d", step) for run in range(3) for step in range(1, 5)]
 
@@ -111,7 +111,7 @@ def test_jobs_are_followed_to_their_ends_in_order() -> None:
 def test_watching_on_after_an_interrupt_misses_and_repeats_nothing() -> None:
     server, watcher = Server(), Watcher("watch")
     server.before["event"] = once(KeyboardInterrupt(), lambda it: it == ("job-1", 3))
-    assert len(batch(server).run(watcher)) == 3
+    assert len(group(server).run(watcher)) == 3
     assert watcher.asked == [["job-1", "job-2"]]
     assert watcher.heard == [(f"m{run}/d", step) for run in range(3) for step in range(1, 5)]
 
@@ -120,7 +120,7 @@ def test_detaching_leaves_what_has_not_ended_running() -> None:
     server, watcher = Server(), Watcher("detach")
     server.before["event"] = once(KeyboardInterrupt(), lambda it: it == ("job-1", 1))
     with pytest.raises(DetachedError) as caught:
-        batch(server).run(watcher)
+        group(server).run(watcher)
     assert [job.id for job in caught.value.jobs] == ["job-1", "job-2"]
     assert server.states() == ["SUCCEEDED", "QUEUED", "QUEUED"]
 
@@ -129,7 +129,7 @@ def test_cancelling_ends_all_that_has_not_ended() -> None:
     server, watcher = Server(), Watcher("cancel")
     server.before["event"] = once(KeyboardInterrupt(), lambda it: it == ("job-1", 1))
     with pytest.raises(KeyboardInterrupt, match="job-1, job-2"):
-        batch(server).run(watcher)
+        group(server).run(watcher)
     assert server.states() == ["SUCCEEDED", "CANCELLED", "CANCELLED"]
 
 
@@ -137,7 +137,7 @@ def test_a_termination_signal_asks_nobody() -> None:
     server, watcher = Server(), Watcher()
     server.before["event"] = once(TerminatedError(), lambda it: True)
     with pytest.raises(KeyboardInterrupt):
-        batch(server).run(watcher)
+        group(server).run(watcher)
     assert server.states() == ["CANCELLED"] * 3
 
 
@@ -156,7 +156,7 @@ def test_an_interrupt_while_a_job_is_submitted_makes_no_second_one(
     server, watcher = Server(), Watcher(choice)
     server.before[moment] = once(KeyboardInterrupt(), lambda spec: spec == 1)
     try:
-        batch(server).run(watcher)
+        group(server).run(watcher)
     except (DetachedError, KeyboardInterrupt):
         assert choice != "watch"
     assert server.states() == states
@@ -166,7 +166,7 @@ def test_an_interrupt_of_a_detached_submission_leaves_nothing() -> None:
     server = Server()
     server.before["created"] = once(KeyboardInterrupt(), lambda spec: spec == 1)
     with pytest.raises(KeyboardInterrupt):
-        batch(server).submit()
+        group(server).submit()
     assert server.states() == ["CANCELLED"] * 2
 
 
@@ -174,12 +174,12 @@ def test_a_refused_job_takes_those_before_it_along() -> None:
     server = Server()
     server.before["create"] = once(QueueFullError("the queue is full"), lambda spec: spec == 2)
     with pytest.raises(QueueFullError, match="full; the 2 jobs submitted before were cancelled"):
-        batch(server).submit()
+        group(server).submit()
     assert server.states() == ["CANCELLED"] * 2
     first = Server()
     first.before["create"] = once(ConflictError("no"), lambda spec: spec == 0)
     with pytest.raises(ConflictError, match="^no$"):
-        batch(first).submit()
+        group(first).submit()
 
 
 def test_jobs_that_cannot_be_cancelled_are_named() -> None:
@@ -187,7 +187,7 @@ def test_jobs_that_cannot_be_cancelled_are_named() -> None:
     server.before["create"] = once(UnavailableError("gone"), lambda spec: spec == 2)
     server.before["cancel"] = once(UnavailableError("gone"), lambda job: job == "job-1")
     with pytest.raises(UnavailableError, match="cancel them by hand: job-1"):
-        batch(server).submit()
+        group(server).submit()
 
 
 def test_an_interrupt_that_cannot_cancel_says_what_may_go_on() -> None:
@@ -195,21 +195,21 @@ def test_an_interrupt_that_cannot_cancel_says_what_may_go_on() -> None:
     server.before["event"] = once(TerminatedError(), lambda it: True)
     server.before["cancel"] = once(UnavailableError("gone"), lambda job: job == "job-2")
     with pytest.raises(UnavailableError, match="gone; look .* job-0, job-1, job-2"):
-        batch(server).run(Watcher())
+        group(server).run(Watcher())
 
 
 def test_a_job_that_will_not_stop_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server()
     server.before["event"] = once(TerminatedError(), lambda it: True)
     monkeypatch.setattr(server, "cancel", lambda job_id: server.jobs[job_id])
-    monkeypatch.setattr("cli.backend.batch.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("cli.backend.job_group.time.sleep", lambda seconds: None)
     clock = itertools.count(0, 20)
-    monkeypatch.setattr("cli.backend.batch.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("cli.backend.job_group.time.monotonic", lambda: next(clock))
     notices: list[str] = []
     watcher = Watcher()
     monkeypatch.setattr(watcher, "notice", notices.append)
     with pytest.raises(KttError, match="has not within 180 s"):
-        batch(server, 1).run(watcher)
+        group(server, 1).run(watcher)
     assert notices == [
         "job job-0 finishes its step and keeps its state (again: do not wait for it)"
     ]
@@ -223,6 +223,6 @@ def test_a_second_interrupt_does_not_wait_for_the_end(monkeypatch: pytest.Monkey
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.backend.batch.time.sleep", interrupt)
+    monkeypatch.setattr("cli.backend.job_group.time.sleep", interrupt)
     with pytest.raises(KeyboardInterrupt, match="the server was told to cancel: job-0"):
-        batch(server, 1).run(Watcher())
+        group(server, 1).run(Watcher())

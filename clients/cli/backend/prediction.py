@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cli.backend.calling import call_service
 from cli.backend.connection import Connection
 from cli.backend.protocol import CheckpointChoice, PredictOptions
+from cli.backend.rpc import call_service
 from exporter.messages import answer_from_proto, decoding_to_proto
 from ktt.exporter.v1 import predict_pb2
 from ktt_core.errors import DataError, InvalidArgumentError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ktt.exporter.v1.exporter_service_pb2_grpc import ExporterServiceStub
     from ktt_core.decoding import Prediction
 
-__all__ = ["answers"]
+__all__ = ["predict_there"]
 
 # One call is a part of what an exporter takes in one: 1,000 texts, 8 MiB, 50,000 paths.
 _MOST_TEXTS = 512
@@ -26,7 +26,7 @@ _MOST_PATHS = 10_000
 _LARGEST_TEXT = 8 * 1024**2
 
 
-def answers(
+def predict_there(
     stub: ExporterServiceStub,
     connection: Connection,
     dataset: str,

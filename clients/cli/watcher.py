@@ -1,4 +1,4 @@
-"""The person, or the log, that watches work being done."""
+"""Progress of work on a terminal or in a log, and what Ctrl-C means there."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Literal
 import click
 
 from cli.progress_display import ProgressDisplay
-from cli.question import ask
+from cli.prompt import ask
 from ktt_core.progress import Progress
 
-__all__ = ["Attendant", "Choice"]
+__all__ = ["TerminalWatcher", "Choice"]
 
 Choice = Literal["watch", "detach", "cancel"]
 
 _CHOICES: dict[str, Choice] = {"d": "detach", "c": "cancel", "w": "watch"}
 
 
-class Attendant:
+class TerminalWatcher:
     """Shows how far work is, and asks what to do when Ctrl-C comes.
 
     Parameters
@@ -37,7 +37,7 @@ class Attendant:
         #: Models and datasets of the runs that have begun.
         self.begun: list[tuple[str, str]] = []
 
-    def __enter__(self) -> Attendant:
+    def __enter__(self) -> TerminalWatcher:
         self._display.__enter__()
         return self
 

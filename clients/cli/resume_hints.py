@@ -1,4 +1,4 @@
-"""How to go on after a training was interrupted."""
+"""Commands that continue a training that was interrupted."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from cli.backend.protocol import Backend
     from trainer import TrainRequest
 
-__all__ = ["how_to_go_on"]
+__all__ = ["resume_hints"]
 
 
-def how_to_go_on(
+def resume_hints(
     backend: Backend, request: TrainRequest, begun: Collection[tuple[str, str]]
 ) -> list[str]:
     """Return the commands that continue what is unfinished of a request, and what was not begun.

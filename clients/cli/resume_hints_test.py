@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cli.going_on import how_to_go_on
 from cli.listing import checkpoints_command
+from cli.resume_hints import resume_hints
 from ktt_core.errors import KttError, UnavailableError
 from trainer import CheckpointInfo, TrainRequest
 
@@ -34,7 +34,7 @@ class Workspace:
 def ways(workspace: Workspace, *begun: tuple[str, str], **request: Any) -> list[str]:
     backend: Any = SimpleNamespace(catalogue=workspace)
     wanted = TrainRequest(("shop", "mail"), ("one", "two"), **request)
-    return how_to_go_on(backend, wanted, begun)
+    return resume_hints(backend, wanted, begun)
 
 
 def test_unfinished_runs_are_continued_and_the_rest_is_named() -> None:
