@@ -14,7 +14,8 @@ def describe_changes(before: Taxonomy, now: Taxonomy) -> str:
     left, added = len(old & new), len(new - old)
     if not added and left == len(old):
         return "the same class paths, in levels of another number"
-    return f"{left:,} of its {len(old):,} class paths are left, and {added:,} are new"
+    verb = "is" if added == 1 else "are"
+    return f"{left:,} of its {len(old):,} class paths are left, and {added:,} {verb} new"
 
 
 def check_same_classes(trained: Taxonomy, rows: Taxonomy, whose: str) -> None:

@@ -18,6 +18,7 @@ import contextlib
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import pkgutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -131,6 +132,8 @@ def _discover() -> None:
     for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         try:
             importlib.import_module(entry_point.module)
+            if not _registered_by(entry_point.module):
+                raise LookupError("it registers no model: decorate its loader with `register`")
         except _FAILED as error:  # whatever a foreign package raises must not stop the others
             why = f"{entry_point.module}: {type(error).__name__}: {error}"
             _broken[entry_point.name] = why
@@ -139,6 +142,12 @@ def _discover() -> None:
                 stacklevel=2,
             )
     _discovered = True
+
+
+def _registered_by(module: str) -> bool:
+    """Say whether the package of a module has registered a model."""
+    package = module.partition(".")[0]
+    return any(entry.load.__module__.partition(".")[0] == package for entry in _entries.values())
 
 
 def list_models(framework: str | None = None) -> list[ModelEntry]:
@@ -210,6 +219,7 @@ def get_model(model_id: str) -> type[Model]:
             f"the model {model_id!r} cannot be used: {model.__name__} lacks {', '.join(missing)}"
         )
     _check_config(model_id, model.config_class)
+    _check_arguments(model_id, model)
     if model.__dict__.get("model_id", "") not in ("", entry.id):
         raise ConflictError(
             f"{model.__name__} is registered twice, as {model.model_id!r} and {entry.id!r}: "
@@ -252,6 +262,17 @@ def _loading(model_id: str) -> Iterator[None]:
         raise UnsupportedError(
             f"the model {model_id!r} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
+
+
+def _check_arguments(model_id: str, model: type[Model]) -> None:
+    """Refuse a class that cannot be made as models are: of a taxonomy and hyperparameters."""
+    try:
+        inspect.signature(model).bind("taxonomy", "config")
+    except TypeError as error:
+        raise UnsupportedError(
+            f"the model {model_id!r} cannot be used: {model.__name__}.__init__ takes other "
+            f"arguments than (taxonomy, config): {error}"
+        ) from None
 
 
 def _check_config(model_id: str, found: Any) -> None:

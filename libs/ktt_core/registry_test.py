@@ -147,6 +147,14 @@ def fail(error):
         (lambda: object, "its loader returns <class 'object'>, which is no class"),
         (lambda: classifier()(None, None), "which is no class derived from"),
         (lambda: type("Half", (Model,), {"fit": None}), "used: Half lacks from_checkpoint, "),
+        (
+            lambda: classifier(__init__=lambda self: None),
+            r"takes other arguments than \(taxonomy, config\): too many positional arguments",
+        ),
+        (
+            lambda: classifier(__init__=lambda self, taxonomy, config, more: None),
+            "takes other arguments .*missing a required argument: 'more'",
+        ),
         (lambda: classifier(config_class=None), "its config_class is None"),
         (lambda: classifier(config_class=dict), "its config_class is <class 'dict'>"),
     ],
@@ -183,16 +191,17 @@ def outside_packages(tmp_path, monkeypatch):
     )
     (tmp_path / "bad_outside.py").write_text("raise RuntimeError('out of order')\n")
     (tmp_path / "gone_outside.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "idle_outside.py").write_text("def load(): ...\n")
     points = [
         importlib.metadata.EntryPoint(name, f"{name}_outside", registry.ENTRY_POINT_GROUP)
-        for name in ("bad", "gone", "good")
+        for name in ("bad", "gone", "good", "idle")
     ]
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
     monkeypatch.setattr(registry, "_BUNDLED", "no_bundled_models")
     monkeypatch.setattr(registry, "_discovered", False)
     yield
-    for name in ("good_outside", "bad_outside", "gone_outside"):
+    for name in ("good_outside", "bad_outside", "gone_outside", "idle_outside"):
         sys.modules.pop(name, None)
 
 
@@ -201,6 +210,7 @@ def test_a_broken_package_is_reported_and_stops_no_other():
     with (
         pytest.warns(UserWarning, match="'bad'.*out of order"),
         pytest.warns(UserWarning, match="'gone'.*SystemExit: 3"),
+        pytest.warns(UserWarning, match="'idle'.*registers no model"),
     ):
         assert [entry.id for entry in list_models()] == ["outside"]
     with pytest.raises(NotFoundError, match="outside; 'bad' failed to load: .*out of order"):
