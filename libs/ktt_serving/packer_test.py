@@ -202,6 +202,8 @@ def test_monitoring_stands_beside_it(artifacts, tmp_path, monkeypatch):
     (identity,) = inference.glob("*/artifacts/model/service.json")
     assert json.loads(identity.read_text())["monitoring"] is True
     readme = (tmp_path / "bundle" / "README.md").read_text()
+    # In a file, so that `docker-compose logs`, `ps` and `down` in another terminal have it too.
+    assert 'echo "GF_SECURITY_ADMIN_PASSWORD=$(openssl rand -hex 16)" > .env' in readme
     assert "docker-compose up" in readme and "$" + "{" not in readme
 
 
