@@ -229,7 +229,7 @@ class Watcher:
         self, reference: Sequence[str], window: Sequence[str], column: str, threshold: float
     ) -> SimpleNamespace:
         _, codes = np.unique([*reference, *window], return_inverse=True)
-        test = self._code("reshuffling").class_shift_p_value
+        test = self._code("permutation").class_shift_p_value
         p_value = test(codes[: len(reference)], codes[len(reference) :])
         return SimpleNamespace(values={column: p_value}, widgets=[])
 

@@ -52,7 +52,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument(
         "--ktt",
-        help="the program to measure, such as dist/clients.cli/ktt.pex/__main__.py (default: this one)",
+        help="the program to measure, such as dist/clients.cli/ktt.pex/__main__.py "
+        "(default: this one)",
     )
     parser.add_argument("--rows", type=int, default=200, help="rows of the file (default: 200)")
     parser.add_argument("--model", default="tfidf_hsgd", help="(default: tfidf_hsgd)")

@@ -22,7 +22,7 @@ from rich.progress import (
 
 from cli.output import format_figure, in_order
 from ktt_core.cut_texts import TEXTS_CUT, TOKENS_CUT, WANTED_LENGTH
-from ktt_core.pace import Pace
+from ktt_core.eta import EtaEstimator
 from ktt_core.progress import Progress as ProgressEvent
 
 __all__ = ["LONGEST_SILENCE", "ProgressDisplay", "show_duration", "show_figures"]
@@ -131,7 +131,7 @@ class ProgressDisplay:
         self._phases: dict[str, _Phase] = {}
         self._current: str | None = None
         self._began = time.monotonic()
-        self._pace = Pace()
+        self._eta = EtaEstimator()
 
     def __enter__(self) -> ProgressDisplay:
         self._progress.start()
@@ -170,13 +170,13 @@ class ProgressDisplay:
             if self._bars or self._lines:
                 self.say(self._labelled(_show_cut(event.metrics)))
             return
-        self._pace.see(event)
+        self._eta.update(event)
         if event.phase != self._current:
             self._change_to(event)
         phase = self._phases[event.phase]
         phase.event = event
         if phase.task is not None:
-            rest = self._pace.rest(event)
+            rest = self._eta.remaining(event)
             self._progress.update(
                 phase.task,
                 completed=event.step,
@@ -255,7 +255,7 @@ class ProgressDisplay:
         event = phase.event
         total = f" of {event.total:,}" if event.total is not None else ""
         step = f" {event.step:,}{total} {event.unit}" if event.step or total else ""
-        rest = self._pace.rest(event)
+        rest = self._eta.remaining(event)
         if rest:
             when = f"{show_duration(rest)} left"
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ktt_core.pace import Pace
+from ktt_core.eta import EtaEstimator
 from ktt_core.progress import Progress
 
 __all__ = ["ProgressRecorder"]
@@ -40,7 +40,7 @@ class ProgressRecorder:
         self._clock = clock
         self._waiting: Progress | None = None
         self._phase: tuple[str, int | None] | None = None
-        self._pace = Pace(clock)
+        self._eta = EtaEstimator(clock)
         self._stored = 0
         self._tokens = _BURST
         now = clock()
@@ -55,7 +55,7 @@ class ProgressRecorder:
         if begins and self._waiting is not None and self._refill(now) >= 1:
             # How far a phase was when another one came between.
             self._put(now)
-        self._pace.see(progress)
+        self._eta.update(progress)
         self._waiting = progress
         if progress.step == progress.total and progress.metrics and self._stored < _MANY:
             self._put(now)
@@ -92,6 +92,6 @@ class ProgressRecorder:
         self._tokens -= 1
         self._last = now
         self._stored += 1
-        rest = self._pace.rest(progress)
+        rest = self._eta.remaining(progress)
         # In microseconds, as messages have it: who watches sees what is stored.
         self._store(progress, None if rest is None else round(rest, 6))

@@ -11,7 +11,7 @@ from exporter.rows import parity_split
 from ktt_core.checkpoint_names import CheckpointFile, reference_path
 from ktt_core.errors import InvalidArgumentError, UnsupportedError
 from ktt_core.fields import at_field
-from ktt_core.packing.finding import check_packer
+from ktt_core.packing.discovery import check_packer
 from ktt_core.packing.monitoring import check_reference_rows
 from ktt_core.packing.staging import find_service
 from ktt_core.registry import get_entry

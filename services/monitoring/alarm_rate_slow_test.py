@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, ks_2samp
 
-from monitoring.reshuffling import class_shift_p_value, ks_threshold
+from monitoring.permutation import class_shift_p_value, ks_threshold
 
 RATE = 0.05
 WINDOWS = 200

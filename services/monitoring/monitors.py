@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import fisher_exact, mannwhitneyu
 
 from .layout import Layout
-from .reshuffling import ks_threshold
+from .permutation import ks_threshold
 from .state import Snapshot
 from .ties import merge_near_ties
 

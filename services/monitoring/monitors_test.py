@@ -24,8 +24,8 @@ from scipy.stats import ks_2samp
 from monitoring import monitors, reports
 from monitoring.conftest import CLASSES, Model, write_config
 from monitoring.monitors import run_monitor
+from monitoring.permutation import class_shift_p_value
 from monitoring.reference import load_reference
-from monitoring.reshuffling import class_shift_p_value
 from monitoring.settings import load_settings
 from monitoring.state import Snapshot
 

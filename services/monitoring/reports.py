@@ -36,7 +36,7 @@ from evidently.metrics import (
 )
 from numpy.typing import NDArray
 
-from .reshuffling import class_shift_p_value
+from .permutation import class_shift_p_value
 
 __all__ = [
     "CLASS_SHIFT",
@@ -49,7 +49,7 @@ __all__ = [
     "render",
 ]
 
-#: The name of `reshuffling.class_shift_p_value` among Evidently's drift methods.
+#: The name of `permutation.class_shift_p_value` among Evidently's drift methods.
 CLASS_SHIFT = "ktt_class_shift"
 
 _COUNTERS_IN_A_ROW = 3

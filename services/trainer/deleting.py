@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ktt_core.atomic import TEMPORARY_PREFIX, fsync_directory
 from ktt_core.errors import FailedPreconditionError, NotFoundError
 from ktt_jobs.records import JobRecords
-from trainer.refusals import refusals
+from trainer.os_errors import typed_os_errors
 
 if TYPE_CHECKING:
     from ktt_core.workspace import Workspace
@@ -37,7 +37,7 @@ def delete_dataset(workspace: Workspace, jobs: JobService, name: str) -> None:
     # A reader that has opened it keeps its files. What a crash leaves, the next sweep removes.
     gone = folder.with_name(f"{TEMPORARY_PREFIX}deleted-{name}")
     shutil.rmtree(gone, ignore_errors=True)
-    with refusals(f"the dataset {name!r} cannot be deleted"):
+    with typed_os_errors(f"the dataset {name!r} cannot be deleted"):
         try:
             folder.rename(gone)
         except FileNotFoundError:

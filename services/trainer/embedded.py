@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_core.progress import ProgressCallback
 from ktt_jobs import JobService, Manner
+from trainer.cleanup import clean_up
 from trainer.error_table import FILE_NAME
 from trainer.evaluation_plan import check_evaluation
 from trainer.job_results import evaluation_result, run_result
-from trainer.leftovers import clear_up
 from trainer.planning import PlannedRun, plan_runs
 from trainer.requests import EvaluateRequest, TrainRequest
 from trainer.results import EvaluationResult, RunEvent, RunResult
@@ -115,7 +115,7 @@ def _train_one(
             )
     finally:
         if not request.dry_run:
-            clear_up(workspace)
+            clean_up(workspace)
     result = run_result(job, workspace.root)
     if type(result.error) is KttError:
         # Nothing is wrong with the run: the system refuses, and would refuse the others too.

@@ -24,12 +24,12 @@ from ktt_core.errors import (
 )
 from ktt_jobs import JobService, JobState
 from trainer.catalogue import describe_or_damaged
+from trainer.cleanup import clean_up
 from trainer.encoder_access import EncoderAccess
 from trainer.error_table import FILE_NAME
 from trainer.evaluation_plan import check_evaluation
 from trainer.handlers import Trainer
 from trainer.importing import ImportRun, Imports
-from trainer.leftovers import clear_up
 from trainer.pages import Page, page_of
 from trainer.planning import plan_training
 from trainer.results import CheckpointInfo, DatasetInfo, EncoderInfo, ModelInfo
@@ -106,8 +106,8 @@ class HostedTrainer(Trainer):
     def start(self) -> None:
         """Remove what a server that was killed has left, and begin to look after uploads."""
         self.jobs.on_end.append(self._clear_up_after)
-        clear_up(self.workspace)
-        self._imports.clear_up()
+        clean_up(self.workspace)
+        self._imports.clean_up()
         self._sweeper.start()
 
     def stop(self) -> None:
@@ -327,7 +327,7 @@ class HostedTrainer(Trainer):
     def _clear_up_after(self, job: Job) -> None:
         if job.kind == TRAINING and job.state is not JobState.SUCCEEDED:
             try:
-                clear_up(self.workspace)
+                clean_up(self.workspace)
             except KttError as error:
                 _log.warning("what job %s left cannot be removed: %s", job.id, error)
 

@@ -18,7 +18,7 @@ from ktt_core.progress import ProgressCallback
 from ktt_core.workspace import Workspace
 from trainer.embedded import temporary_jobs
 from trainer.job_results import job_error
-from trainer.refusals import refusals
+from trainer.os_errors import typed_os_errors
 from trainer.upload_info import UsedUpload
 
 if TYPE_CHECKING:
@@ -108,12 +108,12 @@ class Imports:
     def jobs(self) -> Iterator[JobService]:
         """Yield what runs one import in a process of its own."""
         with contextlib.ExitStack() as stack:
-            with refusals("the import cannot begin"):
+            with typed_os_errors("the import cannot begin"):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 jobs = stack.enter_context(temporary_jobs(_TASKS, self._folder))
             yield jobs
 
-    def clear_up(self) -> None:
+    def clean_up(self) -> None:
         """Remove what the imports of a server that was killed have left; before the first one."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self.workspace.sweep()

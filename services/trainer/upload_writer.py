@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ktt_core.errors import InvalidArgumentError, UnavailableError
-from trainer.refusals import refusals
+from trainer.os_errors import typed_os_errors
 from trainer.upload_info import UploadInfo
 
 __all__ = ["MAX_CHUNK_BYTES", "UploadWriter"]
@@ -61,7 +61,7 @@ class UploadWriter:
             if self._descriptor < 0:
                 return
             try:
-                with refusals(_REFUSED):
+                with typed_os_errors(_REFUSED):
                     os.fsync(self._descriptor)
             finally:
                 os.close(self._descriptor)
@@ -76,7 +76,7 @@ class UploadWriter:
             If its checksum is another than announced. The upload is thrown away then.
         """
         self.close()
-        with refusals(_REFUSED):
+        with typed_os_errors(_REFUSED):
             return self._complete()
 
     def write(self, chunk: bytes) -> None:
@@ -98,7 +98,7 @@ class UploadWriter:
         with self._lock:
             if self._descriptor < 0:
                 raise UnavailableError("the call that wrote this upload has ended")
-            with refusals(_REFUSED):
+            with typed_os_errors(_REFUSED):
                 self._add(chunk)
 
     def _add(self, chunk: bytes) -> None:

@@ -36,7 +36,7 @@ from ktt_core.errors import (
     ResourceExhaustedError,
 )
 from ktt_core.locks import try_lock
-from trainer.refusals import refusals
+from trainer.os_errors import typed_os_errors
 from trainer.upload_info import UploadInfo, UsedUpload, check_announced
 from trainer.upload_writer import UploadWriter
 
@@ -96,7 +96,7 @@ class UploadStore:
             If the system refuses.
         """
         check_announced(file_name, size_bytes, sha256, self._suffixes, self._limit)
-        with refusals("the upload cannot be kept"):
+        with typed_os_errors("the upload cannot be kept"):
             return self._create(file_name, size_bytes, sha256)
 
     def _create(self, file_name: str, size_bytes: int, sha256: str) -> UploadInfo:

@@ -30,8 +30,8 @@ from ktt_core.datasets.hierarchy import (
     write_hierarchy,
 )
 from ktt_core.datasets.options import ImportOptions
-from ktt_core.datasets.planning import Plan, plan_dataset
 from ktt_core.datasets.report import ImportReport
+from ktt_core.datasets.selection import Selection, select_rows
 from ktt_core.datasets.sources import open_source
 from ktt_core.datasets.staging import SplitWriter, StagedTexts
 from ktt_core.errors import ConflictError, DataError, KttError
@@ -103,7 +103,7 @@ def import_dataset(
         with atomic_directory(folder, replace=replace) as temporary:
             staged = StagedTexts(temporary / "texts.arrow")
             collected = collect(opened, options, staged, source.name, progress)
-            plan = plan_dataset(collected, options)
+            plan = select_rows(collected, options)
             writers = _write_splits(temporary, staged, plan, progress)
             fingerprint = _fingerprint(source)
             now = _state(source)
@@ -147,7 +147,7 @@ def import_dataset(
 
 
 def _write_splits(
-    folder: Path, staged: StagedTexts, plan: Plan, progress: ProgressCallback
+    folder: Path, staged: StagedTexts, plan: Selection, progress: ProgressCallback
 ) -> dict[str, SplitWriter]:
     writers = {
         name: SplitWriter(folder / f"{name}.parquet", plan.taxonomy.leaf_codes) for name in SPLITS
@@ -167,7 +167,7 @@ def _write_splits(
 
 
 def _report(
-    collected: Collected, plan: Plan, writers: dict[str, SplitWriter], seconds: float
+    collected: Collected, plan: Selection, writers: dict[str, SplitWriter], seconds: float
 ) -> ImportReport:
     taxonomy = plan.taxonomy
     shown = ~taxonomy.hidden

@@ -21,8 +21,8 @@ from ktt_core.datasets import columnar, importer, labels
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions
-from ktt_core.datasets.planning import plan_dataset
 from ktt_core.datasets.report import ImportReport
+from ktt_core.datasets.selection import select_rows
 from ktt_core.errors import ConflictError, DataError, InvalidArgumentError, KttError, NotFoundError
 from ktt_core.progress import Progress
 
@@ -174,9 +174,9 @@ def test_of_two_imports_at_once_the_slower_is_told_what_a_later_one_is_told(
     def faster(*arguments: Any) -> Any:
         monkeypatch.undo()
         import_dataset(source, folder, options)
-        return plan_dataset(*arguments)
+        return select_rows(*arguments)
 
-    monkeypatch.setattr(importer, "plan_dataset", faster)
+    monkeypatch.setattr(importer, "select_rows", faster)
     told = []
     for _ in range(2):
         with pytest.raises(ConflictError) as error:
@@ -446,14 +446,14 @@ def test_a_source_that_changes_meanwhile_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = _write(tmp_path / "rows.jsonl", GOOD)
-    plan = plan_dataset
+    plan = select_rows
 
     def appended(*arguments: Any) -> Any:
         with source.open("a") as file:
             file.write('\n{"text": "late", "path": ["A", "B"]}')
         return plan(*arguments)
 
-    monkeypatch.setattr(importer, "plan_dataset", appended)
+    monkeypatch.setattr(importer, "select_rows", appended)
     with pytest.raises(DataError, match="changed while it was read"):
         import_dataset(source, tmp_path / "datasets" / "toys", ImportOptions("text", "path"))
     _assert_nothing_written(tmp_path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import DISK_FULL, JobFailedError, KttError, ResourceExhaustedError
 from ktt_core.own_preprocessor import portable_source
-from ktt_core.packing.finding import Packer, find_packer
+from ktt_core.packing.discovery import Packer, find_packer
 from ktt_core.packing.monitoring import Watched, monitoring_files
 from ktt_core.packing.staging import SERVICE_MODULE, stage_sources
 from ktt_core.preprocessors.base import OWN_MODULE

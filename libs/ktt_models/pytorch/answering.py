@@ -13,7 +13,7 @@ from ktt_core.model import Batch
 from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.network import EncoderNetwork
 from ktt_models.pytorch.training.failures import memory_errors
-from ktt_models.pytorch.training.parts import cut, to_tensors
+from ktt_models.pytorch.training.microbatches import cut, to_tensors
 
 __all__ = ["answer"]
 

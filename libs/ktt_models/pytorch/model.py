@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from ktt_core.parity import ParityFigures
     from ktt_core.quantization import QuantizationFigures
-    from ktt_models.pytorch.training.keeping import Snapshot
+    from ktt_models.pytorch.training.checkpointer import Snapshot
     from ktt_models.pytorch.training.state import TrainingState
 
 __all__ = ["PyTorchModel"]
@@ -173,7 +173,7 @@ class PyTorchModel(Model):
         ResourceExhaustedError
             If there is not enough memory; it names the settings to lower.
         """
-        from ktt_models.pytorch.training.fitting import fit
+        from ktt_models.pytorch.training.run import fit
 
         return fit(self, train, val, path, best_path, resume_from, progress)
 

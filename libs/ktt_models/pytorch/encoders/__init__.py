@@ -4,7 +4,7 @@
 and is imported from its module.
 """
 
-from ktt_models.pytorch.encoders.finding import find_encoder
+from ktt_models.pytorch.encoders.discovery import find_encoder
 from ktt_models.pytorch.encoders.folder import EncoderFacts, read_facts
 from ktt_models.pytorch.encoders.listing import FoundEncoder, list_encoders
 from ktt_models.pytorch.encoders.tokenizer import encoder_preprocessor, with_tokenizer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ktt_core.errors import KttError
-from ktt_models.pytorch.encoders.finding import (
+from ktt_models.pytorch.encoders.discovery import (
     ENCODERS_VARIABLE,
     cache_folder,
     encoder_folders,

@@ -9,7 +9,7 @@ from typing import Any
 from ktt_core.errors import DataError, InvalidArgumentError
 from ktt_core.preprocessors import BasePreprocessor, TransformerPreprocessor
 from ktt_models.pytorch.config import EncoderConfig
-from ktt_models.pytorch.encoders.finding import find_encoder
+from ktt_models.pytorch.encoders.discovery import find_encoder
 from ktt_models.pytorch.encoders.folder import longest_input, read_config
 
 __all__ = ["encoder_preprocessor", "with_tokenizer"]

@@ -16,21 +16,21 @@ from ktt_core.taxonomy import Taxonomy
 from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.input.loader import OrderedLoader
 from ktt_models.pytorch.network import EncoderNetwork
+from ktt_models.pytorch.training.async_metrics import AsyncMetrics
+from ktt_models.pytorch.training.checkpointer import Checkpointer, Snapshot
 from ktt_models.pytorch.training.devices import make_accelerator
+from ktt_models.pytorch.training.early_stopping import is_best, is_gain, is_over
 from ktt_models.pytorch.training.failures import check_loss, divergence, memory_errors
-from ktt_models.pytorch.training.keeping import Keeper, Snapshot
+from ktt_models.pytorch.training.gather import scored_by_all
+from ktt_models.pytorch.training.microbatches import microbatches, to_tensors
 from ktt_models.pytorch.training.optimizer import (
     make_optimizer,
     optimizer_arrays,
     restore_optimizer,
     set_rates,
 )
-from ktt_models.pytorch.training.parts import batch_parts, to_tensors
-from ktt_models.pytorch.training.readings import Readings
 from ktt_models.pytorch.training.schedule import rate_factor
-from ktt_models.pytorch.training.sharing import scored_by_all
 from ktt_models.pytorch.training.state import BestState, TrainingState, step_seed
-from ktt_models.pytorch.training.stopping import is_best, is_gain, is_over
 from ktt_models.pytorch.training.timing import Mark, Throughput
 from ktt_models.pytorch.training.validation import validate
 
@@ -55,7 +55,7 @@ class TrainingLoop:
         Where to begin; changes as training goes on.
     optimizer : dict of str to ndarray
         The optimizer's state; empty at the beginning of a run.
-    keeper : Keeper
+    checkpointer : Checkpointer
     snapshot : callable
         Makes a checkpoint of a state, the optimizer's arrays, and whether it must stay as it is
         when training goes on.
@@ -76,7 +76,7 @@ class TrainingLoop:
         val: OrderedLoader,
         state: TrainingState,
         optimizer: Arrays,
-        keeper: Keeper,
+        checkpointer: Checkpointer,
         snapshot: Callable[[TrainingState, Arrays, bool], Snapshot],
         progress: ProgressCallback,
         levels_stand_alone: bool,
@@ -84,7 +84,7 @@ class TrainingLoop:
     ) -> None:
         self.taxonomy, self.config, self.state = taxonomy, config, state
         self.train, self.val = train, val
-        self.keeper, self.snapshot = keeper, snapshot
+        self.checkpointer, self.snapshot = checkpointer, snapshot
         self.progress, self.mark = progress, mark
         self.levels_stand_alone = levels_stand_alone
         self.accelerator = make_accelerator(config)
@@ -95,7 +95,7 @@ class TrainingLoop:
         if self.accelerator.scaler is not None and state.scaler:
             self.accelerator.scaler.load_state_dict(state.scaler)
         self.total = config.epochs * len(train)
-        self.readings = Readings(self.accelerator.device)
+        self.readings = AsyncMetrics(self.accelerator.device)
         self.throughput = Throughput()
         self.loss = 0.0
 
@@ -116,7 +116,7 @@ class TrainingLoop:
                 self._tell(Progress("fit", self.state.step, self.total, "steps"))
                 while not self.state.finished:
                     self._epoch()
-            self.keeper.close()
+            self.checkpointer.close()
         finally:
             self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
 
@@ -145,7 +145,7 @@ class TrainingLoop:
         rank, world = accelerator.process_index, accelerator.num_processes
         torch.manual_seed(step_seed(config.seed, self.state.step, rank))
         total = torch.zeros((), device=accelerator.device)
-        for part in batch_parts(batch, rank, world, config.accumulate):
+        for part in microbatches(batch, rank, world, config.accumulate):
             inputs = to_tensors(part.batch.inputs, accelerator.device)
             codes = to_tensors({"codes": part.batch.codes}, accelerator.device)["codes"].long()
             with self._sharing_gradients(part.last):
@@ -183,7 +183,7 @@ class TrainingLoop:
             "texts_per_second": self.throughput.after(rows),
         }
         self._tell(Progress("fit", state.step, self.total, "steps", figures))
-        if self.keeper.due:
+        if self.checkpointer.due:
             self._keep()
 
     def _learning_rate(self, step: int) -> float:
@@ -195,7 +195,7 @@ class TrainingLoop:
         """Take in the losses that are known by now, and see that they are numbers."""
         state, every = self.state, max(1, self.total // _CURVE_POINTS)
         for step, (loss, norm) in self.readings.read(all_of_them):
-            check_loss(loss, norm, step, self.total, self.config, self.keeper.kept)
+            check_loss(loss, norm, step, self.total, self.config, self.checkpointer.kept)
             self.loss = loss
             state.losses += loss
             state.epoch_losses += loss
@@ -247,7 +247,7 @@ class TrainingLoop:
             levels = [level.cpu().numpy() for level in self.module.level_scores(features)]
         if any(np.isnan(level).any() for level in levels):
             what, step = "scores of validation rows are nan", self.state.step
-            raise divergence(what, step, self.total, self.config, self.keeper.kept)
+            raise divergence(what, step, self.total, self.config, self.checkpointer.kept)
         return levels
 
     def _tell(self, event: Progress) -> None:
@@ -261,7 +261,7 @@ class TrainingLoop:
 
     def _keep(self, wait: bool = False) -> None:
         self._read(all_of_them=True)
-        self.keeper.keep(lambda: self._snapshot(copy=not wait), wait)
+        self.checkpointer.keep(lambda: self._snapshot(copy=not wait), wait)
 
     def _check_weights(self) -> None:
         """See that the last update left numbers: the loss before it, which is known, says nothing.
@@ -271,7 +271,7 @@ class TrainingLoop:
         finite = [torch.isfinite(weight).all() for _, weight in self.module.trained()]
         if not torch.stack(finite).all().item():
             what, step = "there are weights that are no finite numbers", self.state.step
-            raise divergence(what, step, self.total, self.config, self.keeper.kept)
+            raise divergence(what, step, self.total, self.config, self.checkpointer.kept)
 
     def _snapshot(self, copy: bool) -> Snapshot:
         self._check_weights()

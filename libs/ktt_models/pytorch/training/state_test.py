@@ -11,8 +11,8 @@ import pytest
 from ktt_core.config import build_config
 from ktt_core.errors import CheckpointError
 from ktt_models.pytorch.config import EncoderConfig
+from ktt_models.pytorch.training.early_stopping import is_best, is_gain, is_over
 from ktt_models.pytorch.training.state import BestState, TrainingState, step_seed
-from ktt_models.pytorch.training.stopping import is_best, is_gain, is_over
 
 STATE = TrainingState(
     step=7,

@@ -62,7 +62,7 @@ def main(job: dict[str, Any]) -> None:
 
 def _train(job: dict[str, Any], events: IO[str], stop: threading.Event) -> None:
     _join(job)
-    from ktt_models.pytorch.training.fitting import continue_training, stored_state
+    from ktt_models.pytorch.training.run import continue_training, stored_state
 
     model_class = _find(job["class"])
     model_class.model_id = job["model"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktt_core.model import Batch
-from ktt_models.pytorch.training.parts import batch_parts, cut
+from ktt_models.pytorch.training.microbatches import cut, microbatches
 
 
 def batch_of(lengths: list[int]) -> Batch:
@@ -26,7 +26,7 @@ def test_every_row_is_in_one_part_and_the_weights_make_the_mean(
     batch = batch_of(lengths)
     rows, weights = [], 0.0
     for rank in range(world):
-        parts = list(batch_parts(batch, rank, world, accumulate))
+        parts = list(microbatches(batch, rank, world, accumulate))
         assert 1 <= len(parts) <= accumulate
         assert [part.last for part in parts] == [False] * (len(parts) - 1) + [True]
         for part in parts:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from ktt_core.errors import ResourceExhaustedError, UnavailableError, is_disk_full
 
-__all__ = ["refusals"]
+__all__ = ["typed_os_errors"]
 
 
 @contextlib.contextmanager
-def refusals(what: str) -> Iterator[None]:
+def typed_os_errors(what: str) -> Iterator[None]:
     """Turn an OSError of the body into a typed error.
 
     Parameters

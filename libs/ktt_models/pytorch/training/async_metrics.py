@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["Readings"]
+__all__ = ["AsyncMetrics"]
 
 
-class Readings:
+class AsyncMetrics:
     """Figures of steps, in order: on a GPU each is read while the next step is being computed.
 
     Parameters

@@ -7,8 +7,8 @@ import pytest
 
 from ktt_core.datasets.collecting import Collected
 from ktt_core.datasets.options import ImportOptions
-from ktt_core.datasets.planning import DROPPED, plan_dataset
 from ktt_core.datasets.report import BadRows
+from ktt_core.datasets.selection import DROPPED, select_rows
 from ktt_core.errors import DataError
 
 N_ROWS = 400_000
@@ -26,7 +26,7 @@ def _collected(leaves: list[int], splits: list[int] | None = None) -> Collected:
 
 
 def test_leaves_are_renumbered_in_the_taxonomys_order() -> None:
-    plan = plan_dataset(_collected([2, 1, 0, 1]), ImportOptions("text", "path"))
+    plan = select_rows(_collected([2, 1, 0, 1]), ImportOptions("text", "path"))
     assert plan.taxonomy.leaf_paths == (("A",), ("A", "B"), ("C",))
     assert plan.leaves.tolist() == [2, 1, 0, 1]
     assert plan.rows_per_leaf.tolist() == [1, 2, 1]
@@ -34,7 +34,7 @@ def test_leaves_are_renumbered_in_the_taxonomys_order() -> None:
 
 def test_dropped_rows_are_in_no_split() -> None:
     options = ImportOptions("text", "path", split_column="split", min_rows_per_leaf=2)
-    plan = plan_dataset(_collected([0, 0, 1, 2, 2], [0, 1, 0, 2, 2]), options)
+    plan = select_rows(_collected([0, 0, 1, 2, 2], [0, 1, 0, 2, 2]), options)
     assert plan.splits.tolist() == [0, 1, DROPPED, 2, 2]
     assert (plan.rare_leaves, plan.rare_rows) == (1, 1)
 
@@ -42,7 +42,7 @@ def test_dropped_rows_are_in_no_split() -> None:
 def test_without_a_train_row_there_is_nothing_to_learn_from() -> None:
     options = ImportOptions("text", "path", split_column="split")
     with pytest.raises(DataError, match="no row is in train"):
-        plan_dataset(_collected([0, 1, 2], [1, 2, 2]), options)
+        select_rows(_collected([0, 1, 2], [1, 2, 2]), options)
 
 
 @pytest.mark.parametrize("split_column", [None, "split"])
@@ -63,7 +63,7 @@ def test_planning_takes_at_most_32_bytes_a_row(split_column: str | None, rare: i
         options = ImportOptions(
             "text", "path", split_column=split_column, dedupe=True, min_rows_per_leaf=rare
         )
-        plan = plan_dataset(collected, options)
+        plan = select_rows(collected, options)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

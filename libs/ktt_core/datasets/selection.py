@@ -14,14 +14,14 @@ from ktt_core.datasets.splitting import find_repeats, split_rows
 from ktt_core.errors import DataError
 from ktt_core.taxonomy import Taxonomy
 
-__all__ = ["Plan", "plan_dataset"]
+__all__ = ["Selection", "select_rows"]
 
 #: The split of a row that is left out.
 DROPPED = -1
 
 
 @dataclass(frozen=True)
-class Plan:
+class Selection:
     """What becomes of every collected row.
 
     Attributes
@@ -49,7 +49,7 @@ class Plan:
     warnings: list[str]
 
 
-def plan_dataset(collected: Collected, options: ImportOptions) -> Plan:
+def select_rows(collected: Collected, options: ImportOptions) -> Selection:
     """Decide; takes the arrays of `collected` over.
 
     Raises
@@ -85,7 +85,7 @@ def plan_dataset(collected: Collected, options: ImportOptions) -> Plan:
         splits[~keep] = DROPPED
     if not np.any(splits == 0):
         raise DataError("no row is in train: there is nothing to learn from")
-    return Plan(
+    return Selection(
         taxonomy=taxonomy,
         leaves=leaves,
         splits=splits,

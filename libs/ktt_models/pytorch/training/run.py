@@ -17,9 +17,9 @@ from ktt_core.metrics import METRIC_NAMES
 from ktt_core.model import Loader, Metrics, check_training_rows
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_models.pytorch.stored import load_arrays
+from ktt_models.pytorch.training.checkpointer import Checkpointer
 from ktt_models.pytorch.training.devices import process_count
-from ktt_models.pytorch.training.feeding import class_counts, prepared
-from ktt_models.pytorch.training.keeping import Keeper
+from ktt_models.pytorch.training.inputs import class_counts, prepared
 from ktt_models.pytorch.training.loop import TrainingLoop
 from ktt_models.pytorch.training.processes import shared_run
 from ktt_models.pytorch.training.state import TrainingState
@@ -96,7 +96,7 @@ def continue_training(
     progress : callable
     """
     train_rows, val_rows = (prepared(loader, model, progress) for loader in (train, val))
-    keeper = Keeper(path, model.config.checkpoint_minutes)
+    checkpointer = Checkpointer(path, model.config.checkpoint_minutes)
     try:
         TrainingLoop(
             model.network,
@@ -106,14 +106,14 @@ def continue_training(
             val_rows,
             state,
             optimizer,
-            keeper,
+            checkpointer,
             model.snapshot,
             progress,
             model.levels_stand_alone,
             model.mark,
         ).run()
     finally:
-        keeper.close()
+        checkpointer.close()
 
 
 def resume(model: PyTorchModel, path: Path) -> tuple[TrainingState, Arrays]:

@@ -11,7 +11,7 @@ import pytest
 
 from ktt_core.checkpoint_staging import stage_run
 from ktt_core.workspace import Workspace
-from trainer.leftovers import clear_up
+from trainer.cleanup import clean_up
 
 KILLED = """
 import os, signal, sys
@@ -40,7 +40,7 @@ def kill_a_run(workspace: Workspace, model: str, dataset: str) -> None:
 
 def test_a_run_that_was_killed_leaves_nothing(workspace: Workspace) -> None:
     kill_a_run(workspace, "model", "one")
-    clear_up(workspace)
+    clean_up(workspace)
     assert list(workspace.root.iterdir()) == []
 
 
@@ -51,12 +51,12 @@ def test_checkpoints_and_living_runs_stay(workspace: Workspace) -> None:
     kill_a_run(workspace, "model", "one")
     with stage_run(workspace.weights_folder("model", "two")) as staged:
         (staged.staging / "half").touch()
-        clear_up(workspace)
+        clean_up(workspace)
         assert (staged.staging / "half").exists()
         assert (staged.folder / f".run-{staged.time}").exists()
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]
 
 
 def test_a_workspace_that_does_not_exist_is_left_alone(workspace: Workspace) -> None:
-    clear_up(workspace)
+    clean_up(workspace)
     assert not workspace.root.exists()

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from ktt_core.checkpoint import read_arrays
-from ktt_models.pytorch.training import keeping
-from ktt_models.pytorch.training.keeping import Keeper, Snapshot
+from ktt_models.pytorch.training.checkpointer import Checkpointer, Snapshot
 
 
 def snapshot(number: int) -> Snapshot:
@@ -19,13 +18,13 @@ def snapshot(number: int) -> Snapshot:
 
 
 def test_the_last_one_waited_for_is_there(tmp_path: Path) -> None:
-    keeper = Keeper(tmp_path / "last", 1.0)
-    assert keeper.kept is None
-    keeper.keep(lambda: snapshot(1))
-    keeper.keep(lambda: snapshot(2), wait=True)
+    checkpointer = Checkpointer(tmp_path / "last", 1.0)
+    assert checkpointer.kept is None
+    checkpointer.keep(lambda: snapshot(1))
+    checkpointer.keep(lambda: snapshot(2), wait=True)
     assert read_arrays(tmp_path / "last", "m")[0]["number"] == 2
-    assert keeper.kept == tmp_path / "last"
-    keeper.close()
+    assert checkpointer.kept == tmp_path / "last"
+    checkpointer.close()
 
 
 def test_while_one_is_written_another_is_left_out(
@@ -37,12 +36,12 @@ def test_while_one_is_written_another_is_left_out(
         release.wait(20)
         written.append(metadata["number"])
 
-    monkeypatch.setattr(keeping, "write_arrays", slow)
-    keeper = Keeper(tmp_path / "last", 1.0)
+    monkeypatch.setattr(module, "write_arrays", slow)
+    checkpointer = Checkpointer(tmp_path / "last", 1.0)
     for number in (1, 2, 3):
-        keeper.keep(lambda number=number: snapshot(number))  # type: ignore[misc]
+        checkpointer.keep(lambda number=number: snapshot(number))  # type: ignore[misc]
     release.set()
-    keeper.keep(lambda: snapshot(4), wait=True)
+    checkpointer.keep(lambda: snapshot(4), wait=True)
     assert written == [1, 4]
 
 
@@ -52,28 +51,28 @@ def test_a_write_that_fails_is_told_at_the_next_one(
     def full(path: Path, metadata: Any, arrays: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keeping, "write_arrays", full)
-    keeper = Keeper(tmp_path / "last", 1.0)
-    keeper.keep(lambda: snapshot(1))
+    monkeypatch.setattr(module, "write_arrays", full)
+    checkpointer = Checkpointer(tmp_path / "last", 1.0)
+    checkpointer.keep(lambda: snapshot(1))
     with pytest.raises(OSError, match="No space left"):
-        keeper.close()
-    keeper.close()
+        checkpointer.close()
+    checkpointer.close()
 
 
 def test_it_is_time_when_the_minutes_are_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(keeping.time, "monotonic", lambda: now[0])
-    keeper = Keeper(tmp_path / "last", 2.0)
-    assert not keeper.due
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    checkpointer = Checkpointer(tmp_path / "last", 2.0)
+    assert not checkpointer.due
     now[0] = 120.0
-    assert keeper.due
-    keeper.keep(lambda: snapshot(1), wait=True)
-    assert not keeper.due
+    assert checkpointer.due
+    checkpointer.keep(lambda: snapshot(1), wait=True)
+    assert not checkpointer.due
 
 
 def test_a_dry_run_writes_nothing() -> None:
-    keeper = Keeper(None, 1e-9)
-    keeper.keep(lambda: snapshot(1), wait=True)
-    assert not keeper.due and keeper.kept is None
+    checkpointer = Checkpointer(None, 1e-9)
+    checkpointer.keep(lambda: snapshot(1), wait=True)
+    assert not checkpointer.due and checkpointer.kept is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ktt_core.progress import Progress
 
-__all__ = ["Pace"]
+__all__ = ["EtaEstimator"]
 
 
 @dataclass
@@ -21,7 +21,7 @@ class _Course:
     step: int
 
 
-class Pace:
+class EtaEstimator:
     """Estimates when each phase ends, at the pace it has had since it was first seen.
 
     A phase that another one comes between, such as training that stops for a validation after each
@@ -37,7 +37,7 @@ class Pace:
         self._clock = clock
         self._courses: dict[str, _Course] = {}
 
-    def see(self, progress: Progress) -> None:
+    def update(self, progress: Progress) -> None:
         """Take note of a progress."""
         course = self._courses.get(progress.phase)
         if course is not None and course.total == progress.total and progress.step >= course.step:
@@ -46,7 +46,7 @@ class Pace:
         now = self._clock()
         self._courses[progress.phase] = _Course(progress.total, progress.step, now, progress.step)
 
-    def rest(self, progress: Progress) -> float | None:
+    def remaining(self, progress: Progress) -> float | None:
         """Return the seconds from now to the end of a phase that was seen; None while unknown."""
         course = self._courses.get(progress.phase)
         if course is None or progress.total is None:

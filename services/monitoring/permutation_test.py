@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp, power_divergence
 
-from monitoring import reshuffling
-from monitoring.reshuffling import class_shift_p_value, ks_threshold
+from monitoring import permutation
+from monitoring.permutation import class_shift_p_value, ks_threshold
 
 
 @settings(deadline=None)
@@ -24,7 +24,7 @@ def test_distances_are_those_of_scipy_ties_or_not(seed, n_pooled, decimals, data
     rng = np.random.default_rng(seed)
     pooled = np.round(rng.normal(size=(n_pooled, 3)), decimals)
     choice = rng.choice(n_pooled, size=(1, n_window), replace=False)
-    found = reshuffling._distances(choice, *reshuffling._pooled_ranks(pooled), n_pooled - n_window)
+    found = permutation._distances(choice, *permutation._pooled_ranks(pooled), n_pooled - n_window)
     rest = np.delete(pooled, choice[0], axis=0)
     expected = [ks_2samp(rest[:, c], pooled[choice[0], c]).statistic for c in range(3)]
     np.testing.assert_allclose(found[0], expected, atol=1e-12)
@@ -56,7 +56,7 @@ def test_blocks_change_nothing(monkeypatch):
     reference, window = rng.normal(size=(100, 3)), rng.normal(size=(20, 3))
     classes = rng.integers(0, 9, 100), rng.integers(0, 9, 20)
     whole = ks_threshold(reference, window, 0.05), class_shift_p_value(*classes)
-    monkeypatch.setattr(reshuffling, "_CELLS_AT_ONCE", 500)
+    monkeypatch.setattr(permutation, "_CELLS_AT_ONCE", 500)
     assert (ks_threshold(reference, window, 0.05), class_shift_p_value(*classes)) == whole
 
 
@@ -73,7 +73,7 @@ def table_g(reference, window, n_classes):
 )
 def test_the_statistic_of_classes_is_the_likelihood_ratio_of_the_table(reference, window):
     counts = np.bincount([*reference, *window])
-    found = reshuffling._g_statistics(np.array([window]), counts)[0]
+    found = permutation._g_statistics(np.array([window]), counts)[0]
     assert found == pytest.approx(table_g(reference, window, 6), abs=1e-9)
 
 
@@ -92,5 +92,5 @@ def test_other_classes_are_seen_and_the_same_are_not():
     rng = np.random.default_rng(0)
     reference = rng.integers(0, 1000, 3000)
     assert class_shift_p_value(reference, rng.integers(0, 1000, 30)) > 0.05
-    assert class_shift_p_value(reference, np.full(30, 7)) == 1 / (reshuffling.ROUNDS + 1)
-    assert class_shift_p_value(reference, np.arange(1000, 1030)) == 1 / (reshuffling.ROUNDS + 1)
+    assert class_shift_p_value(reference, np.full(30, 7)) == 1 / (permutation.ROUNDS + 1)
+    assert class_shift_p_value(reference, np.arange(1000, 1030)) == 1 / (permutation.ROUNDS + 1)

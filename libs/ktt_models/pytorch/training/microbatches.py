@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ktt_core.model import Batch
 
-__all__ = ["Part", "batch_parts", "cut", "to_tensors"]
+__all__ = ["Microbatch", "cut", "microbatches", "to_tensors"]
 
 
-class Part(NamedTuple):
+class Microbatch(NamedTuple):
     """Rows to compute at once.
 
     Attributes
@@ -32,7 +32,7 @@ class Part(NamedTuple):
     last: bool
 
 
-def batch_parts(batch: Batch, rank: int, world: int, accumulate: int) -> Iterator[Part]:
+def microbatches(batch: Batch, rank: int, world: int, accumulate: int) -> Iterator[Microbatch]:
     """Yield what process `rank` of `world` computes of a batch, in up to `accumulate` parts.
 
     Every row is in one part of one process. Rows stand by length, so they are dealt out in turn.
@@ -43,11 +43,11 @@ def batch_parts(batch: Batch, rank: int, world: int, accumulate: int) -> Iterato
     n_rows = len(range(rank, total, world))
     n_parts = min(accumulate, n_rows)
     if not n_parts:
-        yield Part(cut(batch, slice(0, 1)), 0.0, True)
+        yield Microbatch(cut(batch, slice(0, 1)), 0.0, True)
     for number in range(n_parts):
         start, end = n_rows * number // n_parts, n_rows * (number + 1) // n_parts
         rows = slice(rank + start * world, rank + end * world, world)
-        yield Part(cut(batch, rows), (end - start) / total * world, number == n_parts - 1)
+        yield Microbatch(cut(batch, rows), (end - start) / total * world, number == n_parts - 1)
 
 
 def cut(batch: Batch, rows: slice) -> Batch:

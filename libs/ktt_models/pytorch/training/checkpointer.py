@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from ktt_core.checkpoint import write_arrays
 
-__all__ = ["Keeper", "Snapshot"]
+__all__ = ["Checkpointer", "Snapshot"]
 
 #: Metadata and arrays of a checkpoint.
 Snapshot = tuple[Mapping[str, Any], Mapping[str, NDArray[np.generic]]]
 
 
-class Keeper:
+class Checkpointer:
     """Writes the last state to one file, in a thread, while training goes on.
 
     Parameters

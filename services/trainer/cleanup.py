@@ -7,10 +7,10 @@ import contextlib
 from ktt_core.run_times import sweep_reservations
 from ktt_core.workspace import Workspace
 
-__all__ = ["clear_up"]
+__all__ = ["clean_up"]
 
 
-def clear_up(workspace: Workspace) -> None:
+def clean_up(workspace: Workspace) -> None:
     """Remove hidden files of dead processes, and the folders that were made for them.
 
     What a living process is still writing stays.
