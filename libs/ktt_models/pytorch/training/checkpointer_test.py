@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ktt_core.checkpoint import read_arrays
+from ktt_models.pytorch.training import checkpointer as module
 from ktt_models.pytorch.training.checkpointer import Checkpointer, Snapshot
 
 
