@@ -43,7 +43,14 @@ SECTIONS = {
         "ktt_models.pytorch.head",
         "ktt_models.pytorch.hierarchy",
     ],
-    "Bundles": ["ktt_serving.layout", "ktt_serving.service", "ktt_serving.scoring"],
+    "Bundles": [
+        "ktt_serving.layout",
+        "ktt_serving.service",
+        "ktt_serving.adapters",
+        "ktt_serving.scores",
+        "ktt_serving.artifact_files",
+        "ktt_serving.scoring",
+    ],
     "Errors": ["ktt_core.errors"],
 }
 

@@ -3,8 +3,8 @@
 A bundle holds this package, the part of ``ktt_core`` that needs numpy alone, and one model's
 ``bentoml`` folder. `service` is what a model's BentoService builds on:
 
-- `wire` and `reading`: requests in, answers out, each on its own in a batch of strangers;
-- `artifact` and `scoring`: the model's files, and what answers texts from them;
+- `adapters` and `reading`: requests in, answers out, each on its own in a batch of strangers;
+- `artifact`, `scores` and `scoring`: the model's files, and what answers texts from them;
 - `monitor` and `rows`: rows for the monitoring service, in the background;
 - `metrics`, `server`, `merged`, `privacy`: what is added to BentoML's own server, and what is
   taken from it.

@@ -61,7 +61,7 @@ def tune_batching_process() -> None:
         return cancel_with_the_client(make_app(self))
 
     def setup_routes_from_pb(self: Any, metadata: Any) -> None:
-        # `ktt_serving.wire.TextRequests` leaves word of what it takes.
+        # `ktt_serving.adapters.TextRequests` leaves word of what it takes.
         self.ktt_list_routes = {
             api.route for api in metadata.apis if "lists" in api.input_config.fields
         }

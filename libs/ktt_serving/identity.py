@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ktt_core.errors import CheckpointError
-from ktt_serving.scoring import read_json
+from ktt_serving.artifact_files import read_json
 
 __all__ = ["IDENTITY_NAME", "Identity", "read_identity", "write_identity"]
 

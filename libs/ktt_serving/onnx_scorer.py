@@ -16,7 +16,8 @@ from ktt_core.errors import CheckpointError, InvalidArgumentError
 from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_core.preprocessors.padding import pad_rows
 from ktt_core.preprocessors.token_rows import TokenRows
-from ktt_serving.scoring import DESCRIPTION_NAME, Scores, read_json, read_taxonomy
+from ktt_serving.artifact_files import DESCRIPTION_NAME, read_json, read_taxonomy
+from ktt_serving.scores import Scores
 
 __all__ = ["OnnxScorer", "groups_of_like_length", "thread_count"]
 

@@ -166,7 +166,7 @@ def test_a_model_from_outside_packs_what_it_has(artifacts, tmp_path):
         "from acme.model.bentoml.words import GREETING\n"
         "from ktt_serving.artifact import ModelFolder\n"
         "from ktt_serving.service import ClassifierService\n"
-        "from ktt_serving.wire import JsonAnswers, TextRequests\n"
+        "from ktt_serving.adapters import JsonAnswers, TextRequests\n"
         "@bentoml.artifacts([ModelFolder('model')])\n"
         "class AcmeService(ClassifierService):\n"
         "    requirements = 'needs.txt'\n"

@@ -1,49 +1,21 @@
-"""What answers texts: one interface, whatever the model."""
+"""A folder of artifacts, read as what answers texts."""
 
 from __future__ import annotations
 
-import json
 import zipfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ktt_core.errors import CheckpointError, KttError
-from ktt_core.taxonomy import Taxonomy
+from ktt_serving.artifact_files import DESCRIPTION_NAME, read_json
 
-__all__ = ["DESCRIPTION_NAME", "Scorer", "Scores", "load_scorer", "read_json", "read_taxonomy"]
+# Services of other packages find these here for one more release.
+from ktt_serving.artifact_files import read_taxonomy as read_taxonomy
+from ktt_serving.scores import Scorer as Scorer
+from ktt_serving.scores import Scores as Scores
 
-DESCRIPTION_NAME = "model.json"
-HIERARCHY_NAME = "hierarchy.json"
+__all__ = ["load_scorer"]
 
 _FORMAT_VERSION = 1
-
-
-class Scores(NamedTuple):
-    """What a model says of n texts.
-
-    Attributes
-    ----------
-    log_proba : ndarray of float32, shape (n, leaves)
-        Calibrated log-probabilities.
-    features : ndarray of float32, shape (n, k)
-        As in the reference set.
-    """
-
-    log_proba: NDArray[np.float32]
-    features: NDArray[np.float32]
-
-
-class Scorer(Protocol):
-    """A model, read from a folder of artifacts."""
-
-    taxonomy: Taxonomy
-
-    def __call__(self, texts: Sequence[str]) -> Scores:
-        """Answer texts."""
 
 
 def load_scorer(folder: Path, gpu: bool = False) -> Scorer:
@@ -87,36 +59,3 @@ def load_scorer(folder: Path, gpu: bool = False) -> Scorer:
         f'{folder / DESCRIPTION_NAME} is of the kind {kind!r:.40}; there are "onnx" and "tfidf". '
         "A model of another kind needs a make_scorer of its own in its svc_lts.py"
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a file.
-
-    Raises
-    ------
-    CheckpointError
-        If it cannot be read, or holds something else.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
-    if not isinstance(value, Mapping):
-        raise CheckpointError(f"{path} holds no JSON object")
-    return dict(value)
-
-
-def read_taxonomy(folder: Path) -> Taxonomy:
-    """Return the classes of a folder of artifacts.
-
-    Raises
-    ------
-    CheckpointError
-        If they cannot be read.
-    """
-    path = folder / HIERARCHY_NAME
-    value = read_json(path)
-    try:
-        return Taxonomy.from_json(value["taxonomy"])
-    except (KeyError, KttError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error

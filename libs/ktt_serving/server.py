@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from ktt_serving import metrics
 from ktt_serving.batching import NOT_ALLOWED
-from ktt_serving.door import at_the_door
+from ktt_serving.edge_metrics import with_edge_metrics
 from ktt_serving.merged import guard_merged_requests
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _metrics_view(app: Any, service: BentoService) -> Any:
             # BentoML keeps its own counts in a registry that it does not show here.
             own = getattr(app.wsgi_app, "collector_registry", None)
             families = [*REGISTRY.collect(), *(own.collect() if own is not None else ())]
-        body = generate_latest(_Collected(at_the_door(families, endpoints)))
+        body = generate_latest(_Collected(with_edge_metrics(families, endpoints)))
         return Response(body, content_type=metrics.CONTENT_TYPE)
 
     return view

@@ -280,7 +280,7 @@ def test_a_stranger_s_pickle_is_not_run(command, bundles, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_the_launcher_answers_at_the_door(bundles, tmp_path):
+def test_the_launcher_answers_at_the_edge(bundles, tmp_path):
     with serving(bundles["tfidf"], tmp_path, *LAUNCHER, KTT_MONITOR="0") as server:
         assert server.post("/predict", {"text": "a"})[0] == 200
         for number in range(50):

@@ -13,16 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_serving import metrics
+from ktt_serving.adapters import JsonAnswers, TextTask
 from ktt_serving.answers import names_of_paths, paths_with_probabilities
 from ktt_serving.identity import Identity, read_identity
 from ktt_serving.monitor import MonitorPoster, poster_from_environment
 from ktt_serving.privacy import keep_quiet, log_failure
 from ktt_serving.reading import Question
 from ktt_serving.rows import RowBatch
-from ktt_serving.scoring import Scorer, Scores, load_scorer
+from ktt_serving.scores import Scorer, Scores
+from ktt_serving.scoring import load_scorer
 from ktt_serving.server import extend_server
 from ktt_serving.text_lists import list_answer, row_id
-from ktt_serving.wire import JsonAnswers, TextTask
 
 __all__ = ["ClassifierService"]
 

@@ -13,12 +13,12 @@ from bentoml.types import HTTPRequest
 
 from ktt_core.decoding import leaf_log_proba
 from ktt_serving import metrics
+from ktt_serving.adapters import JsonAnswers, TextRequests
 from ktt_serving.artifact import ModelFolder
 from ktt_serving.identity import Identity
-from ktt_serving.scoring import Scores
+from ktt_serving.scores import Scores
 from ktt_serving.service import ClassifierService
 from ktt_serving.serving_fixtures import TAXONOMY
-from ktt_serving.wire import JsonAnswers, TextRequests
 
 
 class Scorer:

@@ -1,4 +1,4 @@
-"""Requests of many texts: cut into parts at the door, and their answers put together again."""
+"""Requests of many texts: cut into parts for batches, and their answers put together again."""
 
 from __future__ import annotations
 

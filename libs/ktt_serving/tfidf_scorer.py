@@ -11,8 +11,9 @@ from ktt_core.decoding import leaf_log_proba
 from ktt_core.tfidf.reference_features import reference_features
 from ktt_core.tfidf.scorer import load_scorer
 from ktt_core.tfidf.text_rows import TextRows
+from ktt_serving.artifact_files import DESCRIPTION_NAME, read_json, read_taxonomy
 from ktt_serving.class_scores import fast_class_scores
-from ktt_serving.scoring import DESCRIPTION_NAME, Scores, read_json, read_taxonomy
+from ktt_serving.scores import Scores
 
 __all__ = ["TfidfScorer"]
 

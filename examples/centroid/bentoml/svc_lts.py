@@ -8,12 +8,12 @@ from pathlib import Path
 import bentoml
 
 from centroid.bentoml.scorer import CentroidScorer, text_lengths
+from ktt_serving.adapters import TextTask, text_api
 from ktt_serving.artifact import ModelFolder
 from ktt_serving.identity import Identity
 from ktt_serving.reading import Question
-from ktt_serving.scoring import Scorer, Scores
+from ktt_serving.scores import Scorer, Scores
 from ktt_serving.service import ClassifierService
-from ktt_serving.wire import TextTask, text_api
 
 __all__ = ["CentroidService"]
 

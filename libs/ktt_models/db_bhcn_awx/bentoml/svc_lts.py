@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import bentoml
 
+from ktt_serving.adapters import TextTask, text_api
 from ktt_serving.artifact import ModelFolder
 from ktt_serving.reading import Question
 from ktt_serving.service import ClassifierService
-from ktt_serving.wire import TextTask, text_api
 
 __all__ = ["DBBHCNAWXService"]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from ktt_serving.door import at_the_door
+from ktt_serving.edge_metrics import with_edge_metrics
 
 APIS = {"predict", "predict_proba"}
 
@@ -26,7 +26,7 @@ def workers(registry):
 def test_without_a_door_the_workers_counts_stand():
     registry = CollectorRegistry()
     workers(registry)
-    assert seen(at_the_door(registry.collect(), APIS)) == seen(registry.collect())
+    assert seen(with_edge_metrics(registry.collect(), APIS)) == seen(registry.collect())
 
 
 def test_the_door_knows_better():
@@ -54,7 +54,7 @@ def test_the_door_knows_better():
         requests.labels(endpoint, code).inc(times)
         for _ in range(times):
             seconds.labels(endpoint, code).observe(0.2)
-    found = seen(at_the_door(registry.collect(), APIS))
+    found = seen(with_edge_metrics(registry.collect(), APIS))
     name = "ktt_requests_total"
     assert {key: value for key, value in found.items() if key[0] == name} == {
         (name, ("code", "200"), ("endpoint", "predict")): 7,

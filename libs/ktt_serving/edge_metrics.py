@@ -1,4 +1,4 @@
-"""Requests as they were at the door: with the time they waited to be batched.
+"""Requests as their clients see them: with the time they waited to be batched.
 
 Requests come to BentoML's batching process, which hands batches on to the workers. It alone sees
 how long a request took and what was turned away before it reached a worker, and counts that in
@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Iterator
 
 from prometheus_client import Metric
 
-__all__ = ["at_the_door"]
+__all__ = ["with_edge_metrics"]
 
 _REQUESTS, _SECONDS = "ktt_requests", "ktt_request_duration_seconds"
-_DOOR = re.compile(r"^BENTOML_\w+_mb_(request|request_duration_seconds)$")
+_EDGE = re.compile(r"^BENTOML_\w+_mb_(request|request_duration_seconds)$")
 
 # Not asked of the model: probes, scrapes, pages.
 _PASSED_OVER = re.compile(
@@ -25,7 +25,7 @@ _PASSED_OVER = re.compile(
 _PAGE = re.compile(r"^/?try(/.*)?$")
 
 
-def at_the_door(families: Iterable[Metric], endpoints: Collection[str]) -> Iterator[Metric]:
+def with_edge_metrics(families: Iterable[Metric], endpoints: Collection[str]) -> Iterator[Metric]:
     """Yield metrics, the workers' counts of requests replaced by the batching process's if there.
 
     Parameters
@@ -37,16 +37,16 @@ def at_the_door(families: Iterable[Metric], endpoints: Collection[str]) -> Itera
     kept = list(families)
     found = {}
     for family in kept:
-        if (match := _DOOR.match(family.name)) and family.samples:
+        if (match := _EDGE.match(family.name)) and family.samples:
             found[_REQUESTS if match[1] == "request" else _SECONDS] = family
     for family in kept:
         yield _renamed(family, found[family.name], endpoints) if family.name in found else family
 
 
-def _renamed(family: Metric, door: Metric, endpoints: Collection[str]) -> Metric:
+def _renamed(family: Metric, edge: Metric, endpoints: Collection[str]) -> Metric:
     is_counter = family.name == _REQUESTS
     sums: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
-    for sample in door.samples:
+    for sample in edge.samples:
         endpoint = sample.labels["endpoint"].strip("/")
         if endpoint not in endpoints:
             if _PASSED_OVER.match(endpoint) or _PAGE.match(endpoint):
@@ -57,7 +57,7 @@ def _renamed(family: Metric, door: Metric, endpoints: Collection[str]) -> Metric
             labels["code"] = sample.labels["http_response_code"]
         if "le" in sample.labels:
             labels["le"] = sample.labels["le"]
-        suffix = sample.name[len(door.name) :]
+        suffix = sample.name[len(edge.name) :]
         key = (family.name + suffix, tuple(labels.items()))
         sums[key] = sums.get(key, 0.0) + sample.value
     # What has not happened yet shows as zero all the same.
