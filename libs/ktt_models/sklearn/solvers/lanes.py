@@ -3,6 +3,10 @@
 LLVM makes vectors of long loops; a node's children are few, and then checking whether the loop is
 long enough takes longer than the loop. Nor does it keep a sum in registers that lies in an array,
 for all it knows part of what is added.
+
+Loops of numba alone, with the sums of eight children in variables of their own, took 1.6 to 2 times
+the processor time to fit and 1.6 to 2.2 times to predict (features of flipkart_titles and
+onet_titles, four epochs, one thread, three turns each).
 """
 
 from __future__ import annotations
