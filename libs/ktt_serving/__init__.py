@@ -6,8 +6,8 @@ A bundle holds this package, the part of ``ktt_core`` that needs numpy alone, an
 - `adapters` and `reading`: requests in, answers out, each on its own in a batch of strangers;
 - `artifact`, `scores` and `scoring`: the model's files, and what answers texts from them;
 - `monitor` and `rows`: rows for the monitoring service, in the background;
-- `metrics`, `server`, `merged`, `privacy`: what is added to BentoML's own server, and what is
-  taken from it.
+- `metrics`, `server`, `privacy`: what is added to BentoML's own server, and what is taken from it;
+- `bentoml_patches`: what is changed in BentoML itself for that, each with its reason.
 
 `packer` runs where a bundle is made, with `layout`, `spec` and `sources`. All of it runs on CPython
 3.10, without torch.

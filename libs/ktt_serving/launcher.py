@@ -2,8 +2,8 @@
 
 It is BentoML's ``serve-gunicorn`` with three things more: it listens where it is told to, on this
 machine alone by default; BentoML's batching process, which all requests come to and which runs
-without a bundle's code, has some (`ktt_serving.batching`); and it ends when what answers has ended.
-``bentoml serve-gunicorn ./`` gives the same answers without it, to all of the network.
+without a bundle's code, has some (`ktt_serving.bentoml_patches`); and it ends when what answers has
+ended. ``bentoml serve-gunicorn ./`` gives the same answers without it, to all of the network.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import multiprocessing
-import multiprocessing.util
 import os
 import signal
 import socket
@@ -46,11 +45,9 @@ def main(bundle: Path, arguments: Sequence[str] | None = None) -> None:
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     import bentoml
 
-    from ktt_serving.batching import tune_batching_process
+    from ktt_serving.bentoml_patches.apply import apply
 
-    tune_batching_process()
-    _listen_on(options.host, options.port)
-    _end_workers_at_once()
+    apply("launcher", host=options.host, port=options.port)
     ended = threading.Event()
     threading.Thread(target=_end_with_the_workers, args=(ended,), daemon=True).start()
     # What a model computes with looks here for how many share the processors.
@@ -128,44 +125,6 @@ def _check_free(host: str, port: int) -> None:
                 f"start: cannot listen on {host}:{port}: {error.strerror}; give another --host or "
                 "--port"
             )
-
-
-def _listen_on(host: str, port: int) -> None:
-    """Have the one process that clients ask listen there, and those behind it on loopback."""
-    from gunicorn.config import Config
-
-    assign = Config.set
-
-    def listen_there(self: Any, name: str, value: Any) -> None:
-        # BentoML has no option for it: it binds all addresses.
-        if name == "bind":
-            own = str(value).rpartition(":")[2]
-            value = f"{host if own == str(port) else _HOST}:{own}"
-        assign(self, name, value)
-
-    Config.set = listen_there
-
-
-def _end_workers_at_once() -> None:
-    """Have worker processes end where their work does.
-
-    They are forked in the middle of BentoML's command, and by themselves go on to its end: the one
-    that makes batches stops those that answer, and may spin until it is killed.
-    """
-    from bentoml.server import gunicorn_config
-
-    clean_up = gunicorn_config.worker_exit
-
-    def worker_exit(server: Any, worker: Any) -> None:
-        clean_up(server, worker)
-        # One that could not start tells gunicorn so by its exit code.
-        if worker.booted:
-            multiprocessing.util._run_finalizers()  # type: ignore[attr-defined]
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(0)
-
-    gunicorn_config.worker_exit = worker_exit
 
 
 def _end_with_the_workers(ended: threading.Event) -> None:

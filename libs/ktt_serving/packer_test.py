@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -108,6 +109,19 @@ def test_a_bundle_s_service_has_the_files_it_is_known_by(artifacts, tmp_path):
     for name in files:
         assert not re.search(r"_test\.py|fixtures|packer|__pycache__|\.pyc|BUILD", name), name
     assert files[f"{package}/ktt_models/tfidf_hsgd/__init__.py"] == b""
+
+
+def test_a_bundle_has_what_its_modules_import(artifacts, tmp_path):
+    root = pack(make_spec(artifacts, tmp_path / "bundle")) / "TfidfHSGDService"
+    missing = {
+        f"{file.relative_to(root)}: {node.module}"
+        for file in root.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_bytes()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ktt_")
+        for place in [root.joinpath(*str(node.module).split("."))]
+        if not (place.with_suffix(".py").is_file() or (place / "__init__.py").is_file())
+    }
+    assert not missing
 
 
 def test_nothing_tells_where_it_was_packed(artifacts, tmp_path):

@@ -1,9 +1,8 @@
-"""Nothing of a request in a log, and nobody is told that a service runs."""
+"""Nothing of a request in a log."""
 
 from __future__ import annotations
 
 import logging
-import os
 import traceback
 import uuid
 
@@ -13,16 +12,7 @@ logger = logging.getLogger("ktt_serving")
 
 
 def keep_quiet() -> None:
-    """Switch off BentoML's logs of requests and its reports of use, in this process.
-
-    The command that starts a server reports its own end, too: it reads the environment before a
-    bundle's code is known, so a bundle's image sets ``BENTOML_DO_NOT_TRACK`` there.
-    """
-    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
-    from bentoml.utils import usage_stats
-
-    # It remembers what it read once.
-    usage_stats._do_not_track.cache_clear()
+    """Switch off BentoML's logs of requests, in this process."""
     for name in ("bentoml.prediction", "bentoml.feedback"):
         logging.getLogger(name).disabled = True
     # It warns, at each start, of images that it would build.

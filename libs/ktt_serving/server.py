@@ -6,22 +6,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bentoml.server import api_server
 from flask import Response, jsonify
 from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_latest
 from werkzeug.exceptions import HTTPException
 
 from ktt_serving import metrics
-from ktt_serving.batching import NOT_ALLOWED
+from ktt_serving.bentoml_patches.batching import NOT_ALLOWED
 from ktt_serving.edge_metrics import with_edge_metrics
-from ktt_serving.merged import guard_merged_requests
 
 if TYPE_CHECKING:
     from bentoml.service import BentoService
 
     from ktt_serving.service import ClassifierService
 
-__all__ = ["extend_server"]
+__all__ = ["add_routes"]
 
 PAGE_FOLDER = Path(__file__).parent / "try_page"
 
@@ -51,24 +49,14 @@ _PAGE_HEADERS = {
 }
 
 
-def extend_server() -> None:
-    """Have BentoML's servers of this process serve what stands in this module."""
-    guard_merged_requests()
-    # How its server is built offers no place for more routes.
-    original = api_server.BentoAPIServer.setup_routes
-    if getattr(original, "_ktt", False):
-        return
+def add_routes(app: Any, service: ClassifierService) -> None:
+    """Add routes to the server of a service, and put some in the place of BentoML's.
 
-    def setup_routes(self: Any) -> None:
-        original(self)
-        if hasattr(self.bento_service, "describe"):
-            _add_routes(self.app, self.bento_service)
-
-    setup_routes._ktt = True  # type: ignore[attr-defined]
-    api_server.BentoAPIServer.setup_routes = setup_routes
-
-
-def _add_routes(app: Any, service: ClassifierService) -> None:
+    Parameters
+    ----------
+    app : flask.Flask
+    service : ClassifierService
+    """
     files = {path.name: path for path in PAGE_FOLDER.glob("*") if path.suffix in _TYPES}
 
     def page(name: str = "index.html") -> Response:

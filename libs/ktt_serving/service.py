@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ktt_serving import metrics
 from ktt_serving.adapters import JsonAnswers, TextTask
 from ktt_serving.answers import names_of_paths, paths_with_probabilities
+from ktt_serving.bentoml_patches.apply import apply
 from ktt_serving.identity import Identity, read_identity
 from ktt_serving.monitor import MonitorPoster, poster_from_environment
 from ktt_serving.privacy import keep_quiet, log_failure
@@ -22,7 +23,6 @@ from ktt_serving.reading import Question
 from ktt_serving.rows import RowBatch
 from ktt_serving.scores import Scorer, Scores
 from ktt_serving.scoring import load_scorer
-from ktt_serving.server import extend_server
 from ktt_serving.text_lists import list_answer, row_id
 
 __all__ = ["ClassifierService"]
@@ -51,7 +51,7 @@ class ClassifierService(bentoml.BentoService):
 
     def __init__(self) -> None:
         keep_quiet()
-        extend_server()
+        apply("service")
         super().__init__()
         for api in self.inference_apis:
             if isinstance(api.output_adapter, JsonAnswers):

@@ -23,7 +23,11 @@ _CORE = (
     "preprocessors/**/*.py",
     "tfidf/**/*.py",
 )
-_SERVING = ("*.py", *(f"try_page/*.{kind}" for kind in ("html", "css", "js", "svg")))
+_SERVING = (
+    "*.py",
+    "bentoml_patches/*.py",
+    *(f"try_page/*.{kind}" for kind in ("html", "css", "js", "svg")),
+)
 # What only packs.
 _PACKING = frozenset(["layout.py", "packer.py", "sources.py", "spec.py"])
 

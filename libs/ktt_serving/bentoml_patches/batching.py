@@ -1,9 +1,6 @@
 """BentoML's batching process, with batches and some answers of its own.
 
-By itself it answers a body beyond its limit with 500 and a traceback in the log, keeps a metric for
-every path that anybody ever asked for, and makes its batches of the newest requests
-(`ktt_serving.dispatcher`). It must not import `prometheus_client` before its folder is known, so
-this module does not either.
+It must not import `prometheus_client` before its folder is known, so this module does not either.
 """
 
 from __future__ import annotations
@@ -22,7 +19,14 @@ from ktt_serving.dispatcher import FairDispatcher, Slots
 from ktt_serving.reading import MAX_BODY_BYTES
 from ktt_serving.text_lists import cut_list
 
-__all__ = ["NOT_ALLOWED", "cancel_with_the_client", "fair_dispatcher", "tune_batching_process"]
+__all__ = [
+    "NOT_ALLOWED",
+    "batch_in_order",
+    "cancel_with_clients",
+    "cancel_with_the_client",
+    "fair_dispatcher",
+    "refuse_at_once",
+]
 
 # What a bundle's service has beside its APIs.
 _KNOWN = re.compile(
@@ -31,14 +35,11 @@ _KNOWN = re.compile(
 )
 
 
-def tune_batching_process() -> None:
-    """Have the batching processes that this process starts do as this module says."""
+def refuse_at_once() -> None:
+    """Have batching processes refuse what no worker answers: unknown paths, GETs, large bodies."""
     service = marshal.MarshalService
-    if getattr(service, "_ktt", False):
-        return
     dispatch = service.request_dispatcher
-    make_app: Callable[[Any], Any] = service.make_app
-    set_up_routes = service.setup_routes_from_pb
+    make_app: Callable[[Any], Application] = service.make_app
 
     async def request_dispatcher(self: Any, request: Request) -> Any:
         path = request.match_info.get("path", "")
@@ -56,9 +57,31 @@ def tune_batching_process() -> None:
             return _refuse(self, endpoint, 413, _TOO_LARGE)
         return await dispatch(self, request)
 
-    def limited_app(self: Any) -> Any:
+    def limited_app(self: Any) -> Application:
         self.max_request_size = MAX_BODY_BYTES
-        return cancel_with_the_client(make_app(self))
+        return make_app(self)
+
+    service.request_dispatcher = request_dispatcher
+    service.make_app = limited_app
+
+
+def cancel_with_clients() -> None:
+    """Have batching processes cancel requests whose clients close their connections."""
+    service = marshal.MarshalService
+    make_app: Callable[[Any], Application] = service.make_app
+    service.make_app = lambda self: cancel_with_the_client(make_app(self))
+
+
+def cancel_with_the_client(app: Application) -> Application:
+    """Have requests of an application cancelled with their connections, and return it."""
+    app._make_handler = partial(app._make_handler, handler_cancellation=True)  # type: ignore
+    return app
+
+
+def batch_in_order() -> None:
+    """Have batching processes make batches as `ktt_serving.dispatcher` does."""
+    service = marshal.MarshalService
+    set_up_routes = service.setup_routes_from_pb
 
     def setup_routes_from_pb(self: Any, metadata: Any) -> None:
         # `ktt_serving.adapters.TextRequests` leaves word of what it takes.
@@ -75,27 +98,15 @@ def tune_batching_process() -> None:
             self.batch_handlers[route] = dispatcher(answer)
             self.cleanup_tasks.append(dispatcher.shutdown)
 
-    service.request_dispatcher = request_dispatcher
-    service.make_app = limited_app
     service.setup_routes_from_pb = setup_routes_from_pb
     service.add_batch_handler = add_batch_handler
     marshal.NonBlockSema = Slots
-    service._ktt = True
 
 
 def fair_dispatcher(max_batch_size: int, slots: Slots, takes_lists: bool) -> FairDispatcher:
     """Make what takes the place of BentoML's ``CorkDispatcher``, for one API."""
     divide = {"divide": cut_list} if takes_lists else {}
     return FairDispatcher(max_batch_size, slots, lambda: _error(429, _TOO_MANY), **divide)
-
-
-def cancel_with_the_client(app: Application) -> Application:
-    """Have requests cancelled whose clients close their connections, and return the application.
-
-    By itself aiohttp has them answered to the end, before those that somebody waits for.
-    """
-    app._make_handler = partial(app._make_handler, handler_cancellation=True)  # type: ignore
-    return app
 
 
 #: What is said to a GET of an API.

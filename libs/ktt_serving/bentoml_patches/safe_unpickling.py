@@ -17,7 +17,7 @@ from bentoml.marshal import utils as marshal_utils
 from bentoml.types import HTTPHeaders, HTTPRequest
 from multidict import istr
 
-__all__ = ["guard_merged_requests", "read_merged"]
+__all__ = ["read_batches_safely", "read_batch"]
 
 _ALLOWED = {(kind.__module__, kind.__qualname__): kind for kind in (HTTPRequest, HTTPHeaders, istr)}
 
@@ -30,7 +30,7 @@ class _RequestsOnly(pickle.Unpickler):
             raise BadInput("a merged request holds something else than requests") from None
 
 
-def read_merged(raw: bytes) -> tuple[HTTPRequest, ...]:
+def read_batch(raw: bytes) -> tuple[HTTPRequest, ...]:
     """Return the requests of a batch.
 
     Raises
@@ -54,6 +54,6 @@ def read_merged(raw: bytes) -> tuple[HTTPRequest, ...]:
     return tuple(requests)
 
 
-def guard_merged_requests() -> None:
-    """Have BentoML's workers read batches by `read_merged`."""
-    marshal_utils.PickleDataLoader.split_requests = staticmethod(read_merged)
+def read_batches_safely() -> None:
+    """Have BentoML's workers read batches by `read_batch`."""
+    marshal_utils.PickleDataLoader.split_requests = staticmethod(read_batch)

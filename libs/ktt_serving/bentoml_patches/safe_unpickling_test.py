@@ -8,7 +8,7 @@ from bentoml.exceptions import BadInput
 from bentoml.marshal.utils import PickleDataLoader
 from bentoml.types import HTTPHeaders, HTTPRequest
 
-from ktt_serving.merged import guard_merged_requests, read_merged
+from ktt_serving.bentoml_patches.safe_unpickling import read_batch, read_batches_safely
 
 
 class Command:
@@ -26,7 +26,7 @@ def test_a_batch_is_read():
         HTTPRequest((("Content-Type", "application/json"), ("x-a", "b")), b'{"text": "a"}'),
         HTTPRequest((), b""),
     )
-    read = read_merged(PickleDataLoader.merge_requests(sent))
+    read = read_batch(PickleDataLoader.merge_requests(sent))
     assert [(request.body, dict(request.headers)) for request in read] == [
         (b'{"text": "a"}', {"Content-Type": "application/json", "x-a": "b"}),
         (b"", {}),
@@ -38,7 +38,7 @@ def test_a_batch_is_read():
 def test_a_pickle_that_runs_something_is_refused(thing, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput):
-        read_merged(pickle.dumps(thing))
+        read_batch(pickle.dumps(thing))
     assert not (tmp_path / "ran").exists()
 
 
@@ -56,10 +56,10 @@ def test_a_pickle_that_runs_something_is_refused(thing, tmp_path, monkeypatch):
 )
 def test_what_is_no_batch_is_refused(raw):
     with pytest.raises(BadInput):
-        read_merged(raw)
+        read_batch(raw)
 
 
 def test_bentoml_reads_batches_so():
-    guard_merged_requests()
+    read_batches_safely()
     with pytest.raises(BadInput):
         PickleDataLoader.split_requests(pickle.dumps(Command))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 from aiohttp import web
 
-from ktt_serving.batching import cancel_with_the_client, fair_dispatcher
+from ktt_serving.bentoml_patches.batching import cancel_with_the_client, fair_dispatcher
 from ktt_serving.dispatcher import Slots
 
 _REQUEST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n%d"

@@ -1,0 +1,156 @@
+"""Every change to BentoML and what it is built on: what it replaces, why, for which version.
+
+BentoML 0.13.1 is the last of its kind, and offers no place for these. They are made in two
+processes: in the one that a bundle's command starts (`ktt_serving.launcher`), whose children are
+BentoML's batching process and its workers; and in each that loads a service
+(`ktt_serving.service`), also without that command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ktt_serving.bentoml_patches.batching import (
+    batch_in_order,
+    cancel_with_clients,
+    refuse_at_once,
+)
+from ktt_serving.bentoml_patches.gunicorn_server import end_workers_at_once, listen_on
+from ktt_serving.bentoml_patches.routes import add_routes_to_servers
+from ktt_serving.bentoml_patches.safe_unpickling import read_batches_safely
+from ktt_serving.bentoml_patches.usage_reports import forget_usage_setting
+
+__all__ = ["PATCHES", "Patch", "Process", "apply"]
+
+Process = Literal["launcher", "service"]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One change.
+
+    Attributes
+    ----------
+    make : callable
+        Makes it in this process.
+    process : str
+        Where it is made, before anything of BentoML runs there: "launcher" or "service".
+    touches : tuple of str
+        What it replaces, or calls though it is private: "module:attribute".
+    made_for : mapping of str to str
+        From the packages that these are of to their pinned versions; of Python the minor version.
+        With another, look whether it still fits, then raise it here.
+    why : str
+    settings : tuple of str
+        Arguments of `make`, which `apply` is given.
+    """
+
+    make: Callable[..., None]
+    process: Process
+    touches: tuple[str, ...]
+    made_for: Mapping[str, str]
+    why: str
+    settings: tuple[str, ...] = ()
+
+
+_BENTOML = {"bentoml": "0.13.1"}
+
+PATCHES = (
+    Patch(
+        refuse_at_once,
+        "launcher",
+        (
+            "bentoml.marshal.marshal:MarshalService.request_dispatcher",
+            "bentoml.marshal.marshal:MarshalService.make_app",
+        ),
+        _BENTOML,
+        "The batching process answers a body beyond its limit with 500 and a traceback in the log, "
+        "and keeps a metric for every path that anybody ever asked for.",
+    ),
+    Patch(
+        cancel_with_clients,
+        "launcher",
+        (
+            "bentoml.marshal.marshal:MarshalService.make_app",
+            "aiohttp.web:Application._make_handler",
+        ),
+        {**_BENTOML, "aiohttp": "3.10.11"},
+        "Requests whose clients are gone are answered to the end, before those that somebody waits "
+        "for: aiohttp cancels them only if told so, and BentoML does not.",
+    ),
+    Patch(
+        batch_in_order,
+        "launcher",
+        (
+            "bentoml.marshal.marshal:MarshalService.setup_routes_from_pb",
+            "bentoml.marshal.marshal:MarshalService.add_batch_handler",
+            "bentoml.marshal.marshal:MarshalService._batch_handler_template",
+            "bentoml.marshal.marshal:MarshalService.fetch_sema",
+            "bentoml.marshal.marshal:NonBlockSema",
+        ),
+        _BENTOML,
+        "Batches are made of the newest requests: under load the oldest wait longest, and many are "
+        "refused.",
+    ),
+    Patch(
+        listen_on,
+        "launcher",
+        ("gunicorn.config:Config.set",),
+        {**_BENTOML, "gunicorn": "20.1.0"},
+        "All processes listen on all addresses, and there is no option for it.",
+        settings=("host", "port"),
+    ),
+    Patch(
+        end_workers_at_once,
+        "launcher",
+        (
+            "bentoml.server.gunicorn_config:worker_exit",
+            "multiprocessing.util:_run_finalizers",
+        ),
+        {**_BENTOML, "gunicorn": "20.1.0", "python": "3.10"},
+        "Workers are forked in the middle of BentoML's command and go on to its end: the one that "
+        "makes batches stops those that answer, and may spin until it is killed.",
+    ),
+    Patch(
+        forget_usage_setting,
+        "service",
+        ("bentoml.utils.usage_stats:_do_not_track",),
+        _BENTOML,
+        "The use of a service is reported to BentoML's makers, unless a variable forbids it, which "
+        "is read once.",
+    ),
+    Patch(
+        read_batches_safely,
+        "service",
+        ("bentoml.marshal.utils:PickleDataLoader.split_requests",),
+        _BENTOML,
+        "A worker loads any pickle that a stranger sends.",
+    ),
+    Patch(
+        add_routes_to_servers,
+        "service",
+        ("bentoml.server.api_server:BentoAPIServer.setup_routes",),
+        _BENTOML,
+        "How a server is built offers no place for more routes, its metrics are those of one "
+        "worker, and it writes feedback to a log.",
+    ),
+)
+
+
+def apply(process: Process, **settings: Any) -> None:
+    """Make all changes of a process.
+
+    Those of a service may be made again: several may be loaded in one process.
+
+    Parameters
+    ----------
+    process : str
+        "launcher" or "service".
+    **settings
+        Of the launcher: the ``host`` and the ``port`` that clients ask.
+    """
+    for patch in PATCHES:
+        if patch.process == process:
+            patch.make(**{name: settings[name] for name in patch.settings})

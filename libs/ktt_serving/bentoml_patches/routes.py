@@ -1,0 +1,27 @@
+"""More routes for BentoML's HTTP servers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["add_routes_to_servers"]
+
+
+def add_routes_to_servers() -> None:
+    """Have servers of this process serve what stands in `ktt_serving.server`, too."""
+    # It imports prometheus_client, which the launcher must not.
+    from bentoml.server import api_server
+
+    from ktt_serving.server import add_routes
+
+    original = api_server.BentoAPIServer.setup_routes
+    if getattr(original, "_ktt", False):
+        return
+
+    def setup_routes(self: Any) -> None:
+        original(self)
+        if hasattr(self.bento_service, "describe"):
+            add_routes(self.app, self.bento_service)
+
+    setup_routes._ktt = True  # type: ignore[attr-defined]
+    api_server.BentoAPIServer.setup_routes = setup_routes
