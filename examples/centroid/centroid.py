@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
 from centroid.bentoml.scorer import CentroidScorer, text_lengths, trigrams
 from ktt_core.checkpoint import read_arrays, write_arrays
+from ktt_core.checkpoint_record import RunRecord
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.decoding import leaf_log_proba
-from ktt_core.errors import CheckpointError, UnsupportedError
-from ktt_core.loader import SplitLoader
-from ktt_core.metrics import MetricsAccumulator
-from ktt_core.model import Loader, Metrics, Model, Observer
+from ktt_core.errors import UnsupportedError
+from ktt_core.model import Loader, Metrics, Model
 from ktt_core.parity import ParityCounter, ParityFigures
-from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.progress import Progress, ProgressCallback, ignore_progress
-from ktt_core.reference import reference_table
 from ktt_core.taxonomy import Taxonomy
 
 
@@ -52,33 +48,8 @@ class Centroid(Model):
         metadata, arrays = read_arrays(path, cls.model_id)
         taxonomy = Taxonomy.from_json(metadata["taxonomy"])
         model = cls(taxonomy, build_config(cls.config_class, cls.model_id, metadata["config"]))
-        model.centroids = arrays["centroids"]
+        model.centroids, model.record = arrays["centroids"], RunRecord.from_json(metadata)
         return model
-
-    @classmethod
-    def get_preprocessor(cls, config: ModelConfig) -> BasePreprocessor:
-        """Take texts as they are."""
-        return BasePreprocessor()
-
-    @classmethod
-    def get_dataloader_func(cls) -> Callable[..., Loader]:
-        """Read a split in blocks, in file order."""
-        return lambda split, preprocessor, config, shuffle=False: SplitLoader(
-            split, preprocessor, 1024
-        )
-
-    @classmethod
-    def get_metrics_func(cls) -> Callable[..., Metrics]:
-        """Measure leaf log-probabilities against the true paths."""
-
-        def measure(
-            log_proba: NDArray[np.float32], codes: NDArray[np.int32], taxonomy: Taxonomy
-        ) -> Metrics:
-            accumulator = MetricsAccumulator(taxonomy)
-            accumulator.update(log_proba, codes)
-            return accumulator.compute()
-
-        return measure
 
     def fit(
         self,
@@ -102,54 +73,26 @@ class Centroid(Model):
             self.save(best_path or path)  # type: ignore[arg-type]
         return self.test(val)
 
-    def test(
-        self,
-        loader: Loader,
-        progress: ProgressCallback = ignore_progress,
-        observe: Observer | None = None,
-    ) -> Metrics:
-        """Measure a split block by block."""
-        accumulator = MetricsAccumulator(self.taxonomy)
-        for batch in loader:
-            scores = self.level_scores(batch.inputs)
-            if observe is not None:
-                observe(scores, batch.codes)
-            accumulator.update(leaf_log_proba(scores, self.taxonomy), batch.codes)
-        return accumulator.compute()
-
     def save(self, path: Path, optim: Mapping[str, Any] | None = None) -> None:
-        """Write the centroids, the config and the taxonomy."""
+        """Write the centroids, the config, the taxonomy and the record of the run."""
         metadata = {
             "model": self.model_id,
             "config": self.config.model_dump(mode="json"),
             "taxonomy": self.taxonomy.to_json(),
+            **self.record.to_json(),
         }
         write_arrays(path, metadata, {"centroids": self.centroids})
-
-    def load(self, path: Path) -> None:
-        """Take over the centroids of a file."""
-        other = self.from_checkpoint(path)
-        if other.taxonomy != self.taxonomy or other.config != self.config:
-            raise CheckpointError(
-                f"{path} was trained on another taxonomy or with other hyperparameters"
-            )
-        self.centroids = other.centroids
 
     def level_scores(self, inputs: Mapping[str, Any]) -> Sequence[NDArray[np.float32]]:
         """Score the leaves."""
         similarity = self._features(inputs["text"]) @ self.centroids.T
         return [np.float32(self.config.sharpness) * similarity]
 
-    def gen_reference_set(self, loader: Loader) -> pa.Table:
-        """Collect what monitoring compares with: here the text's length is the only feature."""
-        lengths, codes, scores = [], [], []
-        for batch in loader:
-            lengths.append(text_lengths(batch.inputs["text"]))
-            codes.append(batch.codes)
-            scores.append(np.exp(self._log_proba(batch.inputs["text"])))
-        return reference_table(
-            self.taxonomy, np.concatenate(codes), np.concatenate(lengths), np.concatenate(scores)
-        )
+    def scores_and_features(
+        self, inputs: Mapping[str, Any]
+    ) -> tuple[Sequence[NDArray[np.float32]], NDArray[np.float32]]:
+        """Score the leaves; the text's length is the only feature that monitoring compares."""
+        return self.level_scores(inputs), text_lengths(inputs["text"])
 
     def export_artifacts(self, folder: Path) -> None:
         """Write what the service reads: arrays and JSON."""

@@ -124,7 +124,7 @@ def _number(value: Mapping[str, Any], key: str) -> float:
 
 @runtime_checkable
 class KeepsRecord(Protocol):
-    """A model whose checkpoints carry a `RunRecord`; the trainer fills it in."""
+    """Deprecated: every `ktt_core.model.Model` has a `record`. It goes in the next release."""
 
     record: RunRecord
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ktt_core.config import ModelConfig
 from ktt_core.datasets.dataset import Split
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.model import Batch, Loader
@@ -12,7 +13,29 @@ from ktt_core.preprocessors.base import check_made
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_core.taxonomy import Taxonomy
 
-__all__ = ["SplitLoader", "WatchedLoader"]
+__all__ = ["SplitLoader", "WatchedLoader", "block_rows", "load_split"]
+
+# Scores held at once, over all classes of a block of rows: 32 MiB of float32.
+_BLOCK_CELLS = 2**23
+_MAX_BLOCK_ROWS = 4096
+
+
+def block_rows(taxonomy: Taxonomy) -> int:
+    """Return how many rows' scores are worked on at once."""
+    return max(1, min(_MAX_BLOCK_ROWS, _BLOCK_CELLS // taxonomy.n_classes))
+
+
+def load_split(
+    split: Split,
+    preprocessor: Callable[[Sequence[str]], Mapping[str, Any]],
+    config: ModelConfig,
+    shuffle: bool = False,
+) -> Loader:
+    """Return a split in blocks: what `ktt_core.model.Model.get_dataloader_func` returns.
+
+    The rows come in the file's order even if they are to be shuffled.
+    """
+    return SplitLoader(split, preprocessor, block_rows(split.taxonomy))
 
 
 class SplitLoader:

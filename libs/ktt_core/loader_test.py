@@ -13,8 +13,9 @@ from ktt_core.datasets.dataset import Dataset, Split
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.errors import InvalidArgumentError, UnsupportedError
-from ktt_core.loader import SplitLoader, WatchedLoader
+from ktt_core.loader import SplitLoader, WatchedLoader, block_rows
 from ktt_core.progress import Progress
+from ktt_core.taxonomy import Taxonomy
 
 
 @pytest.fixture
@@ -80,3 +81,10 @@ def test_a_watched_loader_is_the_loader_and_tells_how_far_it_was_read(split: Spl
     assert watched.taxonomy is split.taxonomy and watched.batch_rows == 400
     with pytest.raises(AttributeError):
         _ = watched.nothing_of_the_kind
+
+
+def test_blocks_shrink_as_classes_grow_but_never_to_nothing() -> None:
+    small = Taxonomy.from_paths([("a",), ("b",)])
+    large = Taxonomy.from_paths([(str(number),) for number in range(20_000)])
+    assert block_rows(small) == 4096
+    assert block_rows(large) == 2**23 // 20_000

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ktt_core.config import ModelConfig, build_config
-from ktt_core.errors import ConflictError, InvalidArgumentError, UnsupportedError
-from ktt_core.model import Model
+from ktt_core.errors import (
+    CheckpointError,
+    ConflictError,
+    DataError,
+    InvalidArgumentError,
+    UnsupportedError,
+)
+from ktt_core.model import Batch, Model
 from ktt_core.packing import bundle
+from ktt_core.progress import Progress
 from ktt_core.taxonomy import Taxonomy
 
 CONFIG = build_config(ModelConfig, "concrete")
@@ -74,3 +82,96 @@ def test_a_format_that_is_not_declared_is_an_error_that_lists_what_is():
         model.export("shop")
     with pytest.raises(UnsupportedError, match="no format yet"):
         concrete().export("shop", bento=True)
+
+
+class Constant(Model):
+    """As little as a model can be: it says the same of every text."""
+
+    model_id = "constant"
+    said = -1.0
+
+    @classmethod
+    def from_checkpoint(cls, path):
+        model = cls(Taxonomy.from_paths([("a",), (path.read_text(),)]), CONFIG)
+        model.said, model.temperature, model.record.dataset = 2.0, 3.0, "shop"
+        return model
+
+    def fit(self, train, val, path=None, best_path=None, resume_from=None, progress=print):
+        return self.test(val)
+
+    def save(self, path, optim=None):
+        path.write_text("b")
+
+    def level_scores(self, inputs):
+        scores = np.array([[self.said, 0.0]], dtype=np.float32)
+        return [scores.repeat(len(inputs["text"]), axis=0)]
+
+
+class Blocks:
+    """Three rows, of which the first two come last."""
+
+    n_rows = 3
+    taxonomy = TAXONOMY
+
+    def __iter__(self):
+        for texts, rows in ((["x"], [2]), (["y", "z"], [0, 1])):
+            batch = Batch({"text": texts}, np.array([[row % 2] for row in rows], dtype=np.int32))
+            object.__setattr__(batch, "rows", np.array(rows))
+            yield batch
+
+
+def test_a_model_is_tested_in_batches_that_others_see():
+    model = Constant(TAXONOMY, CONFIG)
+    seen: list[Progress] = []
+    observed: list[np.ndarray] = []
+    metrics = model.test(Blocks(), seen.append, lambda levels, codes: observed.append(codes))
+    assert metrics["leaf_accuracy"] == pytest.approx(1 / 3)
+    assert [(event.phase, event.step, event.total) for event in seen] == [
+        ("test", 1, 3),
+        ("test", 3, 3),
+    ]
+    assert np.concatenate(observed).ravel().tolist() == [0, 0, 1]
+
+
+def test_a_metrics_function_of_its_own_is_given_all_rows_at_once():
+    def rows(log_proba, codes, taxonomy):
+        assert log_proba.shape == (3, taxonomy.n_leaves)
+        return {"rows": float(len(codes))}
+
+    class Counting(Constant):
+        @classmethod
+        def get_metrics_func(cls):
+            return rows
+
+    model = Counting(TAXONOMY, CONFIG)
+    assert model.test(Blocks()) == model.fit(Blocks(), Blocks()) == {"rows": 3.0}
+    empty = type("Empty", (), {"n_rows": 0, "__iter__": lambda self: iter(())})()
+    with pytest.raises(DataError, match="no rows"):
+        model.test(empty)
+
+
+def test_loading_takes_over_all_of_a_checkpoint_of_the_same_classes(tmp_path):
+    model = Constant(TAXONOMY, CONFIG)
+    model.save(tmp_path / "a")
+    model.load(tmp_path / "a")
+    assert (model.said, model.temperature, model.record.dataset) == (2.0, 3.0, "shop")
+    (tmp_path / "a").write_text("c")
+    with pytest.raises(CheckpointError, match="another taxonomy"):
+        model.load(tmp_path / "a")
+    assert model.taxonomy == TAXONOMY
+
+
+def test_a_reference_set_has_the_rows_in_the_splits_order_and_a_models_features():
+    class Featured(Constant):
+        def scores_and_features(self, inputs):
+            return self.level_scores(inputs), np.array([[ord(text)] for text in inputs["text"]])
+
+    table = Featured(TAXONOMY, CONFIG).gen_reference_set(Blocks())
+    assert table.column_names == ["targets", "0", "a", "b"]
+    assert table["0"].to_pylist() == [ord("y"), ord("z"), ord("x")]
+    assert table["targets"].to_pylist() == ["a", "b", "a"]
+    assert Constant(TAXONOMY, CONFIG).gen_reference_set(Blocks()).column_names == [
+        "targets",
+        "a",
+        "b",
+    ]

@@ -14,17 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.atomic import atomic_file
-from ktt_core.errors import InvalidArgumentError
+from ktt_core.decoding import leaf_log_proba
+from ktt_core.errors import DataError, InvalidArgumentError
 from ktt_core.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from ktt_core.model import Loader, Model
 
 __all__ = [
     "POOL_WIDTH",
     "TARGETS",
     "leaf_column_names",
     "pool_features",
+    "reference_set",
     "reference_table",
     "write_reference",
 ]
@@ -169,6 +173,40 @@ def reference_table(
         )
     numbers = tuple(str(number) for number in range(features.shape[1]))
     return pa.table(columns, names=[TARGETS, *numbers, *names])
+
+
+def reference_set(model: Model, loader: Loader) -> pa.Table:
+    """Return what a trained model says of a split, as `reference_table` puts it together.
+
+    The features are those of its `scores_and_features`, if it has any. The rows are in the split's
+    order, whatever the batches': a window that begins with the last of them is a sample of the
+    split, and not its shortest texts.
+
+    Raises
+    ------
+    DataError
+        If there are no rows.
+    """
+    if not loader.n_rows:
+        raise DataError("a reference set needs rows, and this split has none")
+    # By leaf, as a table's columns lie: they become the table without another copy.
+    proba = np.empty((model.taxonomy.n_leaves, loader.n_rows), dtype=np.float32)
+    codes, features, places, done = [], [], [], 0
+    for batch in loader:
+        levels, watched = model.scores_and_features(batch.inputs)
+        rows = getattr(batch, "rows", None)
+        if rows is None:
+            rows = np.arange(done, done + len(batch.codes))
+        log_proba = leaf_log_proba(levels, model.taxonomy, model.temperature)
+        proba[:, rows] = np.exp(log_proba.T)
+        done += len(rows)
+        codes.append(batch.codes)
+        features.append(np.empty((len(rows), 0), np.float32) if watched is None else watched)
+        places.append(rows)
+    order = np.argsort(np.concatenate(places))
+    return reference_table(
+        model.taxonomy, np.concatenate(codes)[order], np.concatenate(features)[order], proba.T
+    )
 
 
 def write_reference(table: pa.Table, path: Path) -> None:

@@ -19,7 +19,7 @@ from exporter.requests import ExportSpec
 from exporter.results import ExportedCheckpoint, ExportResult, Manifest
 from exporter.writing import write_bundle, write_onnx
 from ktt_core.atomic import atomic_file, fsync_directory
-from ktt_core.checkpoint_record import KeepsRecord, installed_versions
+from ktt_core.checkpoint_record import installed_versions
 from ktt_core.errors import CheckpointError, NotFoundError
 from ktt_core.model_code import blaming_models
 from ktt_core.progress import Progress, ProgressCallback
@@ -134,7 +134,7 @@ def _describe(file: CheckpointFile, digest: str, model: Model) -> ExportedCheckp
         label=file.label,
         run_time=file.time,
         sha256=digest,
-        dataset_fingerprint=model.record.fingerprint if isinstance(model, KeepsRecord) else "",
+        dataset_fingerprint=model.record.fingerprint,
     )
 
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.checkpoint_names import CheckpointFile
-from ktt_core.checkpoint_record import KeepsRecord
 from ktt_core.class_changes import describe_changes
 from ktt_core.cut_texts import describe_cut
 from ktt_core.datasets.dataset import Dataset
@@ -260,9 +259,7 @@ def _nothing_shared(rows: LabelledRows, candidates: list[_Candidate]) -> DataErr
 
 def _other_import(ours: _Candidate, rows: LabelledRows, split: str) -> list[str]:
     """Say what speaks against taking the metrics for those of unseen rows."""
-    model = ours.model
-    trained_on = model.record.fingerprint if isinstance(model, KeepsRecord) else ""
-    if trained_on in ("", rows.fingerprint):
+    if ours.model.record.fingerprint in ("", rows.fingerprint):
         return []
     overlap = (
         "" if split == "train" else f": its {split} rows may be among the rows it learned from"

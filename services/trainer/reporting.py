@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ktt_core.checkpoint_record import KeepsRecord, RunRecord
 from ktt_core.config import build_config
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.diagnostics import SplitDiagnostics
@@ -52,7 +51,7 @@ def leave_report(
     warnings : sequence of str
         What else a person should know.
     """
-    record = model.record if isinstance(model, KeepsRecord) else RunRecord()
+    record = model.record
     try:
         facts = ReportFacts(
             dataset=dataset.name,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ktt_core.checkpoint_record import KeepsRecord
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.datasets.labelled import LabelledRows, rows_of_split
 from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
@@ -28,7 +27,7 @@ def training_data(workspace: Workspace, model: Model, dataset: str) -> Dataset |
     dataset : str
         The name it had then.
     """
-    fingerprint = model.record.fingerprint if isinstance(model, KeepsRecord) else ""
+    fingerprint = model.record.fingerprint
     try:
         found = workspace.open_dataset(dataset)
     except (DataError, InvalidArgumentError, NotFoundError):

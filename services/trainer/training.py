@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ktt_core.checkpoint_record import KeepsRecord
 from ktt_core.class_changes import check_same_classes
 from ktt_core.config import build_config
 from ktt_core.cut_texts import cut_shares_of, describe_cut, tell_cut
@@ -111,9 +110,8 @@ def run_training(
         model = model_class.from_checkpoint(resume_from)
         _check_same_rows(model, dataset)
     preprocessor = model.preprocessor
-    if isinstance(model, KeepsRecord):
-        model.record.dataset = dataset.name
-        model.record.fingerprint = dataset.fingerprint
+    model.record.dataset = dataset.name
+    model.record.fingerprint = dataset.fingerprint
     best_path = Path(job.best_path) if job.best_path else None
     last_path = Path(job.last_path) if job.last_path else None
     train = load(dataset.split("train"), preprocessor, config, shuffle=True)
@@ -133,12 +131,11 @@ def run_training(
         test = load(dataset.split("test"), preprocessor, config)
         metrics["test"] = _floats(job.model, "test", model.test(test, progress, diagnostics))
         cut["test"] = cut_shares_of(test, progress)
-        if isinstance(model, KeepsRecord):
-            model.record.metrics = {**model.record.metrics, "test": metrics["test"]}
-            if best_path is not None:
-                # The same weights again, atomically, now with their test metrics beside them.
-                progress(Progress("save"))
-                model.save(best_path)
+        model.record.metrics = {**model.record.metrics, "test": metrics["test"]}
+        if best_path is not None:
+            # The same weights again, atomically, now with their test metrics beside them.
+            progress(Progress("save"))
+            model.save(best_path)
         if job.reference_path:
             # Said here too: a model may make its table without reading the rows.
             progress(Progress("reference"))
@@ -175,8 +172,7 @@ def run_training(
 def _check_same_rows(model: Model, dataset: Dataset) -> None:
     """See that a run goes on with the rows it was begun with, down to the last moment."""
     check_same_classes(model.taxonomy, dataset.taxonomy, f"the run of {model.model_id}")
-    begun_with = model.record.fingerprint if isinstance(model, KeepsRecord) else ""
-    if begun_with not in ("", dataset.fingerprint):
+    if model.record.fingerprint not in ("", dataset.fingerprint):
         raise FailedPreconditionError(
             f"the run of {model.model_id} cannot be continued: the dataset {dataset.name!r} has "
             "been imported anew since, with other contents; train anew, without --resume"

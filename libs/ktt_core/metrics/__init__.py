@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from ktt_core.metrics.accumulator import METRIC_NAMES, MetricsAccumulator, compute_metrics
+from ktt_core.metrics.accumulator import (
+    METRIC_NAMES,
+    CollectedRows,
+    MetricsAccumulator,
+    compute_metrics,
+    make_accumulator,
+)
 from ktt_core.metrics.bootstrap import Difference, bootstrap_difference
 from ktt_core.metrics.calibration import (
     UNCALIBRATED,
@@ -34,6 +40,7 @@ __all__ = [
     "VALIDATION_LOSS",
     "CalibrationBins",
     "ClassCounts",
+    "CollectedRows",
     "Difference",
     "LogLoss",
     "MetricsAccumulator",
@@ -50,6 +57,7 @@ __all__ = [
     "leaf_accuracy",
     "leaf_macro_f1",
     "leaf_precision",
+    "make_accumulator",
     "path_accuracy",
     "path_outcomes",
     "path_precision",

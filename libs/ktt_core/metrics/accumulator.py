@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from ktt_core.decoding.paths import best_classes, is_path
 from ktt_core.decoding.scores import check_levels, class_proba, row_blocks, row_maxima
-from ktt_core.errors import InvalidArgumentError
+from ktt_core.errors import DataError, InvalidArgumentError
 from ktt_core.metrics.calibration import CalibrationBins
 from ktt_core.metrics.counts import (
     ClassCounts,
@@ -31,7 +32,13 @@ if TYPE_CHECKING:
     from ktt_core.decoding.scores import LevelScores
     from ktt_core.taxonomy import Taxonomy
 
-__all__ = ["METRIC_NAMES", "MetricsAccumulator", "compute_metrics"]
+__all__ = [
+    "METRIC_NAMES",
+    "CollectedRows",
+    "MetricsAccumulator",
+    "compute_metrics",
+    "make_accumulator",
+]
 
 #: The names used everywhere: in JSON, events, checkpoints and reports.
 METRIC_NAMES = (
@@ -185,3 +192,46 @@ def compute_metrics(
     accumulator = MetricsAccumulator(taxonomy)
     accumulator.update(leaf_log_proba, codes, levels)
     return accumulator.compute()
+
+
+class CollectedRows:
+    """What `MetricsAccumulator` is, for a metrics function that needs all rows at once.
+
+    Parameters
+    ----------
+    function : callable
+        ``f(log_proba, codes, taxonomy)``, as `ktt_core.model.Model.get_metrics_func` returns it.
+    taxonomy : Taxonomy
+    """
+
+    def __init__(self, function: Callable[..., dict[str, float]], taxonomy: Taxonomy) -> None:
+        self.function, self.taxonomy = function, taxonomy
+        self._blocks: list[tuple[NDArray[np.floating], NDArray[np.integer]]] = []
+
+    def update(
+        self,
+        leaf_log_proba: NDArray[np.floating],
+        codes: NDArray[np.integer],
+        levels: LevelScores | None = None,
+    ) -> None:
+        """Keep rows; parameters as in `MetricsAccumulator.update`."""
+        self._blocks.append((leaf_log_proba, codes))
+
+    def compute(self) -> dict[str, float]:
+        """Return the function's metrics of all rows; raises DataError if there were none."""
+        if not self._blocks:
+            raise DataError("there are no rows to compute metrics over: the split is empty")
+        log_proba, codes = map(np.concatenate, zip(*self._blocks, strict=True))
+        return self.function(log_proba, codes, self.taxonomy)
+
+
+def make_accumulator(
+    function: Callable[..., dict[str, float]], taxonomy: Taxonomy
+) -> MetricsAccumulator | CollectedRows:
+    """Return what computes a metrics function over a stream of rows.
+
+    `compute_metrics` itself keeps none of them; any other function is called once, with all.
+    """
+    if function is compute_metrics:
+        return MetricsAccumulator(taxonomy)
+    return CollectedRows(function, taxonomy)

@@ -11,19 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ktt_core.checkpoint import read_arrays, write_arrays
-from ktt_core.checkpoint_parts import arrays_of, named_for, stored_temperature
-from ktt_core.checkpoint_record import RunRecord, installed_versions
-from ktt_core.config import ModelConfig, build_config
-from ktt_core.decoding import leaf_log_proba
-from ktt_core.errors import CheckpointError, KttError, UnsupportedError
-from ktt_core.metrics import MetricsAccumulator, compute_metrics
-from ktt_core.model import Batch, Loader, Metrics, Model, Observer, check_rows
-from ktt_core.own_preprocessor import check_preprocessor, restore_preprocessor
+from ktt_core.checkpoint import write_arrays
+from ktt_core.checkpoint_parts import arrays_of, named_for
+from ktt_core.config import ModelConfig
+from ktt_core.errors import CheckpointError
+from ktt_core.model import Batch, Loader, Metrics, Observer, check_rows
+from ktt_core.own_preprocessor import restore_preprocessor
 from ktt_core.preprocessors import BasePreprocessor, TransformerPreprocessor
-from ktt_core.progress import Progress, ProgressCallback, ignore_progress
+from ktt_core.progress import ProgressCallback, ignore_progress
 from ktt_core.reference import pool_features
 from ktt_core.taxonomy import Taxonomy
+from ktt_models.base import Arrays, FrameworkModel
 from ktt_models.pytorch.answering import answer
 from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.encoders import encoder_preprocessor, find_encoder, with_tokenizer
@@ -45,11 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PyTorchModel"]
 
-# What a whole file with the wrong values in it may raise while a model is made of it.
-_NONSENSE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 
-
-class PyTorchModel(Model):
+class PyTorchModel(FrameworkModel):
     """Everything of an encoder model but its head.
 
     A subclass names its `config_class` and makes its head. Its checkpoints are arrays and JSON, no
@@ -62,8 +57,6 @@ class PyTorchModel(Model):
 
     Attributes
     ----------
-    record : RunRecord
-        The run that made the weights; goes into the checkpoint.
     mark : callable
         Told of the phases of every training step, for benchmarks: set it to a
         `ktt_models.pytorch.training.timing.StepTimer`.
@@ -71,16 +64,12 @@ class PyTorchModel(Model):
 
     config_class: ClassVar[type[ModelConfig]] = EncoderConfig
     resumable: ClassVar[bool] = True
-    export_formats: ClassVar[frozenset[str]] = frozenset(["bento", "onnx"])
-    onnx_opset: ClassVar[int] = 18
     # Each takes tens of milliseconds, on both sides.
     onnx_parity_rows: ClassVar[int] = 1024
     quantizations: ClassVar[frozenset[str]] = frozenset(["int8"])
     served_like: ClassVar[str] = "db_linear"
     serves_on_gpu: ClassVar[bool] = True
-    #: Of the checkpoint files.
-    checkpoint_suffix: ClassVar[str] = ".safetensors"
-    #: The packages whose versions a checkpoint records.
+    framework: ClassVar[str] = "pytorch"
     packages: ClassVar[tuple[str, ...]] = (
         "numpy",
         "torch",
@@ -93,10 +82,8 @@ class PyTorchModel(Model):
 
     def __init__(self, taxonomy: Taxonomy, config: ModelConfig) -> None:
         super().__init__(taxonomy, config)
-        self.record = RunRecord()
         self.mark: Mark = ignore_mark
         self._network: EncoderNetwork | None = None
-        self._preprocessor: TransformerPreprocessor | None = None
 
     # -- what a subclass says ----------------------------------------------------------------------
 
@@ -120,15 +107,8 @@ class PyTorchModel(Model):
         assert isinstance(config, EncoderConfig)
         return encoder_preprocessor(find_encoder(config.encoder, config.download), config.max_len)
 
-    @property
-    def preprocessor(self) -> BasePreprocessor:
-        """The tokenizer, and what comes before: of the checkpoint, if this model is of one."""
-        return self._preprocessor or self._new_preprocessor()
-
-    def _new_preprocessor(self) -> TransformerPreprocessor:
-        made = self.get_preprocessor(self.config)
-        check_preprocessor(made, self.model_id)
-        return with_tokenizer(made, self.config)
+    def _new_preprocessor(self) -> BasePreprocessor:
+        return with_tokenizer(super()._new_preprocessor(), self.config)
 
     @classmethod
     def get_dataloader_func(cls) -> Callable[..., Loader]:
@@ -136,11 +116,6 @@ class PyTorchModel(Model):
         from ktt_models.pytorch.input.loader import load_split
 
         return load_split
-
-    @classmethod
-    def get_metrics_func(cls) -> Callable[..., Metrics]:
-        """Return `ktt_core.metrics.compute_metrics`."""
-        return compute_metrics
 
     # -- training ----------------------------------------------------------------------------------
 
@@ -197,42 +172,20 @@ class PyTorchModel(Model):
         progress: ProgressCallback = ignore_progress,
         observe: Observer | None = None,
     ) -> Metrics:
-        """Return the metrics over a split, read in batches.
-
-        Raises
-        ------
-        DataError
-            If the split has no rows.
-        FailedPreconditionError
-            If the split is of other classes.
-        """
+        """Return the metrics over a split, whose texts are tokenised first."""
         from ktt_models.pytorch.input.loader import OrderedLoader
 
         check_rows(self, loader)
         if isinstance(loader, OrderedLoader):
             loader.prepare(progress)
-        accumulator = MetricsAccumulator(self.taxonomy)
-        done = 0
-        for batch in loader:
-            levels = self.level_scores(batch.inputs)
-            if observe is not None:
-                observe(levels, batch.codes)
-            log_proba = leaf_log_proba(levels, self.taxonomy, self.temperature)
-            accumulator.update(log_proba, batch.codes, levels if self.levels_stand_alone else None)
-            done += len(batch.codes)
-            progress(Progress("test", done, loader.n_rows, "rows"))
-        return accumulator.compute()
+        return super().test(loader, progress, observe)
 
     # -- answering ---------------------------------------------------------------------------------
 
     @property
     def network(self) -> EncoderNetwork:
         """The network; raises UnsupportedError before training."""
-        if self._network is None:
-            raise UnsupportedError(
-                f"this {self.model_id} is not trained yet: call fit or load first"
-            )
-        return self._network
+        return self._trained(self._network)
 
     @property
     def longest_text(self) -> int:
@@ -251,17 +204,6 @@ class PyTorchModel(Model):
         """Return `level_scores`, and the encoder's features, averaged by 32."""
         features, levels = answer(self.network, inputs, self.config)
         return levels, pool_features(features)
-
-    def gen_reference_set(self, loader: Loader) -> pa.Table:
-        """Return the table that monitoring compares with; see `ktt_core.reference`.
-
-        It is dense, because monitoring reads it so: rows x leaves x 4 bytes, and half as much again
-        while it is checked.
-        """
-        from ktt_models.pytorch.reference_set import reference_set
-
-        check_rows(self, loader)
-        return reference_set(self, loader)
 
     # -- export ------------------------------------------------------------------------------------
 
@@ -330,9 +272,7 @@ class PyTorchModel(Model):
         optim : mapping of str to ndarray, optional
             Further arrays, by the names that the checkpoint shall have for them.
         """
-        metadata, arrays = self._described(), named_for(
-            "network", module_arrays(self.network, False)
-        )
+        metadata, arrays = self._state(), named_for("network", module_arrays(self.network, False))
         write_arrays(path, metadata, {**arrays, **(optim or {})})
 
     def snapshot(
@@ -348,67 +288,26 @@ class PyTorchModel(Model):
             Whether the arrays must stay as they are when training goes on.
         """
         self.temperature = state.temperature
-        self.record.metrics = {"val": state.metrics} if state.metrics else {}
+        self.keep_validation(state.metrics)
         self.record.history = list(state.history)
         arrays = named_for("network", module_arrays(self.network, copy))
         arrays |= named_for("optimizer", optimizer)
         # The best weights travel with the last ones, unless they are the same.
         if state.best is not None and state.best.step != state.step:
             arrays |= named_for("best", state.best.arrays)
-        return {**self._described(), "training": state.to_json()}, arrays
+        return {**self._state(), "training": state.to_json()}, arrays
 
-    def _described(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         assert self._preprocessor is not None, "a network has its tokenizer"
-        self.record.versions = installed_versions(*self.packages)
-        return {
-            "model": self.model_id,
-            "framework": "pytorch",
-            "config": self.config.model_dump(mode="json"),
-            "temperature": self.temperature,
-            "taxonomy": self.taxonomy.to_json(),
-            "encoder": self.network.encoder.config_json,
-            "preprocessor": self._preprocessor.to_json(),
-            **self.record.to_json(),
-        }
+        return self._described(
+            encoder=self.network.encoder.config_json, preprocessor=self._preprocessor.to_json()
+        )
 
-    @classmethod
-    def from_checkpoint(cls, path: Path) -> PyTorchModel:
-        """Rebuild a trained model from one checkpoint file alone."""
-        metadata, arrays = read_arrays(path, cls.model_id)
-        try:
-            taxonomy = Taxonomy.from_json(metadata["taxonomy"])
-            model = cls(taxonomy, build_config(cls.config_class, cls.model_id, metadata["config"]))
-        except (KttError, *_NONSENSE) as error:
-            raise CheckpointError(f"{path} holds no usable {cls.model_id}: {error}") from error
-        model._restore(path, metadata, arrays)
-        return model
-
-    def load(self, path: Path) -> None:
-        """Replace this model's weights by those of a checkpoint of the same model and taxonomy."""
-        metadata, arrays = read_arrays(path, self.model_id)
-        try:
-            same = Taxonomy.from_json(metadata["taxonomy"]) == self.taxonomy
-        except (KttError, *_NONSENSE) as error:
-            raise CheckpointError(f"{path} holds no usable taxonomy: {error}") from error
-        if not same:
-            raise CheckpointError(f"{path} was trained on another taxonomy than this model's")
-        self._restore(path, metadata, arrays)
-
-    def _restore(
-        self, path: Path, metadata: dict[str, Any], arrays: dict[str, NDArray[Any]]
-    ) -> None:
-        try:
-            preprocessor = restore_preprocessor(self, metadata["preprocessor"])
-            if not isinstance(preprocessor, TransformerPreprocessor):
-                raise CheckpointError("its preprocessor makes no token ids")
-            network = self._assemble(Encoder.from_config_json(metadata["encoder"]))
-            load_arrays(network, arrays_of("network", arrays))
-            temperature = stored_temperature(metadata)
-            record = RunRecord.from_json(metadata)
-        except KttError as error:
-            raise CheckpointError(f"{path} holds no usable {self.model_id}: {error}") from error
-        except _NONSENSE as error:
-            raise CheckpointError(f"{path} holds no usable {self.model_id}: {error!r}") from error
+    def _restore_parts(self, metadata: Mapping[str, Any], arrays: Arrays) -> None:
+        preprocessor = restore_preprocessor(self, metadata["preprocessor"])
+        if not isinstance(preprocessor, TransformerPreprocessor):
+            raise CheckpointError("its preprocessor makes no token ids")
+        network = self._assemble(Encoder.from_config_json(metadata["encoder"]))
+        load_arrays(network, arrays_of("network", arrays))
         self._network = network.to(answering_device()).eval()
         self._preprocessor = preprocessor
-        self.temperature, self.record = temperature, record

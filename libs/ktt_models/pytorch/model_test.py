@@ -105,6 +105,17 @@ def test_training_learns_and_the_best_epoch_is_the_model(
     assert {**best, **metrics} == pytest.approx(best, abs=1e-6)
 
 
+def test_fit_and_test_measure_with_a_models_own_function(
+    folder: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = staticmethod(lambda: lambda log_proba, codes, taxonomy: {"rows": float(len(codes))})
+    monkeypatch.setattr(SampleModel, "get_metrics_func", own)
+    trained, metrics = fit_sample(folder, sample_config(folder, epochs=1))
+    n_rows = float(dataset.sizes["val"])
+    assert metrics == trained.test(loader(trained, dataset, "val")) == {"rows": n_rows}
+    assert trained.record.metrics["val"]["rows"] == n_rows
+
+
 def test_rows_of_other_classes_are_refused(
     model: SampleModel, dataset: Dataset, tmp_path: Path
 ) -> None:

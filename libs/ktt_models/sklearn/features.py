@@ -10,16 +10,11 @@ from numpy.typing import NDArray
 
 from ktt_core.model import Loader
 from ktt_core.progress import Progress, ProgressCallback
-from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.rows import CsrRows
 
-__all__ = ["RowCounter", "block_rows", "gather_rows"]
+__all__ = ["RowCounter", "gather_rows"]
 
 RowsT = TypeVar("RowsT", bound=Sized)
-
-# Scores held at once, over all classes of a block of rows: 32 MiB of float32.
-_BLOCK_CELLS = 2**23
-_MAX_BLOCK_ROWS = 4096
 
 
 class RowCounter:
@@ -41,11 +36,6 @@ class RowCounter:
         self.rows += len(rows)
         self.progress(Progress(self.phase, self.rows, self.total, "rows"))
         return rows
-
-
-def block_rows(taxonomy: Taxonomy) -> int:
-    """Return how many rows' scores are worked on at once."""
-    return max(1, min(_MAX_BLOCK_ROWS, _BLOCK_CELLS // taxonomy.n_classes))
 
 
 def gather_rows(

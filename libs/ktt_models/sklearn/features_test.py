@@ -8,9 +8,8 @@ import numpy as np
 
 from ktt_core.model import Batch
 from ktt_core.progress import Progress
-from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
-from ktt_models.sklearn.features import RowCounter, block_rows, gather_rows
+from ktt_models.sklearn.features import RowCounter, gather_rows
 
 
 class Batches:
@@ -51,10 +50,3 @@ def test_rows_are_counted_as_they_pass() -> None:
         ("test", 2, 5),
         ("test", 5, 5),
     ]
-
-
-def test_blocks_shrink_as_classes_grow_but_never_to_nothing() -> None:
-    small = Taxonomy.from_paths([("a",), ("b",)])
-    large = Taxonomy.from_paths([(str(number),) for number in range(20_000)])
-    assert block_rows(small) == 4096
-    assert block_rows(large) == 2**23 // 20_000

@@ -108,6 +108,14 @@ def test_validation_fits_the_temperature_and_gives_the_metrics(fitted: SklearnMo
     assert metrics == fitted.test(VAL)
 
 
+def test_fit_and_test_measure_with_a_models_own_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make("tfidf_lsgd")
+    own = staticmethod(lambda: lambda log_proba, codes, taxonomy: {"rows": float(len(codes))})
+    monkeypatch.setattr(type(model), "get_metrics_func", own)
+    assert model.fit(TRAIN, VAL) == model.test(VAL) == {"rows": 40.0}
+    assert model.record.history[-1]["rows"] == model.record.metrics["val"]["rows"] == 40.0
+
+
 def test_the_record_tells_how_training_went(fitted: SklearnModel) -> None:
     history = fitted.record.history
     assert isinstance(fitted.config, TfidfConfig)

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ktt_core.decoding import fit_temperature, leaf_log_proba
 from ktt_core.errors import DataError
-from ktt_core.metrics import UNCALIBRATED, MetricsAccumulator, UncalibratedError
-from ktt_core.model import Loader, Metrics, Observer
+from ktt_core.loader import block_rows
+from ktt_core.metrics import VALIDATION_LOSS
+from ktt_core.model import Loader, Metrics
 from ktt_core.progress import Progress, ProgressCallback
-from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_models.sklearn.config import TfidfConfig
-from ktt_models.sklearn.contract import Levels, Scorer, Solver
-from ktt_models.sklearn.features import RowCounter, block_rows, gather_rows
+from ktt_models.sklearn.contract import Levels, Solver
+from ktt_models.sklearn.features import RowCounter, gather_rows
 from ktt_models.sklearn.solvers.compile_notice import on_compiling
+from ktt_models.validation import validate
 
 if TYPE_CHECKING:
     from ktt_models.sklearn.model import SklearnModel
 
-__all__ = ["measure", "train_solver", "validate"]
+__all__ = ["train_solver", "validated"]
 
 # What is shown while it takes seconds, and minutes on a busy machine.
 _COMPILING = "compiling for this processor, once"
-
-# Validation scores up to this many cells (256 MiB) are kept while the temperature is fitted; more
-# are computed anew for each of its passes.
-_MAX_KEPT_CELLS = 2**26
 
 
 def train_solver(
@@ -77,7 +73,9 @@ def train_solver(
     return vectorizer, solver, history
 
 
-def validate(model: SklearnModel, val: Loader, progress: ProgressCallback) -> tuple[float, Metrics]:
+def validated(
+    model: SklearnModel, val: Loader, progress: ProgressCallback
+) -> tuple[float, Metrics]:
     """Fit the temperature of a trained model, and return it and the metrics at it.
 
     Parameters
@@ -90,62 +88,23 @@ def validate(model: SklearnModel, val: Loader, progress: ProgressCallback) -> tu
     taxonomy, solver = model.taxonomy, model.solver
     rows, codes = gather_rows(val, model.vectorizer.transform)
     size = block_rows(taxonomy)
-    blocks = [
-        rows.take(start, min(start + size, rows.n_rows)) for start in range(0, rows.n_rows, size)
-    ]
 
-    def scores() -> Iterator[Levels]:
-        return (solver.level_scores(block) for block in blocks)
+    def scored() -> Iterator[tuple[Levels, NDArray[np.int32]]]:
+        for start in range(0, rows.n_rows, size):
+            end = min(start + size, rows.n_rows)
+            yield solver.level_scores(rows.take(start, end)), codes[start:end]
 
     progress(Progress("temperature"))
-    keep = rows.n_rows * taxonomy.n_classes <= _MAX_KEPT_CELLS
-    kept = list(scores()) if keep else None
-    temperature = _fitted_temperature(
-        solver, scores if kept is None else lambda: kept, codes, taxonomy
+    temperature, metrics = validate(
+        scored,
+        rows.n_rows,
+        taxonomy,
+        model.levels_stand_alone,
+        model.get_metrics_func(),
+        known_leaves=getattr(solver, "known_leaves", None),
+        sample=False,
+        on_measured=RowCounter(progress, "validate", val.n_rows).count,
     )
-    parts = (codes[start : start + size] for start in range(0, len(codes), size))
-    pairs = zip(scores() if kept is None else kept, parts, strict=True)
-    uncalibrated = UncalibratedError(taxonomy)
-    seen = RowCounter(progress, "validate", val.n_rows)
-    metrics = measure(model, pairs, temperature, seen, uncalibrated)
-    return temperature, {**metrics, UNCALIBRATED: uncalibrated.error()}
-
-
-def _fitted_temperature(
-    solver: Scorer,
-    scores: Callable[[], Iterable[Levels]],
-    codes: NDArray[np.int32],
-    taxonomy: Taxonomy,
-) -> float:
-    known = getattr(solver, "known_leaves", None)
-    if known is None:
-        return fit_temperature(scores, codes, taxonomy)
-    # A leaf that had no training rows is out of the question at any temperature.
-    possible = np.isin(codes[:, -1], known)
-
-    def possible_scores() -> Iterator[Levels]:
-        start = 0
-        for levels in scores():
-            part = possible[start : start + len(levels[0])]
-            yield [level[part] for level in levels]
-            start += len(part)
-
-    return fit_temperature(possible_scores, codes[possible], taxonomy)
-
-
-def measure(
-    model: SklearnModel,
-    pairs: Iterable[tuple[Levels, NDArray[np.int32]]],
-    temperature: float,
-    seen: RowCounter,
-    observe: Observer | None = None,
-) -> Metrics:
-    """Return the metrics of scores and the true codes, given block by block."""
-    accumulator = MetricsAccumulator(model.taxonomy)
-    for levels, codes in pairs:
-        if observe is not None:
-            observe(levels, codes)
-        log_proba = leaf_log_proba(levels, model.taxonomy, temperature)
-        accumulator.update(log_proba, codes, levels if model.levels_stand_alone else None)
-        seen.count(codes)
-    return accumulator.compute()
+    # What the solvers lower is another loss.
+    del metrics[VALIDATION_LOSS]
+    return temperature, metrics

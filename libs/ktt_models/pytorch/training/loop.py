@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ktt_core.model import Batch
+from ktt_core.model import Batch, Metrics
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_core.taxonomy import Taxonomy
 from ktt_models.pytorch.config import EncoderConfig
@@ -32,7 +32,7 @@ from ktt_models.pytorch.training.optimizer import (
 from ktt_models.pytorch.training.schedule import rate_factor
 from ktt_models.pytorch.training.state import BestState, TrainingState, step_seed
 from ktt_models.pytorch.training.timing import Mark, Throughput
-from ktt_models.pytorch.training.validation import validate
+from ktt_models.validation import validate
 
 __all__ = ["TrainingLoop"]
 
@@ -62,6 +62,7 @@ class TrainingLoop:
     progress : callable
         May raise to stop the run: its state is then kept first.
     levels_stand_alone : bool
+    metrics_func : callable
         See `ktt_core.model.Model`.
     mark : callable
         Is told when a phase of a step begins; see `ktt_models.pytorch.training.timing`.
@@ -80,13 +81,14 @@ class TrainingLoop:
         snapshot: Callable[[TrainingState, Arrays, bool], Snapshot],
         progress: ProgressCallback,
         levels_stand_alone: bool,
+        metrics_func: Callable[..., Metrics],
         mark: Mark,
     ) -> None:
         self.taxonomy, self.config, self.state = taxonomy, config, state
         self.train, self.val = train, val
         self.checkpointer, self.snapshot = checkpointer, snapshot
         self.progress, self.mark = progress, mark
-        self.levels_stand_alone = levels_stand_alone
+        self.levels_stand_alone, self.metrics_func = levels_stand_alone, metrics_func
         self.accelerator = make_accelerator(config)
         self.module = network.to(self.accelerator.device)
         plain = make_optimizer(network, config)
@@ -213,7 +215,11 @@ class TrainingLoop:
         metrics: dict[str, float] = {}
         if self.val.n_rows:
             state.temperature, metrics = validate(
-                self._scored, self.val.n_rows, self.taxonomy, self.levels_stand_alone
+                self._scored,
+                self.val.n_rows,
+                self.taxonomy,
+                self.levels_stand_alone,
+                self.metrics_func,
             )
         else:
             self._check_weights()

@@ -13,7 +13,6 @@ from ktt_core.checkpoint import read_arrays
 from ktt_core.checkpoint_parts import arrays_of
 from ktt_core.checkpoint_record import RunRecord
 from ktt_core.errors import CheckpointError
-from ktt_core.metrics import METRIC_NAMES
 from ktt_core.model import Loader, Metrics, check_training_rows
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_models.pytorch.stored import load_arrays
@@ -63,12 +62,12 @@ def fit(
     load_arrays(model.network, best.arrays, [name for name, _ in model.network.trained()])
     model.network.eval()
     model.temperature = best.temperature
-    model.record.metrics = {"val": best.metrics} if best.metrics else {}
+    metrics = model.keep_validation(best.metrics)
     model.record.history = state.history
     if best_path is not None:
         progress(Progress("save"))
         model.save(best_path)
-    return {name: best.metrics[name] for name in METRIC_NAMES if name in best.metrics}
+    return metrics
 
 
 def continue_training(
@@ -110,6 +109,7 @@ def continue_training(
             model.snapshot,
             progress,
             model.levels_stand_alone,
+            model.get_metrics_func(),
             model.mark,
         ).run()
     finally:

@@ -9,8 +9,8 @@ import pytest
 
 from ktt_core.decoding import fit_temperature, leaf_log_proba
 from ktt_core.taxonomy import Taxonomy
-from ktt_models.pytorch.training import validation
-from ktt_models.pytorch.training.validation import validate
+from ktt_models import validation
+from ktt_models.validation import validate
 
 TAXONOMY = Taxonomy.from_paths([(a, b) for a in "ab" for b in "012"])
 

@@ -1,0 +1,115 @@
+"""Validation: metrics, and the temperature that makes probabilities honest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ktt_core.decoding import fit_temperature, leaf_log_proba
+from ktt_core.metrics import (
+    UNCALIBRATED,
+    VALIDATION_LOSS,
+    LogLoss,
+    UncalibratedError,
+    compute_metrics,
+    make_accumulator,
+)
+from ktt_core.model import Metrics
+from ktt_core.taxonomy import Taxonomy
+
+__all__ = ["validate"]
+
+Scored = tuple[Sequence[NDArray[np.float32]], NDArray[np.int32]]
+
+#: Scores up to this many cells (256 MiB) are kept, so that rows are scored once.
+MAX_KEPT_CELLS = 2**26
+
+
+def validate(
+    scored: Callable[[], Iterable[Scored]],
+    n_rows: int,
+    taxonomy: Taxonomy,
+    levels_stand_alone: bool = True,
+    metrics_func: Callable[..., Metrics] = compute_metrics,
+    known_leaves: NDArray[np.integer] | None = None,
+    sample: bool = True,
+    on_measured: Callable[[NDArray[np.int32]], Any] = lambda codes: None,
+) -> tuple[float, Metrics]:
+    """Fit the temperature, and return it with the metrics at it.
+
+    Where there are more scores than are kept, rows are scored once more for the metrics, and the
+    temperature is fitted on every k-th row or, if scoring is fast, on all of them, scored anew for
+    each of its passes.
+
+    Parameters
+    ----------
+    scored : callable
+        Yields the level scores and the codes of all rows, in batches.
+    n_rows : int
+    taxonomy : Taxonomy
+    levels_stand_alone : bool
+        See `ktt_core.model.Model`.
+    metrics_func : callable
+        What the model's `get_metrics_func` returns.
+    known_leaves : ndarray of int, optional
+        Leaves that had training rows: only rows of these have a say in the temperature, since
+        another leaf is out of the question at any. Default: all.
+    sample : bool
+        Whether scoring is too slow for a dozen passes.
+    on_measured : callable
+        Hears of the codes of each batch whose metrics are known.
+
+    Returns
+    -------
+    temperature : float
+    metrics : dict of str to float
+        And the calibration error at the temperature 1, as `ktt_core.metrics.UNCALIBRATED`, and the
+        loss at the fitted one, as `ktt_core.metrics.VALIDATION_LOSS`.
+    """
+    stride = max(1, -(-n_rows * taxonomy.n_classes // MAX_KEPT_CELLS))
+    rows = scored
+    if sample or stride == 1:
+        kept = list(_every(stride, scored()))
+        rows = lambda: kept  # noqa: E731
+    temperature = _fitted_temperature(rows, taxonomy, known_leaves)
+    accumulator = make_accumulator(metrics_func, taxonomy)
+    uncalibrated, loss = UncalibratedError(taxonomy), LogLoss()
+    for levels, codes in rows() if stride == 1 else scored():
+        uncalibrated(levels, codes)
+        log_proba = leaf_log_proba(levels, taxonomy, temperature)
+        accumulator.update(log_proba, codes, levels if levels_stand_alone else None)
+        loss.update(log_proba, codes)
+        on_measured(codes)
+    return temperature, {
+        **accumulator.compute(),
+        UNCALIBRATED: uncalibrated.error(),
+        VALIDATION_LOSS: loss.mean(),
+    }
+
+
+def _every(stride: int, batches: Iterable[Scored]) -> Iterator[Scored]:
+    done = 0
+    for levels, codes in batches:
+        rows = slice(-done % stride, None, stride)
+        # A view would keep the whole batch.
+        yield [np.array(level[rows]) for level in levels], codes[rows]
+        done += len(codes)
+
+
+def _fitted_temperature(
+    rows: Callable[[], Iterable[Scored]],
+    taxonomy: Taxonomy,
+    known_leaves: NDArray[np.integer] | None,
+) -> float:
+    def possible() -> Iterator[Scored]:
+        for levels, codes in rows():
+            if known_leaves is not None:
+                known = np.isin(codes[:, -1], known_leaves)
+                levels, codes = [level[known] for level in levels], codes[known]
+            yield levels, codes
+
+    codes = np.concatenate([codes for _, codes in possible()])
+    return fit_temperature(lambda: (levels for levels, _ in possible()), codes, taxonomy)
