@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ktt_core.config import ModelConfig
-from ktt_core.datasets.dataset import Split
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.model import Batch, Loader
 from ktt_core.preprocessors.base import check_made
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_core.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from ktt_core.datasets.dataset import Split
 
 __all__ = ["SplitLoader", "WatchedLoader", "block_rows", "load_split"]
 
