@@ -1,4 +1,4 @@
-"""Without drift a window alarms at the rate that was asked for; with drift it alarms at once."""
+"""Without drift, windows alarm at the configured rate; with drift, the first window alarms."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from monitoring.permutation import class_shift_p_value, ks_threshold
 
 RATE = 0.05
 WINDOWS = 200
-# So that a sound service fails this test once in ten thousand runs, on either side.
+# Bounds that a correct service exceeds once in ten thousand runs, on either side.
 CERTAINTY = 1e-4
 FEWEST, MOST = (int(n) for n in binom.ppf([CERTAINTY, 1 - CERTAINTY], WINDOWS, RATE))
 
 
 class Texts:
-    """A model's features of texts of one kind: correlated, some counts, some mostly the same."""
+    """Features of texts from one distribution: correlated, some counts, some mostly constant."""
 
     def __init__(self, seed, n_columns, n_classes=400):
         self.rng = np.random.default_rng(seed)
@@ -46,7 +46,7 @@ def drifts(reference, window):
 
 
 def count_alarms(test, draw, n_reference, n_window):
-    """Alarms of windows without drift; a new reference each time, for the rate is over both."""
+    """Count alarms without drift; each window has a new reference, as the rate covers both."""
     return sum(test(draw(n_reference), draw(n_window)) for _ in range(WINDOWS))
 
 
@@ -71,7 +71,7 @@ def test_class_drift_alarms_at_its_rate_without_drift(n_reference, n_window, n_c
         n_reference,
         n_window,
     )
-    # With two classes a p-value takes few values, so that the rate is met from below.
+    # With two classes the p-value takes few values, so the actual rate is below the configured one.
     assert (FEWEST if n_classes > 2 else 0) <= alarms <= MOST
 
 

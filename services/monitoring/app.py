@@ -21,7 +21,7 @@ from .worker import REPORT_NAME, Worker
 __all__ = ["create_app"]
 
 _LOG = logging.getLogger("monitoring.app")
-# The page is one file: it may run its own scripts, and neither load nor send anything.
+# The report is one file: it may run its own scripts, but not load or send anything.
 _REPORT_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
@@ -45,7 +45,7 @@ def create_app(
     metrics : Metrics
     worker : Worker
     folder : Path
-        Where the report is.
+        Folder of the report.
     body_limit : int
         The largest body, in bytes.
     """
@@ -75,7 +75,7 @@ def create_app(
         try:
             response = send_file(folder.resolve() / REPORT_NAME, mimetype="text/html")
         except FileNotFoundError:
-            return _error("there is no report yet: the first computation is still to come", 503)
+            return _error("there is no report yet: the first computation has not finished", 503)
         response.headers["Content-Security-Policy"] = _REPORT_POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
@@ -128,10 +128,10 @@ def _add_error_handlers(app: Flask, metrics: Metrics) -> None:
     @handles(StateError)
     def not_kept(error: StateError) -> Any:
         _LOG.error("%s", error)
-        return _error("the rows could not be kept, and none was; send them again later", 503)
+        return _error("the rows could not be stored; none was added, send them again later", 503)
 
     @handles(Exception)
     def unexpected(error: Exception) -> Any:
-        # Without its words, which may be those of the request.
+        # Without the error's message, which may quote the request.
         _LOG.error("a request failed with %s", type(error).__name__, exc_info=error)
         return _error("the service failed to answer; its log says where", 500)

@@ -1,4 +1,4 @@
-"""A small model's reference set, rows as its inference service sends them, and a monitor."""
+"""Fixtures: a small model's reference set, rows as its inference service sends them, a monitor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-# Starting takes seconds, and many of them on a busy machine.
+# Starting takes seconds, and much longer on a busy machine.
 PATIENCE_SECONDS = 400.0
 
 CLASSES = ("Shirts", "Shoes", "Phones > Accessories", "Bikes > Accessories")
@@ -33,7 +33,7 @@ N_FEATURES = 3
 
 @dataclass
 class Model:
-    """Draws what a model says of texts."""
+    """Draws features and scores as a model would give them."""
 
     seed: int = 0
     classes: tuple[str, ...] = CLASSES
@@ -55,7 +55,7 @@ class Model:
         return np.concatenate([features, scores], axis=1).astype(np.float32)
 
     def rows(self, n: int, shift: float = 0.0) -> list[list[Any]]:
-        """Rows without their truth."""
+        """Rows without their true class."""
         target = self.rng.integers(0, len(self.classes), n)
         return [[None, *map(float, row)] for row in self.numbers(n, shift, target)]
 
@@ -96,7 +96,7 @@ class Answer:
 
 
 class Monitor:
-    """A monitor in a process of its own."""
+    """A monitor in its own process."""
 
     def __init__(self, config: Path, *options: str) -> None:
         self.log_path = config.parent / "log.txt"
@@ -119,7 +119,7 @@ class Monitor:
         self.port = 0
 
     def wait_listening(self) -> None:
-        """Wait until it takes rows."""
+        """Wait until it accepts rows."""
 
         def listens() -> bool:
             found = re.findall(r"http://127\.0\.0\.1:(\d+)", self.log()[self._begin :])
@@ -158,7 +158,7 @@ class Monitor:
         return {name.removeprefix("ktt_monitoring_"): float(value) for name, value in pairs}
 
     def wait_computed(self, times: int = 1) -> dict[str, float]:
-        """Wait until so many computations have succeeded and no row waits; give the metrics."""
+        """Wait for `times` successful computations and no row waiting; return the metrics."""
         seen: dict[str, float] = {}
 
         def computed() -> bool:
@@ -173,7 +173,7 @@ class Monitor:
         return seen
 
     def kill(self) -> None:
-        """End it as the system does when memory is short."""
+        """Kill it, as the kernel does when memory runs out."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(PATIENCE_SECONDS)
 
@@ -186,7 +186,7 @@ class Monitor:
 
 @contextlib.contextmanager
 def monitor(config: Path, *options: str) -> Iterator[Monitor]:
-    """Run a monitor for a while."""
+    """Run a monitor inside a ``with`` block."""
     running = Monitor(config, *options)
     try:
         running.wait_listening()
@@ -196,10 +196,10 @@ def monitor(config: Path, *options: str) -> Iterator[Monitor]:
 
 
 def wait_until(condition: Any) -> None:
-    """Wait until something is true."""
+    """Wait until a condition holds."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not condition():
-        assert time.monotonic() < end, "it did not happen"
+        assert time.monotonic() < end, "the condition did not become true in time"
         time.sleep(0.1)
 
 
@@ -216,7 +216,7 @@ def model() -> Model:
 
 @pytest.fixture()
 def config(tmp_path: Path, model: Model) -> Path:
-    """A configuration of the two default monitors that computes every second."""
+    """A configuration with the two default monitors and a computation every second."""
     return write_config(
         tmp_path / "bundle",
         model.reference(300),

@@ -1,11 +1,11 @@
-"""What can go wrong, and whose mistake it is.
+"""The errors of this service, by cause.
 
 ::
 
     MonitoringError
-    |-- SettingsError    evidently.yaml or the reference is not what the service can work with
+    |-- SettingsError    evidently.yaml or the reference set is invalid
     |-- StateError       the state folder cannot be used
-    `-- RequestError     a request is not what the endpoint takes; nothing was changed
+    `-- RequestError     a request is invalid; nothing was changed
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class MonitoringError(Exception):
 
 
 class SettingsError(MonitoringError):
-    """The configuration, or the reference it names, cannot be worked with."""
+    """The configuration, or the reference set that it names, is invalid."""
 
 
 class StateError(MonitoringError):
@@ -26,18 +26,18 @@ class StateError(MonitoringError):
 
 
 class RequestError(MonitoringError):
-    """A request that is refused whole.
+    """An invalid request, refused as a whole.
 
     Parameters
     ----------
     message : str
-        What is wrong and where; it holds no content of the request beyond names.
+        What is wrong and where; of the request it quotes names only.
     reason : str
         One word for the metric of refused rows.
     status : int
         The HTTP status.
     rows : int
-        How many rows were refused with it, as far as that is known.
+        Number of rows in the refused request, as far as it is known.
     """
 
     def __init__(self, message: str, *, reason: str, status: int = 400, rows: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Which column of a row is what, and what is kept of a row."""
+"""The columns of a row, and the fields of it that are kept."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ __all__ = ["CONFIDENCE", "LabelKind", "Layout"]
 CONFIDENCE = "confidence"
 
 _SEPARATOR = " > "
-# What leads the name of a column that its whole path does not set apart, and how often it is
-# looked for.
+# Prefix of a column name where even the class' whole path is not unique, and the largest number of
+# prefixes that is tried.
 _LEAD, _MOST_LEADS = "> ", 3
 _LEAST_PROBABILITY = 1e-15
 
 
 class LabelKind(Enum):
-    """What stands in a row's first cell once the truth is known."""
+    """What a row's first cell holds once its true value is known."""
 
     CLASS = "class"
     NUMBER = "number"
-    #: Nothing that is configured needs it.
+    #: No configured monitor needs it.
     NONE = "none"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the columns of a row are.
+    """The columns of a row.
 
-    A row on the wire is one cell of truth followed by `width` - 1 numbers. What is kept of it is a
-    record: the columns watched for drift, the prediction, and, only where a monitor needs them,
-    the scores.
+    A row in a request is one cell for the true value, followed by `width` - 1 numbers. It is kept
+    as a record: the columns watched for drift, the prediction, and the scores where a monitor needs
+    them.
 
     Parameters
     ----------
     columns : tuple of str
-        The reference's columns; the first is the truth.
+        The reference's columns; the first holds the true values.
     features : tuple of int
-        Places of the features among the numbers (from 0, the cell of truth not counted).
+        Positions of the features among the numbers (from 0, without the first cell).
     scores : tuple of int
-        Places of the score columns, in the order of `classes`.
+        Positions of the score columns, in the order of `classes`.
     classes : tuple of str
-        The classes' names, which are the names of their score columns.
+        The classes' names, which are also those of their score columns.
     label_kind : LabelKind
     keeps_scores : bool
         Whether all scores of a row are kept.
     estimate : int, optional
-        Place of a regression's estimate.
+        Position of a regression's estimate.
     truth : int, optional
-        Place of a regression's true value, if that is not the first cell.
+        Position of a regression's true value, unless it is the first cell.
     labels : tuple of str
-        The classes' paths as ``/predict`` answers them, or empty.
+        The classes' paths as ``/predict`` returns them, or empty.
     feature_titles : tuple of str
-        What people call the features, or empty.
+        Readable names of the features, or empty.
     """
 
     columns: tuple[str, ...]
@@ -84,7 +84,7 @@ class Layout:
     def drift_columns(self) -> tuple[str, ...]:
         """The numeric columns watched for drift: features, then confidence or estimate.
 
-        By the names that people know them by, where those are given.
+        Features have their readable names where these are given.
         """
         names = list(self.feature_titles) or [self.columns[place + 1] for place in self.features]
         if self.estimate is not None:
@@ -95,16 +95,16 @@ class Layout:
 
     @cached_property
     def dtype(self) -> np.dtype:
-        """What is kept of a row that has its label or waits for it.
+        """Record of a row that has its label or waits for it.
 
-        As `window_dtype`, and ``scores`` float32, (classes,), or (0,) where no monitor needs them.
+        `window_dtype` plus ``scores``: float32, (classes,), or (0,) where no monitor needs them.
         """
         n_scores = len(self.scores) if self.keeps_scores else 0
         return np.dtype([*self._common_fields, ("scores", np.float32, (n_scores,))])
 
     @cached_property
     def window_dtype(self) -> np.dtype:
-        """What is kept of a row of the window and of the reference.
+        """Record of a row of the window or the reference.
 
         ``drift`` float32 (len(drift_columns),); ``predicted``: class or estimate; ``label``: class
         or true value, NaN where unknown; ``loss``: -log of the true class' score, or the absolute
@@ -124,15 +124,15 @@ class Layout:
 
     @cached_property
     def class_index(self) -> dict[str, int]:
-        """Place of each class by its name."""
+        """Position of each class by its name."""
         return {name: place for place, name in enumerate(self.classes)}
 
     def find_class(self, label: str) -> int | None:
-        """Find a class by its path as ``/predict`` answers it, or by the name of its column.
+        """Find a class by its path as ``/predict`` returns it, or by the name of its column.
 
-        Where the paths are not given: a column is named by the shortest end of its path that sets
-        it apart, so the first end of the path that is a name is the one; one that is used up
-        without doing so (it is a number, say) is led by ``"> "``.
+        Without `labels`: a column is named by the shortest unique suffix of its path, so the
+        shortest suffix that is a column's name is the class. A path with no unique suffix has a
+        column name that starts with ``"> "``.
         """
         if self.labels:
             place = self._label_index.get(label)
@@ -160,13 +160,13 @@ class Layout:
     def records(
         self, numbers: NDArray[np.float32], labels: Sequence[float] | NDArray[np.float64]
     ) -> NDArray:
-        """Reduce rows to what is kept of them.
+        """Make records of rows.
 
         Parameters
         ----------
         numbers : ndarray of float32, shape (n, width - 1)
         labels : n numbers
-            NaN where the truth is unknown.
+            NaN where the true value is unknown.
 
         Returns
         -------
@@ -179,7 +179,7 @@ class Layout:
         kept["label"] = labels
         if self.scores:
             scores = numbers[:, self._score_places]
-            # Classes of equal score stay so on another processor.
+            # Equal scores give the same class on every processor.
             kept["predicted"] = first_near_largest(scores)
             kept["drift"][:, n_features] = scores.max(axis=1)
             if self.keeps_scores:
@@ -193,14 +193,14 @@ class Layout:
         return kept
 
     def window_rows(self, kept: NDArray) -> NDArray:
-        """Reduce rows of `dtype` to those of `window_dtype`."""
+        """Convert records of `dtype` to `window_dtype`."""
         reduced = np.empty(len(kept), dtype=self.window_dtype)
         for name in self.window_dtype.names or ():
             reduced[name] = kept[name]
         return reduced
 
     def set_losses(self, kept: NDArray) -> None:
-        """Work out `loss` where the label is known, in place."""
+        """Compute `loss` where the label is known, in place."""
         kept["loss"] = np.nan
         known = np.flatnonzero(~np.isnan(kept["label"]))
         if not len(known):
@@ -222,7 +222,7 @@ class Layout:
 
     @cached_property
     def _score_places(self) -> NDArray[np.intp] | slice:
-        # The usual case, all scores side by side and in order, needs no copy.
+        # The usual case, adjacent score columns in order, needs no copy.
         first, n = self.scores[0], len(self.scores)
         if self.scores == tuple(range(first, first + n)):
             return slice(first, first + n)

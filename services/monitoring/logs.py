@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, on standard error. No content of a request is ever in them."""
+"""Log lines: one JSON object each, on standard error, without any content of a request."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class _JsonFormatter(logging.Formatter):
                 line[name] = value
         if record.exc_info and record.exc_info[1] is not None:
             error = record.exc_info[1]
-            # Where it happened and what kind it is; what it says may be of a request.
+            # Location and type only: the message may quote a request.
             line["traceback"] = "".join(traceback.format_tb(error.__traceback__))
             line["error_type"] = f"{type(error).__module__}.{type(error).__qualname__}"
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
 def configure_logging(level: str) -> None:
-    """Log from `level` ("debug", "info", "warning", "error") on."""
+    """Log messages of `level` ("debug", "info", "warning", "error") and above."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
-    # One line per queued request is no news.
+    # waitress logs a line for every queued request.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)

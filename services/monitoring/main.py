@@ -1,4 +1,4 @@
-"""``./pants run services/monitoring:main``: watch a model that serves."""
+"""``./pants run services/monitoring:main``: monitor a served model."""
 
 from __future__ import annotations
 
@@ -93,21 +93,21 @@ def main(
     body_limit_mb: int,
     log_level: str,
 ) -> None:
-    """Compare what a model says now with what it said of texts it is meant for.
+    """Compare a served model's rows with its reference set.
 
     \b
       ./pants run services/monitoring:main -- --config evidently.yaml
       curl -d '{"data": [[null, 0.1, 0.7, 0.3]]}' 127.0.0.1:5001/iterate
       curl 127.0.0.1:5001/metrics
 
-    Rows come to /iterate, labels that come later to /feedback. Every so often the newest rows are
-    compared with the reference by Evidently: /metrics has the result for Prometheus, /report the
-    page for people. /health and /ready say how the service itself is.
-    SIGTERM and SIGINT end it with exit code 0; rows are kept, also when it is killed.
-    Exit code 2: the configuration, the reference or the state folder cannot be worked with.
+    Rows are posted to /iterate, labels that arrive later to /feedback. At an interval, Evidently
+    compares the newest rows with the reference: /metrics has the result for Prometheus, /report the
+    page for people. /health and /ready tell the state of the service itself.
+    SIGTERM and SIGINT end it with exit code 0; rows survive, also when it is killed.
+    Exit code 2: the configuration, the reference or the state folder cannot be used.
     """
     configure_logging(log_level)
-    # Of empty classes in small windows; the metrics leave out what cannot be said.
+    # Warnings of empty classes in small windows; metrics without a value are left out.
     warnings.simplefilter("ignore")
     try:
         _serve(config, state_folder or config.parent / "state", host, port, threads, body_limit_mb)
@@ -118,7 +118,7 @@ def main(
 def _serve(
     config: Path, state_folder: Path, host: str, port: int, threads: int, body_limit_mb: int
 ) -> None:
-    # Late, so that --help and a mistake in the options are quick.
+    # Imported late, so that --help and invalid options answer quickly.
     from .app import create_app
     from .metrics import Metrics
     from .reference import load_reference
@@ -143,14 +143,14 @@ def _serve(
     signal.signal(signal.SIGTERM, _end)
     worker.start()
     _LOG.info("listening", extra={"address": f"http://{host}:{server.effective_port}"})
-    # Ends when a signal raises SystemExit or KeyboardInterrupt in it.
+    # Returns when a signal handler raises SystemExit or KeyboardInterrupt in it.
     server.run()
     _LOG.info("ending")
     worker.stop()
     state.close()
     logging.shutdown()
-    # At once: a computation that is under way is begun again by the next start, and waiting for it
-    # could take longer than those who sent the signal do.
+    # Without waiting for a running computation: the next start repeats it, and it could take longer
+    # than the sender of the signal waits.
     os._exit(0)
 
 

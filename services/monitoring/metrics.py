@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""The metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .state import Snapshot, State
 
 __all__ = ["Metrics"]
 
-#: Classes shown one by one; all others are one.
+#: Classes with a share of their own; all others share one.
 _MOST_SHARES = 20
 _OTHERS = "(others)"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -38,12 +38,12 @@ class Metrics:
     ----------
     layout : Layout
     state : State
-        Asked for its sizes whenever the metrics are read.
+        Its sizes are read with each scrape.
     monitors : tuple of str
     """
 
     def __init__(self, layout: Layout, state: State, monitors: tuple[str, ...]) -> None:
-        # When a counter began is of no use here, and doubles their number.
+        # Creation times of counters are not needed, and double the number of samples.
         disable_created_metrics()
         self._layout = layout
         self.registry = registry = CollectorRegistry()
@@ -56,13 +56,13 @@ class Metrics:
         )
         self.rejected = Counter(
             f"{prefix}rows_rejected_total",
-            "Rows and labels refused, and why; all of a request are refused with the first.",
+            "Rows and labels refused, by the reason of the first that is wrong in a request.",
             ["reason"],
             registry=registry,
         )
         self.feedback = Counter(
             f"{prefix}feedback_total",
-            "Labels that found their row, and that did not know it.",
+            "Labels whose row was found (joined) or has not arrived (unknown).",
             ["outcome"],
             registry=registry,
         )
@@ -74,7 +74,7 @@ class Metrics:
         )
         self.duration = Histogram(
             f"{prefix}computation_duration_seconds",
-            "What a computation took, by monitor.",
+            "Duration of a computation, by monitor.",
             ["monitor"],
             buckets=_SECONDS,
             registry=registry,
@@ -93,9 +93,7 @@ class Metrics:
             "lag_seconds",
             "Age of the oldest row that no computation has seen; 0 if none, or none is due yet.",
         ).set_function(lambda: state.lag_seconds)
-        self._labelled = self._gauge(
-            "labelled_rows", "Rows with a label that the last computation looked at."
-        )
+        self._labelled = self._gauge("labelled_rows", "Rows with a label in the last computation.")
         self._last = self._gauge(
             "last_computation_timestamp_seconds", "When the last computation succeeded."
         )
@@ -105,7 +103,7 @@ class Metrics:
             "monitor",
         )
         self._drifted = self._gauge("drifted_columns", "Columns that drifted.", "monitor")
-        self._columns = self._gauge("columns", "Columns looked at.", "monitor")
+        self._columns = self._gauge("columns", "Columns compared.", "monitor")
         self._column_score = self._gauge(
             "column_drift_score",
             "Evidently's score of a column, a p-value: small means drift.",
@@ -128,7 +126,7 @@ class Metrics:
             "estimated_accuracy", "Accuracy on the window as estimated without labels."
         )
 
-        # What is no longer said is taken back.
+        # Samples shown so far; those without a new value are removed.
         self._shown_quality: dict[str, set[str]] = {}
         self._shown_classes: set[str] = set()
 
@@ -140,7 +138,7 @@ class Metrics:
         return generate_latest(self.registry)
 
     def publish(self, monitor: str, result: MonitorResult | None) -> None:
-        """Show what a monitor found."""
+        """Show the result of a monitor."""
         if result is None:
             return
         if result.alarm is not None:
@@ -159,7 +157,7 @@ class Metrics:
             self._quality.labels(monitor, name).set(value)
 
     def publish_window(self, snapshot: Snapshot) -> None:
-        """Show what is said of a window without a comparison."""
+        """Show the metrics of a window that need no monitor."""
         self._labelled.set(len(snapshot.labelled))
         if not self._layout.classes:
             return
@@ -183,7 +181,7 @@ class Metrics:
         self._estimated_accuracy.set(min(1.0, max(0.0, estimate)))
 
     def succeeded(self) -> None:
-        """Note when a computation succeeded."""
+        """Record that a computation succeeded."""
         self._last.set(time.time())
         self.computations.labels("succeeded").inc()
 

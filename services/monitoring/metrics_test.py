@@ -1,4 +1,4 @@
-"""What Prometheus is told of a window, and that what is no longer so is taken back."""
+"""Metrics of a window, and removal of samples without a current value."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LAYOUT = Layout(
 
 
 class Sizes:
-    """What the metrics ask a state."""
+    """The part of a state that the metrics read."""
 
     window_rows, reference_rows, lag_seconds = 30, 100, 1.5
 
@@ -60,7 +60,7 @@ def publish(metrics, window, reference):
     return samples(metrics)
 
 
-def test_the_largest_classes_of_the_reference_are_shown_and_the_others_as_one(metrics):
+def test_the_largest_classes_of_the_reference_are_shown_and_the_others_summed(metrics):
     reference = rows(np.repeat(np.arange(N_CLASSES), np.arange(1, N_CLASSES + 1)), 0.5)
     found = publish(metrics, rows([0, 0, 29, 28], 0.5), reference)
     shown = {key[1] for key in found if key[0] == "class_share"}
@@ -72,7 +72,7 @@ def test_the_largest_classes_of_the_reference_are_shown_and_the_others_as_one(me
         assert sum(found["class_share", name, data] for name in shown) == pytest.approx(1)
 
 
-def test_classes_that_are_no_longer_the_largest_are_taken_back(metrics):
+def test_classes_that_are_no_longer_the_largest_are_removed(metrics):
     numbers = np.arange(N_CLASSES)
     publish(metrics, rows([0], 0.5), rows(np.repeat(numbers, numbers + 1), 0.5))
     found = publish(metrics, rows([0], 0.5), rows(np.repeat(numbers, 30 - numbers), 0.5))
@@ -80,7 +80,7 @@ def test_classes_that_are_no_longer_the_largest_are_taken_back(metrics):
     assert shown == {f"class {n}" for n in range(20)} | {"(others)"}
 
 
-def test_quality_that_cannot_be_said_any_more_is_taken_back(metrics):
+def test_quality_without_a_current_value_is_removed(metrics):
     monitor = "prob_classification_performance"
     metrics.publish(monitor, MonitorResult(None, quality={"log_loss": 1, "roc_auc": 0.9}))
     metrics.publish(monitor, MonitorResult(True, quality={"log_loss": 2}))
@@ -90,15 +90,15 @@ def test_quality_that_cannot_be_said_any_more_is_taken_back(metrics):
     assert found["drift_alarm", monitor] == 1
 
 
-def test_estimated_accuracy_is_the_references_moved_by_the_change_of_confidence(metrics):
+def test_estimated_accuracy_is_the_references_plus_the_change_of_confidence(metrics):
     reference = rows([0, 1, 2, 3], 0.8, [0, 1, 2, 9])
     assert publish(metrics, rows([0] * 4, 0.7), reference)[ESTIMATE] == pytest.approx(0.65)
     assert publish(metrics, rows([0] * 4, 1.0), rows([0], 0.1, [0]))[ESTIMATE] == 1
-    # Without labels it is the confidence alone.
+    # Without labels it is the mean confidence.
     assert publish(metrics, rows([0] * 4, 0.7), rows([0], 0.8))[ESTIMATE] == pytest.approx(0.7)
 
 
-def test_names_are_as_prometheus_would_have_them(metrics):
+def test_names_follow_the_conventions_of_prometheus(metrics):
     columns = {'a "quoted" \\ name\n': ColumnDrift(0.5, False)}
     metrics.publish("data_drift", MonitorResult(False, columns))
     publish(metrics, rows([0], 0.5), rows([0], 0.5))

@@ -1,4 +1,4 @@
-"""The five monitors: what each looks at, and when it alarms."""
+"""The five monitors: the columns that each compares, and its alarm."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from .ties import merge_near_ties
 
 __all__ = ["ColumnDrift", "MonitorResult", "run_monitor"]
 
-#: Classes that Evidently looks at one by one; with more of them it takes minutes.
+#: Classes that Evidently evaluates one by one; with more it takes minutes.
 MOST_CLASSES = 100
 
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """What was found of one column: Evidently's score, and whether the column drifted."""
+    """Result for one column: Evidently's score, and whether the column drifted."""
 
     score: float
     drifted: bool
@@ -32,16 +32,16 @@ class ColumnDrift:
 
 @dataclass(frozen=True)
 class MonitorResult:
-    """What one monitor found.
+    """Result of one monitor.
 
     Parameters
     ----------
     alarm : bool, optional
-        None where there is nothing to compare with.
+        None without a comparison.
     columns : dict of str to ColumnDrift
     quality : dict of str to float
     widgets : list
-        Evidently's part of the page.
+        Evidently's widgets for the report.
     """
 
     alarm: bool | None
@@ -62,14 +62,14 @@ def run_monitor(
     snapshot : Snapshot
     layout : Layout
     rate : float
-        The share of windows without drift that may alarm.
+        Allowed share of alarms among windows without drift.
     reports : module
-        `reports`, which is imported late.
+        The module `reports`, which is imported late.
 
     Returns
     -------
     MonitorResult or None
-        None while the labels that it needs are missing.
+        None while the labels it needs are missing.
     """
     return _MONITORS[monitor](snapshot, layout, rate, reports)
 
@@ -92,7 +92,7 @@ def _cat_target_drift(
     reference_labels = _known(snapshot.reference)["label"]
     if len(snapshot.labelled) and len(reference_labels):
         columns["target"] = (reference_labels, snapshot.labelled["label"])
-    # Bonferroni: the columns share the rate.
+    # Bonferroni correction over the columns.
     threshold = rate / len(columns)
     values: dict[str, float] = {}
     widgets: list[Any] = []
@@ -131,7 +131,7 @@ def _prob_classification(
     found = reports.probability_quality(
         layout.names(labelled["label"]), labelled["scores"][:, occurring], layout.names(occurring)
     )
-    # Probabilities of the true class tell apart what rounding leaves of a loss near 0.
+    # On probabilities of the true class, rounding errors of losses near 0 remain distinguishable.
     alarm = _losses_grew(snapshot, rate, lambda losses: -np.exp(-losses))
     return MonitorResult(alarm, quality=found.values, widgets=found.widgets)
 
@@ -163,8 +163,8 @@ def _drift(
         name: ColumnDrift(score, drifted=score <= threshold) for name, score in values.items()
     }
     drifted = any(column.drifted for column in columns.values())
-    # What the window was filled with says nothing of what came in, and may be of one class only
-    # where a test split is sorted.
+    # The reference's own rows in the window are no evidence of drift; the last rows of a sorted
+    # test split may all be of one class.
     alarm = drifted and not snapshot.window["seeded"].any()
     return MonitorResult(bool(alarm), columns, widgets=widgets)
 
@@ -181,10 +181,10 @@ def _wrong_and_right(rows: NDArray) -> list[int]:
 def _losses_grew(
     snapshot: Snapshot, rate: float, scale: Callable[[NDArray], NDArray]
 ) -> bool | None:
-    """Whether the labelled rows' losses are larger than the reference's (Mann and Whitney).
+    """Whether the labelled rows' losses exceed the reference's (Mann-Whitney U test).
 
-    The test looks at their order alone; `scale` keeps it, and says in which numbers losses that
-    differ by rounding are near each other.
+    The test uses ranks only. `scale` is monotonic, and maps losses to a scale on which those that
+    differ by rounding are close to each other.
     """
     reference = snapshot.reference["loss"]
     reference = reference[~np.isnan(reference)]
@@ -197,7 +197,7 @@ def _losses_grew(
 
 
 def _with_few_classes(labelled: NDArray) -> NDArray:
-    """Give the newest rows, as many as have no more than `MOST_CLASSES` true classes."""
+    """Give the longest run of newest rows with at most `MOST_CLASSES` true classes."""
     seen: set[float] = set()
     for place in range(len(labelled) - 1, -1, -1):
         seen.add(labelled["label"][place])

@@ -1,4 +1,4 @@
-"""What the monitors say is what Evidently, called directly on the same frames, says."""
+"""The monitors' results equal those of Evidently, called directly on the same frames."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(monitor, snapshot, layout):
 
 
 class Watched:
-    """A reference and windows of a model."""
+    """A model's reference set and windows."""
 
     def __init__(self, folder, classes=CLASSES, n=200):
         self.model = Model(classes=classes)
@@ -54,7 +54,7 @@ class Watched:
         self.layout, self.reference = reference.layout, reference.rows
 
     def records(self, n, shift=0.0, truth=None):
-        """Rows whose label is known, right nine times out of ten, or what `truth` makes of them."""
+        """Labelled rows, nine of ten predicted correctly, or labelled by `truth`."""
         target = self.model.rng.integers(0, len(self.layout.classes), n)
         numbers = self.model.numbers(n, shift, target)
         labels = target if truth is None else truth(numbers[:, self.model.n_features :])
@@ -92,7 +92,7 @@ def values(metrics, definition, current, reference=None):
 
 
 def frames(watched, numbers):
-    """The frames a reader of the reference file would make, with confidence beside the features."""
+    """The reference file and `numbers` as frames, with confidence beside the features."""
     reference = watched.table.to_pandas()
     current = pd.DataFrame(numbers, columns=reference.columns[1:])
     for frame in (reference, current):
@@ -137,7 +137,7 @@ def test_drift_of_predictions_is_evidentlys_with_our_test(watched):
     )
 
 
-def test_targets_are_watched_once_there_are_some(watched):
+def test_targets_are_compared_once_labels_are_known(watched):
     _, records = watched.records(30)
     assert set(watched.run("cat_target_drift", records).columns) == {"prediction", "target"}
     records["label"] = np.nan
@@ -184,7 +184,7 @@ def test_the_loss_is_evidentlys_over_all_classes(watched):
 @pytest.mark.parametrize(
     "monitor", ["classification_performance", "prob_classification_performance"]
 )
-def test_few_classes_in_the_window_are_no_trouble(watched, monitor, n_true):
+def test_few_classes_in_the_window_are_accepted(watched, monitor, n_true):
     _, records = watched.records(30, truth=lambda scores: np.arange(len(scores)) % n_true)
     quality = watched.run(monitor, records).quality
     assert quality
@@ -216,14 +216,14 @@ def test_thousands_of_classes_are_watched(tmp_path):
     assert quality["log_loss"] == pytest.approx(records["loss"].mean(), rel=1e-4)
 
 
-def test_of_very_many_classes_the_newest_rows_are_taken(watched, monkeypatch):
+def test_with_too_many_classes_only_the_newest_rows_are_evaluated(watched, monkeypatch):
     monkeypatch.setattr(monitors, "MOST_CLASSES", 2)
     _, records = watched.records(30, truth=lambda scores: np.arange(len(scores)) // 10)
     result = watched.run("prob_classification_performance", records)
     assert result.quality["log_loss"] == pytest.approx(records["loss"][10:].mean(), rel=1e-5)
 
 
-def test_worse_answers_alarm_and_equal_ones_do_not(watched):
+def test_worse_predictions_alarm_and_equally_good_ones_do_not(watched):
     _, good = watched.records(60)
     _, bad = watched.records(60, truth=lambda scores: scores.argmin(axis=1))
     for monitor in ("classification_performance", "prob_classification_performance"):
@@ -231,7 +231,7 @@ def test_worse_answers_alarm_and_equal_ones_do_not(watched):
         assert watched.run(monitor, bad).alarm is True
 
 
-def test_without_labels_performance_says_nothing(watched):
+def test_without_labels_performance_monitors_have_no_result(watched):
     _, records = watched.records(30)
     snapshot = Snapshot(watched.layout.window_rows(records), records[:0], watched.reference)
     for monitor in ("classification_performance", "prob_classification_performance"):
@@ -266,7 +266,7 @@ def test_regression_quality_is_evidentlys(tmp_path):
     assert run("regression_performance", snapshot, layout).alarm is True
 
 
-def test_what_the_window_was_filled_with_raises_no_alarm(watched):
+def test_rows_of_the_reference_in_the_window_raise_no_alarm(watched):
     _, records = watched.records(30, shift=5.0)
     assert watched.run("data_drift", records).alarm is True
     records["seeded"][0] = True
@@ -275,14 +275,14 @@ def test_what_the_window_was_filled_with_raises_no_alarm(watched):
     assert result.columns["0"].drifted
 
 
-def test_columns_that_never_change_are_no_trouble(watched):
+def test_constant_columns_are_accepted(watched):
     numbers, _ = watched.records(30)
     numbers[:, 0] = 1.0
     records = watched.layout.records(numbers, np.full(30, np.nan))
     assert watched.run("data_drift", records).columns["0"].drifted
 
 
-def test_names_cannot_leave_the_script_they_are_in(tmp_path):
+def test_names_cannot_end_the_script_that_holds_them(tmp_path):
     classes = ("</script><img src=x>", "‹/script>‹img src=x>", "<b>", "plain")
     watched = Watched(tmp_path, classes=classes)
     _, records = watched.records(30)
@@ -295,7 +295,7 @@ def test_names_cannot_leave_the_script_they_are_in(tmp_path):
     assert "<b>" not in page.split("</script>")[0]
 
 
-def test_the_page_needs_nothing_from_elsewhere(watched):
+def test_the_report_loads_nothing_from_other_hosts(watched):
     _, records = watched.records(30)
     page = reports.render(
         {"rows": "30"}, {"data_drift": watched.run("data_drift", records).widgets}

@@ -1,11 +1,11 @@
-"""How far apart a window and the reference may be by chance alone.
+"""Permutation tests of a window against the reference.
 
-Without drift, window and reference are rows of one and the same source, so that any other choice of
-as many rows out of both together could as well have been the window. Tests that compare what is
-seen with such choices keep their rate of false alarms whatever the columns' distributions, ties and
-correlations, however few the rows and however rare the classes (permutation tests; Good,
-"Permutation, Parametric and Bootstrap Tests of Hypotheses", 2005; for the largest of several
-statistics: Westfall and Young, "Resampling-Based Multiple Testing", 1993).
+Without drift, window and reference are rows of one source, so any other choice of as many rows from
+both together is as likely to be the window. A test that compares the observed statistic with those
+of random choices keeps its false alarm rate for any distribution, ties and correlations of the
+columns, however few the rows and rare the classes (Good, "Permutation, Parametric and Bootstrap
+Tests of Hypotheses", 2005; for the largest of several statistics: Westfall and Young,
+"Resampling-Based Multiple Testing", 1993).
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from scipy.stats import ks_2samp
 
 __all__ = ["ROUNDS", "class_shift_p_value", "ks_threshold"]
 
-#: Choices that what is seen is compared with.
+#: Random choices that the observed statistic is compared with.
 ROUNDS = 999
 
-# The same window and reference always give the same answer.
+# Fixed, so that the same window and reference always give the same result.
 _SEED = 20_260_131
-# Cells of one block of choices: bounds the memory.
+# Cells of one block of choices; bounds the memory.
 _CELLS_AT_ONCE = 2_000_000
 
 
 def ks_threshold(
     reference: NDArray[np.floating], window: NDArray[np.floating], rate: float
 ) -> float:
-    """Find the p-value below which the smallest of the columns' p-values is an alarm.
+    """Find the threshold for the smallest of the columns' p-values.
 
-    Each column is compared by the two-sample Kolmogorov-Smirnov test. The answer is chosen so that,
-    without drift, the chance that any column falls to or below it is at most `rate`: one alarm rate
-    for the window, not one for each column.
+    Each column is compared by the two-sample Kolmogorov-Smirnov test. Without drift, the
+    probability that any column's p-value is at most the threshold is at most `rate`: a family-wise
+    error rate for the window, not one per column.
 
     Parameters
     ----------
@@ -61,10 +61,10 @@ def ks_threshold(
         largest[block], column_of[block] = distances.max(axis=1), distances.argmax(axis=1)
         chosen[block] = choice
         done += len(choice)
-    # An alarm is a distance that at most this many of the choices reach, so that with the window
-    # itself it is among the largest rate * (ROUNDS + 1) of ROUNDS + 1.
+    # An alarm is a distance that at most `allowed` choices reach: with the window's own, it is then
+    # among the largest rate * (ROUNDS + 1) of ROUNDS + 1.
     allowed = max(0, int(np.floor(rate * (ROUNDS + 1) + 1e-9)) - 1)
-    # That is one greater than this one's, and so a p-value less than its.
+    # So it exceeds the distance of the choice `limit`, and its p-value is below that choice's.
     limit = np.argsort(-largest, kind="stable")[allowed]
     column = pooled[:, column_of[limit]]
     is_window = np.zeros(len(pooled), dtype=bool)
@@ -77,8 +77,8 @@ def class_shift_p_value(reference: NDArray[np.integer], window: NDArray[np.integ
     """Test whether a window's classes are distributed as the reference's.
 
     The statistic is the likelihood ratio (G) of the two-by-classes table; its p-value is the share
-    of choices that reach it. Unlike the chi-square approximation it holds where most classes are
-    expected less than once in a window.
+    of choices that reach it. Unlike the chi-square approximation it is valid where most classes
+    have an expected count below 1 in a window.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def class_shift_p_value(reference: NDArray[np.integer], window: NDArray[np.integ
 
 
 def _choices(n_pooled: int, n_window: int, n_columns: int) -> Iterator[NDArray[np.intp]]:
-    """Choose windows out of all rows: arrays of shape (some, n_window), `ROUNDS` in all."""
+    """Draw windows from all rows: blocks of shape (b, n_window), `ROUNDS` rows in all."""
     rng = np.random.default_rng(_SEED)
     at_once = max(1, min(ROUNDS, _CELLS_AT_ONCE // (n_window * n_columns)))
     for start in range(0, ROUNDS, at_once):
@@ -115,7 +115,7 @@ def _choices(n_pooled: int, n_window: int, n_columns: int) -> Iterator[NDArray[n
 
 
 def _pooled_ranks(pooled: NDArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Count, for each cell, its column's values below it and up to it; shapes (N, k)."""
+    """Count, for each cell, the values of its column below it and up to it; shapes (N, k)."""
     below = np.empty(pooled.shape, dtype=np.int32)
     up_to = np.empty(pooled.shape, dtype=np.int32)
     for column in range(pooled.shape[1]):
@@ -129,12 +129,11 @@ def _pooled_ranks(pooled: NDArray) -> tuple[NDArray[np.int32], NDArray[np.int32]
 def _distances(
     choice: NDArray[np.intp], below: NDArray[np.int32], up_to: NDArray[np.int32], n_reference: int
 ) -> NDArray[np.float64]:
-    """Give the Kolmogorov-Smirnov distance of each choice to the rest, by column.
+    """Give the Kolmogorov-Smirnov distance of each choice from the rest; the largest of a column.
 
-    The distribution function of the choice steps at its own values alone, and that of the rest only
-    rises, so the distance is reached at one of the choice's values or just below one. Of equal
-    values the last gives the first of these, and the first the second, which is what the maximum
-    over all takes.
+    The choice's distribution function steps at its own values only, and that of the rest never
+    falls, so the supremum is at one of the choice's values or just below one. Of equal values the
+    last counts for the former and the first for the latter; the maximum over all includes both.
     """
     n_window = choice.shape[1]
     step = 1.0 / n_window + 1.0 / n_reference
@@ -147,13 +146,13 @@ def _distances(
 
 
 def _g_statistics(windows: NDArray[np.integer], counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the likelihood ratio of each window against the rest.
+    """Give the likelihood ratio of each window against the remaining rows.
 
     Parameters
     ----------
     windows : ndarray of int, shape (b, w)
     counts : ndarray of int
-        How often each class is in all rows.
+        Number of rows of each class, in window and reference together.
     """
     n_rounds, n_window = windows.shape
     n_pooled = counts.sum()
@@ -164,10 +163,10 @@ def _g_statistics(windows: NDArray[np.integer], counts: NDArray[np.int64]) -> ND
     total = counts[classes]
     rest = total - seen
     terms = seen * np.log(seen * (n_pooled / n_window) / total)
-    # Nothing left of a class adds nothing.
+    # A class without rows in the rest contributes 0.
     share = np.where(rest > 0, rest, 1) * (n_pooled / n_rest) / total
     terms += rest * np.log(share)
-    # The classes that a window lacks are in the rest alone.
+    # Classes that the window lacks are in the rest only.
     absent = n_pooled - np.bincount(rounds, weights=total, minlength=n_rounds)
     return np.bincount(rounds, weights=terms, minlength=n_rounds) + absent * np.log(
         n_pooled / n_rest

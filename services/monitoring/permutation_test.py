@@ -1,4 +1,4 @@
-"""Tests by reshuffling agree with the textbook ones where those hold."""
+"""The permutation tests agree with the textbook tests where those are valid."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_distances_are_those_of_scipy_ties_or_not(seed, n_pooled, decimals, data
     np.testing.assert_allclose(found[0], expected, atol=1e-12)
 
 
-def test_of_one_column_the_threshold_is_about_the_rate():
+def test_with_one_column_the_threshold_is_about_the_rate():
     rng = np.random.default_rng(0)
     threshold = ks_threshold(rng.normal(size=(500, 1)), rng.normal(size=(40, 1)), 0.05)
     assert 0.02 < threshold < 0.08
 
 
-def test_columns_that_say_the_same_cost_nothing():
+def test_duplicate_columns_do_not_lower_the_threshold():
     rng = np.random.default_rng(0)
     reference, window = rng.normal(size=(500, 1)), rng.normal(size=(40, 1))
     one = ks_threshold(reference, window, 0.05)
@@ -44,14 +44,14 @@ def test_columns_that_say_the_same_cost_nothing():
     assert many == pytest.approx(one)
 
 
-def test_more_columns_ask_for_smaller_p_values():
+def test_more_columns_lower_the_threshold():
     rng = np.random.default_rng(0)
     reference, window = rng.normal(size=(500, 30)), rng.normal(size=(40, 30))
     assert ks_threshold(reference, window, 0.05) < 0.05 / 10
     assert ks_threshold(reference, window, 0.01) < ks_threshold(reference, window, 0.05)
 
 
-def test_blocks_change_nothing(monkeypatch):
+def test_block_size_does_not_change_the_result(monkeypatch):
     rng = np.random.default_rng(0)
     reference, window = rng.normal(size=(100, 3)), rng.normal(size=(20, 3))
     classes = rng.integers(0, 9, 100), rng.integers(0, 9, 20)
@@ -77,7 +77,7 @@ def test_the_statistic_of_classes_is_the_likelihood_ratio_of_the_table(reference
     assert found == pytest.approx(table_g(reference, window, 6), abs=1e-9)
 
 
-def test_with_many_rows_of_each_class_the_p_value_is_the_textbooks():
+def test_with_many_rows_of_each_class_the_p_value_is_that_of_the_g_test():
     rng = np.random.default_rng(3)
     reference, window = rng.integers(0, 4, 2000), rng.integers(0, 4, 300)
     counts = np.array([np.bincount(c, minlength=4) for c in (window, reference)])
@@ -88,7 +88,7 @@ def test_with_many_rows_of_each_class_the_p_value_is_the_textbooks():
     assert class_shift_p_value(reference, window) == pytest.approx(textbook, abs=0.05)
 
 
-def test_other_classes_are_seen_and_the_same_are_not():
+def test_changed_class_shares_are_detected_and_equal_ones_are_not():
     rng = np.random.default_rng(0)
     reference = rng.integers(0, 1000, 3000)
     assert class_shift_p_value(reference, rng.integers(0, 1000, 30)) > 0.05

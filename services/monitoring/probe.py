@@ -16,8 +16,8 @@ _SECONDS = 5.0
 
 
 def is_ready(port: int) -> bool:
-    """Ask the monitor on a port of this machine."""
-    # Whatever proxy is configured is not for this.
+    """Tell whether the monitor on a local port is ready."""
+    # Not through a configured proxy.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://127.0.0.1:{port}/ready", timeout=_SECONDS) as answer:

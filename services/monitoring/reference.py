@@ -1,4 +1,4 @@
-"""The reference set: what the model said of texts it is meant for."""
+"""The reference set: a model's rows on texts that it is meant for."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .settings import Settings
 __all__ = ["Reference", "load_reference"]
 
 _FEWEST_ROWS = 2
-# Columns and rows that are in memory at once: a set may have thousands of the one and of the other.
+# Columns and rows in memory at once: a set may have thousands of both.
 _ROWS_AT_ONCE = 1_000
 _HASHED_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A reference set that has been checked.
+    """A validated reference set.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Reference:
     rows : ndarray of `layout.window_dtype`, shape (n,)
         Oldest first, each marked as seeded.
     fingerprint : str
-        Changes with the file and with what is read from it.
+        Changes with the file and with the layout read from it.
     """
 
     layout: Layout
@@ -49,7 +49,7 @@ def load_reference(settings: Settings) -> Reference:
     Raises
     ------
     SettingsError
-        If it is missing, cannot be read, or is not the one that the settings are for.
+        If it is missing, cannot be read, or does not match the settings.
     """
     path = settings.reference_path
     try:
@@ -202,8 +202,8 @@ def _labels(values: list[Any], done: int, layout: Layout) -> NDArray[np.float64]
         place = layout.class_index.get(value)
         if place is None:
             raise SettingsError(
-                f"row {done + row} has the target {value!r}, which is no column that `prediction:` "
-                "names: the reference and evidently.yaml belong to different models"
+                f"row {done + row} has the target {value!r}, which is not in `prediction:`: the "
+                "reference and evidently.yaml belong to different models"
             )
         labels[row] = place
     return labels

@@ -1,4 +1,4 @@
-"""The reference set: what is read of it, and what is refused and why."""
+"""The reference set: what is read from it, and which sets are refused and why."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def titled(tmp_path, table, titles):
     return load_reference(load_settings(path))
 
 
-def test_features_have_the_names_that_people_know(tmp_path, model):
+def test_features_have_their_readable_names(tmp_path, model):
     reference = titled(tmp_path, model.reference(50), ["mixture", "text length", "confidence"])
     names = ("mixture", "text length", "confidence", f"({CONFIDENCE})")
     assert reference.layout.drift_columns == names
@@ -72,7 +72,7 @@ def test_thousands_of_score_columns_are_read(tmp_path):
     assert reference.rows.dtype.itemsize < 100
 
 
-def test_the_fingerprint_changes_with_the_file_and_with_what_is_read(tmp_path, model):
+def test_the_fingerprint_changes_with_the_file_and_with_the_layout(tmp_path, model):
     table = model.reference(50)
     prints = [
         load(tmp_path, table).fingerprint,
@@ -104,7 +104,7 @@ def replaced(table, name, values):
         (lambda t: t.select(["targets"]), "at least one other"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path, model, change, said):
+def test_an_invalid_reference_is_refused_with_the_reason(tmp_path, model, change, said):
     with pytest.raises(SettingsError) as error:
         load(tmp_path, change(model.reference(40)))
     assert said in str(error.value)
@@ -117,7 +117,7 @@ def test_a_missing_reference_is_named(tmp_path, config):
         load_reference(load_settings(config))
 
 
-def test_a_file_that_is_no_parquet_is_refused(config):
+def test_a_file_other_than_parquet_is_refused(config):
     (config.parent / "references.parquet").write_bytes(b"PAR1 of sorts")
     with pytest.raises(SettingsError, match="cannot be read as Parquet"):
         load_reference(load_settings(config))
@@ -132,7 +132,7 @@ def regression_table(n=40):
 REGRESSION = {"monitors": ["regression_performance", "data_drift"]}
 
 
-def test_a_regression_takes_the_first_column_for_the_truth(tmp_path):
+def test_a_regressions_true_values_are_by_default_the_first_column(tmp_path):
     table = regression_table()
     reference = load(tmp_path, table, "estimate", **REGRESSION)
     assert reference.layout.label_kind is LabelKind.NUMBER
@@ -142,7 +142,7 @@ def test_a_regression_takes_the_first_column_for_the_truth(tmp_path):
     np.testing.assert_allclose(reference.rows["loss"], losses, rtol=1e-5)
 
 
-def test_a_regression_may_name_another_column_for_the_truth(tmp_path):
+def test_a_regression_may_name_another_column_of_true_values(tmp_path):
     table = regression_table().add_column(0, "targets", [["x"] * 40])
     reference = load(tmp_path, table, "estimate", "price", **REGRESSION)
     assert reference.layout.drift_columns == ("0", "1", "estimate")

@@ -1,4 +1,4 @@
-"""Evidently, as far as it is used here. Imports it, which takes seconds: import this late."""
+"""Calls of Evidently. Importing it takes seconds: import this module late."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ __all__ = [
 CLASS_SHIFT = "ktt_class_shift"
 
 _COUNTERS_IN_A_ROW = 3
-# With two classes Evidently takes one for the positive.
+# With two classes Evidently treats one as the positive class.
 _FEWEST_MULTICLASS = 3
 
 _CLASS_METRICS = {
@@ -66,14 +66,14 @@ _CLASS_METRICS = {
 
 @dataclass(frozen=True)
 class EvidentlyResult:
-    """What Evidently found.
+    """Result of Evidently.
 
     Parameters
     ----------
     values : dict of str to float
-        By column, or by metric. What it could not say is left out.
+        By column, or by metric, without those that Evidently could not compute.
     widgets : list
-        Its part of the page.
+        Widgets for the report.
     """
 
     values: dict[str, float]
@@ -106,7 +106,7 @@ def numeric_drift(
 def class_drift(
     reference: Sequence[str], window: Sequence[str], column: str, threshold: float
 ) -> EvidentlyResult:
-    """Compare how often each class is; the value is the p-value of `CLASS_SHIFT`."""
+    """Compare class frequencies; the value is the p-value of `CLASS_SHIFT`."""
     frames = [pd.DataFrame({column: _shown_values(names)}) for names in (window, reference)]
     definition = DataDefinition(categorical_columns=[column])
     metric = ValueDrift(column=column, method=CLASS_SHIFT, threshold=threshold)
@@ -114,7 +114,7 @@ def class_drift(
 
 
 def class_quality(target: Sequence[str], predicted: Sequence[str]) -> EvidentlyResult:
-    """Give accuracy and, macro over the classes that occur, precision, recall and F1."""
+    """Give accuracy, and precision, recall and F1 as macro means over the classes that occur."""
     frame = pd.DataFrame({"target": _shown_values(target), "prediction": _shown_values(predicted)})
     occurring = sorted(set(frame["target"]) | set(frame["prediction"]))
     columns = ["target", "prediction"]
@@ -123,7 +123,7 @@ def class_quality(target: Sequence[str], predicted: Sequence[str]) -> EvidentlyR
         definition = DataDefinition(categorical_columns=columns, classification=[task])
         metrics = [metric() for metric in _CLASS_METRICS.values()]
         return _run(metrics, list(_CLASS_METRICS), definition, frame, None)
-    # Evidently takes two classes for a positive and a negative one: each has its turn.
+    # Evidently evaluates two classes as positive and negative; each class is the positive in turn.
     tasks = [
         BinaryClassification(
             name=name, target="target", prediction_labels="prediction", pos_label=name
@@ -145,20 +145,20 @@ def class_quality(target: Sequence[str], predicted: Sequence[str]) -> EvidentlyR
 def probability_quality(
     target: Sequence[str], scores: NDArray[np.floating], classes: Sequence[str]
 ) -> EvidentlyResult:
-    """Give the logarithmic loss of class probabilities, and their ROC AUC.
+    """Give the log loss of class probabilities, and their ROC AUC.
 
-    The AUC is the mean over the classes, each against all others; it takes three classes.
+    The AUC is the mean over the classes, one against the rest; it needs three classes.
 
     Parameters
     ----------
     target : n names
     scores : ndarray, shape (n, k)
     classes : k names
-        Those that occur in `target`. What a row gives to other classes is the rest up to 1.
+        Those that occur in `target`. The rest of a row's probability up to 1 is for other classes.
     """
     scores = scores.astype(np.float64)
-    # In one column, which changes no loss: the loss looks at the true class alone. A second, empty
-    # one, because Evidently takes two classes for a positive and a negative one.
+    # As one column, which does not change the loss of the true class. A second, empty one, as
+    # Evidently would take two classes for positive and negative.
     rest = np.clip(1.0 - scores.sum(axis=1), 0.0, None)
     padded = np.column_stack([scores, rest, np.zeros(len(scores))])
     columns = [*classes, "(others)", "(none)"]
@@ -201,9 +201,9 @@ def regression_quality(
 
 
 def render(summary: Mapping[str, str], parts: Mapping[str, list[Any]]) -> str:
-    """Put parts together on one page, which needs nothing from elsewhere."""
+    """Render the report as one page, which loads nothing from other hosts."""
     counters = [CounterData(label, value) for label, value in summary.items()]
-    # So many beside each other that long names have room.
+    # Few counters per row, so that long names fit.
     rows = range(0, len(counters), _COUNTERS_IN_A_ROW)
     widgets = [counter(title="", counters=counters[row : row + _COUNTERS_IN_A_ROW]) for row in rows]
     widgets += [group_widget(title=title, widgets=part) for title, part in parts.items() if part]
@@ -218,20 +218,20 @@ def _run(
     reference: pd.DataFrame | None,
     smallest_first: bool = False,
 ) -> EvidentlyResult:
-    """Have Evidently compute metrics; `smallest_first` puts their parts of the page in order."""
+    """Compute metrics with Evidently; `smallest_first` sorts their widgets by value."""
     snapshot = Report(metrics).run(
         Dataset.from_pandas(current, definition),
         None if reference is None else Dataset.from_pandas(reference, definition),
     )
     found = [metric["value"] for metric in snapshot.dict()["metrics"]]
-    # Of errors Evidently gives mean and deviation.
+    # Errors come as mean and standard deviation.
     numbers = [float(value["mean"] if isinstance(value, dict) else value) for value in found]
     values = {
         name: number for name, number in zip(names, numbers, strict=True) if np.isfinite(number)
     }
     items = list(snapshot._snapshot_item)
     if smallest_first:
-        # Stable, and what is no number comes last.
+        # A stable sort, with NaN last.
         items = [items[place] for place in np.argsort(numbers, kind="stable")]
     return EvidentlyResult(values, [widget for item in items for widget in item.widgets])
 
@@ -241,7 +241,7 @@ def _shown_values(names: Sequence[str]) -> list[str]:
 
 
 def _shown(names: Sequence[str]) -> list[str]:
-    """Rename columns for the page, each to another name."""
+    """Make column names displayable and unique."""
     shown: dict[str, None] = {}
     for name in names:
         name = _without_markup(name)
@@ -252,7 +252,7 @@ def _shown(names: Sequence[str]) -> list[str]:
 
 
 def _without_markup(name: str) -> str:
-    # Evidently writes names into a script as they are: one with "</script>" would end it.
+    # Evidently does not escape names in scripts: one with "</script>" would end the script.
     return name.replace("<", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}")
 
 
@@ -267,7 +267,7 @@ def _class_shift(
 register_stattest(
     StatTest(
         name=CLASS_SHIFT,
-        display_name="G test by reshuffling, p_value",
+        display_name="G test by permutation, p_value",
         allowed_feature_types=[ColumnType.Categorical],
     ),
     _class_shift,

@@ -1,4 +1,4 @@
-"""What comes in over HTTP: rows and labels, checked whole before anything is changed."""
+"""The bodies of requests: rows and labels, validated as a whole before any is added."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def parse_rows(body: bytes, layout: Layout) -> Rows:
     Raises
     ------
     RequestError
-        If any of it is not as it should be.
+        If any part of it is invalid.
     """
     document = _object(body, ("data", "ids"), "data")
     data = document["data"]
@@ -74,10 +74,10 @@ def parse_feedback(body: bytes, layout: Layout) -> Feedback:
     Raises
     ------
     RequestError
-        If any of it is not as it should be.
+        If any part of it is invalid.
     """
     if layout.label_kind is LabelKind.NONE or layout.truth is not None:
-        _refuse("nothing that is configured takes labels", "label")
+        _refuse("no configured monitor needs labels", "label")
     items = _object(body, ("feedback",), "feedback")["feedback"]
     if not isinstance(items, list) or not items:
         _refuse('`feedback` must be a list of at least one {"id": ..., "label": ...}', "shape")
@@ -106,7 +106,7 @@ def _object(body: bytes, known: tuple[str, ...], needed: str) -> dict[str, Any]:
     except RecursionError as error:
         raise RequestError("the body is nested too deeply", reason="json") from error
     except (ValueError, UnicodeDecodeError) as error:
-        # What json says of a mistake is where it is, not what stands there.
+        # Report the position only, not the content.
         place = getattr(error, "pos", None)
         at = f" at character {place}" if place is not None else ""
         raise RequestError(f"the body is no JSON{at}", reason="json") from error
@@ -139,7 +139,7 @@ def _id(value: object, where: str, rows: int) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_ID:
         _refuse(f"{where} must be a text of 1 to {LONGEST_ID} characters", "ids", rows)
     if not _is_unicode(value) or "\0" in value:
-        _refuse(f"{where} holds characters that are none", "ids", rows)
+        _refuse(f"{where} holds characters that are not valid Unicode", "ids", rows)
     return value
 
 
@@ -152,7 +152,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _cell_label(value: object, where: str, layout: Layout, rows: int) -> float:
-    """Read the first cell: null, and for a class 0 too, say that the truth is not known."""
+    """Read the first cell: null means an unknown true value, and so does 0 for a classifier."""
     if layout.label_kind is LabelKind.NUMBER:
         return math.nan if value is None else _label(value, where, layout, rows)
     if value is None or (type(value) in (int, float) and value == 0):
@@ -176,19 +176,19 @@ def _label(value: object, where: str, layout: Layout, rows: int) -> float:
         _refuse(f"{where} must be the name of a class, or its path", "label", rows)
     place = layout.find_class(value)
     if place is None:
-        _refuse(f"{where} is {_shown(value)}, which is none of the model's classes", "label", rows)
+        _refuse(f"{where} is {_shown(value)}, which is not a class of the model", "label", rows)
     return float(place)
 
 
 def _joined(label: object) -> object:
-    """Write a path as ``/predict_proba`` answers it, a list, as ``/predict`` does."""
+    """Join a path that is a list, as ``/predict_proba`` returns it, as ``/predict`` does."""
     if isinstance(label, list) and label and all(isinstance(part, str) for part in label):
         return "\n".join(label)
     return label
 
 
 def _numbers(data: list[list[Any]], width: int) -> NDArray[np.float32]:
-    # Numbers only: numpy would take true for 1 and "1" for 1.
+    # Checked here, as numpy would convert true and "1" to 1.
     for row, cells in enumerate(data):
         kinds = set(map(type, cells[1:]))
         if not kinds <= {int, float}:

@@ -1,4 +1,4 @@
-"""Requests are read whole or refused whole, with a message that says where."""
+"""Requests are accepted or refused as a whole, with a message that says where the fault is."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def body(document):
     return document if isinstance(document, bytes) else json.dumps(document).encode()
 
 
-def test_a_row_is_reduced_to_what_is_kept():
+def test_a_row_becomes_a_record():
     parsed = parse_rows(body({"data": [GOOD], "ids": ["r1"]}), LAYOUT)
     record = parsed.records[0]
     np.testing.assert_array_equal(record["drift"], as_float32([0.5, -1, 0.7]))
@@ -60,14 +60,14 @@ def test_the_first_cell_is_null_or_zero_or_a_class(cell, label):
         assert record["loss"] == pytest.approx(-math.log(0.2))
 
 
-def test_of_a_regression_the_first_cell_is_a_number_and_zero_is_one():
+def test_the_first_cell_of_a_regression_is_a_number_and_zero_is_a_value():
     parsed = parse_rows(body({"data": [[0, 1, 2.5], [None, 1, 2.5]]}), REGRESSION)
     assert parsed.records["label"][0] == 0
     assert parsed.records["loss"][0] == 2.5
     assert math.isnan(parsed.records["label"][1])
 
 
-def test_where_no_label_is_needed_a_class_name_is_passed_over():
+def test_without_a_monitor_of_labels_a_class_name_is_ignored():
     assert math.isnan(parse_rows(body({"data": [["x", 1]]}), UNLABELLED).records["label"][0])
 
 
@@ -104,16 +104,16 @@ def rowed(*cells):
         (rowed(True, *GOOD[1:]), "label", "data[1][0] must be the name of a class"),
         (rowed(False, *GOOD[1:]), "label", "data[1][0] must be the name of a class"),
         (rowed(["Shirts"], *GOOD[1:]), "label", "data[1][0] must be the name of a class"),
-        (rowed("Hats", *GOOD[1:]), "label", "'Hats', which is none of the model's classes"),
+        (rowed("Hats", *GOOD[1:]), "label", "'Hats', which is not a class of the model"),
         ({"data": [GOOD], "ids": "r1"}, "ids", "a list of 1"),
         ({"data": [GOOD], "ids": []}, "ids", "a list of 1"),
         ({"data": [GOOD], "ids": [1]}, "ids", "ids[0] must be a text"),
         ({"data": [GOOD], "ids": [""]}, "ids", "ids[0] must be a text"),
         ({"data": [GOOD], "ids": ["x" * 201]}, "ids", "1 to 200 characters"),
-        ({"data": [GOOD], "ids": ["\ud800"]}, "ids", "characters that are none"),
+        ({"data": [GOOD], "ids": ["\ud800"]}, "ids", "characters that are not valid Unicode"),
     ],
 )
-def test_rows_that_are_wrong_are_refused(document, reason, said):
+def test_invalid_rows_are_refused(document, reason, said):
     with pytest.raises(RequestError) as error:
         parse_rows(body(document), LAYOUT)
     assert said in str(error.value)
@@ -159,10 +159,10 @@ PATHS = ("0", "> 0", "b", "targets", "x\n1", "y\n1")
 
 
 @pytest.mark.parametrize("place", range(len(PATHS)))
-def test_whatever_predict_answers_is_a_label(place):
+def test_a_path_that_predict_returns_is_a_label(place):
     layout = dataclasses.replace(NUMBERED, labels=PATHS)
     assert feedback_label(layout, PATHS[place]) == place
-    # As /predict_proba answers it.
+    # As /predict_proba returns it.
     assert feedback_label(layout, PATHS[place].split("\n")) == place
 
 
@@ -172,12 +172,12 @@ def test_a_column_s_name_is_a_label_too(label, place):
 
 
 @pytest.mark.parametrize(("label", "place"), [("0", 0), ("x\n1", 4), ("targets", 3)])
-def test_an_older_bundle_that_does_not_give_the_paths_knows_numbers_too(label, place):
+def test_an_older_bundle_without_the_paths_accepts_paths_of_numbers(label, place):
     assert feedback_label(NUMBERED, label) == place
 
 
 @pytest.mark.parametrize("label", [[], [1], ["x", 1], {"x": "1"}, ["x", "2"], True])
-def test_a_path_that_is_none_is_refused(label):
+def test_an_unknown_path_is_refused(label):
     with pytest.raises(RequestError) as error:
         feedback_label(dataclasses.replace(NUMBERED, labels=PATHS), label)
     assert error.value.status == 400
@@ -198,7 +198,7 @@ def test_a_path_that_is_none_is_refused(label):
         ({"data": []}, "unknown field 'data'"),
     ],
 )
-def test_labels_that_are_wrong_are_refused(document, said):
+def test_invalid_labels_are_refused(document, said):
     with pytest.raises(RequestError) as error:
         parse_feedback(body(document), LAYOUT)
     assert said in str(error.value)
@@ -210,8 +210,8 @@ def test_a_true_value_must_be_a_number(label):
         parse_feedback(body({"feedback": [{"id": "a", "label": label}]}), REGRESSION)
 
 
-def test_labels_that_nothing_needs_are_refused():
-    with pytest.raises(RequestError, match="nothing that is configured takes labels"):
+def test_labels_that_no_monitor_needs_are_refused():
+    with pytest.raises(RequestError, match="no configured monitor needs labels"):
         parse_feedback(body({"feedback": [{"id": "a", "label": "x"}]}), UNLABELLED)
 
 
@@ -223,7 +223,7 @@ json_values = st.recursive(
 
 
 @given(json_values | st.fixed_dictionaries({"data": json_values}, optional={"ids": json_values}))
-def test_whatever_comes_is_read_or_refused(document):
+def test_any_document_is_accepted_or_refused(document):
     try:
         parsed = parse_rows(body(document), LAYOUT)
     except RequestError:
@@ -232,7 +232,7 @@ def test_whatever_comes_is_read_or_refused(document):
 
 
 @given(st.binary(max_size=200))
-def test_whatever_bytes_come_are_refused(data):
+def test_arbitrary_bytes_are_refused(data):
     with pytest.raises(RequestError):
         parse_rows(data, LAYOUT)
 
@@ -241,7 +241,7 @@ number = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
 @given(st.lists(st.lists(number, min_size=5, max_size=5), min_size=1, max_size=10))
-def test_numbers_are_kept_as_they_are(numbers):
+def test_numbers_are_kept_unchanged(numbers):
     parsed = parse_rows(body({"data": [[None, *row] for row in numbers]}), LAYOUT)
     np.testing.assert_array_equal(
         parsed.records["scores"], as_float32([row[2:] for row in numbers])

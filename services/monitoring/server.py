@@ -1,4 +1,4 @@
-"""The HTTP server: waitress, answering all errors as JSON."""
+"""The HTTP server: waitress, with errors as JSON."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from .metrics import Metrics
 __all__ = ["make_server"]
 
 _CONNECTIONS = 200
-# A connection on which nothing happens, in the middle of a request too.
+# Timeout of an idle connection, also within a request.
 _IDLE_SECONDS = 60
 _TOO_LARGE = 413
-# What is read of a request after its early answer, and for how long.
+# Bytes and seconds of a request that are still read after an early answer.
 _DRAINED_BYTES = 64 * 1024**2
 _DRAINING_SECONDS = 10
 
 
 class _DrainingChannel(HTTPChannel):
-    """Reads on after an answer that came before the request's end.
+    """Reads on after an answer that was sent before the request's end.
 
-    A connection closed with bytes unread is reset, and its client may lose the answer (RFC 9112,
-    9.6): so the answer is sent, the sending side shut, and what still comes in is thrown away.
+    A connection closed with unread bytes is reset, and the client may lose the answer (RFC 9112,
+    9.6): so the answer is sent, the sending side is shut down, and further input is discarded.
     """
 
     answered_early = False
@@ -42,17 +42,17 @@ class _DrainingChannel(HTTPChannel):
         """Tell whether to wait for bytes from the client."""
         if not self._draining:
             return super().readable()
-        # The server asks every second at least.
+        # The server calls this at least every second.
         if time.monotonic() > self._end:
             self.will_close = True
         return not self.will_close
 
     def writable(self) -> bool:
-        """Tell whether there is something to send, or the connection to close."""
+        """Tell whether there are bytes to send, or the connection is to be closed."""
         return self.will_close if self._draining else super().writable()
 
     def handle_write(self) -> None:
-        """Send; after an early answer's last byte, begin to drain."""
+        """Send; after the last byte of an early answer, start to drain."""
         if self.answered_early and self.close_when_flushed and not self.will_close:
             self._flush_exception(self._flush_some)
             if not self.connected:
@@ -65,19 +65,19 @@ class _DrainingChannel(HTTPChannel):
     def _drain(self) -> None:
         try:
             self.socket.shutdown(socket.SHUT_WR)
-        except OSError:  # The client is gone, and nothing is left to say.
+        except OSError:  # The client has disconnected.
             self.will_close = True
         else:
             self._draining = True
             self._end = time.monotonic() + _DRAINING_SECONDS
 
     def handle_read(self) -> None:
-        """Receive; what comes after an early answer is thrown away, up to a bound."""
+        """Receive; after an early answer input is discarded, up to a limit."""
         if not self._draining:
             super().handle_read()
             return
         try:
-            # At the end of what the client sends, `recv` closes the connection.
+            # `recv` closes the connection at the end of the client's input.
             self._drained += len(self.recv(self.adj.recv_bytes))
         except OSError:
             self.will_close = True
@@ -86,12 +86,12 @@ class _DrainingChannel(HTTPChannel):
 
 
 class _JsonErrorTask(ErrorTask):
-    """Answers what never reaches the application: no HTTP, or a body that is far too large."""
+    """Answers requests that never reach the application: not HTTP, or a much too large body."""
 
     metrics: Metrics
 
     def execute(self) -> None:
-        """Write the answer and end the connection."""
+        """Write the answer and close the connection."""
         error = self.request.error
         if error.code == _TOO_LARGE:
             self.metrics.rejected.labels("too_large").inc()
@@ -108,7 +108,7 @@ class _JsonErrorTask(ErrorTask):
 def make_server(
     app: Flask, metrics: Metrics, host: str, port: int, threads: int, body_limit: int
 ) -> Any:
-    """Make a server that listens; its `run` serves, and its `effective_port` is the port."""
+    """Make a listening server; `run` serves, and `effective_port` is its port."""
     task = type("JsonErrorTask", (_JsonErrorTask,), {"metrics": metrics})
     channel = type("Channel", (_DrainingChannel,), {"error_task_class": task})
     server = create_server(
@@ -116,7 +116,7 @@ def make_server(
         host=host,
         port=port,
         threads=threads,
-        # A little more than the application takes, which says so better.
+        # Above the application's limit, whose error message is better.
         max_request_body_size=body_limit + 1,
         connection_limit=_CONNECTIONS,
         channel_timeout=_IDLE_SECONDS,

@@ -1,4 +1,4 @@
-"""The service as a process of its own: its endpoints, its end, and its restart."""
+"""The service in its own process: endpoints, end and restart."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ALL_OF_A_CLASSIFIER = [
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """A monitor of a classifier with all its monitors, that tests share."""
+    """A monitor of a classifier with all monitors that apply, shared by tests."""
     folder = tmp_path_factory.mktemp("served")
     config = write_config(
         folder,
@@ -57,7 +57,7 @@ def test_it_is_ready_once_evidently_is_loaded_and_computes_at_once(served):
     assert metrics["last_computation_timestamp_seconds"] > 0
 
 
-def test_rows_and_labels_show_in_the_metrics(served):
+def test_rows_and_labels_appear_in_the_metrics(served):
     before = served.wait_computed()
     rows = Model(seed=5).rows(30)
     answer = served.post("/iterate", {"data": rows, "ids": [f"r{n}" for n in range(30)]})
@@ -113,7 +113,9 @@ def test_the_report_is_evidentlys_page(served):
         ("/feedback", {"feedback": [{"id": "a", "label": "Hats"}]}, 400, "label"),
     ],
 )
-def test_what_is_wrong_is_refused_counted_and_changes_nothing(served, path, body, status, reason):
+def test_an_invalid_request_is_refused_and_counted_and_changes_nothing(
+    served, path, body, status, reason
+):
     before = served.metrics()
     answer = served.post(path, body)
     assert answer.status == status
@@ -126,7 +128,7 @@ def test_what_is_wrong_is_refused_counted_and_changes_nothing(served, path, body
 
 
 def _begin_too_large(served, wait=True) -> socket.socket:
-    """Begin to send 1 GB, and wait for the answer that comes before its end."""
+    """Start to send 1 GB, and wait for the answer that is sent before its end."""
     client = socket.create_connection(("127.0.0.1", served.port), timeout=30)
     head = "POST /iterate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n"
     client.sendall(head.encode() + b"1")
@@ -134,7 +136,7 @@ def _begin_too_large(served, wait=True) -> socket.socket:
     return client
 
 
-def test_an_early_answer_reaches_a_client_that_sends_on(served):
+def test_an_early_answer_reaches_a_client_that_continues_to_send(served):
     with _begin_too_large(served) as client:
         for _ in range(10):
             client.sendall(b"1" * 100_000)
@@ -148,7 +150,7 @@ def test_an_early_answer_reaches_a_client_that_sends_on(served):
     assert json.loads(body)["error"]
 
 
-def test_who_neither_sends_nor_closes_is_cut_off(served):
+def test_a_client_that_neither_sends_nor_closes_is_disconnected(served):
     with _begin_too_large(served) as client:
         while client.recv(65536):
             pass
@@ -159,7 +161,7 @@ def test_who_neither_sends_nor_closes_is_cut_off(served):
                 time.sleep(0.5)
 
 
-def test_who_is_gone_before_an_early_answer_leaves_no_trace(served):
+def test_a_client_that_leaves_before_an_early_answer_leaves_no_trace(served):
     reset = struct.pack("ii", 1, 0)
     for _ in range(5):
         with _begin_too_large(served, wait=False) as client:
@@ -168,13 +170,13 @@ def test_who_is_gone_before_an_early_answer_leaves_no_trace(served):
     assert "Traceback" not in served.log()
 
 
-def test_who_sends_on_without_end_is_cut_off(served):
+def test_a_client_that_sends_without_end_is_disconnected(served):
     with _begin_too_large(served) as client, pytest.raises(ConnectionError):
         for _ in range(1000):
             client.sendall(b"1" * 1_000_000)
 
 
-def test_one_bad_row_refuses_all_of_its_request(served):
+def test_one_invalid_row_refuses_the_whole_request(served):
     before = served.metrics()
     rows = [*Model().rows(3), [None]]
     assert served.post("/iterate", {"data": rows}).status == 400
@@ -201,7 +203,7 @@ def test_other_errors_are_json_too(served, method, path, status):
     assert answer.json["error"]
 
 
-def test_what_is_no_http_is_refused(served):
+def test_input_other_than_http_is_refused(served):
     with socket.create_connection(("127.0.0.1", served.port), PATIENCE_SECONDS) as connection:
         connection.sendall(b"nonsense\r\n\r\n")
         head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
@@ -233,14 +235,14 @@ def test_killed_and_restarted_it_keeps_window_labels_and_report(config, model):
         metrics = second.wait_computed()
         assert metrics["window_rows"] == 30
         assert metrics["labelled_rows"] == 1
-        # The rows of before, which differ from the reference they would have been filled with.
+        # The rows from before the restart, which differ from the reference's.
         assert metrics['drift_alarm{monitor="data_drift"}'] == 1
         assert second.post("/iterate", {"data": other, "ids": ids}).json["repeated"] == 30
         feedback = [{"id": "r1", "label": "Shoes"}]
         assert second.post("/feedback", {"feedback": feedback}).json["joined"] == 1
 
 
-def test_killed_while_rows_come_in_it_loses_none_that_it_took(config, model):
+def test_no_accepted_row_is_lost_when_it_is_killed(config, model):
     rows = model.rows(400)
     with monitor(config) as first:
         taken = 0
@@ -261,7 +263,7 @@ def test_killed_while_rows_come_in_it_loses_none_that_it_took(config, model):
         assert again.json == {"rows": 0, "repeated": taken}
 
 
-def test_terminated_it_ends_in_order(config):
+def test_sigterm_ends_it_with_exit_code_0(config):
     with monitor(config) as running:
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(PATIENCE_SECONDS) == 0
@@ -276,7 +278,7 @@ def test_a_second_monitor_of_the_same_state_is_refused(config):
     assert "another monitor uses the state folder" in second.log()
 
 
-def test_a_port_that_is_taken_is_told(config, tmp_path):
+def test_a_used_port_is_reported(config, tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -303,11 +305,11 @@ def test_it_refuses_to_start_and_says_why(tmp_path, model, change, said):
     assert "Traceback" not in running.log()
 
 
-def test_the_state_that_cannot_be_written_is_said_and_the_window_stays(config, model):
+def test_an_unwritable_state_is_reported_and_the_window_stays(config, model):
     with monitor(config, "--state", str(config.parent / "state")) as running:
         running.wait_computed()
         database = config.parent / "state" / "state.sqlite"
-        # Another program that holds the database's lock, for longer than anyone waits.
+        # Another process holds the database's lock for longer than any timeout.
         holder = subprocess.Popen(
             [
                 sys.executable,
@@ -326,13 +328,13 @@ def test_the_state_that_cannot_be_written_is_said_and_the_window_stays(config, m
             holder.kill()
             holder.communicate()
         assert answer.status == 503
-        assert "could not be kept" in answer.json["error"]
+        assert "could not be stored" in answer.json["error"]
         assert running.metrics()["rows_received_total"] == 0
         assert running.post("/iterate", {"data": model.rows(2)}).status == 200
 
 
 def test_it_runs_from_a_bundle_under_its_other_name(config, model):
-    """As the exporter lays it out: the modules as `ktt_monitor`, the launcher beside them."""
+    """As the exporter lays it out: the modules as `ktt_monitor`, with the launcher beside them."""
     here = os.path.dirname(os.path.abspath(__file__))
     bundle = config.parent
     (bundle / "ktt_monitor").mkdir()

@@ -1,4 +1,4 @@
-"""``evidently.yaml``: what to watch, and how."""
+"""``evidently.yaml``: what to monitor, and how."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
     "load_settings",
 ]
 
-#: Every monitor there is, in the order in which they are computed and shown.
+#: All monitors, in the order of computation and display.
 MONITORS = (
     "data_drift",
     "cat_target_drift",
@@ -45,35 +45,35 @@ class Settings:
     Parameters
     ----------
     reference_path : Path
-        The reference set (Parquet); in the file relative to the file's own folder.
+        The reference set (Parquet); in the file, relative to the file's own folder.
     min_reference_size : int
-        Rows to collect before the first computation; at least `window_size`. Rows that the window
-        was filled with at the start count.
+        Rows to collect before the first computation, at least `window_size`, including those that
+        the window started with.
     use_reference : bool
-        Whether the window starts filled with the reference's last `window_size` rows.
+        Whether the window starts with the last `window_size` rows of the reference.
     moving_reference : bool
         Whether rows that leave the window replace the oldest rows of the reference.
     window_size : int
-        How many of the newest rows are compared with the reference.
+        Number of newest rows that are compared with the reference.
     calculation_period_sec : float
         Seconds between two computations.
     monitors : tuple of str
         See `MONITORS`.
     alarm_rate : float
-        The share of windows without drift that may alarm, of each monitor.
+        Allowed share of alarms among windows without drift, per monitor.
     feedback_size : int
-        How many rows are remembered for labels that come later.
+        Number of rows that are remembered for later labels.
     prediction : tuple of str
-        The score columns, one per class; or one column, of the estimate of a regression.
+        The score columns, one per class; or the one column of a regression's estimate.
     target : str, optional
         The regression's column of true values; by default the reference's first column.
     is_regression : bool
         Whether `prediction` was one name, not a list.
     labels : tuple of str
-        What a class is called by who sends labels, one for each of `prediction`: the path that
-        ``/predict`` answers. May be empty.
+        The path of each class of `prediction` as ``/predict`` returns it, accepted as a label. May
+        be empty.
     feature_titles : tuple of str
-        What people call the features, in the order of their columns. May be empty.
+        Readable names of the features, in the order of their columns. May be empty.
     """
 
     reference_path: Path
@@ -105,7 +105,7 @@ def load_settings(path: Path) -> Settings:
     Raises
     ------
     SettingsError
-        If the file cannot be read, is no YAML, or a field is unknown, missing or out of range; the
+        If the file cannot be read, is not YAML, or a field is unknown, missing or out of range; the
         message names the file and the field.
     """
     try:
@@ -115,7 +115,7 @@ def load_settings(path: Path) -> Settings:
     try:
         document = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise SettingsError(f"{path} is no YAML: {error}") from error
+        raise SettingsError(f"{path} is not YAML: {error}") from error
     try:
         return _settings(document, path.parent)
     except SettingsError as error:
@@ -128,7 +128,7 @@ def _settings(document: object, folder: Path) -> Settings:
     _known("", document, _TOP_LEVEL)
     service = document.get("service")
     if not isinstance(service, Mapping):
-        raise SettingsError("`service:` is missing, or is no mapping of fields")
+        raise SettingsError("`service:` is missing, or is not a mapping of fields")
     _known("service.", service, _SERVICE_FIELDS)
     reference = service.get("reference_path")
     if not isinstance(reference, str) or not reference:
@@ -254,17 +254,17 @@ def _names(value: object, field: str) -> tuple[str, ...]:
     for place, name in enumerate(value):
         if not isinstance(name, str) or not name:
             raise SettingsError(
-                f"{field}[{place}] is {name!r}, which is no text: put the name in quotes"
+                f"{field}[{place}] is {name!r}, which is not text: put the name in quotes"
             )
-        name = _whole_characters(name)
+        name = _join_surrogates(name)
         if name in names:
             raise SettingsError(f"{field} has the name {name!r} twice")
         names[name] = None
     return tuple(names)
 
 
-def _whole_characters(name: str) -> str:
-    # JSON writes what is beyond 16 bits (an emoji, say) as two escapes, which YAML does not join.
+def _join_surrogates(name: str) -> str:
+    # JSON escapes a character beyond 16 bits (an emoji) as two surrogates, which YAML leaves apart.
     try:
         return name.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""evidently.yaml: what is read, and what is refused and why."""
+"""evidently.yaml: what is read, and which files are refused and why."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_every_field_is_read(tmp_path):
     assert settings.prediction == ("a", "b")
 
 
-def test_names_are_those_of_json_beyond_16_bits_too(tmp_path):
+def test_names_with_characters_beyond_16_bits_equal_those_in_json(tmp_path):
     names = ["\N{GUITAR} guitars", "a > b", "\N{BUG}\nx", "\ue000"]
     text = "service: {reference_path: r.parquet}\n"
     for field in ("prediction", "labels", "feature_titles"):
@@ -69,8 +69,8 @@ def test_names_are_those_of_json_beyond_16_bits_too(tmp_path):
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ("service: [", "no YAML"),
-        ("a: b: c", "no YAML"),
+        ("service: [", "not YAML"),
+        ("a: b: c", "not YAML"),
         ("just text", "mapping"),
         ("", "mapping"),
         ({"service": SERVICE, "predictions": ["a"]}, "unknown field predictions"),
@@ -110,7 +110,7 @@ def test_names_are_those_of_json_beyond_16_bits_too(tmp_path):
         ({"service": SERVICE | {"monitors": ["regression_performance"]}}, "numeric target"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path, document, said):
+def test_an_invalid_file_is_refused_with_the_reason(tmp_path, document, said):
     with pytest.raises(SettingsError) as error:
         load(tmp_path, document)
     assert said in str(error.value)
@@ -146,7 +146,7 @@ anything = st.recursive(
     ),
     prediction=anything,
 )
-def test_whatever_stands_there_is_read_or_refused(tmp_path_factory, service, prediction):
+def test_any_value_is_read_or_refused(tmp_path_factory, service, prediction):
     folder = tmp_path_factory.mktemp("any")
     try:
         settings = load(folder, {"service": service, "prediction": prediction})

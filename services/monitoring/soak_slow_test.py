@@ -1,4 +1,4 @@
-"""A long run: 100,000 rows and their labels, in bounded memory and on a bounded disk."""
+"""A long run: 100,000 rows and their labels, with bounded memory and disk."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from monitoring.conftest import CLASSES, Model, monitor, write_config
 
 N_ROWS = 100_000
 A_REQUEST = 200
-# What the first computations take of memory is Evidently's and stays; after them it must not grow
-# by more than this, which a leak of 1 KiB a row would be twice over.
+# Evidently keeps memory of the first computations. Growth after them is bounded by this; a leak of
+# 1 KiB a row would be twice as much.
 MOST_GROWTH_BYTES = 48 * 1024**2
-# The rows that wait for labels are most of it.
+# Mostly rows that wait for labels.
 MOST_STATE_BYTES = 32 * 1024**2
 
 
-def test_a_hundred_thousand_rows_leave_memory_and_disk_as_they_were(tmp_path):
+def test_a_hundred_thousand_rows_do_not_grow_memory_and_disk(tmp_path):
     config = write_config(
         tmp_path,
         Model().reference(1000),

@@ -20,13 +20,13 @@ from .window import Window
 __all__ = ["Accepted", "Joined", "Snapshot", "State"]
 
 _LOG = logging.getLogger("monitoring.state")
-# Rows that wait for their label are on disk, with all their scores if those are needed.
+# Rows that wait for their label are on disk, with all their scores where a monitor needs them.
 _MOST_PENDING_BYTES = 256 * 1024**2
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What became of rows: how many are new, were sent before, and found their label waiting."""
+    """Counts of posted rows: new, sent before, and those whose label had arrived earlier."""
 
     rows: int
     repeated: int
@@ -35,7 +35,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Joined:
-    """What became of labels: how many found their row, and how many wait for it."""
+    """Counts of posted labels: those whose row was found, and those that wait for it."""
 
     joined: int
     unknown: int
@@ -43,14 +43,14 @@ class Joined:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What one computation looks at; all rows oldest first.
+    """Input of one computation; all rows oldest first.
 
     Parameters
     ----------
     window, reference : ndarray of the layout's `window_dtype`
-        The newest rows, and what they are compared with.
+        The newest rows, and the rows they are compared with.
     labelled : ndarray of the layout's `dtype`
-        The newest rows whose label is known.
+        The newest rows with a known label.
     """
 
     window: NDArray
@@ -59,7 +59,7 @@ class Snapshot:
 
 
 class State:
-    """Keeps rows and labels, on disk first and then in memory.
+    """Rows and labels, written to disk first and then to memory.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class State:
     reference : Reference
     store : Store
     clock : callable
-        Gives seconds that never run backwards.
+        A monotonic clock, in seconds.
     """
 
     def __init__(
@@ -93,13 +93,13 @@ class State:
         if settings.moving_reference:
             self._reference.push(store.moved())
         self._collected = self._restore(reference)
-        # Whether anything came since the last snapshot, and since when rows wait to be looked at.
+        # Whether rows or labels arrived since the last snapshot, and since when rows wait for one.
         self._changed = True
         self._waiting_since: float | None = None
         self._computing_since: float | None = None
 
     def _restore(self, reference: Reference) -> int:
-        """Fill the window, on the first start with the reference's rows; return `collected`."""
+        """Fill the window, at the first start from the reference; return `collected`."""
         size = self._settings.window_size
         if self._store.get("collected") is None:
             seeds = reference.rows[-size:] if self._settings.use_reference else reference.rows[:0]
@@ -122,7 +122,7 @@ class State:
 
     @property
     def is_due(self) -> bool:
-        """Whether enough rows have been collected, and anything is new since the last snapshot."""
+        """Whether enough rows are collected, and rows or labels arrived since the last snapshot."""
         return self._changed and self._is_full
 
     @property
@@ -141,12 +141,12 @@ class State:
         return max(0.0, self._clock() - min(since))
 
     def add(self, rows: Rows) -> Accepted:
-        """Add rows to the window; those sent before, with the same id, are passed over.
+        """Add rows to the window; repeated ones (same id and content) are ignored.
 
         Raises
         ------
         StateError
-            If they cannot be kept; then nothing is changed.
+            If they cannot be stored; then nothing is changed.
         """
         with self._lock:
             with self._store.transaction():
@@ -156,7 +156,7 @@ class State:
                 added = self._layout.window_rows(records)
                 self._store.add_rows(added, self._settings.window_size)
                 gone = self._window.leaving(added)
-                # What the window was filled with is in the reference already.
+                # Rows that the window started with are in the reference already.
                 gone = gone[~gone["seeded"]] if self._settings.moving_reference else gone[:0]
                 if len(gone):
                     self._store.add_moved(gone, self._reference.size)
@@ -174,12 +174,12 @@ class State:
         return Accepted(len(added), len(rows.records) - len(added), joined)
 
     def join(self, feedback: Feedback) -> Joined:
-        """Give rows their labels; a label whose row has not come waits for it.
+        """Assign labels to their rows; a label whose row has not arrived is kept for it.
 
         Raises
         ------
         StateError
-            If they cannot be kept; then nothing is changed.
+            If they cannot be stored; then nothing is changed.
         """
         joined = 0
         with self._lock:
@@ -190,14 +190,14 @@ class State:
         return Joined(joined, len(feedback.ids) - joined)
 
     def snapshot(self) -> Snapshot:
-        """Take what a computation looks at; say with `computed` how it ended."""
+        """Take the input of a computation; call `computed` at its end."""
         with self._lock:
             self._changed = False
             self._computing_since, self._waiting_since = self._waiting_since, None
             return Snapshot(self._window.rows(), self._store.labelled(), self._reference.rows())
 
     def computed(self, succeeded: bool) -> None:
-        """Note how the computation on the last snapshot ended."""
+        """Record how the computation on the last snapshot ended."""
         with self._lock:
             if not succeeded:
                 self._changed = True
@@ -205,12 +205,12 @@ class State:
             self._computing_since = None
 
     def close(self) -> None:
-        """Close the store, once no write is under way."""
+        """Close the store, after any write that is in progress."""
         with self._lock:
             self._store.close()
 
     def _fresh(self, rows: Rows) -> list[int]:
-        """Places of the rows that were not sent before: another id, or other numbers."""
+        """Positions of the rows that were not sent before: a new id, or other numbers."""
         fresh: list[int] = []
         seen: dict[str, bytes] = {}
         for place, row_id in enumerate(rows.ids):
@@ -227,11 +227,11 @@ class State:
         return fresh
 
     def _identity(self, record: NDArray) -> bytes:
-        """Give what a row is but for its label."""
+        """Give the bytes of a row without its label."""
         return b"".join(record[name].tobytes() for name in ("drift", "predicted", "scores"))
 
     def _sort_by_label(self, records: NDArray, ids: list[str | None]) -> int:
-        """Put rows where their label is known or waited for; return how many found theirs."""
+        """Store rows as labelled or as waiting; return how many found an earlier label."""
         labelled: list[tuple[str | None, bytes]] = []
         pending: dict[str, bytes] = {}
         joined = 0

@@ -1,4 +1,4 @@
-"""The window, labels and the moving reference, over restarts and failures."""
+"""The window, labels and the moving reference, across restarts and failures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROBABILITIES = ["data_drift", "prob_classification_performance"]
 
 
 class Kept:
-    """A state in a folder, that can be opened again."""
+    """A state in a folder that can be reopened."""
 
     def __init__(self, folder, table=None, **service):
         self.model = Model(seed=1)
@@ -61,12 +61,12 @@ class Kept:
 
 
 def numbered(*numbers):
-    """Rows that are told apart by their first feature."""
+    """Rows with different first features."""
     return [[None, number, 0, 0, 0.7, 0.1, 0.1, 0.1] for number in numbers]
 
 
 def assert_same(found, expected):
-    # By their bytes, since what is unknown of a row equals nothing.
+    # Compared as bytes, since NaN equals nothing.
     assert found.tobytes() == expected.tobytes()
 
 
@@ -90,13 +90,13 @@ def test_the_window_starts_with_the_references_last_rows(kept):
     assert_same(snapshot.reference, kept.reference.rows)
 
 
-def test_or_it_starts_empty(empty):
+def test_the_window_may_start_empty(empty):
     assert empty.first_features() == []
     empty.add(numbered(1, 2))
     assert empty.first_features() == [1, 2]
 
 
-def test_nothing_is_due_before_enough_rows_are_there(empty):
+def test_nothing_is_due_before_enough_rows_are_collected(empty):
     empty.add(numbered(1, 2, 3, 4))
     assert not empty.state.is_due
     empty.add(numbered(5))
@@ -133,7 +133,7 @@ def test_a_failed_computation_is_due_again(kept):
     assert kept.state.is_due
 
 
-def test_lag_is_the_age_of_the_oldest_row_not_looked_at(kept):
+def test_lag_is_the_age_of_the_oldest_row_that_no_computation_has_seen(kept):
     assert kept.state.lag_seconds == 0
     kept.add(numbered(1))
     kept.now += 10
@@ -188,19 +188,19 @@ def test_a_damaged_state_is_set_aside(kept, caplog):
     assert kept.add(numbered(1)).rows == 1
 
 
-def test_a_folder_is_one_monitors(kept):
+def test_only_one_monitor_can_use_a_folder(kept):
     with pytest.raises(StateError, match="another monitor uses"):
         Store(kept.folder / "state", kept.reference.layout, kept.reference.fingerprint)
 
 
-def test_a_folder_that_cannot_be_is_refused(kept, tmp_path):
+def test_an_unusable_folder_is_refused(kept, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="cannot be used"):
         Store(tmp_path / "file" / "state", kept.reference.layout, "")
 
 
 class Full:
-    """A connection to a disk that is full from some statement on."""
+    """A connection whose disk is full from a given statement on."""
 
     def __init__(self, connection, at):
         self.connection, self.left = connection, at
@@ -224,7 +224,7 @@ class Full:
 
 
 @pytest.mark.parametrize("at", range(8))
-def test_what_cannot_be_kept_changes_nothing(tmp_path, monkeypatch, at):
+def test_a_failed_write_changes_nothing(tmp_path, monkeypatch, at):
     kept = Kept(tmp_path, moving_reference=True)
     kept.add(numbered(1, 2, 3, 4, 5))
     before = kept.state.snapshot()
@@ -245,7 +245,7 @@ def test_rows_that_leave_the_window_replace_the_oldest_of_a_moving_reference(tmp
     kept = Kept(tmp_path, moving_reference=True)
     original = kept.reference.rows["drift"][:, 0].tolist()
     kept.add(numbered(*range(5)))
-    # What left was the reference's own: it is there already.
+    # The rows that left came from the reference and are in it already.
     assert kept.state.snapshot().reference["drift"][:, 0].tolist() == original
     kept.add(numbered(*range(5, 8)))
     assert kept.state.snapshot().reference["drift"][:, 0].tolist() == [*original[3:], 0, 1, 2]
@@ -259,7 +259,7 @@ def test_a_reference_that_does_not_move_stays(kept):
     assert_same(kept.state.snapshot().reference, kept.reference.rows)
 
 
-def test_rows_sent_again_are_passed_over(empty):
+def test_repeated_rows_are_ignored(empty):
     assert empty.add(numbered(1, 2), ["a", "b"]).rows == 2
     again = empty.add(numbered(1, 2, 3), ["a", "b", "c"])
     assert (again.rows, again.repeated) == (1, 2)
@@ -269,7 +269,7 @@ def test_rows_sent_again_are_passed_over(empty):
     assert empty.add(numbered(9, 9), ["z", "z"]).repeated == 1
 
 
-def test_an_id_that_is_used_again_for_another_row_is_another_row(empty):
+def test_a_reused_id_with_other_content_is_a_new_row(empty):
     empty.add(numbered(1), ["a"])
     assert empty.add(numbered(2), ["a"]).rows == 1
     empty.label(a="Shoes")
@@ -303,7 +303,7 @@ def test_a_label_may_be_corrected(empty):
     assert empty.reference.layout.names(labelled["label"]) == ["Shirts"]
 
 
-def test_rows_that_bring_their_label_need_no_id(empty):
+def test_rows_with_a_label_need_no_id(empty):
     row = numbered(1)[0]
     empty.add([["Shoes", *row[1:]]])
     assert len(empty.state.snapshot().labelled) == 1

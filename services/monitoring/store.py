@@ -1,7 +1,7 @@
-"""What outlives the process: rows, labels, and the report, in a folder of their own.
+"""Storage that survives the process: rows, labels and the report, in the state folder.
 
-SQLite in WAL mode: a transaction that has been committed survives the death of the process at any
-moment. Every table is bounded.
+SQLite in WAL mode: a committed transaction survives the death of the process at any moment. Every
+table is bounded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FORMAT = "1"
 _NAME = "state.sqlite"
 _ASIDE = "state.unreadable.sqlite"
 _BUSY_SECONDS = 5
-# Pages of the write-ahead log after which it is written back, so that it stays small.
+# Pages of the write-ahead log before a checkpoint, which keeps the log small.
 _CHECKPOINT_PAGES = 1_000
 
 _TABLES = """
@@ -52,10 +52,10 @@ class Store:
     Parameters
     ----------
     folder : Path
-        Made if missing. One process at a time may use it.
+        Created if missing. One process at a time may use it.
     layout : Layout
     fingerprint : str
-        Of the reference that the rows are compared with. What was stored for another is set aside.
+        Fingerprint of the reference. Rows stored with another one are set aside.
 
     Raises
     ------
@@ -74,25 +74,25 @@ class Store:
             raise StateError(f"the state in {folder} cannot be used: {error}") from error
 
     def close(self) -> None:
-        """Close the files and let another process have the folder."""
+        """Close the files and release the folder for another process."""
         self._connection.close()
         os.close(self._lock_file)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes within happen, or none.
+        """Apply all writes of the block, or none.
 
         Raises
         ------
         StateError
-            If they cannot be kept, because the disk is full, say.
+            If they cannot be stored, for example because the disk is full.
         """
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
             except BaseException:
-                # A write that failed may have ended the transaction itself.
+                # SQLite may have ended the transaction at a failed write.
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
@@ -122,10 +122,10 @@ class Store:
         """Give the rows that moved to the reference, oldest first."""
         return self._read("SELECT row FROM moved ORDER BY seq", self._layout.window_dtype)
 
-    # Labels and the rows that wait for them.
+    # Labels, and rows that wait for them.
 
     def known(self, row_id: str) -> NDArray | None:
-        """Give the row of an id that waits for its label, or has one; shape (1,)."""
+        """Give the row of an id, labelled or waiting for its label; shape (1,)."""
         for table in ("pending", "labelled"):
             found = self._connection.execute(f"SELECT row FROM {table} WHERE id = ?", (row_id,))
             row = found.fetchone()
@@ -141,35 +141,35 @@ class Store:
         self._trim("pending", keep)
 
     def take_pending(self, row_id: str) -> NDArray | None:
-        """Take out the row of an id that waits for its label; shape (1,)."""
+        """Remove and return the row of an id that waits for its label; shape (1,)."""
         found = self._connection.execute(
             "DELETE FROM pending WHERE id = ? RETURNING row", (row_id,)
         ).fetchone()
         return None if found is None else _array([found], self._layout.dtype)
 
     def add_early(self, row_id: str, label: float, keep: int) -> None:
-        """Keep a label whose row has not come."""
+        """Keep a label whose row has not arrived."""
         self._connection.execute(
             "INSERT OR REPLACE INTO early (id, label) VALUES (?, ?)", (row_id, label)
         )
         self._trim("early", keep)
 
     def take_early(self, row_id: str) -> float | None:
-        """Take out the label that came before its row."""
+        """Remove and return a label that arrived before its row."""
         found = self._connection.execute(
             "DELETE FROM early WHERE id = ? RETURNING label", (row_id,)
         ).fetchone()
         return None if found is None else float(found[0])
 
     def add_labelled(self, items: Sequence[tuple[str | None, bytes]], keep: int) -> None:
-        """Add rows that have their label; only the newest `keep` stay."""
+        """Add rows with a label; only the newest `keep` stay."""
         self._connection.executemany(
             "INSERT OR REPLACE INTO labelled (id, row) VALUES (?, ?)", items[-keep:]
         )
         self._trim("labelled", keep)
 
     def correct(self, row_id: str, row: bytes) -> None:
-        """Put another version in a labelled row's place."""
+        """Replace a labelled row."""
         self._connection.execute("UPDATE labelled SET row = ? WHERE id = ?", (row, row_id))
 
     def labelled(self) -> NDArray:
@@ -195,7 +195,7 @@ class Store:
         """Set a value by its name."""
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
-    # The inside.
+    # Internals.
 
     def _open(self, fingerprint: str) -> sqlite3.Connection:
         path = self.folder / _NAME
@@ -205,14 +205,16 @@ class Store:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
-            _LOG.error("the state was unreadable and is set aside; a new one begins: %s", error)
+            _LOG.error(
+                "the state is unreadable and was set aside; a new one was started: %s", error
+            )
             _set_aside(path)
             connection = _connect(path)
         stored = dict(connection.execute("SELECT name, value FROM meta"))
         if stored and any(stored.get(name) != value for name, value in wanted.items()):
             _LOG.warning(
-                "the state is of another reference or configuration and is set aside; a new one "
-                "begins"
+                "the state is of another reference or configuration and was set aside; a new "
+                "one was started"
             )
             connection.close()
             _set_aside(path)
@@ -224,7 +226,7 @@ class Store:
         self._connection.executemany(statement, ((record.tobytes(),) for record in records))
 
     def _trim(self, table: str, keep: int) -> None:
-        """Delete all but the newest `keep` rows; the numbers of a table may have gaps."""
+        """Delete all but the newest `keep` rows; `seq` may have gaps."""
         self._connection.execute(
             f"DELETE FROM {table} WHERE seq <= "
             f"(SELECT seq FROM {table} ORDER BY seq DESC LIMIT 1 OFFSET ?)",
@@ -236,7 +238,7 @@ class Store:
 
 
 def _array(found: Sequence[tuple[bytes]], dtype: np.dtype) -> NDArray:
-    # A bytearray, because what is made of bytes cannot be written to.
+    # A bytearray, as an array over bytes is read-only.
     return np.frombuffer(bytearray(b"".join(row for (row,) in found)), dtype=dtype)
 
 
@@ -246,8 +248,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        # What is committed is with the system: it survives this process, though maybe not the
-        # machine's power.
+        # A commit survives the end of this process, though maybe not a power failure.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.executescript(_TABLES)

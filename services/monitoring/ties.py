@@ -1,15 +1,13 @@
-"""Values that are equal but for rounding are made equal.
+"""Merging of values that differ by rounding only.
 
-The same text is not computed to the same last digits everywhere: another processor, another runtime
-or other texts beside it change them. Rank tests see no size of a difference, only that two values
-are apart: where many rows share a value (a score of 1, a feature of a text that comes often), a
-change of 1e-7 in all of them looks like drift. So values closer than any computation tells apart
-are taken for one.
+The last digits of the same text's values depend on the processor, the runtime and the other texts
+of the batch. Rank tests see only that two values differ, not by how much: where many rows share a
+value (a score of 1, a feature of a frequent text), a change of 1e-7 in all of them looks like
+drift. So values closer than the computation's accuracy are made equal.
 
-They are grouped by the gaps between neighbours among all rows, of reference and window, and not
-rounded to a grid: a value that many rows share may lie on the border of two cells of a grid, and
-its rows then fall into either. Which of the rows are the window's makes no difference to the
-groups, as a test by reshuffling needs it.
+Values are grouped by the gaps between neighbours among all rows of reference and window. They are
+not rounded to a grid, because a shared value near the border of two grid cells would be split. The
+groups do not depend on which rows are the window's, as a permutation test requires.
 """
 
 from __future__ import annotations
@@ -19,19 +17,19 @@ from numpy.typing import NDArray
 
 __all__ = ["NEAR", "first_near_largest", "merge_near_ties"]
 
-#: Neighbours are one if they differ by at most this part of the larger ...
+#: Neighbours are merged if they differ by at most this part of the larger ...
 NEAR = 1e-5
-# ... or this part of the range of the column's middle half: a value near 0 may be the rest of a sum
-# of larger ones, and has their error.
+# ... or this part of the column's interquartile range: a value near 0 may be a difference of larger
+# ones, with their absolute error.
 _NEAR_OF_SPREAD = 1e-4
-# Very many rows leave no gaps: a group ends after so many times what is near.
+# With very many rows there are no gaps: a group is at most this many tolerances wide.
 _WIDEST_GROUP = 32
 
 
 def merge_near_ties(
     reference: NDArray[np.floating], window: NDArray[np.floating]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Give values of a column that differ by rounding alone one value, the lowest of them.
+    """Give values of a column that differ by rounding only one value, the lowest of them.
 
     Parameters
     ----------
@@ -47,14 +45,14 @@ def merge_near_ties(
     if not len(pooled):
         return reference.copy(), window.copy()
     merged = np.empty_like(pooled)
-    # One at a time: what it takes meanwhile is many times a column.
+    # One column at a time, to bound the memory of the intermediate arrays.
     for place in range(pooled.shape[1]):
         merged[:, place] = _merge_column(pooled[:, place])
     return merged[: len(reference)], merged[len(reference) :]
 
 
 def first_near_largest(scores: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Return each row's first place whose score is the largest, but for rounding.
+    """Return each row's first position whose score equals the largest, up to rounding.
 
     Parameters
     ----------
@@ -88,6 +86,6 @@ def _merge_column(column: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def _first_of_group(starts: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return for each place that of its group's first."""
+    """Return for each position that of the first in its group."""
     first: NDArray[np.intp] = np.maximum.accumulate(np.where(starts, np.arange(len(starts)), 0))
     return first

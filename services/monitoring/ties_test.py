@@ -1,4 +1,4 @@
-"""What rounding sets apart is one value, and nothing else is."""
+"""Values that differ by rounding only are merged, and no others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JITTER = 1e-6
 
 
 def jittered(values, seed=0):
-    """What another processor makes of them: every number a little off, in its last digits."""
+    """The values as another processor computes them: their last digits differ."""
     noise = np.random.default_rng(seed).uniform(-JITTER, JITTER, values.shape)
     return (values * (1 + noise)).astype(np.float32)
 
@@ -30,24 +30,24 @@ def distances(reference, window):
 
 
 @pytest.mark.parametrize("shared", [1.0, 0.3333333, 0.125, 0.9999, 1e-20, 0.015625, 0.0])
-def test_a_value_that_many_rows_share_is_one_value_in_both(shared):
+def test_a_shared_value_is_equal_in_reference_and_window(shared):
     rng = np.random.default_rng(1)
     reference = rng.uniform(0.2, 1, (400, 1)).astype(np.float32)
     reference[::2] = shared
-    # All of them off to one side: without merging, a distance of a half.
+    # All shifted to one side: without merging, a distance of 0.5.
     window = np.nextafter(reference, np.float32(-1), dtype=np.float32)
     assert ks_2samp(reference[:, 0], window[:, 0]).statistic > 0.4
     assert distances(reference, window)[0] < 0.01
 
 
-def test_scores_that_are_nearly_one_are_one():
+def test_scores_of_nearly_one_are_merged():
     rng = np.random.default_rng(2)
     reference = (1 - 10 ** rng.uniform(-9, -5.5, (300, 1))).astype(np.float32)
     window = (1 - 10 ** rng.uniform(-7.5, -5.5, (300, 1))).astype(np.float32)
     assert distances(reference, window) == [0]
 
 
-def test_the_rest_of_a_sum_near_zero_has_the_error_of_what_was_summed():
+def test_values_near_zero_have_the_absolute_error_of_larger_ones():
     rng = np.random.default_rng(3)
     reference = rng.normal(size=(400, 1)).astype(np.float32)
     reference[::4] = 1e-8
@@ -59,7 +59,7 @@ def test_the_rest_of_a_sum_near_zero_has_the_error_of_what_was_summed():
     values=st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60),
     cut=st.integers(0, 60),
 )
-def test_order_is_kept_and_values_hardly_move(values, cut):
+def test_order_is_kept_and_values_change_little(values, cut):
     column = np.array(values, dtype=np.float32)[:, np.newaxis]
     cut = min(cut, len(column))
     merged = np.concatenate(merge_near_ties(column[:cut], column[cut:]))[:, 0]
@@ -75,8 +75,8 @@ def test_order_is_kept_and_values_hardly_move(values, cut):
     gaps=st.lists(st.floats(0.05, 0.95), min_size=200, max_size=400),
     negative=st.booleans(),
 )
-def test_a_chain_of_gaps_that_are_each_near_is_not_one_value(start, gaps, negative):
-    # In 64 bits, which have room between two values that are near.
+def test_a_long_chain_of_small_gaps_is_not_one_value(start, gaps, negative):
+    # In 64 bits, which have values between two that are near.
     column = start * np.cumprod(1 + 1e-5 * np.array([0, *gaps]))[:, np.newaxis]
     if negative:
         column = -column
@@ -92,7 +92,7 @@ def test_a_chain_of_gaps_that_are_each_near_is_not_one_value(start, gaps, negati
     seed=st.integers(0, 1000),
     rows=st.integers(20, 400),
 )
-def test_what_doubles_is_seen_at_any_scale(scale, spread, seed, rows):
+def test_doubling_is_detected_at_any_scale(scale, spread, seed, rows):
     rng = np.random.default_rng(seed)
     reference = (scale * rng.uniform(1 - spread, 1 + spread, (400, 1))).astype(np.float32)
     window = (2 * scale * rng.uniform(1 - spread, 1 + spread, (rows, 1))).astype(np.float32)
@@ -100,7 +100,7 @@ def test_what_doubles_is_seen_at_any_scale(scale, spread, seed, rows):
 
 
 @given(seed=st.integers(0, 1000), cut=st.integers(1, 99))
-def test_which_rows_are_the_window_s_makes_no_difference(seed, cut):
+def test_groups_do_not_depend_on_the_split_into_reference_and_window(seed, cut):
     rng = np.random.default_rng(seed)
     rows = jittered(rng.choice(rng.normal(size=(8, 3)), size=100), seed)
     whole = np.concatenate(merge_near_ties(rows, rows[:0]))
@@ -122,7 +122,7 @@ def test_a_single_long_text_does_not_make_others_equal():
 
 @pytest.mark.parametrize("shift", [-1e-3, 4e-4])
 @pytest.mark.parametrize("spread", [0, 1e-5])
-def test_a_shift_that_is_large_beside_rounding_is_seen_however_close_the_values(spread, shift):
+def test_a_shift_larger_than_rounding_is_detected_however_close_the_values(spread, shift):
     rng = np.random.default_rng(6)
     reference = (1 + spread * rng.uniform(size=(1000, 1))).astype(np.float32)
     window = (1 + shift + spread * rng.uniform(size=(30, 1))).astype(np.float32)
@@ -137,7 +137,7 @@ def test_very_many_rows_are_not_one_value():
     assert np.abs(merged - reference).max() < 0.01
 
 
-def test_many_columns_take_little_more_memory_than_they_have():
+def test_many_columns_need_little_extra_memory():
     rows = np.random.default_rng(5).normal(size=(2000, 400)).astype(np.float32)
     tracemalloc.start()
     try:

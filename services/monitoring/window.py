@@ -1,4 +1,4 @@
-"""A ring of rows: the newest so many, in arrays made once."""
+"""A ring buffer of the newest rows, in arrays that are allocated once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Window:
     size : int
         At least 1.
     dtype : numpy.dtype
-        Of a row.
+        Type of a row.
     """
 
     def __init__(self, size: int, dtype: np.dtype) -> None:
@@ -31,17 +31,17 @@ class Window:
 
     @property
     def size(self) -> int:
-        """How many rows there is room for."""
+        """Capacity in rows."""
         return len(self._rows)
 
     def leaving(self, rows: NDArray) -> NDArray:
-        """Give a copy of what has to go when `rows` are added, oldest first."""
+        """Give a copy of the rows that adding `rows` would remove, oldest first."""
         n_out = max(0, self._count + len(rows) - self.size)
         n_own_out = min(n_out, self._count)
         return np.concatenate([self._rows[self._places(n_own_out)], rows[: n_out - n_own_out]])
 
     def push(self, rows: NDArray) -> None:
-        """Add rows, oldest first; the oldest make room."""
+        """Add rows, oldest first; the oldest in the buffer are overwritten."""
         n_kept = min(len(rows), self.size)
         n_own_out = min(max(0, self._count + len(rows) - self.size), self._count)
         self._oldest = (self._oldest + n_own_out) % self.size
@@ -55,5 +55,5 @@ class Window:
         return self._rows[self._places(self._count)]
 
     def _places(self, count: int) -> NDArray[np.intp]:
-        """Places of the oldest so many."""
+        """Positions of the `count` oldest."""
         return (self._oldest + np.arange(count)) % self.size

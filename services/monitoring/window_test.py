@@ -1,4 +1,4 @@
-"""A ring of rows holds the newest, in order, whatever the sizes of what is pushed."""
+"""The ring buffer holds the newest rows in order, for any sizes of what is pushed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def rows(numbers):
 
 
 @given(size=st.integers(1, 8), pushes=st.lists(st.integers(0, 20), max_size=12))
-def test_it_holds_what_a_bounded_queue_would(size, pushes):
+def test_it_equals_a_bounded_queue(size, pushes):
     window, number = Window(size, DTYPE), 0
     expected: deque[int] = deque(maxlen=size)
     for count in pushes:
@@ -38,7 +38,7 @@ def test_it_holds_what_a_bounded_queue_would(size, pushes):
         assert len(window) == len(expected)
 
 
-def test_what_it_gives_is_a_copy():
+def test_it_returns_a_copy():
     window = Window(3, DTYPE)
     window.push(rows([1, 2]))
     window.rows()["predicted"] = 9

@@ -1,4 +1,4 @@
-"""The computation in the background: on the newest rows, every so often, never in a request."""
+"""The background computation on the newest rows, at an interval, never within a request."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["REPORT_NAME", "Worker"]
 
 _LOG = logging.getLogger("monitoring.worker")
 
-#: The page, in the state folder.
+#: The report's file in the state folder.
 REPORT_NAME = "report.html"
 
 _TEMPORARY_PREFIX = ".tmp-"
 
 
 class Worker:
-    """A thread that computes.
+    """A thread that computes the metrics and the report.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Worker:
     state : State
     metrics : Metrics
     folder : Path
-        Where the page is written.
+        Folder of the report.
     """
 
     def __init__(
@@ -55,18 +55,18 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="computation", daemon=True)
 
     def start(self) -> None:
-        """Begin: Evidently is loaded first, which takes seconds."""
+        """Start the thread, which loads Evidently first; that takes seconds."""
         for left_behind in self._report_path.parent.glob(f"{_TEMPORARY_PREFIX}*"):
             left_behind.unlink(missing_ok=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin no further computation; the one under way is not waited for."""
+        """Start no further computation; a running one is not waited for."""
         self._stop.set()
 
     @property
     def is_alive(self) -> bool:
-        """Whether computations go on."""
+        """Whether the thread is running."""
         return self._thread.is_alive()
 
     @property
@@ -75,9 +75,9 @@ class Worker:
         return self._ready.is_set()
 
     def _run(self) -> None:
-        # Evidently is told to send nothing to anybody.
+        # No telemetry of Evidently.
         os.environ["DO_NOT_TRACK"] = "1"
-        # By the package's own name, which differs in a bundle.
+        # Relative to this package, whose name differs in a bundle.
         reports = importlib.import_module(f"{__package__}.reports")
         self._ready.set()
         _LOG.info("ready to compute")
@@ -104,11 +104,11 @@ class Worker:
                     succeeded = False
                     summary[monitor] = "failed"
                 elif result is not None:
-                    summary[monitor] = _said(result)
+                    summary[monitor] = _summary(result)
                     parts[monitor] = result.widgets
             _write(self._report_path, reports.render(summary, parts))
         except Exception:
-            # The next computation may do better; what came before stays shown until then.
+            # The previous result stays shown until a computation succeeds.
             _LOG.exception("the computation failed")
             succeeded = False
         self._state.computed(succeeded)
@@ -120,7 +120,7 @@ class Worker:
     def _run_one(
         self, monitor: str, snapshot: Snapshot, reports: ModuleType
     ) -> MonitorResult | None | Exception:
-        """Run one monitor; that it fails does not keep the others from running."""
+        """Run one monitor; its failure does not stop the others."""
         start = time.perf_counter()
         try:
             result = run_monitor(
@@ -140,14 +140,14 @@ class Worker:
         return result
 
 
-def _said(result: MonitorResult) -> str:
+def _summary(result: MonitorResult) -> str:
     if result.alarm is None:
         return "computed"
     return "ALARM" if result.alarm else "no alarm"
 
 
 def _write(path: Path, page: str) -> None:
-    """Write the page whole or not at all."""
+    """Write the report atomically."""
     descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
