@@ -15,7 +15,7 @@ NOW = datetime(2026, 1, 31, tzinfo=timezone.utc)
 OWN = EvaluationSpec("shop", "tfidf_hsgd", "val")
 JOB = Job(
     "0b5e6f1c",
-    EVALUATION,
+    EVALUATION.name,
     OWN.to_json(),
     OWN.labels,
     JobState.SUCCEEDED,

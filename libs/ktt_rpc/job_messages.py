@@ -1,11 +1,14 @@
-"""Jobs to ``ktt.jobs.v1`` messages and back."""
+"""Jobs as messages, and back: what all kinds share (``ktt.jobs.v1``), and each kind's own."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from types import ModuleType
+from typing import Any, Generic, TypeVar, cast
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -14,12 +17,16 @@ from ktt.jobs.v1 import jobs_pb2
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.progress import Progress
 from ktt_jobs import Job, JobError, JobEvent, JobState
+from ktt_jobs.kinds import JobKind, JobOutcome, JobSpec
 from ktt_rpc.call import public_text
 
 __all__ = [
+    "JobCodec",
+    "codec_of",
     "event_from_proto",
     "event_to_proto",
     "job_from_proto",
+    "job_to_proto",
     "progress_from_proto",
     "progress_to_proto",
     "state_from_proto",
@@ -32,6 +39,37 @@ __all__ = [
 
 _PREFIX = "JOB_STATE_"
 _LONGEST_ETA = 10 * 365 * 86400.0
+
+S = TypeVar("S", bound=JobSpec)
+R = TypeVar("R", bound=JobOutcome)
+
+
+@dataclass(frozen=True)
+class JobCodec(Generic[S, R]):
+    """How the spec and the outcome of a kind of job are messages.
+
+    Attributes
+    ----------
+    messages : module
+        The generated one, with the kind's job, requests and responses.
+    spec_to_proto, spec_from_proto, outcome_to_proto, outcome_from_proto : callable
+        The ``from`` ones may raise InvalidArgumentError; `field` is the spec's.
+    """
+
+    messages: ModuleType
+    spec_to_proto: Callable[[S], Any]
+    spec_from_proto: Callable[[Any], S]
+    outcome_to_proto: Callable[[R], Any]
+    outcome_from_proto: Callable[[Any], R]
+
+    def message(self, name: str) -> Callable[..., Any]:
+        """Return the class of a message."""
+        return cast(Callable[..., Any], getattr(self.messages, name))
+
+
+def codec_of(kind: JobKind[S]) -> JobCodec[S, Any]:
+    """Return the codec of a kind of job."""
+    return cast(JobCodec[S, Any], pkgutil.resolve_name(kind.codec))
 
 
 def state_to_proto(state: JobState) -> jobs_pb2.JobState:
@@ -165,24 +203,35 @@ def status_to_proto(job: Job) -> jobs_pb2.JobStatus:
     return status
 
 
-def job_from_proto(
-    status: jobs_pb2.JobStatus,
-    *,
-    job_id: str,
-    kind: str,
-    spec: Mapping[str, Any],
-    labels: Mapping[str, str],
-    result: Mapping[str, Any] | None = None,
-) -> Job:
-    """Give the job that a status and the rest of a job's message tell of."""
+def job_to_proto(kind: JobKind[Any], job: Job) -> Any:
+    """Give the message of a job of a kind: ``TrainingJob``, say."""
+    codec = codec_of(kind)
+    message = codec.message(f"{kind.name.capitalize()}Job")(
+        id=job.id,
+        spec=codec.spec_to_proto(kind.spec.from_json(job.spec)),
+        status=status_to_proto(job),
+    )
+    if job.result is not None:
+        outcome = kind.outcome.from_json(job.result)
+        message.result.CopyFrom(codec.outcome_to_proto(outcome))
+    return message
+
+
+def job_from_proto(kind: JobKind[Any], message: Any) -> Job:
+    """Undo `job_to_proto`."""
+    codec, status = codec_of(kind), message.status
+    spec = codec.spec_from_proto(message.spec)
+    result = None
+    if message.HasField("result"):
+        result = codec.outcome_from_proto(message.result).to_json()
     progress, eta = (
         progress_from_proto(status.progress) if status.HasField("progress") else (None, None)
     )
     return Job(
-        id=job_id,
-        kind=kind,
-        spec=spec,
-        labels=labels,
+        id=message.id,
+        kind=kind.name,
+        spec=spec.to_json(),
+        labels=spec.labels,
         state=state_from_proto(status.state),
         create_time=time_from_proto(status.create_time),
         start_time=_time_of(status, "start_time"),

@@ -1,5 +1,5 @@
 import math
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,20 +8,60 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt.jobs.v1 import jobs_pb2
+from ktt.trainer.v1 import training_pb2
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.progress import Progress
 from ktt_jobs import Job, JobError, JobEvent, JobState
+from ktt_jobs.kinds import JobKind
 from ktt_rpc import call_state
 from ktt_rpc.job_messages import (
+    JobCodec,
     event_from_proto,
     event_to_proto,
     job_from_proto,
+    job_to_proto,
     state_to_proto,
     states_from_proto,
     status_to_proto,
 )
 from ktt_rpc.private_paths import PrivatePaths
 from ktt_rpc.stopping import Stopping
+
+
+@dataclass(frozen=True)
+class _Spec:
+    dataset: str
+
+    @property
+    def labels(self):
+        return {"of": self.dataset}
+
+    to_json = asdict
+
+    @classmethod
+    def from_json(cls, value):
+        return cls(**value)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    run_time: str
+
+    to_json = asdict
+
+    @classmethod
+    def from_json(cls, value):
+        return cls(**value)
+
+
+CODEC = JobCodec(
+    training_pb2,
+    lambda spec: training_pb2.TrainingSpec(dataset=spec.dataset),
+    lambda message: _Spec(message.dataset),
+    lambda outcome: training_pb2.TrainingResult(run_time=outcome.run_time),
+    lambda message: _Outcome(message.run_time),
+)
+_KIND = JobKind("training", _Spec, _Outcome, f"{__name__}:CODEC", "", "")
 
 _TIMES = st.datetimes(
     datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)  # noqa: DTZ001
@@ -51,16 +91,16 @@ _EVENTS = st.builds(JobEvent, _COUNTS, _TIMES, st.sampled_from(JobState)) | st.b
 _JOBS = st.builds(
     Job,
     id=_TEXTS,
-    kind=_TEXTS,
-    spec=st.just({"a": 1}),
-    labels=st.just({"dataset": "d"}),
+    kind=st.just("training"),
+    spec=st.just({"dataset": "d"}),
+    labels=st.just({"of": "d"}),
     state=st.sampled_from(JobState),
     create_time=_TIMES,
     start_time=st.none() | _TIMES,
     end_time=st.none() | _TIMES,
     progress=st.none() | _PROGRESS,
     error=st.none() | _ERRORS,
-    result=st.none(),
+    result=st.none() | st.just({"run_time": "now"}),
     attempt=_COUNTS,
     last_event=_COUNTS,
     jobs_ahead=_COUNTS,
@@ -79,9 +119,8 @@ def test_an_event_comes_back_as_it_was(event):
 @settings(deadline=None)
 @given(_JOBS)
 def test_a_job_comes_back_as_it_was(job):
-    sent = jobs_pb2.JobStatus.FromString(status_to_proto(job).SerializeToString())
-    back = job_from_proto(sent, job_id=job.id, kind=job.kind, spec=job.spec, labels=job.labels)
-    assert back == job
+    sent = job_to_proto(_KIND, job).SerializeToString()
+    assert job_from_proto(_KIND, training_pb2.TrainingJob.FromString(sent)) == job
 
 
 def test_every_state_has_a_value_and_comes_back():

@@ -27,6 +27,7 @@ import pytest
 from exporter import Exporter, ExportSpec
 from exporter.conftest import TIME, wait_for
 from exporter.exporting import run_export
+from exporter.job_kind import EXPORT
 from exporter.manifests import read_manifest
 from exporter.results import MonitoringResult
 from ktt_core.errors import (
@@ -452,8 +453,8 @@ def test_a_cancelled_export_ends_the_packer_and_what_it_started(
 
     def cancel() -> None:
         processes(seen)
-        (job,), _ = exporter.list_exports()
-        exporter.cancel_export(job.id)
+        (job,), _ = exporter.list_jobs(EXPORT)
+        exporter.cancel_job(EXPORT, job.id)
 
     canceller = threading.Thread(target=cancel)
     canceller.start()
@@ -514,7 +515,7 @@ def test_a_bundle_is_downloaded_with_its_folders_and_what_can_be_run(
     packer(WORKS)
     exporter = Exporter(workspace)
     result = exporter.export(SPEC)
-    (job,), _ = exporter.list_exports()
+    (job,), _ = exporter.list_jobs(EXPORT)
     artifact = exporter.open_artifact(job.id)
     archive = b"".join(artifact.chunks())
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter.checkpoints import locate
 from exporter.folders import check_owner, export_folder
@@ -16,7 +17,15 @@ from ktt_core.packing.monitoring import check_reference_rows
 from ktt_core.packing.staging import find_service
 from ktt_core.registry import get_entry
 
-__all__ = ["check_export"]
+if TYPE_CHECKING:
+    from exporter.handlers import Exporter
+
+__all__ = ["check_export", "validate"]
+
+
+def validate(exporter: Exporter, spec: ExportSpec, submitted: bool) -> None:
+    """Check an export for a server or a command; see `check_export`."""
+    check_export(exporter.root, spec)
 
 
 def check_export(workspace: Path, spec: ExportSpec) -> None:

@@ -20,7 +20,7 @@ from exporter import Exporter, ExportSpec, exporting
 from exporter.checkpoints import locate
 from exporter.conftest import TIME, import_other_classes
 from exporter.exporting import run_export
-from exporter.job_kind import workspace_of
+from exporter.job_kind import EXPORT, workspace_of
 from exporter.manifests import manifest_from_bytes
 from exporter.marks import mark_name, sweep_marks
 from exporter.results import ExportResult
@@ -148,8 +148,8 @@ def test_marks_of_jobs_that_have_ended_go(workspace: Path) -> None:
     exporter.export(SPEC)
     exported = workspace / "outputs/tfidf_hsgd_shop"
     before = names(exported)
-    (ended,), _ = exporter.list_exports()
-    waiting = exporter.submit_export(SPEC)
+    (ended,), _ = exporter.list_jobs(EXPORT)
+    waiting = exporter.submit(EXPORT, SPEC)
     for job in (ended, waiting):
         (exported / mark_name(job.id)).touch()
     (exported / ".published-by-me").touch()
@@ -273,7 +273,7 @@ def test_an_export_needs_no_server(workspace: Path) -> None:
     result = exporter.export(SPEC, events.append)
     assert result.path == "outputs/tfidf_hsgd_shop"
     assert result.manifest.checkpoint.run_time == TIME
-    (job,), _ = exporter.list_exports("shop", "tfidf_hsgd")
+    (job,), _ = exporter.list_jobs(EXPORT, "shop", "tfidf_hsgd")
     assert job.result == result.to_json()
     assert [event.sequence for event in exporter.jobs.watch(job.id)] == [
         event.sequence for event in events
@@ -290,7 +290,7 @@ def test_an_interrupted_export_publishes_nothing(workspace: Path) -> None:
     exporter = Exporter(workspace)
     with pytest.raises(KeyboardInterrupt):
         exporter.export(SPEC, interrupt)
-    (job,), _ = exporter.list_exports()
+    (job,), _ = exporter.list_jobs(EXPORT)
     assert job.state == "CANCELLED"
     assert not (workspace / "outputs/tfidf_hsgd_shop").exists()
 
@@ -298,7 +298,7 @@ def test_an_interrupted_export_publishes_nothing(workspace: Path) -> None:
 def test_what_the_worker_finds_is_raised_here(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Exporter, "validate_export", lambda self, spec: None)
+    monkeypatch.setattr(Exporter, "validate", lambda self, kind, spec: None)
     with pytest.raises(NotFoundError, match="there is no model 'none'"):
         Exporter(workspace).export(ExportSpec("shop", "none"))
 

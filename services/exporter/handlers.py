@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.checkpoints import locate
-from exporter.job_kind import KIND, open_jobs
+from exporter.job_kind import EXPORT, open_jobs
 from exporter.model_cache import ModelCache
 from exporter.predicting import Decoding, check_options, iter_answers
 from exporter.requests import ExportSpec
 from ktt_core.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
-    KttError,
     NotFoundError,
 )
-from ktt_core.fields import at_field
-from ktt_core.names import check_name
+from ktt_jobs.kinds import JobHost
 
 if TYPE_CHECKING:
     from exporter.artifacts import Artifact, ArtifactStore
     from exporter.results import ExportResult
     from ktt_core.decoding import Prediction
-    from ktt_jobs import Job, JobEvent, JobService, JobState
+    from ktt_jobs import Job, JobEvent, JobService
 
 __all__ = ["DEFAULT_MODEL_CACHE", "Exporter"]
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 #: Models that are kept loaded.
 DEFAULT_MODEL_CACHE = 4
@@ -40,7 +35,7 @@ def _ignore(event: JobEvent) -> None:
     """Drop the event: the default when nobody watches."""
 
 
-class Exporter:
+class Exporter(JobHost):
     """Puts checkpoints of one workspace to use.
 
     Constructing it imports nothing heavy and makes no folder. Usable from any thread.
@@ -92,52 +87,6 @@ class Exporter:
 
     # -- exports -----------------------------------------------------------------------------------
 
-    def validate_export(self, spec: ExportSpec) -> None:
-        """Check all that can be known of an export before the work begins.
-
-        Raises
-        ------
-        InvalidArgumentError
-            If the spec is not of its form; `field` says where.
-        UnsupportedError
-            If the model, or this version, cannot write that format.
-        NotFoundError
-            If there is no such model or checkpoint.
-        FailedPreconditionError
-            If the dataset has no rows to compare the export on, or is gone, or the folder where the
-            export goes belongs to something else.
-        """
-        from exporter.checking import check_export
-
-        check_export(self.root, spec)
-
-    def submit_export(self, spec: ExportSpec, request_id: str = "") -> Job:
-        """Queue an export for a server.
-
-        Raises
-        ------
-        AlreadyExistsError
-            If a job of this `request_id` has another spec.
-        QueueFullError
-            If as many jobs wait as may.
-        KttError
-            As `validate_export`.
-        """
-        if request_id and _REQUEST_ID.fullmatch(request_id) is None:
-            raise InvalidArgumentError(
-                "a request_id has 1 to 64 letters, digits, '_' and '-'", field="request_id"
-            )
-        wanted, labels = spec.to_json(), spec.labels
-        try:
-            self.validate_export(spec)
-            return self.jobs.submit(KIND, wanted, labels=labels, request_id=request_id)
-        except KttError:
-            # A repeated request gets its job, whatever has become of what the job needed.
-            earlier = self.jobs.earlier(KIND, wanted, labels=labels, request_id=request_id)
-            if earlier is None:
-                raise
-            return earlier
-
     def export(
         self, spec: ExportSpec, on_event: Callable[[JobEvent], None] = _ignore
     ) -> ExportResult:
@@ -157,54 +106,17 @@ class Exporter:
         JobFailedError
             If the export does not answer as its checkpoint does, or its process died.
         KttError
-            As `validate_export`.
+            As `exporter.checking.check_export`, and no job is made then.
         """
         from exporter.job_results import result_of
         from exporter.marks import sweep_marks
 
-        self.validate_export(spec)
+        self.validate(EXPORT, spec)
         try:
-            job = self.jobs.run(KIND, spec.to_json(), labels=spec.labels, on_event=on_event)
+            job = self.jobs.run(EXPORT.name, spec.to_json(), labels=spec.labels, on_event=on_event)
         finally:
             sweep_marks(self.root, self.jobs)
         return result_of(job)
-
-    def get_export(self, job_id: str) -> Job:
-        """Return an export job; raises NotFoundError if there is none of that id."""
-        return self.jobs.get(job_id, KIND)
-
-    def list_exports(
-        self,
-        dataset: str | None = None,
-        model: str | None = None,
-        states: Sequence[JobState] = (),
-        limit: int = 100,
-        after: str | None = None,
-    ) -> tuple[list[Job], str | None]:
-        """Return a page of export jobs, newest first, and where the next begins (None: nowhere).
-
-        Raises
-        ------
-        InvalidArgumentError
-            If `dataset` or `model` cannot be a name, or `after` is nothing that this returned.
-        """
-        labels = {}
-        for label, name in (("dataset", dataset), ("model", model)):
-            if name:
-                with at_field(label):
-                    labels[label] = check_name(name, label)
-        return self.jobs.list(
-            kinds=[KIND],
-            states=states,
-            labels=labels,
-            limit=limit,
-            after=after,
-        )
-
-    def cancel_export(self, job_id: str) -> Job:
-        """Cancel a job, which then publishes nothing; one that has ended stays as it is."""
-        self.get_export(job_id)
-        return self.jobs.cancel(job_id)
 
     def open_artifact(self, job_id: str) -> Artifact:
         """Open what an export job made, as an archive.
@@ -218,7 +130,7 @@ class Exporter:
         """
         from exporter.results import ExportResult
 
-        job = self.get_export(job_id)
+        job = self.jobs.get(job_id, EXPORT.name)
         if job.result is None:
             raise FailedPreconditionError(
                 f"the job {job_id} has no artifact: it is {job.state.name}"

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from exporter.requests import ExportSpec
+from exporter.results import ExportResult
+from ktt_jobs.kinds import JobKind
 
 if TYPE_CHECKING:
     from ktt_jobs import JobService
 
-__all__ = ["KIND", "files_of", "open_jobs", "workspace_of"]
+__all__ = ["EXPORT", "files_of", "open_jobs", "workspace_of"]
 
-KIND = "export"
+EXPORT = JobKind(
+    name="export",
+    spec=ExportSpec,
+    outcome=ExportResult,
+    codec="exporter.messages:CODEC",
+    validate="exporter.checking:validate",
+    task="exporter.exporting:run_export",
+)
 
 _STORE = Path("jobs", "exporter")
-_TASKS = {KIND: "exporter.exporting:run_export"}
 
 
 def open_jobs(workspace: Path, **settings: Any) -> JobService:
     """Return the jobs of a workspace's exports; `settings` are those of `JobService`."""
     from ktt_jobs import JobService
 
-    tasks: Mapping[str, str] = _TASKS
-    return JobService(workspace / _STORE, tasks, **settings)
+    return JobService(workspace / _STORE, {EXPORT.name: EXPORT.task}, **settings)
 
 
 def files_of(workspace: Path, job_id: str) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from exporter.job_kind import KIND
 from exporter.manifests import manifest_from_proto, manifest_to_proto
 from exporter.predicting import Decoding
 from exporter.requests import ExportSpec
@@ -13,16 +12,14 @@ from exporter.results import ExportResult
 from ktt.exporter.v1 import exports_pb2, predict_pb2
 from ktt_core.decoding import Prediction
 from ktt_core.errors import InvalidArgumentError
-from ktt_jobs import Job
-from ktt_rpc.job_messages import job_from_proto, status_to_proto
+from ktt_rpc.job_messages import JobCodec
 
 __all__ = [
+    "CODEC",
     "answer_from_proto",
     "answer_to_proto",
     "decoding_from_proto",
     "decoding_to_proto",
-    "export_job_from_proto",
-    "export_job_to_proto",
     "result_from_proto",
     "result_to_proto",
     "spec_from_proto",
@@ -89,30 +86,7 @@ def result_from_proto(message: exports_pb2.ExportResult) -> ExportResult:
     return ExportResult(message.path, manifest_from_proto(message.manifest))
 
 
-def export_job_to_proto(job: Job) -> exports_pb2.ExportJob:
-    """Return the message of an export job."""
-    message = exports_pb2.ExportJob(
-        id=job.id,
-        spec=spec_to_proto(ExportSpec.from_json(job.spec)),
-        status=status_to_proto(job),
-    )
-    if job.result is not None:
-        message.result.CopyFrom(result_to_proto(ExportResult.from_json(job.result)))
-    return message
-
-
-def export_job_from_proto(message: exports_pb2.ExportJob) -> Job:
-    """Undo `export_job_to_proto`."""
-    spec = spec_from_proto(message.spec)
-    result = result_from_proto(message.result).to_json() if message.HasField("result") else None
-    return job_from_proto(
-        message.status,
-        job_id=message.id,
-        kind=KIND,
-        spec=spec.to_json(),
-        labels=spec.labels,
-        result=result,
-    )
+CODEC = JobCodec(exports_pb2, spec_to_proto, spec_from_proto, result_to_proto, result_from_proto)
 
 
 def decoding_to_proto(decoding: Decoding) -> predict_pb2.Decoding:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.job_kind import EXPORT
 from exporter.manifests import (
     manifest_from_bytes,
     manifest_from_proto,
@@ -21,8 +22,6 @@ from exporter.messages import (
     answer_to_proto,
     decoding_from_proto,
     decoding_to_proto,
-    export_job_from_proto,
-    export_job_to_proto,
     result_from_proto,
     result_to_proto,
     spec_from_proto,
@@ -43,6 +42,7 @@ from ktt_core.errors import DataError, InvalidArgumentError
 from ktt_core.progress import Progress
 from ktt_core.quantization import GraphFigures, QuantizationFigures
 from ktt_jobs import Job, JobError, JobState
+from ktt_rpc.job_messages import job_from_proto, job_to_proto
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 name = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
@@ -133,7 +133,7 @@ def test_manifests_come_back_from_messages_and_files(manifest: Manifest) -> None
 @settings(deadline=None)
 @given(jobs)
 def test_jobs_come_back(job: Job) -> None:
-    back = export_job_from_proto(export_job_to_proto(job))
+    back = job_from_proto(EXPORT, job_to_proto(EXPORT, job))
     spec = ExportSpec.from_json(job.spec)
     assert back.labels == {"dataset": spec.dataset, "model": spec.model}
     assert {**vars(back), "labels": {}} == vars(job)

@@ -7,11 +7,10 @@ from typing import Any
 
 from exporter.artifacts import Artifact
 from exporter.handlers import Exporter
+from exporter.job_kind import EXPORT
 from exporter.messages import (
     answer_to_proto,
     decoding_from_proto,
-    export_job_to_proto,
-    spec_from_proto,
 )
 from ktt.exporter.v1 import (
     exporter_service_pb2,
@@ -20,12 +19,10 @@ from ktt.exporter.v1 import (
     predict_pb2,
 )
 from ktt_core.errors import InvalidArgumentError, UnavailableError
-from ktt_core.fields import at_field, within
+from ktt_core.fields import at_field
 from ktt_rpc.call import abandoned, in_thread, in_work_thread, note_job
-from ktt_rpc.job_messages import event_to_proto, states_from_proto
-from ktt_rpc.paging import next_page_token, page_cursor, page_size
+from ktt_rpc.job_calls import add_job_calls
 from ktt_rpc.server import ServiceSpec
-from ktt_rpc.watching import watch
 
 __all__ = [
     "MAX_PATHS",
@@ -57,64 +54,7 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
 
     def __init__(self, exporter: Exporter) -> None:
         self._exporter = exporter
-
-    async def CreateExportJob(  # noqa: N802
-        self, request: exports_pb2.CreateExportJobRequest, context: Any
-    ) -> exports_pb2.CreateExportJobResponse:
-        """Make a job, or only check its spec."""
-        with within("spec", but=("request_id",)):
-            spec = spec_from_proto(request.spec)
-            if request.validate_only:
-                await in_thread(self._exporter.validate_export, spec)
-                checked = exports_pb2.ExportJob(spec=request.spec)
-                return exports_pb2.CreateExportJobResponse(export_job=checked)
-            job = await in_thread(self._exporter.submit_export, spec, request.request_id)
-        note_job(job.id)
-        return exports_pb2.CreateExportJobResponse(export_job=export_job_to_proto(job))
-
-    async def GetExportJob(  # noqa: N802
-        self, request: exports_pb2.GetExportJobRequest, context: Any
-    ) -> exports_pb2.GetExportJobResponse:
-        """Return a job."""
-        note_job(request.id)
-        with at_field("id"):
-            job = await in_thread(self._exporter.get_export, request.id)
-        return exports_pb2.GetExportJobResponse(export_job=export_job_to_proto(job))
-
-    async def ListExportJobs(  # noqa: N802
-        self, request: exports_pb2.ListExportJobsRequest, context: Any
-    ) -> exports_pb2.ListExportJobsResponse:
-        """Return a page of jobs."""
-        jobs, cursor = await in_thread(
-            self._exporter.list_exports,
-            request.dataset,
-            request.model,
-            states_from_proto(request.states),
-            page_size(request),
-            page_cursor(request),
-        )
-        return exports_pb2.ListExportJobsResponse(
-            export_jobs=map(export_job_to_proto, jobs),
-            next_page_token=next_page_token(request, cursor),
-        )
-
-    async def WatchExportJob(  # noqa: N802
-        self, request: exports_pb2.WatchExportJobRequest, context: Any
-    ) -> AsyncIterator[exports_pb2.WatchExportJobResponse]:
-        """Send a job's events."""
-        note_job(request.id)
-        with at_field("id"):
-            async for event in watch(self._exporter.jobs, request.id, request.after_event):
-                yield exports_pb2.WatchExportJobResponse(event=event_to_proto(event))
-
-    async def CancelExportJob(  # noqa: N802
-        self, request: exports_pb2.CancelExportJobRequest, context: Any
-    ) -> exports_pb2.CancelExportJobResponse:
-        """Cancel a job."""
-        note_job(request.id)
-        with at_field("id"):
-            job = await in_thread(self._exporter.cancel_export, request.id)
-        return exports_pb2.CancelExportJobResponse(export_job=export_job_to_proto(job))
+        add_job_calls(self, exporter, EXPORT)
 
     async def DownloadArtifact(  # noqa: N802
         self, request: exports_pb2.DownloadArtifactRequest, context: Any

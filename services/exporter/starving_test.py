@@ -22,10 +22,10 @@ def test_predictions_do_not_hold_up_other_calls() -> None:
         release.wait(30)
         return iter(())
 
-    def get_export(_: str) -> Any:
+    def get_job(*_: Any) -> Any:
         raise NotFoundError("it answers")
 
-    slow = cast(Exporter, SimpleNamespace(predict=predict, get_export=get_export))
+    slow = cast(Exporter, SimpleNamespace(predict=predict, get_job=get_job))
     servicer = ExporterServicer(slow)
 
     async def main() -> None:

@@ -107,7 +107,7 @@ def _train_one(
     try:
         with _keeping(workspace, jobs, keep=not request.dry_run) as (service, where):
             job = service.run(
-                TRAINING,
+                TRAINING.name,
                 {**spec.to_json(), **where},
                 labels=spec.labels,
                 on_event=follow,
@@ -147,7 +147,7 @@ def evaluate_here(
         writable = os.access(workspace.root, os.W_OK)
         with _keeping(workspace, jobs, keep=writable) as (service, where):
             job = service.run(
-                EVALUATION, {**spec.to_json(), **where}, labels=spec.labels, on_event=follow
+                EVALUATION.name, {**spec.to_json(), **where}, labels=spec.labels, on_event=follow
             )
             result = evaluation_result(job, workspace.root)
             if request.errors_folder is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ktt_core.checkpoint_names import LABELS, CheckpointFile, find_checkpoint
 from ktt_core.datasets.dataset import Dataset
@@ -17,7 +18,10 @@ from trainer.planning import check_model, open_dataset
 from trainer.specs import EvaluationSpec
 from trainer.uploads import UploadStore
 
-__all__ = ["EvaluationPlan", "check_evaluation", "uploads_of"]
+if TYPE_CHECKING:
+    from trainer.hosting import HostedTrainer
+
+__all__ = ["EvaluationPlan", "check_evaluation", "uploads_of", "validate"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,23 @@ class EvaluationPlan:
     checkpoint: CheckpointFile
     baseline: CheckpointFile | None
     dataset: Dataset | None
+
+
+def validate(trainer: HostedTrainer, spec: EvaluationSpec, submitted: bool) -> None:
+    """Check an evaluation job for a server's client; before it is submitted its file may miss.
+
+    Raises
+    ------
+    KttError
+        As `check_evaluation`; PermissionDeniedError if the file is not under an allowed root.
+    """
+    if spec.on_file:
+        trainer.allowed.resolve(spec.on_file)
+    if spec.split not in SPLITS:
+        raise InvalidArgumentError(
+            f"{spec.split[:80]!r} is no split; there are: {', '.join(SPLITS)}", field="split"
+        )
+    check_evaluation(trainer.workspace, spec, file_to_come=not submitted)
 
 
 def check_evaluation(

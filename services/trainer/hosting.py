@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ktt_core.datasets.hierarchy import SPLITS
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.sources import SUFFIXES
 from ktt_core.errors import (
     FailedPreconditionError,
-    InvalidArgumentError,
     KttError,
     NotFoundError,
 )
 from ktt_jobs import JobService, JobState
+from ktt_jobs.kinds import JobHost, JobKind, JobSpec
 from trainer.catalogue import describe_or_damaged
 from trainer.cleanup import clean_up
 from trainer.encoder_access import EncoderAccess
 from trainer.error_table import FILE_NAME
-from trainer.evaluation_plan import check_evaluation
 from trainer.handlers import Trainer
 from trainer.importing import ImportRun, Imports
 from trainer.pages import Page, page_of
-from trainer.planning import plan_training
 from trainer.results import CheckpointInfo, DatasetInfo, EncoderInfo, ModelInfo
 from trainer.server_paths import AllowedRoots
-from trainer.specs import EVALUATION, TRAINING, EvaluationSpec, TrainingSpec
+from trainer.specs import EVALUATION, TRAINING, EvaluationSpec
 from trainer.upload_info import UsedUpload
 from trainer.uploads import UploadStore
 
@@ -47,11 +43,10 @@ _log = logging.getLogger(__name__)
 
 # How often expired uploads are looked for, in seconds.
 _SWEEP_INTERVAL = 300.0
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _COMPLEMENT = str.maketrans("0123456789", "9876543210")
 
 
-class HostedTrainer(Trainer):
+class HostedTrainer(Trainer, JobHost):
     """A trainer whose users are elsewhere.
 
     Parameters
@@ -73,6 +68,8 @@ class HostedTrainer(Trainer):
     Attributes
     ----------
     uploads : UploadStore
+    allowed : AllowedRoots
+    encoders : EncoderAccess
 
     Raises
     ------
@@ -95,8 +92,8 @@ class HostedTrainer(Trainer):
         self.uploads = UploadStore(
             self.root / "uploads", SUFFIXES, limit_bytes=upload_limit_bytes, ttl=upload_ttl
         )
-        self._allowed = AllowedRoots(allowed_roots)
-        self._encoders = EncoderAccess(self._allowed, allow_download)
+        self.allowed = AllowedRoots(allowed_roots)
+        self.encoders = EncoderAccess(self.allowed, allow_download)
         self._imports = Imports(self.workspace, import_limit)
         # Between the look for jobs that need a dataset and its end, no such job may come.
         self._deleting = threading.Lock()
@@ -161,7 +158,7 @@ class HostedTrainer(Trainer):
         ConflictError
             If there is a dataset of that name, and it is not to be replaced.
         """
-        file = UsedUpload(self._allowed.resolve(path), discard=lambda: None)
+        file = UsedUpload(self.allowed.resolve(path), discard=lambda: None)
         source = contextlib.nullcontext(file)
         return self._imports.prepare(name, source, options, replace=replace)
 
@@ -185,69 +182,23 @@ class HostedTrainer(Trainer):
 
     # -- jobs --------------------------------------------------------------------------------------
 
-    def validate_training(self, spec: TrainingSpec) -> None:
-        """Check a spec as fully as `submit_training` does.
-
-        Raises
-        ------
-        InvalidArgumentError, InvalidConfigError, NotFoundError, DataError
-            As `trainer.planning.plan_training`; `field` is the spec's.
-        PermissionDeniedError
-            If the encoder lies where clients may not read, or would have to be fetched.
-        """
-        plan_training(self.workspace, spec, self._encoders.check)
-
-    def submit_training(self, spec: TrainingSpec, request_id: str = "") -> Job:
-        """Queue a training job.
-
-        Raises
-        ------
-        KttError
-            As `validate_training` and `ktt_jobs.JobService.submit`.
-        """
-        return self._submit(TRAINING, spec, request_id, lambda: self.validate_training(spec))
-
-    def validate_evaluation(self, spec: EvaluationSpec, *, file_to_come: bool = True) -> None:
-        """Check a spec as fully as `submit_evaluation` does.
-
-        Parameters
-        ----------
-        spec : EvaluationSpec
-        file_to_come : bool
-            Whether `file_options` may stand without a file: it is sent if all else is right.
-
-        Raises
-        ------
-        InvalidArgumentError, NotFoundError, FailedPreconditionError, DataError
-            As `trainer.evaluation_plan.check_evaluation`; `field` is the spec's.
-        PermissionDeniedError
-            If the file is not under an allowed root.
-        """
-        if spec.on_file:
-            self._allowed.resolve(spec.on_file)
-        if spec.split not in SPLITS:
-            raise InvalidArgumentError(
-                f"{spec.split[:80]!r} is no split; there are: {', '.join(SPLITS)}", field="split"
-            )
-        check_evaluation(self.workspace, spec, file_to_come=file_to_come)
-
-    def submit_evaluation(self, spec: EvaluationSpec, request_id: str = "") -> Job:
-        """Queue an evaluation job.
-
-        Raises
-        ------
-        KttError
-            As `validate_evaluation` and `ktt_jobs.JobService.submit`.
-        """
-        if spec.on_file:
+    def submit(self, kind: JobKind[Any], spec: Any, request_id: str = "") -> Job:
+        """Queue a job, as `JobHost.submit` does."""
+        if isinstance(spec, EvaluationSpec) and spec.on_file:
             # Where it really lies: nobody makes it another file while the job waits.
-            spec = replace(spec, on_file=str(self._allowed.resolve(spec.on_file)))
-        return self._submit(
-            EVALUATION,
-            spec,
-            request_id,
-            lambda: self.validate_evaluation(spec, file_to_come=False),
-        )
+            spec = replace(spec, on_file=str(self.allowed.resolve(spec.on_file)))
+        return super().submit(kind, spec, request_id)
+
+    @contextlib.contextmanager
+    def submitting(self, spec: JobSpec) -> Iterator[None]:
+        """Let nobody delete the dataset whose rows a job reads until the job is in the queue."""
+        needed = spec.labels["dataset"]
+        if isinstance(spec, EvaluationSpec) and not spec.of_own_rows:
+            needed = spec.on_dataset
+        with self._deleting:
+            if needed and not self.workspace.dataset_folder(needed).is_dir():
+                raise NotFoundError(f"there is no dataset {needed!r} any more")
+            yield
 
     def open_errors(self, job_id: str) -> BufferedReader:
         """Open the wrong answers that an evaluation job has listed: a Parquet file.
@@ -259,7 +210,7 @@ class HostedTrainer(Trainer):
         FailedPreconditionError
             If it has not succeeded, or was not asked for them.
         """
-        job = self.jobs.get(job_id, EVALUATION)
+        job = self.jobs.get(job_id, EVALUATION.name)
         if job.state is not JobState.SUCCEEDED:
             raise FailedPreconditionError(
                 f"job {job_id} has listed nothing: it is {job.state.value.lower()}"
@@ -271,61 +222,10 @@ class HostedTrainer(Trainer):
                 f"job {job_id} was not asked to list what it got wrong; evaluate again, with errors"
             ) from None
 
-    def get_job(self, job_id: str, kind: str) -> Job:
-        """Return a job.
-
-        Raises
-        ------
-        InvalidArgumentError, NotFoundError
-            If it is no job's id, or there is none of that kind.
-        """
-        try:
-            return self.jobs.get(job_id, kind)
-        except InvalidArgumentError as error:
-            error.field = "id"
-            raise
-
-    def cancel_job(self, job_id: str, kind: str) -> Job:
-        """Cancel a job; one that has ended is returned as it is.
-
-        Raises
-        ------
-        InvalidArgumentError, NotFoundError
-            If it is no job's id, or there is none of that kind.
-        """
-        self.get_job(job_id, kind)
-        return self.jobs.cancel(job_id)
-
-    def _submit(
-        self,
-        kind: str,
-        spec: TrainingSpec | EvaluationSpec,
-        request_id: str,
-        validate: Callable[[], None],
-    ) -> Job:
-        if request_id and _REQUEST_ID.fullmatch(request_id) is None:
-            raise InvalidArgumentError(
-                "a request_id has 1 to 64 letters, digits, '_' and '-'", field="request_id"
-            )
-        wanted, labels = spec.to_json(), spec.labels
-        try:
-            validate()
-            with self._deleting:
-                needed = _dataset_of(spec)
-                if needed and not self.workspace.dataset_folder(needed).is_dir():
-                    raise NotFoundError(f"there is no dataset {needed!r} any more")
-                return self.jobs.submit(kind, wanted, labels=labels, request_id=request_id)
-        except KttError:
-            # A repeated request gets its job, whatever has become of what the job needed.
-            earlier = self.jobs.earlier(kind, wanted, labels=labels, request_id=request_id)
-            if earlier is None:
-                raise
-            return earlier
-
     # -- housekeeping ------------------------------------------------------------------------------
 
     def _clear_up_after(self, job: Job) -> None:
-        if job.kind == TRAINING and job.state is not JobState.SUCCEEDED:
+        if job.kind == TRAINING.name and job.state is not JobState.SUCCEEDED:
             try:
                 clean_up(self.workspace)
             except KttError as error:
@@ -340,13 +240,6 @@ class HostedTrainer(Trainer):
             else:
                 if expired:
                     _log.info("uploads expired: %s", ", ".join(expired))
-
-
-def _dataset_of(spec: TrainingSpec | EvaluationSpec) -> str:
-    """Return the dataset whose rows a job reads; empty if it reads a file."""
-    if isinstance(spec, EvaluationSpec) and not spec.of_own_rows:
-        return spec.on_dataset
-    return spec.dataset
 
 
 def _checkpoint_key(info: CheckpointInfo) -> str:

@@ -82,11 +82,11 @@ def job_error(job: Job) -> KttError | None:
     """Return why a job has no result, as the error that its task raised; None if it has one."""
     if job.result is not None:
         return None
-    general = TrainingError if job.kind == TRAINING else JobFailedError
+    general = TrainingError if job.kind == TRAINING.name else JobFailedError
     if job.error is None:
         return general(f"the job {job.id} was cancelled")
     kind = error_class(job.error.type) or general
-    if job.kind == TRAINING and issubclass(kind, JobFailedError):
+    if job.kind == TRAINING.name and issubclass(kind, JobFailedError):
         kind = general
     return kind(job.error.message)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.datasets.dataset import Dataset
@@ -24,6 +24,9 @@ from trainer.requests import Run, TrainRequest
 from trainer.resuming import UnfinishedRun, find_unfinished
 from trainer.specs import TrainingSpec
 
+if TYPE_CHECKING:
+    from trainer.hosting import HostedTrainer
+
 __all__ = [
     "Plan",
     "PlannedRun",
@@ -31,6 +34,7 @@ __all__ = [
     "open_dataset",
     "plan_runs",
     "plan_training",
+    "validate",
 ]
 
 #: Raises if hyperparameters must not be used here.
@@ -160,6 +164,18 @@ def _check_here(config: ModelConfig) -> None:
     except InvalidArgumentError as error:
         error.rename_fields(hyperparameter_field)
         raise
+
+
+def validate(trainer: HostedTrainer, spec: TrainingSpec, submitted: bool) -> None:
+    """Check a training job for a server's client.
+
+    Raises
+    ------
+    KttError
+        As `plan_training`; PermissionDeniedError if the encoder lies where clients may not read, or
+        would have to be fetched.
+    """
+    plan_training(trainer.workspace, spec, trainer.encoders.check)
 
 
 def plan_training(

@@ -12,7 +12,7 @@ from ktt_jobs import JobService
 from trainer.conftest import import_shop
 from trainer.handlers import jobs_folder
 from trainer.hosting import HostedTrainer
-from trainer.specs import TASKS, EvaluationSpec, TrainingSpec
+from trainer.specs import EVALUATION, TASKS, TRAINING, EvaluationSpec, TrainingSpec
 
 
 @pytest.fixture
@@ -25,13 +25,13 @@ def trainer(tmp_path: Path) -> HostedTrainer:
 
 def test_a_training_is_repeated_without_its_dataset(trainer: HostedTrainer) -> None:
     spec = TrainingSpec("shop", "tfidf_hsgd", {"epochs": 1})
-    job = trainer.submit_training(spec, "once")
+    job = trainer.submit(TRAINING, spec, "once")
     shutil.rmtree(trainer.root / "datasets/shop")
-    assert trainer.submit_training(spec, "once").id == job.id
+    assert trainer.submit(TRAINING, spec, "once").id == job.id
     with pytest.raises(NotFoundError):
-        trainer.submit_training(spec, "twice")
+        trainer.submit(TRAINING, spec, "twice")
     with pytest.raises(NotFoundError):
-        trainer.submit_training(spec)
+        trainer.submit(TRAINING, spec)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_a_training_is_repeated_without_its_dataset(trainer: HostedTrainer) -> N
 def test_another_request_of_the_same_id_is_told_so_before_it_is_looked_at(
     trainer: HostedTrainer, other: TrainingSpec
 ) -> None:
-    trainer.submit_training(TrainingSpec("shop", "tfidf_hsgd"), "once")
+    trainer.submit(TRAINING, TrainingSpec("shop", "tfidf_hsgd"), "once")
     with pytest.raises(AlreadyExistsError, match="'once' was made before"):
-        trainer.submit_training(other, "once")
+        trainer.submit(TRAINING, other, "once")
 
 
 def test_an_evaluation_is_repeated_without_its_checkpoint(
@@ -56,10 +56,10 @@ def test_an_evaluation_is_repeated_without_its_checkpoint(
 ) -> None:
     spec = EvaluationSpec("shop", "tfidf_hsgd")
     with monkeypatch.context() as there:
-        there.setattr(trainer, "validate_evaluation", lambda spec, file_to_come=False: None)
-        job = trainer.submit_evaluation(spec, "once")
-    assert trainer.submit_evaluation(spec, "once").id == job.id
+        there.setattr(trainer, "validate", lambda *_, **__: None)
+        job = trainer.submit(EVALUATION, spec, "once")
+    assert trainer.submit(EVALUATION, spec, "once").id == job.id
     with pytest.raises(AlreadyExistsError):
-        trainer.submit_evaluation(EvaluationSpec("shop", "tfidf_hsgd", "val"), "once")
+        trainer.submit(EVALUATION, EvaluationSpec("shop", "tfidf_hsgd", "val"), "once")
     # Each kind of job has its own ids.
-    assert trainer.submit_training(TrainingSpec("shop", "tfidf_hsgd"), "once").id != job.id
+    assert trainer.submit(TRAINING, TrainingSpec("shop", "tfidf_hsgd"), "once").id != job.id

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from ktt_jobs.kinds import JobKind
 from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
 
 __all__ = [
@@ -24,15 +25,9 @@ __all__ = [
     "TrainingSpec",
 ]
 
-#: The kinds of jobs.
-TRAINING, EVALUATION = "training", "evaluation"
-
 #: Seconds that a run which can be continued has to finish its step and to keep its state when it is
 #: cancelled.
 STEP_GRACE = 60.0
-
-#: The function of each kind, which a worker process looks up.
-TASKS = {TRAINING: "trainer.tasks:train", EVALUATION: "trainer.tasks:evaluate"}
 
 
 @dataclass(frozen=True)
@@ -265,3 +260,25 @@ _PARTS: dict[str, Any] = {
 def _known(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
     names = {field.name for field in fields(kind)}
     return {name: item for name, item in value.items() if name in names}
+
+
+#: The kinds of jobs.
+TRAINING = JobKind(
+    name="training",
+    spec=TrainingSpec,
+    outcome=TrainingOutcome,
+    codec="trainer.messages.training:CODEC",
+    validate="trainer.planning:validate",
+    task="trainer.tasks:train",
+)
+EVALUATION = JobKind(
+    name="evaluation",
+    spec=EvaluationSpec,
+    outcome=EvaluationOutcome,
+    codec="trainer.messages.evaluation:CODEC",
+    validate="trainer.evaluation_plan:validate",
+    task="trainer.tasks:evaluate",
+)
+
+#: What a worker process does for each kind.
+TASKS = {kind.name: kind.task for kind in (TRAINING, EVALUATION)}

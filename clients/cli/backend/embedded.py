@@ -7,6 +7,7 @@ import itertools
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from cli.backend.protocol import (
     Watcher,
 )
 from exporter import Exporter, ExportSpec
+from exporter.job_kind import EXPORT
 from ktt_core.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -153,7 +155,7 @@ class EmbeddedBackend:
         leave_out: bool = False,
     ) -> list[ExportOutcome]:
         """Export one checkpoint after the other."""
-        left_out = check_each(specs, self._exporter.validate_export, leave_out, watcher)
+        left_out = check_each(specs, partial(self._exporter.validate, EXPORT), leave_out, watcher)
         specs = [spec for spec in specs if spec not in left_out]
         for spec in specs:
             if output is not None:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from cli.backend.connection import Connection
 from cli.backend.job_calls import JobCalls
-from exporter.messages import export_job_from_proto
-from ktt.exporter.v1 import exports_pb2
+from exporter.job_kind import EXPORT
 from ktt.exporter.v1.exporter_service_pb2_grpc import ExporterServiceStub
-from ktt.trainer.v1 import evaluation_pb2, training_pb2
 from ktt.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 from ktt_core.errors import NotFoundError, UnavailableError
 from ktt_rpc.channel import ClientSettings, open_channel
-from trainer.messages.evaluation import evaluation_job_from_proto
-from trainer.messages.training import training_job_from_proto
+from ktt_rpc.job_messages import codec_of, job_from_proto
+from trainer.specs import EVALUATION, TRAINING
 
 if TYPE_CHECKING:
     from ktt_jobs import Job
+    from ktt_jobs.kinds import JobKind
 
 __all__ = ["Services"]
 
@@ -73,19 +72,16 @@ class Services:
     def jobs(self, kind: str) -> JobCalls:
         """Return the calls about one kind of job: "training", "evaluation" or "export"."""
         stub: Any
-        messages: Any
-        address, to_job = self._connection.trainer, _FROM_PROTO[kind]
-        if kind == "export":
-            address = self._connection.exporter
-            stub, messages = self.exporter, exports_pb2
-        else:
-            stub = self.trainer
-            messages = training_pb2 if kind == "training" else evaluation_pb2
+        described, stub, address = _KINDS[kind], self.trainer, self._connection.trainer
+        if described is EXPORT:
+            stub, address = self.exporter, self._connection.exporter
+        to_job = partial(job_from_proto, described)
+        messages = codec_of(described).messages
         return JobCalls(kind, stub, messages, to_job, self._connection, address)
 
     def all_jobs(self) -> list[JobCalls]:
         """Return the calls about each kind of job."""
-        return [self.jobs(kind) for kind in _FROM_PROTO]
+        return [self.jobs(kind) for kind in _KINDS]
 
     def find(self, job_id: str) -> tuple[JobCalls, Job]:
         """Return a job of whatever kind, and the calls about it.
@@ -113,8 +109,4 @@ class Services:
         )
 
 
-_FROM_PROTO: dict[str, Any] = {
-    "training": training_job_from_proto,
-    "evaluation": evaluation_job_from_proto,
-    "export": export_job_from_proto,
-}
+_KINDS: dict[str, JobKind[Any]] = {kind.name: kind for kind in (TRAINING, EVALUATION, EXPORT)}

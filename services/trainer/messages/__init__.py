@@ -5,7 +5,7 @@ Nothing is imported here; take what you need from its module:
 ============================== ===================================================
 `trainer.messages.datasets`    datasets, uploads, import options and reports
 `trainer.messages.models`      models and checkpoints
-`trainer.messages.training`    training: specs, outcomes and jobs
-`trainer.messages.evaluation`  evaluation: specs, outcomes and jobs
+`trainer.messages.training`    training: specs and outcomes
+`trainer.messages.evaluation`  evaluation: specs and outcomes
 ============================== ===================================================
 """

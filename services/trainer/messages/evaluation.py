@@ -1,4 +1,4 @@
-"""Evaluation as messages, and back: specs, outcomes and jobs."""
+"""Evaluation as messages, and back: specs and outcomes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from ktt.trainer.v1 import evaluation_pb2
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.fields import at_field, within
 from ktt_core.metrics.bootstrap import Difference
-from ktt_jobs import Job
-from ktt_rpc.job_messages import job_from_proto, status_to_proto
+from ktt_rpc.job_messages import JobCodec
 from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
 from trainer.messages.datasets import import_options_from_proto, import_options_to_proto
-from trainer.specs import EVALUATION, EvaluationOutcome, EvaluationSpec
+from trainer.specs import EvaluationOutcome, EvaluationSpec
 
 __all__ = [
-    "evaluation_job_from_proto",
-    "evaluation_job_to_proto",
+    "CODEC",
     "evaluation_outcome_from_proto",
     "evaluation_outcome_to_proto",
     "evaluation_spec_from_proto",
@@ -125,33 +123,13 @@ def evaluation_outcome_from_proto(message: evaluation_pb2.EvaluationResult) -> E
     )
 
 
-def evaluation_job_to_proto(job: Job) -> evaluation_pb2.EvaluationJob:
-    """Give the message of an evaluation job."""
-    message = evaluation_pb2.EvaluationJob(
-        id=job.id,
-        spec=evaluation_spec_to_proto(EvaluationSpec.from_json(job.spec)),
-        status=status_to_proto(job),
-    )
-    if job.result is not None:
-        outcome = EvaluationOutcome.from_json(job.result)
-        message.result.CopyFrom(evaluation_outcome_to_proto(outcome))
-    return message
-
-
-def evaluation_job_from_proto(message: evaluation_pb2.EvaluationJob) -> Job:
-    """Give the job of a message."""
-    spec = evaluation_spec_from_proto(message.spec)
-    result: Mapping[str, Any] | None = None
-    if message.HasField("result"):
-        result = evaluation_outcome_from_proto(message.result).to_json()
-    return job_from_proto(
-        message.status,
-        job_id=message.id,
-        kind=EVALUATION,
-        spec=spec.to_json(),
-        labels=spec.labels,
-        result=result,
-    )
+CODEC = JobCodec(
+    evaluation_pb2,
+    evaluation_spec_to_proto,
+    evaluation_spec_from_proto,
+    evaluation_outcome_to_proto,
+    evaluation_outcome_from_proto,
+)
 
 
 def _row_figures_to_proto(value: RowFigures) -> evaluation_pb2.RowFigures:

@@ -17,12 +17,19 @@ from ktt_core.metrics.bootstrap import Difference
 from ktt_core.progress import Progress
 from ktt_core.registry import get_model
 from ktt_jobs import Job, JobError, JobState
-from ktt_rpc.job_messages import time_from_proto
+from ktt_rpc.job_messages import job_from_proto, job_to_proto, time_from_proto
 from trainer.catalogue import describe_model
 from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
-from trainer.messages import datasets, evaluation, models, training
+from trainer.messages import datasets, evaluation, models
 from trainer.results import CheckpointInfo, DatasetInfo, EncoderInfo, ModelInfo
-from trainer.specs import EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
+from trainer.specs import (
+    EVALUATION,
+    TRAINING,
+    EvaluationOutcome,
+    EvaluationSpec,
+    TrainingOutcome,
+    TrainingSpec,
+)
 from trainer.upload_info import UploadInfo
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -334,7 +341,7 @@ def any_job(draw: st.DrawFn, kind: str, specs: Any, outcomes: Any) -> Job:
 
 @given(any_job("training", TRAINING_SPEC, TRAINING_OUTCOME))
 def test_training_jobs(job: Job) -> None:
-    back = training.training_job_from_proto(over_the_wire(training.training_job_to_proto(job)))
+    back = job_from_proto(TRAINING, over_the_wire(job_to_proto(TRAINING, job)))
     assert back == job
     assert same(back.spec, job.spec)
 
@@ -343,8 +350,7 @@ def test_training_jobs(job: Job) -> None:
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(any_job("evaluation", EVALUATION_SPEC, EVALUATION_OUTCOME))
 def test_evaluation_jobs(job: Job) -> None:
-    message = over_the_wire(evaluation.evaluation_job_to_proto(job))
-    assert evaluation.evaluation_job_from_proto(message) == job
+    assert job_from_proto(EVALUATION, over_the_wire(job_to_proto(EVALUATION, job))) == job
 
 
 def test_an_evaluation_is_of_the_newest_best_checkpoint_on_the_test_split_unless_it_says() -> None:

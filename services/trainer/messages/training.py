@@ -1,20 +1,15 @@
-"""Training as messages, and back: specs, outcomes and jobs."""
+"""Training as messages, and back: specs and outcomes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ktt.trainer.v1 import training_pb2
-from ktt_jobs import Job
-from ktt_rpc.job_messages import job_from_proto, status_to_proto
+from ktt_rpc.job_messages import JobCodec
 from ktt_rpc.structs import dict_to_struct, struct_to_dict
 from trainer.messages.models import metrics_from_proto, metrics_to_proto
-from trainer.specs import TRAINING, TrainingOutcome, TrainingSpec
+from trainer.specs import TrainingOutcome, TrainingSpec
 
 __all__ = [
-    "training_job_from_proto",
-    "training_job_to_proto",
+    "CODEC",
     "training_outcome_from_proto",
     "training_outcome_to_proto",
     "training_spec_from_proto",
@@ -82,30 +77,10 @@ def training_outcome_from_proto(message: training_pb2.TrainingResult) -> Trainin
     )
 
 
-def training_job_to_proto(job: Job) -> training_pb2.TrainingJob:
-    """Give the message of a training job."""
-    message = training_pb2.TrainingJob(
-        id=job.id,
-        spec=training_spec_to_proto(TrainingSpec.from_json(job.spec)),
-        status=status_to_proto(job),
-    )
-    if job.result is not None:
-        outcome = TrainingOutcome.from_json(job.result)
-        message.result.CopyFrom(training_outcome_to_proto(outcome))
-    return message
-
-
-def training_job_from_proto(message: training_pb2.TrainingJob) -> Job:
-    """Give the job of a message."""
-    spec = training_spec_from_proto(message.spec)
-    result: Mapping[str, Any] | None = None
-    if message.HasField("result"):
-        result = training_outcome_from_proto(message.result).to_json()
-    return job_from_proto(
-        message.status,
-        job_id=message.id,
-        kind=TRAINING,
-        spec=spec.to_json(),
-        labels=spec.labels,
-        result=result,
-    )
+CODEC = JobCodec(
+    training_pb2,
+    training_spec_to_proto,
+    training_spec_from_proto,
+    training_outcome_to_proto,
+    training_outcome_from_proto,
+)

@@ -1,4 +1,4 @@
-"""The calls about evaluation jobs."""
+"""What evaluations list, beside the calls that every kind of job has."""
 
 from __future__ import annotations
 
@@ -9,15 +9,9 @@ from typing import Any
 
 from ktt.trainer.v1 import evaluation_pb2
 from ktt_core.errors import InvalidArgumentError
-from ktt_core.fields import at_field, within
+from ktt_core.fields import at_field
 from ktt_rpc.call import in_thread, in_work_thread, note_job
-from ktt_rpc.job_messages import event_to_proto, states_from_proto
-from ktt_rpc.paging import next_page_token, page_cursor, page_size
-from ktt_rpc.watching import watch
 from trainer.hosting import HostedTrainer
-from trainer.messages.evaluation import evaluation_job_to_proto, evaluation_spec_from_proto
-from trainer.servicer.filters import labels_of
-from trainer.specs import EVALUATION
 
 __all__ = ["EvaluationCalls"]
 
@@ -25,27 +19,9 @@ _CHUNK_BYTES = 512 * 1024
 
 
 class EvaluationCalls:
-    """Making, showing, watching and cancelling evaluation jobs."""
+    """Sending what evaluation jobs have listed."""
 
     trainer: HostedTrainer
-
-    async def CreateEvaluationJob(  # noqa: N802
-        self, request: evaluation_pb2.CreateEvaluationJobRequest, context: Any
-    ) -> evaluation_pb2.CreateEvaluationJobResponse:
-        """Make a job, or only check its spec."""
-        with within("spec"):
-            spec = evaluation_spec_from_proto(request.spec)
-        if request.validate_only:
-            with within("spec"):
-                await in_thread(self.trainer.validate_evaluation, spec)
-            message = evaluation_pb2.EvaluationJob(spec=request.spec)
-            return evaluation_pb2.CreateEvaluationJobResponse(evaluation_job=message)
-        with within("spec", but=("request_id",)):
-            job = await in_thread(self.trainer.submit_evaluation, spec, request.request_id)
-        note_job(job.id)
-        return evaluation_pb2.CreateEvaluationJobResponse(
-            evaluation_job=evaluation_job_to_proto(job)
-        )
 
     async def DownloadEvaluationErrors(  # noqa: N802
         self, request: evaluation_pb2.DownloadEvaluationErrorsRequest, context: Any
@@ -60,50 +36,6 @@ class EvaluationCalls:
             )
             while chunk := await in_thread(file.read, _CHUNK_BYTES):
                 yield evaluation_pb2.DownloadEvaluationErrorsResponse(chunk=chunk)
-
-    async def GetEvaluationJob(  # noqa: N802
-        self, request: evaluation_pb2.GetEvaluationJobRequest, context: Any
-    ) -> evaluation_pb2.GetEvaluationJobResponse:
-        """Return a job."""
-        note_job(request.id)
-        job = await in_thread(self.trainer.get_job, request.id, EVALUATION)
-        return evaluation_pb2.GetEvaluationJobResponse(evaluation_job=evaluation_job_to_proto(job))
-
-    async def ListEvaluationJobs(  # noqa: N802
-        self, request: evaluation_pb2.ListEvaluationJobsRequest, context: Any
-    ) -> evaluation_pb2.ListEvaluationJobsResponse:
-        """Return a page of jobs."""
-        jobs, cursor = await in_thread(
-            self.trainer.jobs.list,
-            kinds=[EVALUATION],
-            states=states_from_proto(request.states),
-            labels=labels_of(request.dataset, request.model),
-            limit=page_size(request),
-            after=page_cursor(request),
-        )
-        return evaluation_pb2.ListEvaluationJobsResponse(
-            evaluation_jobs=map(evaluation_job_to_proto, jobs),
-            next_page_token=next_page_token(request, cursor),
-        )
-
-    async def WatchEvaluationJob(  # noqa: N802
-        self, request: evaluation_pb2.WatchEvaluationJobRequest, context: Any
-    ) -> AsyncIterator[evaluation_pb2.WatchEvaluationJobResponse]:
-        """Send a job's events."""
-        note_job(request.id)
-        await in_thread(self.trainer.get_job, request.id, EVALUATION)
-        async for event in watch(self.trainer.jobs, request.id, request.after_event):
-            yield evaluation_pb2.WatchEvaluationJobResponse(event=event_to_proto(event))
-
-    async def CancelEvaluationJob(  # noqa: N802
-        self, request: evaluation_pb2.CancelEvaluationJobRequest, context: Any
-    ) -> evaluation_pb2.CancelEvaluationJobResponse:
-        """Cancel a job."""
-        note_job(request.id)
-        job = await in_thread(self.trainer.cancel_job, request.id, EVALUATION)
-        return evaluation_pb2.CancelEvaluationJobResponse(
-            evaluation_job=evaluation_job_to_proto(job)
-        )
 
 
 def _start_of(file: BufferedReader, offset: int) -> evaluation_pb2.EvaluationErrorsStart:

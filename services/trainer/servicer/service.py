@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ktt.trainer.v1 import trainer_service_pb2, trainer_service_pb2_grpc
+from ktt_rpc.job_calls import add_job_calls
 from ktt_rpc.server import ServiceSpec
 from trainer.hosting import HostedTrainer
 from trainer.servicer.datasets import DatasetCalls
 from trainer.servicer.evaluation import EvaluationCalls
 from trainer.servicer.models import ModelCalls
-from trainer.servicer.training import TrainingCalls
 from trainer.servicer.uploads import UploadCalls
+from trainer.specs import EVALUATION, TRAINING
 
 __all__ = ["SERVICE_NAME", "TrainerServicer", "trainer_service"]
 
@@ -19,7 +20,6 @@ SERVICE_NAME = trainer_service_pb2.DESCRIPTOR.services_by_name["TrainerService"]
 class TrainerServicer(
     UploadCalls,
     DatasetCalls,
-    TrainingCalls,
     EvaluationCalls,
     ModelCalls,
     trainer_service_pb2_grpc.TrainerServiceServicer,
@@ -33,6 +33,7 @@ class TrainerServicer(
 
     def __init__(self, trainer: HostedTrainer) -> None:
         self.trainer = trainer
+        add_job_calls(self, trainer, TRAINING, EVALUATION)
 
 
 def trainer_service(trainer: HostedTrainer) -> ServiceSpec:

@@ -1,0 +1,174 @@
+"""Kinds of jobs, and what a service does with the jobs of every kind."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+
+from ktt_core.errors import InvalidArgumentError, KttError
+from ktt_core.fields import at_field
+from ktt_core.names import check_name
+
+if TYPE_CHECKING:
+    from ktt_jobs.jobs import Job, JobState
+    from ktt_jobs.service import JobService
+
+__all__ = ["JobHost", "JobKind", "JobOutcome", "JobSpec"]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class JobOutcome(Protocol):
+    """What a job made."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON value."""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Undo `to_json`."""
+
+
+class JobSpec(JobOutcome, Protocol):
+    """What a job is asked to do."""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the job is found by."""
+
+
+S = TypeVar("S", bound=JobSpec)
+
+
+@dataclass(frozen=True)
+class JobKind(Generic[S]):
+    """All that tells one kind of job from another.
+
+    The parts that take imports are named, ``"package.module:name"``, and looked up when they are
+    needed.
+
+    Attributes
+    ----------
+    name : str
+        In lower case; calls and messages are named after it: ``CreateTrainingJob``.
+    spec, outcome : type
+        What a job is asked to do, and what it made.
+    codec : str
+        Both as messages: a `ktt_rpc.job_messages.JobCodec`.
+    validate : str
+        A function of the `JobHost`, a spec and whether a job is made of it now (if not, something
+        may be still to come). It raises KttError if such a job cannot succeed.
+    task : str
+        What a worker process does; see `TaskContext`.
+    """
+
+    name: str
+    spec: type[S]
+    outcome: type[JobOutcome]
+    codec: str
+    validate: str
+    task: str
+
+
+class JobHost(ABC):
+    """A service with jobs. Usable from any thread."""
+
+    @property
+    @abstractmethod
+    def jobs(self) -> JobService:
+        """Keeps and runs them."""
+
+    def validate(self, kind: JobKind[S], spec: S, *, submitted: bool = False) -> None:
+        """Check all that can be known of a job before it is made.
+
+        Raises
+        ------
+        KttError
+            As the kind's `validate`; the `field` of an InvalidArgumentError is the spec's.
+        """
+        pkgutil.resolve_name(kind.validate)(self, spec, submitted)
+
+    def submit(self, kind: JobKind[S], spec: S, request_id: str = "") -> Job:
+        """Queue a job; a repeated request gets the job that it made before.
+
+        Raises
+        ------
+        KttError
+            As `validate` and `JobService.submit`.
+        """
+        if request_id and _REQUEST_ID.fullmatch(request_id) is None:
+            raise InvalidArgumentError(
+                "a request_id has 1 to 64 letters, digits, '_' and '-'", field="request_id"
+            )
+        wanted, labels = spec.to_json(), spec.labels
+        try:
+            self.validate(kind, spec, submitted=True)
+            with self.submitting(spec):
+                return self.jobs.submit(kind.name, wanted, labels=labels, request_id=request_id)
+        except KttError:
+            # Whatever has become of what the job needed.
+            earlier = self.jobs.earlier(kind.name, wanted, labels=labels, request_id=request_id)
+            if earlier is None:
+                raise
+            return earlier
+
+    def submitting(self, spec: JobSpec) -> AbstractContextManager[None]:
+        """Return what is held while a valid job comes into the queue; nothing by default."""
+        return nullcontext()
+
+    def get_job(self, kind: JobKind[Any], job_id: str) -> Job:
+        """Return a job.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            If it is no job's id, or there is none of that kind.
+        """
+        try:
+            return self.jobs.get(job_id, kind.name)
+        except InvalidArgumentError as error:
+            error.field = "id"
+            raise
+
+    def list_jobs(
+        self,
+        kind: JobKind[Any],
+        dataset: str = "",
+        model: str = "",
+        *,
+        states: Sequence[JobState] = (),
+        limit: int = 100,
+        after: str | None = None,
+    ) -> tuple[list[Job], str | None]:
+        """Return a page of jobs, newest first, and where the next begins (None: nowhere).
+
+        Raises
+        ------
+        InvalidArgumentError
+            If `dataset` or `model` is neither empty nor a name, or `after` is nothing that this
+            returned.
+        """
+        labels = {}
+        for label, name in (("dataset", dataset), ("model", model)):
+            if name:
+                with at_field(label):
+                    labels[label] = check_name(name, label)
+        return self.jobs.list(
+            kinds=[kind.name], states=states, labels=labels, limit=limit, after=after
+        )
+
+    def cancel_job(self, kind: JobKind[Any], job_id: str) -> Job:
+        """Cancel a job; one that has ended is returned as it is.
+
+        Raises
+        ------
+        InvalidArgumentError, NotFoundError
+            As `get_job`.
+        """
+        self.get_job(kind, job_id)
+        return self.jobs.cancel(job_id)
