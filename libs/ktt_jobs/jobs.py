@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from ktt_core.errors import JobFailedError, KttError, error_class
 from ktt_core.progress import Progress
 
 __all__ = ["Job", "JobError", "JobEvent", "JobState", "Manner"]
@@ -108,6 +109,21 @@ class Job:
     jobs_ahead: int = 0
     request_id: str = ""
     cancel_requested: bool = False
+
+    def exception(self, general: type[KttError] = JobFailedError) -> KttError | None:
+        """Return why an ended job has no result, as its task raised it; None if it has one.
+
+        Parameters
+        ----------
+        general : type
+            Of what is no error of the task's own: the job was cancelled, or its process died.
+        """
+        if self.result is not None:
+            return None
+        if self.error is None:
+            return general(f"the job {self.id} was cancelled")
+        kind = error_class(self.error.type) or general
+        return (general if issubclass(kind, JobFailedError) else kind)(self.error.message)
 
 
 @dataclass(frozen=True)

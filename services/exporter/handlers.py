@@ -12,6 +12,7 @@ from exporter.job_kind import EXPORT, open_jobs
 from exporter.model_cache import ModelCache
 from exporter.predicting import Decoding, check_options, iter_answers
 from exporter.requests import ExportSpec
+from exporter.results import ExportResult
 from ktt_core.errors import (
     FailedPreconditionError,
     InvalidArgumentError,
@@ -21,7 +22,6 @@ from ktt_jobs.kinds import JobHost
 
 if TYPE_CHECKING:
     from exporter.artifacts import Artifact, ArtifactStore
-    from exporter.results import ExportResult
     from ktt_core.decoding import Prediction
     from ktt_jobs import Job, JobEvent, JobService
 
@@ -108,7 +108,6 @@ class Exporter(JobHost):
         KttError
             As `exporter.checking.check_export`, and no job is made then.
         """
-        from exporter.job_results import result_of
         from exporter.marks import sweep_marks
 
         self.validate(EXPORT, spec)
@@ -116,7 +115,10 @@ class Exporter(JobHost):
             job = self.jobs.run(EXPORT.name, spec.to_json(), labels=spec.labels, on_event=on_event)
         finally:
             sweep_marks(self.root, self.jobs)
-        return result_of(job)
+        error = job.exception()
+        if error is not None:
+            raise error
+        return ExportResult.from_json(job.result or {})
 
     def open_artifact(self, job_id: str) -> Artifact:
         """Open what an export job made, as an archive.
@@ -128,8 +130,6 @@ class Exporter(JobHost):
         FailedPreconditionError
             If it has not succeeded, or what it made was replaced, changed or removed since.
         """
-        from exporter.results import ExportResult
-
         job = self.jobs.get(job_id, EXPORT.name)
         if job.result is None:
             raise FailedPreconditionError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trainer.evaluation_details import UnknownClasses
     from trainer.handlers import Trainer
-    from trainer.job_results import evaluation_result, job_error, run_result
+    from trainer.job_results import evaluation_result, run_result
     from trainer.report_files import ReportFile
     from trainer.requests import Baseline, EvaluateRequest, RowSource, Run, TrainRequest
     from trainer.results import (
@@ -48,7 +48,6 @@ __all__ = [
     "TrainingSpec",
     "UnknownClasses",
     "evaluation_result",
-    "job_error",
     "run_result",
 ]
 
@@ -66,7 +65,6 @@ _MODULES = {
     "TrainingSpec": "specs",
     "UnknownClasses": "evaluation_details",
     "evaluation_result": "job_results",
-    "job_error": "job_results",
     "run_result": "job_results",
 }
 

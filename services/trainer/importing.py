@@ -17,7 +17,6 @@ from ktt_core.errors import ConflictError, ResourceExhaustedError, UnavailableEr
 from ktt_core.progress import ProgressCallback
 from ktt_core.workspace import Workspace
 from trainer.embedded import temporary_jobs
-from trainer.job_results import job_error
 from trainer.os_errors import typed_os_errors
 from trainer.upload_info import UsedUpload
 
@@ -172,7 +171,7 @@ class ImportRun:
             finally:
                 # What a killed process has left.
                 self._imports.workspace.sweep()
-            error = job_error(job)
+            error = job.exception()
             if self._cancelled.is_set() and error is not None:
                 raise self._gone()
             if error is not None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktt_core.errors import JobFailedError, KttError, TrainingError, error_class
+from ktt_core.errors import TrainingError
 from trainer.results import EvaluationResult, RunResult
-from trainer.specs import TRAINING, EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
+from trainer.specs import EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
 
 if TYPE_CHECKING:
     from ktt_jobs import Job
 
-__all__ = ["evaluation_result", "job_error", "run_result"]
+__all__ = ["evaluation_result", "run_result"]
 
 
 def run_result(job: Job, root: Path) -> RunResult:
@@ -29,7 +29,7 @@ def run_result(job: Job, root: Path) -> RunResult:
     seconds = 0.0
     if job.start_time is not None and job.end_time is not None:
         seconds = (job.end_time - job.start_time).total_seconds()
-    error = job_error(job)
+    error = job.exception(TrainingError)
     if error is not None:
         return RunResult(spec.dataset, spec.model, seconds, error=error, details=_details(job))
     outcome = TrainingOutcome.from_json(job.result or {})
@@ -55,7 +55,7 @@ def evaluation_result(job: Job, root: Path) -> EvaluationResult:
     KttError
         Why it did not.
     """
-    error = job_error(job)
+    error = job.exception()
     if error is not None:
         raise error
     spec = EvaluationSpec.from_json(job.spec)
@@ -76,19 +76,6 @@ def evaluation_result(job: Job, root: Path) -> EvaluationResult:
         comparison=outcome.comparison,
         error_rows=outcome.error_rows,
     )
-
-
-def job_error(job: Job) -> KttError | None:
-    """Return why a job has no result, as the error that its task raised; None if it has one."""
-    if job.result is not None:
-        return None
-    general = TrainingError if job.kind == TRAINING.name else JobFailedError
-    if job.error is None:
-        return general(f"the job {job.id} was cancelled")
-    kind = error_class(job.error.type) or general
-    if job.kind == TRAINING.name and issubclass(kind, JobFailedError):
-        kind = general
-    return kind(job.error.message)
 
 
 def _details(job: Job) -> str:

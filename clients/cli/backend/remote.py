@@ -34,7 +34,7 @@ from ktt_core.errors import (
     KttError,
     UnavailableError,
 )
-from trainer import job_error, run_result
+from trainer import run_result
 
 if TYPE_CHECKING:
     from exporter import ExportSpec
@@ -185,7 +185,7 @@ class RemoteBackend:
 
     def _fetched(self, job: Job, form: str, output: Path | None, watcher: Watcher) -> ExportOutcome:
         model, dataset = job.labels["model"], job.labels["dataset"]
-        error = job_error(job)
+        error = job.exception()
         if error is None:
             try:
                 folder, manifest = download(
