@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,31 @@ from ktt_core.registry import get_entry
 
 if TYPE_CHECKING:
     from exporter.handlers import Exporter
+    from ktt_core.datasets.dataset import Split
+    from ktt_core.model import Model
 
-__all__ = ["check_export", "validate"]
+__all__ = ["ExportPlan", "check_export", "validate"]
+
+
+@dataclass(frozen=True)
+class ExportPlan:
+    """An export that nothing speaks against, and what it is made of.
+
+    Attributes
+    ----------
+    spec : ExportSpec
+    model_class : type
+    checkpoint : CheckpointFile
+    split_name : str
+    split : Split
+        The rows on which it is compared with the checkpoint.
+    """
+
+    spec: ExportSpec
+    model_class: type[Model]
+    checkpoint: CheckpointFile
+    split_name: str
+    split: Split
 
 
 def validate(exporter: Exporter, spec: ExportSpec, submitted: bool) -> None:
@@ -28,8 +52,8 @@ def validate(exporter: Exporter, spec: ExportSpec, submitted: bool) -> None:
     check_export(exporter.root, spec)
 
 
-def check_export(workspace: Path, spec: ExportSpec) -> None:
-    """Check all that can be known before the work begins.
+def check_export(workspace: Path, spec: ExportSpec) -> ExportPlan:
+    """Check all that can be known before the work begins, and look up what it needs.
 
     Raises
     ------
@@ -83,8 +107,9 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
             f"{spec.model} cannot be quantized to {spec.quantize}: that makes the matrix products "
             "of an encoder smaller and faster, and this model has none; export it without"
         )
-    parity_split(workspace, spec.dataset)
+    split_name, split = parity_split(workspace, spec.dataset)
     check_owner(export_folder(workspace, spec), spec)
+    return ExportPlan(spec, model_class, file, split_name, split)
 
 
 def _check_reference_rows(file: CheckpointFile) -> None:

@@ -9,8 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exporter.checking import check_export
-from exporter.checkpoints import locate
+from exporter.checking import ExportPlan, check_export
 from exporter.folders import export_folder, make_export
 from exporter.job_kind import workspace_of
 from exporter.manifests import MANIFEST_NAME, describe_files, manifest_to_bytes, sha256_of
@@ -57,11 +56,11 @@ def run_export(value: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     spec = ExportSpec.from_json(value)
     workspace = workspace_of(context.folder)
     context.progress(Progress("load"))
-    check_export(workspace, spec)
+    plan = check_export(workspace, spec)
     folder = export_folder(workspace, spec)
 
     def write(staging: Path) -> dict[str, Any]:
-        manifest = _write(workspace, spec, staging, context.folder, context.progress)
+        manifest = _write(plan, staging, context.folder, context.progress)
         (staging / MANIFEST_NAME).write_bytes(manifest_to_bytes(manifest))
         (staging / mark_name(context.job_id)).touch()
         return ExportResult(folder.relative_to(workspace).as_posix(), manifest).to_json()
@@ -87,19 +86,17 @@ def _publishing(context: TaskContext, folder: Path, result: dict[str, Any]) -> I
             mark.unlink()
 
 
-def _write(
-    workspace: Path, spec: ExportSpec, staging: Path, scratch: Path, progress: ProgressCallback
-) -> Manifest:
+def _write(plan: ExportPlan, staging: Path, scratch: Path, progress: ProgressCallback) -> Manifest:
     """Fill a folder, all but the manifest, which is returned."""
-    model, file, checkpoint = _load(workspace, spec)
-    if spec.format == "bento":
-        written = write_bundle(workspace, spec, model, file, staging, scratch, progress)
+    model, checkpoint = _load(plan)
+    if plan.spec.format == "bento":
+        written = write_bundle(plan, model, staging, scratch, progress)
     else:
-        written = write_onnx(workspace, spec, model, file, staging, progress)
+        written = write_onnx(plan, model, staging, progress)
     return Manifest(
-        format=spec.format,
-        model=spec.model,
-        dataset=spec.dataset,
+        format=plan.spec.format,
+        model=plan.spec.model,
+        dataset=plan.spec.dataset,
         checkpoint=checkpoint,
         # A framework's base class says which packages its models are computed with.
         versions=installed_versions(*_PACKAGES, *getattr(model, "packages", ())),
@@ -114,18 +111,18 @@ def _write(
     )
 
 
-def _load(workspace: Path, spec: ExportSpec) -> tuple[Model, CheckpointFile, ExportedCheckpoint]:
-    model_class, file = locate(workspace, spec.dataset, spec.model, spec.label, spec.time)
+def _load(plan: ExportPlan) -> tuple[Model, ExportedCheckpoint]:
+    file = plan.checkpoint
     try:
         before = _stamp(file.path)
         digest = sha256_of(file.path)
-        model = model_class.from_checkpoint(file.path)
+        model = plan.model_class.from_checkpoint(file.path)
         after = _stamp(file.path)
     except FileNotFoundError:
         raise NotFoundError(f"the checkpoint {file.path} has just been removed") from None
     if before != after:
         raise CheckpointError(f"{file.path} was replaced while it was read; export again")
-    return model, file, _describe(file, digest, model)
+    return model, _describe(file, digest, model)
 
 
 def _describe(file: CheckpointFile, digest: str, model: Model) -> ExportedCheckpoint:

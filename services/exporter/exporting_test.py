@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from exporter import Exporter, ExportSpec, exporting
+from exporter.checking import ExportPlan
 from exporter.checkpoints import locate
 from exporter.conftest import TIME, import_other_classes
 from exporter.exporting import run_export
@@ -227,7 +228,8 @@ def test_a_graph_is_not_measured_on_labels_of_other_classes(
     target = tmp_path / "exported"
     target.mkdir()
     with pytest.raises(FailedPreconditionError, match="other classes.*0 of its 4.*--quantize"):
-        write_onnx(workspace, spec, model, file, target, ignore_progress)
+        plan = ExportPlan(spec, model_class, file, *parity_split(workspace, "shop"))
+        write_onnx(plan, model, target, ignore_progress)
     assert not list(target.iterdir())
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from exporter.checking import ExportPlan
 from exporter.comparing import compare
-from exporter.requests import ExportSpec
 from exporter.results import MonitoringResult, ParityResult, QuantizationResult
-from exporter.rows import MAX_ROWS, parity_split, spread_rows
+from exporter.rows import MAX_ROWS, spread_rows
 from ktt_core.checkpoint_names import reference_path
 from ktt_core.class_changes import describe_changes
 from ktt_core.errors import FailedPreconditionError
@@ -22,7 +22,6 @@ from ktt_core.progress import Progress, ProgressCallback
 from ktt_core.reference import write_reference
 
 if TYPE_CHECKING:
-    from ktt_core.checkpoint_names import CheckpointFile
     from ktt_core.datasets.dataset import Split
     from ktt_core.model import Model
 
@@ -42,14 +41,7 @@ class Written:
     monitoring: MonitoringResult | None = None
 
 
-def write_onnx(
-    workspace: Path,
-    spec: ExportSpec,
-    model: Model,
-    checkpoint: CheckpointFile,
-    folder: Path,
-    progress: ProgressCallback,
-) -> Written:
+def write_onnx(plan: ExportPlan, model: Model, folder: Path, progress: ProgressCallback) -> Written:
     """Fill a folder with a graph and what belongs beside it.
 
     Raises
@@ -57,9 +49,8 @@ def write_onnx(
     FailedPreconditionError
         If a quantized graph is wanted, and the dataset has other classes by now.
     """
-    name, split = parity_split(workspace, spec.dataset)
-    if spec.quantize is not None:
-        _check_labels(spec, model, checkpoint, split)
+    name, split, spec = plan.split_name, plan.split, plan.spec
+    _check_labels(plan, model)
     progress(Progress("export"))
     model.export_onnx(folder)
     parity = compare(model, lambda texts: model.onnx_parity(folder, texts), name, split, progress)
@@ -72,13 +63,7 @@ def write_onnx(
 
 
 def write_bundle(
-    workspace: Path,
-    spec: ExportSpec,
-    model: Model,
-    checkpoint: CheckpointFile,
-    folder: Path,
-    scratch: Path,
-    progress: ProgressCallback,
+    plan: ExportPlan, model: Model, folder: Path, scratch: Path, progress: ProgressCallback
 ) -> Written:
     """Fill a folder with a service, and with its monitoring if the run has a reference set.
 
@@ -86,11 +71,9 @@ def write_bundle(
 
     Parameters
     ----------
-    workspace : Path
-    spec : ExportSpec
+    plan : ExportPlan
     model : Model
-    checkpoint : CheckpointFile
-        What the model was read from.
+        Of the plan's checkpoint.
     folder : Path
         Exists, and is empty.
     scratch : Path
@@ -102,11 +85,10 @@ def write_bundle(
     FailedPreconditionError
         If a quantized graph is wanted, and the dataset has other classes by now.
     """
+    spec, checkpoint, split_name, split = plan.spec, plan.checkpoint, plan.split_name, plan.split
     with tempfile.TemporaryDirectory(prefix="artifacts-", dir=scratch) as name:
         artifacts = Path(name)
-        split_name, split = parity_split(workspace, spec.dataset)
-        if spec.quantize is not None:
-            _check_labels(spec, model, checkpoint, split)
+        _check_labels(plan, model)
         progress(Progress("export"))
         model.export_artifacts(artifacts)
         parity = compare(
@@ -138,14 +120,14 @@ def write_bundle(
         return Written(parity, _ir_version(artifacts), quantization, monitoring)
 
 
-def _check_labels(spec: ExportSpec, model: Model, checkpoint: CheckpointFile, split: Split) -> None:
-    """See that rows' labels mean the model's classes: its answers to their texts need no labels."""
-    if model.taxonomy != split.taxonomy:
+def _check_labels(plan: ExportPlan, model: Model) -> None:
+    """See that rows' labels mean the model's classes: a quantized graph is measured on them."""
+    if plan.spec.quantize is not None and model.taxonomy != plan.split.taxonomy:
         raise FailedPreconditionError(
-            f"{checkpoint.path.name} was trained on other classes than {spec.dataset!r} has now "
-            f"({describe_changes(model.taxonomy, split.taxonomy)}): an import has changed them "
-            "since, and a quantized graph is measured on labelled rows. Train again, import the "
-            "dataset as it was, or export without --quantize"
+            f"{plan.checkpoint.path.name} was trained on other classes than {plan.spec.dataset!r} "
+            f"has now ({describe_changes(model.taxonomy, plan.split.taxonomy)}): an import has "
+            "changed them since, and a quantized graph is measured on labelled rows. Train again, "
+            "import the dataset as it was, or export without --quantize"
         )
 
 
