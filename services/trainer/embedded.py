@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_core.progress import ProgressCallback
+from ktt_core.registry import get_config_class, list_models
 from ktt_jobs import JobService, Manner
 from trainer.cleanup import clean_up
 from trainer.error_table import FILE_NAME
 from trainer.evaluation_plan import check_evaluation
 from trainer.job_results import evaluation_result, run_result
-from trainer.planning import PlannedRun, plan_runs
-from trainer.requests import EvaluateRequest, TrainRequest
+from trainer.planning import PlannedRun, check_all
+from trainer.requests import EvaluateRequest, Run, TrainRequest
 from trainer.results import EvaluationResult, RunEvent, RunResult
-from trainer.specs import EVALUATION, TASKS, TRAINING, TrainingSpec
+from trainer.specs import EVALUATION, TASKS, TRAINING
 
 if TYPE_CHECKING:
     from ktt_core.workspace import Workspace
@@ -62,15 +63,21 @@ def train_here(
     on_event: Callable[[RunEvent], None],
 ) -> list[RunResult]:
     """Run a request's runs one after the other; see `trainer.handlers.Trainer.train`."""
-    results = []
-    plan = plan_runs(workspace, request)
-    for run, why in plan.left_out.items():
+    specs = request.expand(
+        lambda: [entry.id for entry in list_models()],
+        lambda model: get_config_class(model).model_fields,
+    )
+    planned, left_out = check_all(workspace, specs)
+    for spec, why in left_out:
+        run = Run(0, len(planned), spec.dataset, spec.model)
         on_event(RunEvent(run, "notice", message=why))
-    for planned in plan.runs:
-        on_event(RunEvent(planned.run, "started"))
-        result = _train_one(workspace, jobs, planned, request, on_event)
+    results = []
+    for index, one in enumerate(planned):
+        run = Run(index, len(planned), one.spec.dataset, one.spec.model)
+        on_event(RunEvent(run, "started"))
+        result = _train_one(workspace, jobs, run, one, on_event)
         kind = "finished" if result.error is None else "failed"
-        on_event(RunEvent(planned.run, kind, result=result))  # type: ignore[arg-type]
+        on_event(RunEvent(run, kind, result=result))  # type: ignore[arg-type]
         results.append(result)
     return results
 
@@ -78,20 +85,13 @@ def train_here(
 def _train_one(
     workspace: Workspace,
     jobs: JobService,
+    run: Run,
     planned: PlannedRun,
-    request: TrainRequest,
     on_event: Callable[[RunEvent], None],
 ) -> RunResult:
-    run = planned.run
-    spec = TrainingSpec(
-        run.dataset,
-        run.model,
-        planned.overrides,
-        request.reference,
-        request.dry_run,
-        request.resume,
-        planned.continued.time if planned.continued else "",
-    )
+    spec = planned.spec
+    if planned.continued is not None:
+        spec = replace(spec, resume_time=planned.continued.time)
 
     def follow(event: JobEvent) -> None:
         if event.progress is not None:
@@ -105,7 +105,7 @@ def _train_one(
         on_event(RunEvent(run, "notice", message=message))
 
     try:
-        with _keeping(workspace, jobs, keep=not request.dry_run) as (service, where):
+        with _keeping(workspace, jobs, keep=not spec.dry_run) as (service, where):
             job = service.run(
                 TRAINING.name,
                 {**spec.to_json(), **where},
@@ -114,7 +114,7 @@ def _train_one(
                 on_wait=wait,
             )
     finally:
-        if not request.dry_run:
+        if not spec.dry_run:
             clean_up(workspace)
     result = run_result(job, workspace.root)
     if type(result.error) is KttError:

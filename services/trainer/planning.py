@@ -1,9 +1,9 @@
-"""From a request to its runs, all of them checked before the first one starts."""
+"""What a training job needs, all of it looked up and checked before the job is made or begins."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ktt_core.config import ModelConfig, build_config
@@ -16,26 +16,17 @@ from ktt_core.errors import (
 )
 from ktt_core.fields import at_field
 from ktt_core.names import check_name
-from ktt_core.registry import get_config_class, get_entry, list_models
+from ktt_core.registry import get_config_class, get_entry
 from ktt_core.workspace import Workspace
-from trainer.dataset_facts import DatasetFacts, dataset_facts
+from trainer.dataset_facts import dataset_facts
 from trainer.hyperparameters import check_hyperparameters, hyperparameter_field
-from trainer.requests import Run, TrainRequest
 from trainer.resuming import UnfinishedRun, find_unfinished
 from trainer.specs import TrainingSpec
 
 if TYPE_CHECKING:
     from trainer.hosting import HostedTrainer
 
-__all__ = [
-    "Plan",
-    "PlannedRun",
-    "check_model",
-    "open_dataset",
-    "plan_runs",
-    "plan_training",
-    "validate",
-]
+__all__ = ["PlannedRun", "check", "check_all", "check_model", "open_dataset", "validate"]
 
 #: Raises if hyperparameters must not be used here.
 Admit = Callable[[Mapping[str, Any]], None]
@@ -47,55 +38,62 @@ class PlannedRun:
 
     Attributes
     ----------
-    run : Run
-    overrides : mapping
-        The hyperparameters that were asked for.
+    spec : TrainingSpec
     config : mapping
         All hyperparameters, as JSON values.
     continued : UnfinishedRun or None
         The run that this one continues.
     """
 
-    run: Run
-    overrides: Mapping[str, Any]
+    spec: TrainingSpec
     config: Mapping[str, Any]
     continued: UnfinishedRun | None = None
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a request comes to.
+def validate(trainer: HostedTrainer, spec: TrainingSpec, submitted: bool) -> None:
+    """Check a training job for a server's client.
 
-    Attributes
-    ----------
-    runs : list of PlannedRun
-        Dataset by dataset.
-    left_out : mapping of Run to str
-        Of a request to continue several: those with nothing to continue, and why.
+    Raises
+    ------
+    KttError
+        As `check`; PermissionDeniedError if the encoder lies where clients may not read, or would
+        have to be fetched.
     """
-
-    runs: list[PlannedRun]
-    left_out: Mapping[Run, str] = field(default_factory=dict)
+    check(trainer.workspace, spec, trainer.encoders.check)
 
 
-def plan_runs(
-    workspace: Workspace, request: TrainRequest, admit: Admit = lambda config: None
-) -> Plan:
-    """Return the runs, all of them checked.
+def check(
+    workspace: Workspace, spec: TrainingSpec, admit: Admit = lambda config: None
+) -> PlannedRun:
+    """Return the run of a training job; see `check_all`."""
+    (planned,) = check_all(workspace, [spec], admit)[0]
+    return planned
+
+
+def check_all(
+    workspace: Workspace, specs: Sequence[TrainingSpec], admit: Admit = lambda config: None
+) -> tuple[list[PlannedRun], list[tuple[TrainingSpec, str]]]:
+    """Return the runs of training jobs, all of them checked.
 
     Parameters
     ----------
     workspace : Workspace
-    request : TrainRequest
+    specs : sequence of TrainingSpec
     admit : callable
         Called with the hyperparameters of each new run before anything that they name is looked
         at; raises if it must not be.
 
+    Returns
+    -------
+    runs : list of PlannedRun
+    left_out : list of (TrainingSpec, str)
+        Of several to be continued: those with nothing to continue, and why.
+
     Raises
     ------
     InvalidArgumentError
-        If the request contradicts itself, a name is not valid, or a reference set is wanted of a
-        dataset without test rows.
+        If a spec contradicts itself, a name is not valid, or a reference set is wanted of a dataset
+        without test rows; `field` is the spec's.
     InvalidConfigError
         Naming every hyperparameter that is unknown or out of range, of all models.
     NotFoundError
@@ -106,101 +104,30 @@ def plan_runs(
         As `trainer.resuming.find_unfinished`, if runs are to be continued. NothingToResumeError if
         there is none of all that were named.
     """
-    request.check()
-    datasets, models = _distinct(request.datasets), _distinct(request.models)
-    overrides = request.merged(
-        lambda: [entry.id for entry in list_models()],
-        lambda model: get_config_class(model).model_fields,
-    )
-    configs = _configs(overrides)
-    facts = {name: dataset_facts(workspace, name) for name in datasets}
-    for name in datasets:
-        _check_dataset(name, facts[name], request)
-    pairs = [(dataset, model) for dataset in datasets for model in models]
-    continued: dict[tuple[str, str], UnfinishedRun] = {}
-    left_out: dict[tuple[str, str], str] = {}
-    for dataset, model in pairs if request.resume else []:
+    for spec in specs:
+        check_model(spec.model)
+        check_hyperparameters(spec.hyperparameters)
+        spec.check()
+    configs = _configs(specs)
+    fingerprints = [_check_dataset(workspace, spec) for spec in specs]
+    runs: list[PlannedRun] = []
+    new: dict[str, ModelConfig] = {}
+    left_out: list[tuple[TrainingSpec, str]] = []
+    for spec, config, fingerprint in zip(specs, configs, fingerprints, strict=True):
         try:
-            continued[dataset, model] = find_unfinished(
-                workspace,
-                model,
-                dataset,
-                facts[dataset].fingerprint,
-                request.resume_time,
-                overrides[model],
-            )
+            continued = find_unfinished(workspace, spec, fingerprint) if spec.resume else None
         except NothingToResumeError as error:
-            left_out[dataset, model] = str(error)
-    if left_out and not continued:
-        raise NothingToResumeError("\n".join(left_out.values()))
-    kept = [pair for pair in pairs if pair not in left_out]
-    for model in dict.fromkeys(
-        model for dataset, model in kept if (dataset, model) not in continued
-    ):
-        admit(configs[model].model_dump(mode="json"))
-        _check_here(configs[model])
-    runs = [
-        _planned(
-            Run(index, len(kept), dataset, model),
-            overrides[model],
-            configs[model],
-            continued.get((dataset, model)),
-        )
-        for index, (dataset, model) in enumerate(kept)
-    ]
-    return Plan(runs, {Run(0, len(kept), *pair): why for pair, why in left_out.items()})
-
-
-def _planned(
-    run: Run, overrides: Mapping[str, Any], config: ModelConfig, continued: UnfinishedRun | None
-) -> PlannedRun:
-    values = continued.config if continued else config.model_dump(mode="json")
-    return PlannedRun(run, overrides, values, continued)
-
-
-def _check_here(config: ModelConfig) -> None:
-    try:
-        config.check_here()
-    except InvalidArgumentError as error:
-        error.rename_fields(hyperparameter_field)
-        raise
-
-
-def validate(trainer: HostedTrainer, spec: TrainingSpec, submitted: bool) -> None:
-    """Check a training job for a server's client.
-
-    Raises
-    ------
-    KttError
-        As `plan_training`; PermissionDeniedError if the encoder lies where clients may not read, or
-        would have to be fetched.
-    """
-    plan_training(trainer.workspace, spec, trainer.encoders.check)
-
-
-def plan_training(
-    workspace: Workspace, spec: TrainingSpec, admit: Admit = lambda config: None
-) -> PlannedRun:
-    """Return the run of a training job; see `plan_runs`.
-
-    Raises
-    ------
-    KttError
-        As `plan_runs`; the `field` of an InvalidArgumentError is the spec's.
-    """
-    check_model(spec.model)
-    check_hyperparameters(spec.hyperparameters)
-    request = TrainRequest(
-        (spec.dataset,),
-        (spec.model,),
-        spec.hyperparameters,
-        reference=spec.reference_set,
-        dry_run=spec.dry_run,
-        resume=spec.resume,
-        resume_time=spec.resume_time,
-    )
-    (planned,) = plan_runs(workspace, request, admit).runs
-    return planned
+            left_out.append((spec, str(error)))
+            continue
+        if continued is None:
+            new[spec.model] = config
+        values = continued.config if continued else config.model_dump(mode="json")
+        runs.append(PlannedRun(spec, values, continued))
+    if left_out and not runs:
+        raise NothingToResumeError("\n".join(why for _, why in left_out))
+    for config in new.values():
+        _check_here(config, admit)
+    return runs, left_out
 
 
 def check_model(model: str) -> None:
@@ -216,23 +143,36 @@ def open_dataset(workspace: Workspace, name: str) -> Dataset:
     return workspace.open_dataset(name)
 
 
-def _configs(overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, ModelConfig]:
-    configs: dict[str, ModelConfig] = {}
-    problems: list[str] = []
-    violations: list[tuple[str, str]] = []
-    for model, values in overrides.items():
+def _configs(specs: Sequence[TrainingSpec]) -> list[ModelConfig]:
+    configs: list[ModelConfig] = []
+    problems: dict[str, Sequence[tuple[str, str]]] = {}
+    for spec in specs:
         try:
-            configs[model] = build_config(get_config_class(model), model, values)
+            config_class = get_config_class(spec.model)
+            configs.append(build_config(config_class, spec.model, spec.hyperparameters))
         except InvalidConfigError as error:
-            problems.append(str(error))
             error.rename_fields(hyperparameter_field)
-            violations += error.violations
+            # Once for a model, on however many datasets.
+            problems[str(error)] = error.violations
     if problems:
+        violations = [each for found in problems.values() for each in found]
         raise InvalidConfigError("\n".join(problems), violations=violations)
     return configs
 
 
-def _check_dataset(name: str, dataset: DatasetFacts, request: TrainRequest) -> None:
+def _check_here(config: ModelConfig, admit: Admit) -> None:
+    """See that what a new run's hyperparameters name may be used, and is there."""
+    admit(config.model_dump(mode="json"))
+    try:
+        config.check_here()
+    except InvalidArgumentError as error:
+        error.rename_fields(hyperparameter_field)
+        raise
+
+
+def _check_dataset(workspace: Workspace, spec: TrainingSpec) -> str:
+    """Return the fingerprint of a dataset that can be learned from."""
+    name, dataset = spec.dataset, dataset_facts(workspace, spec.dataset)
     if not dataset.train_rows:
         raise DataError(f"the dataset {name!r} has no training rows; import it with more of them")
     if dataset.n_leaves < 2:
@@ -240,13 +180,10 @@ def _check_dataset(name: str, dataset: DatasetFacts, request: TrainRequest) -> N
             f"the dataset {name!r} has one class path only: there is nothing to tell apart; "
             "import labels with at least two"
         )
-    if request.reference and not dataset.test_rows:
+    if spec.reference_set and not dataset.test_rows:
         raise InvalidArgumentError(
             f"a reference set is made of the test split, and {name!r} has no test rows; "
             "train without a reference set, or import the dataset with a test share",
             field="reference_set",
         )
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
+    return dataset.fingerprint

@@ -15,9 +15,10 @@ from ktt_core.errors import (
     InvalidConfigError,
     NotFoundError,
 )
+from ktt_core.registry import get_config_class, list_models
 from ktt_core.workspace import Workspace
 from trainer import Trainer, TrainRequest
-from trainer.planning import plan_runs
+from trainer.planning import PlannedRun, check_all
 
 BOTH = ("tfidf_lsgd", "tfidf_hsgd")
 
@@ -36,15 +37,23 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return trainer.workspace
 
 
+def plan(workspace: Workspace, request: TrainRequest) -> list[PlannedRun]:
+    """Return the runs of a request to this installation."""
+    specs = request.expand(
+        lambda: [entry.id for entry in list_models()],
+        lambda model: get_config_class(model).model_fields,
+    )
+    return check_all(workspace, specs)[0]
+
+
 def test_every_model_runs_on_every_dataset_once(workspace: Workspace) -> None:
-    runs = plan_runs(workspace, TrainRequest(("a", "b", "a"), (*BOTH, BOTH[0]))).runs
-    assert [(planned.run.index, planned.run.dataset, planned.run.model) for planned in runs] == [
-        (0, "a", "tfidf_lsgd"),
-        (1, "a", "tfidf_hsgd"),
-        (2, "b", "tfidf_lsgd"),
-        (3, "b", "tfidf_hsgd"),
+    runs = plan(workspace, TrainRequest(("a", "b", "a"), (*BOTH, BOTH[0])))
+    assert [(planned.spec.dataset, planned.spec.model) for planned in runs] == [
+        ("a", "tfidf_lsgd"),
+        ("a", "tfidf_hsgd"),
+        ("b", "tfidf_lsgd"),
+        ("b", "tfidf_hsgd"),
     ]
-    assert {planned.run.total for planned in runs} == {4}
 
 
 def test_overrides_win_over_the_file_and_the_file_over_defaults(workspace: Workspace) -> None:
@@ -55,7 +64,7 @@ def test_overrides_win_over_the_file_and_the_file_over_defaults(workspace: Works
         hyperparameters={"tfidf_hsgd": {"seed": 1, "min_df": 2}, "tfidf_lsgd": {"min_df": 4}},
         epochs=9,
     )
-    flat, hierarchical = (planned.config for planned in plan_runs(workspace, request).runs)
+    flat, hierarchical = (planned.config for planned in plan(workspace, request))
     assert [flat[key] for key in ("seed", "min_df", "epochs")] == [3, 4, 9]
     assert [hierarchical[key] for key in ("seed", "min_df", "epochs")] == [3, 2, 9]
 
@@ -80,15 +89,18 @@ def test_a_request_with_a_mistake_has_no_runs(
     workspace: Workspace, request_: TrainRequest, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        plan_runs(workspace, request_)
+        plan(workspace, request_)
 
 
 def test_the_mistakes_of_all_models_are_told_at_once(workspace: Workspace) -> None:
     with pytest.raises(InvalidConfigError) as caught:
-        plan_runs(workspace, TrainRequest(("a",), BOTH, {"seeed": 1}))
+        plan(workspace, TrainRequest(("a",), BOTH, {"seeed": 1}))
     assert "tfidf_lsgd has no" in str(caught.value)
     assert "tfidf_hsgd has no" in str(caught.value)
     assert [field for field, _ in caught.value.violations] == ["hyperparameters.seeed"] * 2
+    with pytest.raises(InvalidConfigError) as twice:
+        plan(workspace, TrainRequest(("a", "b"), BOTH, {"seeed": 1}))
+    assert str(twice.value) == str(caught.value)
 
 
 def test_a_damaged_dataset_is_seen_before_any_run(workspace: Workspace, tmp_path: Path) -> None:
@@ -99,4 +111,4 @@ def test_a_damaged_dataset_is_seen_before_any_run(workspace: Workspace, tmp_path
     train = copy.dataset_folder("a") / "train.parquet"
     train.write_bytes(train.read_bytes()[:-40])
     with pytest.raises(DataError, match="damaged"):
-        plan_runs(copy, TrainRequest(("a",), BOTH))
+        plan(copy, TrainRequest(("a",), BOTH))

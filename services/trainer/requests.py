@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import InvalidArgumentError, NotFoundError
-from trainer.specs import EvaluationSpec
+from trainer.specs import EvaluationSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from ktt_core.datasets.options import ImportOptions
@@ -162,39 +163,12 @@ class TrainRequest:
     resume: bool = False
     resume_time: str = ""
 
-    def check(self) -> None:
-        """Check that the parts go together.
-
-        Raises
-        ------
-        InvalidArgumentError
-            If they do not.
-        """
-        if not self.datasets:
-            raise InvalidArgumentError("name at least one dataset to train on")
-        if not self.models:
-            raise InvalidArgumentError("name at least one model to train")
-        if self.resume and self.dry_run:
-            raise InvalidArgumentError(
-                "a dry run writes nothing, so there is nothing of it to continue: leave out "
-                "--dry-run or --resume",
-                field="dry_run",
-            )
-        if self.resume_time and not self.resume:
-            raise InvalidArgumentError(
-                "a time names the run to continue: it needs --resume", field="resume_time"
-            )
-        if self.resume_time and len(set(self.datasets)) * len(set(self.models)) > 1:
-            raise InvalidArgumentError(
-                "a time names one run: name one dataset and one model with it", field="resume_time"
-            )
-
-    def merged(
+    def expand(
         self,
         known_models: Callable[[], Iterable[str]],
         known_keys: Callable[[str], Container[str]],
-    ) -> dict[str, dict[str, Any]]:
-        """Return the hyperparameters that each of the models is to have, by model id.
+    ) -> list[TrainingSpec]:
+        """Return what each run's job is asked, dataset by dataset.
 
         Parameters
         ----------
@@ -206,10 +180,41 @@ class TrainRequest:
         Raises
         ------
         InvalidArgumentError
-            If one is given twice, or one of `where_known` is of none of the models.
+            If the parts do not go together, a hyperparameter is given twice, or one of
+            `where_known` is of none of the models.
         NotFoundError
             If `hyperparameters` speak of models that do not exist.
         """
+        if not self.datasets:
+            raise InvalidArgumentError("name at least one dataset to train on")
+        if not self.models:
+            raise InvalidArgumentError("name at least one model to train")
+        pairs = dict.fromkeys(itertools.product(self.datasets, self.models))
+        specs = [
+            TrainingSpec(
+                dataset,
+                model,
+                reference_set=self.reference,
+                dry_run=self.dry_run,
+                resume=self.resume,
+                resume_time=self.resume_time,
+            )
+            for dataset, model in pairs
+        ]
+        specs[0].check()  # as all of them
+        if self.resume_time and len(specs) > 1:
+            raise InvalidArgumentError(
+                "a time names one run: name one dataset and one model with it", field="resume_time"
+            )
+        merged = self._merged(known_models, known_keys)
+        return [replace(spec, hyperparameters=merged[spec.model]) for spec in specs]
+
+    def _merged(
+        self,
+        known_models: Callable[[], Iterable[str]],
+        known_keys: Callable[[str], Container[str]],
+    ) -> dict[str, dict[str, Any]]:
+        """Return the hyperparameters that each of the models is to have, by model id."""
         if self.hyperparameters:
             known = set(known_models())
             if strangers := sorted(set(self.hyperparameters) - known):

@@ -31,6 +31,7 @@ from ktt_core.registry import get_model
 from ktt_core.run_times import holder_of
 from ktt_core.workspace import Workspace
 from trainer.hyperparameters import hyperparameter_field
+from trainer.specs import TrainingSpec
 
 __all__ = [
     "UnfinishedRun",
@@ -53,25 +54,16 @@ class UnfinishedRun:
     config: Mapping[str, Any]
 
 
-def find_unfinished(
-    workspace: Workspace,
-    model: str,
-    dataset: str,
-    fingerprint: str,
-    run_time: str = "",
-    overrides: Mapping[str, Any] | None = None,
-) -> UnfinishedRun:
+def find_unfinished(workspace: Workspace, spec: TrainingSpec, fingerprint: str) -> UnfinishedRun:
     """Find the run to continue: the newest that is not finished, or that of a time.
 
     Parameters
     ----------
     workspace : Workspace
-    model, dataset : str
+    spec : TrainingSpec
+        Its hyperparameters are those that the caller believes the run to have.
     fingerprint : str
         Of the dataset as it is now.
-    run_time : str
-    overrides : mapping, optional
-        Hyperparameters that the caller believes the run to have.
 
     Raises
     ------
@@ -84,17 +76,18 @@ def find_unfinished(
     FailedPreconditionError
         If the dataset has changed since the run was begun.
     InvalidConfigError
-        If the run was begun with other hyperparameters than `overrides`; it names them.
+        If the run was begun with other hyperparameters than the spec's; it names them.
     CheckpointError
         If the run's last checkpoint is damaged, or of other software.
     """
+    model, dataset = spec.model, spec.dataset
     model_class = get_model(model)
     if not model_class.resumable:
         raise NothingToResumeError(
             f"{model} cannot be continued: it keeps no state while it trains; train it anew, "
             "without --resume"
         )
-    file = _last_of(workspace.weights_folder(model, dataset), model, dataset, run_time)
+    file = _last_of(workspace.weights_folder(model, dataset), model, dataset, spec.resume_time)
     owner = holder_of(file.path.parent, file.time)
     if owner is not None:
         raise ConflictError(
@@ -111,7 +104,7 @@ def find_unfinished(
             "been imported anew since, with other contents; train anew, without --resume"
         )
     config = _config_of(file.path, model, model_class.config_class, metadata)
-    _check_same(file, model, model_class.config_class, config, overrides or {})
+    _check_same(file, model, model_class.config_class, config, spec.hyperparameters)
     return UnfinishedRun(file.time, file.path, config)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from ktt_core.errors import InvalidArgumentError
 from ktt_jobs.kinds import JobKind
 from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
 
@@ -61,6 +62,25 @@ class TrainingSpec:
     def labels(self) -> dict[str, str]:
         """What a job is found by."""
         return {"dataset": self.dataset, "model": self.model}
+
+    def check(self) -> None:
+        """Check that the parts go together.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If they do not.
+        """
+        if self.resume and self.dry_run:
+            raise InvalidArgumentError(
+                "a dry run writes nothing, so there is nothing of it to continue: leave out "
+                "--dry-run or --resume",
+                field="dry_run",
+            )
+        if self.resume_time and not self.resume:
+            raise InvalidArgumentError(
+                "a time names the run to continue: it needs --resume", field="resume_time"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""

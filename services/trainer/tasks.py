@@ -27,14 +27,14 @@ __all__ = ["evaluate", "import_dataset", "train"]
 def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     """Run a training job: `TrainingSpec` and workspace in, `TrainingOutcome` out."""
     from ktt_core.registry import get_model
-    from trainer.planning import plan_training
+    from trainer.planning import check
     from trainer.resuming import write_note
     from trainer.training import TrainingJob, run_training
 
     started = time.monotonic()
     workspace = _workspace(spec, context)
     wanted = _going_on(workspace, TrainingSpec.from_json(spec), context)
-    planned = plan_training(workspace, wanted)
+    planned = check(workspace, wanted)
     model_class = get_model(wanted.model)
     job = TrainingJob(str(workspace.root), wanted.dataset, wanted.model, planned.config)
     if wanted.dry_run:

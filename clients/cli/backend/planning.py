@@ -1,9 +1,8 @@
-"""From a command to the specs of its jobs, all of them checked before the first is submitted."""
+"""A command's jobs as they are sent, all of them checked before the first is submitted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from cli.backend.job_calls import JobCalls
 from cli.backend.job_group import JobRequest
@@ -12,51 +11,7 @@ from ktt_core.errors import InvalidArgumentError, InvalidConfigError, NothingToR
 from trainer import TrainingSpec
 from trainer.messages.training import training_spec_to_proto
 
-if TYPE_CHECKING:
-    from trainer import ModelInfo, TrainRequest
-
-__all__ = ["check_all", "training_message", "training_specs"]
-
-
-def training_specs(
-    request: TrainRequest,
-    list_models: Callable[[], Sequence[ModelInfo]],
-    keys_of: Callable[[str], Container[str]],
-) -> list[TrainingSpec]:
-    """Return the specs of a request's runs, dataset by dataset.
-
-    Overrides for all models win over those of the file, as they do in a run here.
-
-    Parameters
-    ----------
-    request : TrainRequest
-    list_models : callable
-        The models there are; only asked if there is a file.
-    keys_of : callable
-        The hyperparameters of a model; only asked if some are for the models that have them.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If the request contradicts itself.
-    NotFoundError
-        If the file speaks of models that do not exist.
-    """
-    request.check()
-    merged = request.merged(lambda: [model.id for model in list_models()], keys_of)
-    return [
-        TrainingSpec(
-            dataset=dataset,
-            model=model,
-            hyperparameters=merged[model],
-            reference_set=request.reference,
-            dry_run=request.dry_run,
-            resume=request.resume,
-            resume_time=request.resume_time,
-        )
-        for dataset in dict.fromkeys(request.datasets)
-        for model in dict.fromkeys(request.models)
-    ]
+__all__ = ["check_all", "training_message"]
 
 
 def training_message(spec: TrainingSpec) -> training_pb2.TrainingSpec:

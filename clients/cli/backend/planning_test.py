@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cli.backend.job_group import JobRequest
-from cli.backend.planning import check_all, training_message, training_specs
+from cli.backend.planning import check_all, training_message
 from ktt_core.errors import (
     InvalidArgumentError,
     InvalidConfigError,
@@ -16,15 +16,14 @@ from ktt_core.errors import (
     NothingToResumeError,
     UnavailableError,
 )
-from trainer import ModelInfo, TrainRequest
+from trainer import TrainRequest
 
 KEYS = {"one": {"alpha"}, "two": {"alpha", "encoder", "download"}}
-MODELS = [ModelInfo("one", "One", "sklearn", ""), ModelInfo("two", "Two", "sklearn", "")]
 
 
 def specs(**fields: Any) -> list[Any]:
     request = TrainRequest(**{"datasets": ("a", "b"), "models": ("one", "two"), **fields})
-    return training_specs(request, lambda: MODELS, KEYS.__getitem__)
+    return request.expand(lambda: list(KEYS), KEYS.__getitem__)
 
 
 def test_every_model_is_trained_on_every_dataset_dataset_by_dataset() -> None:

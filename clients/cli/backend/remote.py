@@ -17,7 +17,7 @@ from cli.backend.exports import check_each
 from cli.backend.folders import check_owner, folder_name
 from cli.backend.imports import import_there
 from cli.backend.job_group import JobGroup, JobRequest
-from cli.backend.planning import check_all, training_message, training_specs
+from cli.backend.planning import check_all, training_message
 from cli.backend.prediction import predict_there
 from cli.backend.protocol import (
     CheckpointChoice,
@@ -118,13 +118,16 @@ class RemoteBackend:
         calls = self._services.jobs("training")
         jobs = [
             JobRequest(training_message(spec), spec.model, spec.dataset)
-            for spec in training_specs(request, self.catalogue.list_models, self._keys_of)
+            for spec in request.expand(self._model_ids, self._keys_of)
         ]
         left_out = check_all(calls, jobs)
         for why in left_out.values():
             if watcher is not None:
                 watcher.notice(why)
         return JobGroup(calls, [job for at, job in enumerate(jobs) if at not in left_out])
+
+    def _model_ids(self) -> list[str]:
+        return [model.id for model in self.catalogue.list_models()]
 
     def _keys_of(self, model: str) -> set[str]:
         return {str(row["name"]) for row in self.catalogue.get_model(model).hyperparameters}
