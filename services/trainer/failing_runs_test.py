@@ -65,7 +65,9 @@ def test_a_run_that_dies_after_its_checkpoint_was_written_leaves_the_workspace_a
 ) -> None:
     before = contents(trainer)
     (result,) = trainer.train(request(behaviour, reference=True))
-    assert isinstance(result.error, TrainingError)
+    # A mistake in the model's code ends the last of them; the others are killed.
+    reason = UnsupportedError if behaviour == "late reference" else TrainingError
+    assert isinstance(result.error, reason)
     assert result.checkpoint is None and result.reference is None
     assert contents(trainer) == before
 
