@@ -39,14 +39,14 @@ class PlannedRun:
     Attributes
     ----------
     spec : TrainingSpec
-    config : mapping
-        All hyperparameters, as JSON values.
+    config : ModelConfig
+        All hyperparameters.
     continued : UnfinishedRun or None
         The run that this one continues.
     """
 
     spec: TrainingSpec
-    config: Mapping[str, Any]
+    config: ModelConfig
     continued: UnfinishedRun | None = None
 
 
@@ -121,8 +121,7 @@ def check_all(
             continue
         if continued is None:
             new[spec.model] = config
-        values = continued.config if continued else config.model_dump(mode="json")
-        runs.append(PlannedRun(spec, values, continued))
+        runs.append(PlannedRun(spec, continued.config if continued else config, continued))
     if left_out and not runs:
         raise NothingToResumeError("\n".join(why for _, why in left_out))
     for config in new.values():

@@ -65,8 +65,8 @@ def test_overrides_win_over_the_file_and_the_file_over_defaults(workspace: Works
         epochs=9,
     )
     flat, hierarchical = (planned.config for planned in plan(workspace, request))
-    assert [flat[key] for key in ("seed", "min_df", "epochs")] == [3, 4, 9]
-    assert [hierarchical[key] for key in ("seed", "min_df", "epochs")] == [3, 2, 9]
+    assert [getattr(flat, key) for key in ("seed", "min_df", "epochs")] == [3, 4, 9]
+    assert [getattr(hierarchical, key) for key in ("seed", "min_df", "epochs")] == [3, 2, 9]
 
 
 @pytest.mark.parametrize(

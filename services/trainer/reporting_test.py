@@ -13,7 +13,9 @@ from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.workspace import Workspace
 from trainer import reporting
-from trainer.training import TrainingJob, run_training
+from trainer.planning import check
+from trainer.specs import TrainingSpec
+from trainer.training import RunFiles, run_training
 
 PATHS = {"shoe": "Sport > Shoes", "ball": "Sport > Balls", "drum": "Music > Drums"}
 
@@ -29,11 +31,11 @@ def train(folder: Path, train_ratio: float = 0.6, val_ratio: float = 0.2) -> Pat
     import_dataset(source, Workspace(folder).dataset_folder("shop"), options)
     report = folder / "last_report.html"
     config = {"epochs": 3, "n_jobs": 1, "seed": 5}
-    best = str(folder / "best.safetensors")
-    run_training(
-        TrainingJob(str(folder), "shop", "tfidf_hsgd", config, best, report_path=str(report))
-    )
-    assert Path(best).is_file()
+    best = folder / "best.safetensors"
+    workspace = Workspace(folder)
+    planned = check(workspace, TrainingSpec("shop", "tfidf_hsgd", config))
+    run_training(workspace, planned, RunFiles(best, report=report))
+    assert best.is_file()
     return report
 
 

@@ -51,7 +51,7 @@ class UnfinishedRun:
 
     time: str
     last: Path
-    config: Mapping[str, Any]
+    config: ModelConfig
 
 
 def find_unfinished(workspace: Workspace, spec: TrainingSpec, fingerprint: str) -> UnfinishedRun:
@@ -104,7 +104,7 @@ def find_unfinished(workspace: Workspace, spec: TrainingSpec, fingerprint: str) 
             "been imported anew since, with other contents; train anew, without --resume"
         )
     config = _config_of(file.path, model, model_class.config_class, metadata)
-    _check_same(file, model, model_class.config_class, config, spec.hyperparameters)
+    _check_same(file, spec, config)
     return UnfinishedRun(file.time, file.path, config)
 
 
@@ -167,26 +167,23 @@ def _last_of(folder: Path, model: str, dataset: str, run_time: str) -> Checkpoin
 
 def _config_of(
     path: Path, model: str, config_class: type[ModelConfig], metadata: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> ModelConfig:
     config = metadata.get("config")
     if not isinstance(config, dict):
         raise CheckpointError(f"{path} is damaged: it has no hyperparameters; train anew")
     try:
-        return build_config(config_class, model, config).model_dump(mode="json")
+        return build_config(config_class, model, config)
     except InvalidConfigError as error:
         raise CheckpointError(
             f"{path} was begun with hyperparameters that this version does not take: {error}"
         ) from error
 
 
-def _check_same(
-    file: CheckpointFile,
-    model: str,
-    config_class: type[ModelConfig],
-    config: Mapping[str, Any],
-    overrides: Mapping[str, Any],
-) -> None:
-    wanted = build_config(config_class, model, {**config, **overrides}).model_dump(mode="json")
+def _check_same(file: CheckpointFile, spec: TrainingSpec, begun_with: ModelConfig) -> None:
+    model, overrides = spec.model, spec.hyperparameters
+    config = begun_with.model_dump(mode="json")
+    anew = build_config(type(begun_with), model, {**config, **overrides})
+    wanted = anew.model_dump(mode="json")
     others = [key for key in overrides if wanted[key] != config[key]]
     if not others:
         return

@@ -17,6 +17,7 @@ from ktt_core.errors import (
 )
 from ktt_core.run_times import hold_run_time
 from trainer import RunEvent, Trainer, TrainRequest
+from trainer.planning import check
 from trainer.resuming_test import (
     assert_same_run,
     import_rows,
@@ -24,7 +25,8 @@ from trainer.resuming_test import (
     request,
     uninterrupted,
 )
-from trainer.training import TrainingJob, run_training
+from trainer.specs import TrainingSpec
+from trainer.training import run_training
 
 
 @pytest.fixture
@@ -104,12 +106,10 @@ def test_a_dataset_that_has_changed_ends_its_runs(trainer: Trainer) -> None:
 
 def test_a_dataset_that_changes_after_the_check_ends_its_runs_too(trainer: Trainer) -> None:
     trainer.train(request(fails_at=15))
-    (info,) = trainer.list_checkpoints()
+    planned = check(trainer.workspace, TrainingSpec("toy", "steady", resume=True))
     import_rows(trainer, "toy", 43, replace=True)
-    root = str(trainer.workspace.root)
-    job = TrainingJob(root, "toy", "steady", resume_from=str(info.path))
     with pytest.raises(FailedPreconditionError, match="imported anew since"):
-        run_training(job)
+        run_training(trainer.workspace, planned)
 
 
 def test_a_run_is_continued_by_one_process(trainer: Trainer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ktt_core.model import Model
     from ktt_jobs import TaskContext
     from trainer.planning import PlannedRun
+    from trainer.training import RunFiles
 
 __all__ = ["evaluate", "import_dataset", "train"]
 
@@ -29,16 +30,15 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     from ktt_core.registry import get_model
     from trainer.planning import check
     from trainer.resuming import write_note
-    from trainer.training import TrainingJob, run_training
+    from trainer.training import run_training
 
     started = time.monotonic()
     workspace = _workspace(spec, context)
     wanted = _going_on(workspace, TrainingSpec.from_json(spec), context)
     planned = check(workspace, wanted)
     model_class = get_model(wanted.model)
-    job = TrainingJob(str(workspace.root), wanted.dataset, wanted.model, planned.config)
     if wanted.dry_run:
-        trained = run_training(job, context.progress)
+        trained = run_training(workspace, planned, progress=context.progress)
         return TrainingOutcome(
             metrics=trained.metrics,
             seconds=time.monotonic() - started,
@@ -46,8 +46,8 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
         ).to_json()
     with ExitStack() as stack:
         staged = _stage(workspace, wanted, planned, stack)
-        files = _RunFiles.of(staged, planned, model_class)
-        if model_class.resumable:
+        files = _files_of(staged, planned, model_class)
+        if model_class.resumable and files.last is not None:
             write_note(context.keep, staged.time)
             context.leave_word(
                 "its last state is kept: continue it with: "
@@ -55,21 +55,15 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
                 if_there=files.last,
             )
         trained = run_training(
-            replace(
-                job,
-                best_path=str(files.best),
-                last_path=str(files.last),
-                reference_path=str(files.reference) if wanted.reference_set else None,
-                report_path=str(files.report),
-                resume_from=str(planned.continued.last) if planned.continued else None,
-            ),
+            workspace,
+            planned,
+            files,
             context.progress,
             context.taking_steps if model_class.resumable else nullcontext,
         )
-        written = files.written_for(staged.folder)
-        checkpoint = written.get(files.best) or written.get(files.last)
-        if checkpoint is None and files.last.is_file():
-            checkpoint = files.last
+        written = _written(files, staged.folder)
+        # A model that can be continued has written its last state where it stays.
+        checkpoint = written.get(files.best) or written.get(files.last) or files.last
         result = TrainingOutcome(
             checkpoint_path=_relative(checkpoint, workspace),
             reference_path=_relative(written.get(files.reference), workspace),
@@ -146,39 +140,32 @@ def _going_on(workspace: Workspace, spec: TrainingSpec, context: TaskContext) ->
     return spec
 
 
-@dataclass(frozen=True)
-class _RunFiles:
-    """Where a run writes."""
+def _files_of(staged: StagedRun, planned: PlannedRun, model_class: type[Model]) -> RunFiles:
+    """Return where a run writes: out of sight, but for what it can be continued from."""
+    from ktt_core.checkpoint_names import checkpoint_path, reference_path, report_path
+    from trainer.training import RunFiles
 
-    best: Path
-    last: Path
-    reference: Path
-    report: Path
+    hidden = staged.staging
+    # A framework of its own may not say what its files end with; lookups ignore it.
+    suffix: str = getattr(model_class, "checkpoint_suffix", ".checkpoint")
+    # A state that a run can be continued from must outlive whatever ends the run.
+    place = staged.folder if model_class.resumable else hidden
+    last = checkpoint_path(place, "last", staged.time, suffix)
+    return RunFiles(
+        best=checkpoint_path(hidden, "best", staged.time, suffix),
+        last=planned.continued.last if planned.continued else last,
+        reference=reference_path(hidden, staged.time) if planned.spec.reference_set else None,
+        report=report_path(hidden, staged.time),
+    )
 
-    @classmethod
-    def of(cls, staged: StagedRun, planned: PlannedRun, model_class: type[Model]) -> _RunFiles:
-        from ktt_core.checkpoint_names import checkpoint_path, reference_path, report_path
 
-        hidden = staged.staging
-        # A framework of its own may not say what its files end with; lookups ignore it.
-        suffix: str = getattr(model_class, "checkpoint_suffix", ".checkpoint")
-        # A state that a run can be continued from must outlive whatever ends the run.
-        place = staged.folder if model_class.resumable else hidden
-        last = checkpoint_path(place, "last", staged.time, suffix)
-        return cls(
-            best=checkpoint_path(hidden, "best", staged.time, suffix),
-            last=planned.continued.last if planned.continued else last,
-            reference=reference_path(hidden, staged.time),
-            report=report_path(hidden, staged.time),
-        )
-
-    def written_for(self, folder: Path) -> dict[Path, Path]:
-        """Return what was written out of sight, with the places in a folder where it goes."""
-        return {
-            file: folder / file.name
-            for file in (self.best, self.last, self.reference, self.report)
-            if file.is_file() and file.parent != folder
-        }
+def _written(files: RunFiles, folder: Path) -> dict[Path | None, Path]:
+    """Return what was written out of sight, with the places in a folder where it goes."""
+    return {
+        file: folder / file.name
+        for file in (files.best, files.last, files.reference, files.report)
+        if file is not None and file.is_file() and file.parent != folder
+    }
 
 
 def _stage(

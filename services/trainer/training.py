@@ -6,12 +6,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ktt_core.class_changes import check_same_classes
-from ktt_core.config import build_config
 from ktt_core.cut_texts import cut_shares_of, describe_cut, tell_cut
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.diagnostics import SplitDiagnostics
@@ -22,39 +20,28 @@ from ktt_core.progress import Progress, ProgressCallback, ignore_progress
 from ktt_core.reference import write_reference
 from ktt_core.registry import get_model
 from ktt_core.workspace import Workspace
+from trainer.planning import PlannedRun
 from trainer.reporting import leave_report
 
-__all__ = ["TrainedRun", "TrainingJob", "run_training"]
+__all__ = ["RunFiles", "TrainedRun", "run_training"]
 
 
 @dataclass(frozen=True)
-class TrainingJob:
-    """All that a run needs, in JSON values.
+class RunFiles:
+    """Where a run writes; None for what it does not write.
 
     Attributes
     ----------
-    workspace, dataset, model : str
-    config : mapping
-        The model's hyperparameters.
-    best_path, last_path : str or None
-        Where the checkpoints go; None for a dry run.
-    reference_path : str or None
-        Where the reference set goes, if one is wanted.
-    report_path : str or None
-        Where the report goes.
-    resume_from : str or None
-        The last checkpoint of the run that this one continues.
+    best, last : Path or None
+        The checkpoints.
+    reference, report : Path or None
+        The reference set, and the report.
     """
 
-    workspace: str
-    dataset: str
-    model: str
-    config: Mapping[str, Any] = field(default_factory=dict)
-    best_path: str | None = None
-    last_path: str | None = None
-    reference_path: str | None = None
-    report_path: str | None = None
-    resume_from: str | None = None
+    best: Path | None = None
+    last: Path | None = None
+    reference: Path | None = None
+    report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +62,9 @@ class TrainedRun:
 
 
 def run_training(
-    job: TrainingJob,
+    workspace: Workspace,
+    planned: PlannedRun,
+    files: RunFiles = RunFiles(),  # noqa: B008 - it cannot be changed
     progress: ProgressCallback = ignore_progress,
     taking_steps: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> TrainedRun:
@@ -83,7 +72,10 @@ def run_training(
 
     Parameters
     ----------
-    job : TrainingJob
+    workspace : Workspace
+    planned : PlannedRun
+    files : RunFiles
+        A run without any is a dry run.
     progress : callable
     taking_steps : callable
         Returns a context for the part of the run that can be continued if `progress` ends it.
@@ -98,11 +90,11 @@ def run_training(
         If the dataset or the config cannot be used after all.
     """
     started = time.monotonic()
-    dataset = Workspace(Path(job.workspace)).open_dataset(job.dataset)
-    model_class = get_model(job.model)
-    config = build_config(model_class.config_class, job.model, job.config)
+    name, config, best_path = planned.spec.model, planned.config, files.best
+    dataset = workspace.open_dataset(planned.spec.dataset)
+    model_class = get_model(name)
     load = model_class.get_dataloader_func()
-    resume_from = Path(job.resume_from) if job.resume_from else None
+    resume_from = planned.continued.last if planned.continued else None
     if resume_from is None:
         model = model_class(dataset.taxonomy, config)
     else:
@@ -112,35 +104,32 @@ def run_training(
     preprocessor = model.preprocessor
     model.record.dataset = dataset.name
     model.record.fingerprint = dataset.fingerprint
-    best_path = Path(job.best_path) if job.best_path else None
-    last_path = Path(job.last_path) if job.last_path else None
     train = load(dataset.split("train"), preprocessor, config, shuffle=True)
     val = load(dataset.split("val"), preprocessor, config)
     with taking_steps():
         cut = {"train": cut_shares_of(train, progress), "val": cut_shares_of(val, progress)}
         if cut["train"] is not None:
             tell_cut(cut["train"], model, train.n_rows, progress)
-        validation = model.fit(train, val, last_path, best_path, resume_from, progress)
-    if (best_path or last_path) and not any(
-        path.is_file() for path in (best_path, last_path) if path
-    ):
-        raise UnsupportedError(f"{job.model} wrote no checkpoint: its fit must write one")
-    metrics = {"val": _floats(job.model, "fit", validation)} if validation else {}
-    diagnostics = SplitDiagnostics(model.taxonomy, model.temperature) if job.report_path else None
+        validation = model.fit(train, val, files.last, best_path, resume_from, progress)
+    checkpoints = [path for path in (best_path, files.last) if path]
+    if checkpoints and not any(path.is_file() for path in checkpoints):
+        raise UnsupportedError(f"{name} wrote no checkpoint: its fit must write one")
+    metrics = {"val": _floats(name, "fit", validation)} if validation else {}
+    diagnostics = SplitDiagnostics(model.taxonomy, model.temperature) if files.report else None
     if dataset.sizes["test"]:
         test = load(dataset.split("test"), preprocessor, config)
-        metrics["test"] = _floats(job.model, "test", model.test(test, progress, diagnostics))
+        metrics["test"] = _floats(name, "test", model.test(test, progress, diagnostics))
         cut["test"] = cut_shares_of(test, progress)
         model.record.metrics = {**model.record.metrics, "test": metrics["test"]}
         if best_path is not None:
             # The same weights again, atomically, now with their test metrics beside them.
             progress(Progress("save"))
             model.save(best_path)
-        if job.reference_path:
+        if files.reference:
             # Said here too: a model may make its table without reading the rows.
             progress(Progress("reference"))
             watched = WatchedLoader(test, "reference", progress)
-            write_reference(model.gen_reference_set(watched), Path(job.reference_path))
+            write_reference(model.gen_reference_set(watched), files.reference)
     elif diagnostics is not None and dataset.sizes["val"]:
         model.test(val, progress, diagnostics)
     known = {split: shares for split, shares in cut.items() if shares is not None}
@@ -151,11 +140,11 @@ def run_training(
         for split, shares in known.items()
         if split == "train" and shares.texts
     ]
-    if job.report_path:
+    if files.report:
         progress(Progress("report"))
         leave_report(
-            Path(job.report_path),
-            job.model,
+            files.report,
+            name,
             model,
             dataset,
             metrics,
