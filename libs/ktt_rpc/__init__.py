@@ -10,6 +10,7 @@ Nothing is imported here; take what you need from its module:
 `ktt_rpc.watching`       the events of a job as an asynchronous stream
 `ktt_rpc.paging`         page tokens
 `ktt_rpc.job_messages`   jobs to protobuf messages and back
+`ktt_rpc.job_calls`      the calls about jobs, for every kind of job
 `ktt_rpc.structs`        JSON values to ``google.protobuf.Struct`` and back
 `ktt_rpc.errors`         errors to ``google.rpc.Status`` and back
 `ktt_rpc.channel`        a client's settings and its channel

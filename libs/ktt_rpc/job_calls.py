@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from ktt_core.fields import within
@@ -15,7 +15,7 @@ from ktt_rpc.watching import watch
 __all__ = ["add_job_calls"]
 
 
-def add_job_calls(servicer: object, host: JobHost, *kinds: JobKind[Any]) -> None:
+def add_job_calls(servicer: object, host: JobHost, kinds: Iterable[JobKind[Any]]) -> None:
     """Give a servicer the calls about these kinds of jobs: ``CreateTrainingJob`` and so on."""
     for kind in kinds:
         calls, name = _JobCalls(host, kind), kind.name.capitalize()

@@ -1,4 +1,4 @@
-"""The exporter's kind of job: where its store is, and what it runs."""
+"""The exporter's kinds of jobs, and where its store is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ktt_jobs.kinds import JobKind
 if TYPE_CHECKING:
     from ktt_jobs import JobService
 
-__all__ = ["EXPORT", "files_of", "open_jobs", "workspace_of"]
+__all__ = ["EXPORT", "KINDS", "files_of", "open_jobs", "workspace_of"]
 
 EXPORT = JobKind(
     name="export",
@@ -23,6 +23,9 @@ EXPORT = JobKind(
     task="exporter.exporting:run_export",
 )
 
+#: The kinds of jobs.
+KINDS = (EXPORT,)
+
 _STORE = Path("jobs", "exporter")
 
 
@@ -30,7 +33,7 @@ def open_jobs(workspace: Path, **settings: Any) -> JobService:
     """Return the jobs of a workspace's exports; `settings` are those of `JobService`."""
     from ktt_jobs import JobService
 
-    return JobService(workspace / _STORE, {EXPORT.name: EXPORT.task}, **settings)
+    return JobService(workspace / _STORE, {kind.name: kind.task for kind in KINDS}, **settings)
 
 
 def files_of(workspace: Path, job_id: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 from exporter.artifacts import Artifact
 from exporter.handlers import Exporter
-from exporter.job_kind import EXPORT
+from exporter.job_kind import KINDS
 from exporter.messages import (
     answer_to_proto,
     decoding_from_proto,
@@ -54,7 +54,7 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
 
     def __init__(self, exporter: Exporter) -> None:
         self._exporter = exporter
-        add_job_calls(self, exporter, EXPORT)
+        add_job_calls(self, exporter, KINDS)
 
     async def DownloadArtifact(  # noqa: N802
         self, request: exports_pb2.DownloadArtifactRequest, context: Any

@@ -17,6 +17,7 @@ from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
 
 __all__ = [
     "EVALUATION",
+    "KINDS",
     "STEP_GRACE",
     "TASKS",
     "TRAINING",
@@ -282,7 +283,6 @@ def _known(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
     return {name: item for name, item in value.items() if name in names}
 
 
-#: The kinds of jobs.
 TRAINING = JobKind(
     name="training",
     spec=TrainingSpec,
@@ -300,5 +300,6 @@ EVALUATION = JobKind(
     task="trainer.tasks:evaluate",
 )
 
-#: What a worker process does for each kind.
-TASKS = {kind.name: kind.task for kind in (TRAINING, EVALUATION)}
+#: The kinds of jobs, and what a worker process does for each.
+KINDS = (TRAINING, EVALUATION)
+TASKS = {kind.name: kind.task for kind in KINDS}

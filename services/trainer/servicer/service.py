@@ -10,7 +10,7 @@ from trainer.servicer.datasets import DatasetCalls
 from trainer.servicer.evaluation import EvaluationCalls
 from trainer.servicer.models import ModelCalls
 from trainer.servicer.uploads import UploadCalls
-from trainer.specs import EVALUATION, TRAINING
+from trainer.specs import KINDS
 
 __all__ = ["SERVICE_NAME", "TrainerServicer", "trainer_service"]
 
@@ -33,7 +33,7 @@ class TrainerServicer(
 
     def __init__(self, trainer: HostedTrainer) -> None:
         self.trainer = trainer
-        add_job_calls(self, trainer, TRAINING, EVALUATION)
+        add_job_calls(self, trainer, KINDS)
 
 
 def trainer_service(trainer: HostedTrainer) -> ServiceSpec:
