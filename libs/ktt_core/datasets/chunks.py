@@ -1,4 +1,4 @@
-"""What every source yields: chunks of rows, reduced to the wanted columns, in two column types."""
+"""The chunks that every source yields: rows with the wanted columns, as text or lists of text."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ __all__ = [
     "text_not_lists",
 ]
 
-#: Rows of a chunk, at most. Large enough for vectorised work, small enough to stay out of the
-#: memory bound.
+#: Largest number of rows in a chunk: large enough for vectorised work, small enough for the memory
+#: bound.
 CHUNK_ROWS = 16_384
 
 BROKEN_ROW = "broken row"
 
-#: How a list of classes is written.
+#: Example of a list of classes, for messages.
 ONE_PATH = '["A", "B"]'
 
-#: Plain text is kept as bytes until it is known to be valid UTF-8: a file may say string and hold
-#: anything.
+#: Text stays bytes until it is validated as UTF-8, as a file may declare strings and hold any
+#: bytes.
 TEXT = pa.binary()
 LIST = pa.list_(TEXT)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The columns an import reads: those of plain text, and those that hold lists of text."""
+    """The columns an import reads: those of text, and those of lists of text."""
 
     texts: tuple[str, ...]
     lists: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: ImportOptions) -> Wanted:
-        """Derive them from the import's options."""
+        """Derive the columns from the import's options."""
         texts = [options.text, *options.level_columns]
         lists: list[str] = []
         if options.classes:
@@ -70,18 +70,18 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows of a source.
+    """Consecutive rows of a source.
 
     Attributes
     ----------
     columns : mapping of str to pyarrow array
         Every wanted column: binary (text columns) or list of binary (list columns).
     rows : ndarray of int64, shape (n,)
-        The rows' numbers in the source, from 1, headers not counted.
+        The rows' numbers in the source, from 1 and without headers.
     broken : sequence of (int, str)
-        Rows that could not be read at all, with their reason; they are in no column.
+        Numbers and reasons of unreadable rows, which are in no column.
     done : int
-        How far the source has been read, in its unit.
+        Position in the source, in the source's unit.
     """
 
     columns: dict[str, pa.Array]
@@ -97,14 +97,14 @@ class Source:
     Attributes
     ----------
     chunks : iterator of Chunk
-        In row order; can be walked once.
+        In row order; can be iterated once.
     total : int
-        What `Chunk.done` grows to.
+        Final value of `Chunk.done`.
     unit : str
         "rows" or "bytes".
     locate : callable or None
-        Gives, of rows' numbers, the lines of the file at which they begin (from 1, the header
-        counted); None where the source has no lines.
+        Maps row numbers to the lines of the file at which they begin (from 1, including the
+        header); None where the source has no lines.
     """
 
     chunks: Iterator[Chunk]
@@ -114,12 +114,12 @@ class Source:
 
 
 def missing_columns(wanted: Wanted, there: Sequence[str], where: str) -> None:
-    """Check that every wanted column exists, once.
+    """Check that every wanted column exists exactly once.
 
     Raises
     ------
     DataError
-        Listing the columns there are.
+        With the existing columns.
     """
     for name in wanted.names:
         if name not in there:
@@ -131,7 +131,7 @@ def missing_columns(wanted: Wanted, there: Sequence[str], where: str) -> None:
 
 
 def text_not_lists(name: str, where: str) -> DataError:
-    """Return the error for a label column that needs `sep`."""
+    """Return the error for a column of text where lists are expected, as `sep` is missing."""
     return DataError(
         f"the column {name!r} of {where} holds plain text, not lists: say what separates the "
         f"levels (--sep ' > '), or, if it is a single level, use --level-columns {name}"
@@ -139,7 +139,7 @@ def text_not_lists(name: str, where: str) -> DataError:
 
 
 def lists_not_text(name: str, where: str) -> DataError:
-    """Return the error for a column of lists where text is asked for."""
+    """Return the error for a column of lists where text is expected."""
     return DataError(
         f"the column {name!r} of {where} holds lists: if it holds the classes, leave --sep out; "
         "else name a column of text"
@@ -147,12 +147,12 @@ def lists_not_text(name: str, where: str) -> DataError:
 
 
 def normalise(wanted: Wanted, batch: pa.RecordBatch, where: str) -> dict[str, pa.Array]:
-    """Bring a batch's columns to the two types of a `Chunk`.
+    """Convert a batch's columns to the two types of a `Chunk`.
 
     Raises
     ------
     DataError
-        If a column holds something that is not text.
+        If a column holds something other than text.
     """
     columns = {name: _text(batch.column(name), name, where) for name in wanted.texts}
     columns.update({name: _lists(batch.column(name), name, where) for name in wanted.lists})
@@ -215,8 +215,7 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 
 def _checked(column: pa.Array) -> pa.Array:
-    # A file from elsewhere may hold offsets that point outside its buffers; bytes are not judged
-    # here.
+    # A damaged file may have offsets outside its buffers. The bytes of texts are not checked here.
     column.validate(full=True)
     return column
 

@@ -1,4 +1,4 @@
-"""The first pass of an import: every row judged, the usable ones set aside."""
+"""The first pass of an import: validates every row and stages the texts of usable ones."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["EMPTY_TEXT", "UNKNOWN_SPLIT", "Collected", "collect"]
 
 EMPTY_TEXT = "empty text"
 
-# How a missing value looks after a program has written it as text. No text of a class is just this.
+# Missing values as some programs write them to text files. A class path is never just this.
 _NAN = pa.array(["nan", "NaN"])
 UNKNOWN_SPLIT = "unknown split"
 
-#: What a split column may say, in any letter case.
+#: Accepted values of a split column, in any letter case.
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), 0),
     **dict.fromkeys(("val", "valid", "validation", "dev", "development"), 1),
@@ -37,23 +37,23 @@ SPLIT_NAMES = {
 
 @dataclass
 class Collected:
-    """What the first pass knows.
+    """Result of the first pass.
 
     Attributes
     ----------
     paths : list of tuple of str
         The distinct paths.
     leaves : ndarray of int32, shape (n,)
-        Of each usable row, its path's position in `paths`.
+        Position in `paths` of each usable row's path.
     splits : ndarray of int8, shape (n,), or None
         0, 1, 2 for train, val, test; None without a split column.
     hashes : ndarray of int64, shape (n,), or None
-        Of the texts; None when repeats are kept.
+        Hashes of the texts; None when duplicates are kept.
     bad : BadRows
     rows_read : int
-        Usable and bad.
+        Usable and bad rows.
     numbers : ndarray of int64, shape (n,), or None
-        Of the usable rows in the source; None unless they are kept.
+        Numbers of the usable rows in the source; None unless requested.
     """
 
     paths: list[Path]
@@ -81,17 +81,17 @@ def collect(
     source : Source
     options : ImportOptions
     staged : StagedTexts
-        Gets the usable rows' texts.
+        Receives the usable rows' texts.
     name : str
-        Of the source, for messages.
+        Name of the source, for messages.
     progress : callable
     keep_numbers : bool
-        Whether to keep the usable rows' numbers, eight bytes a row.
+        Whether to keep the usable rows' numbers, at 8 bytes a row.
 
     Raises
     ------
     DataError
-        If the source breaks off, has no row, or has bad rows and `options.on_error` is "stop".
+        If the source is truncated, has no row, or has bad rows and `options.on_error` is "stop".
     """
     encoder = LabelEncoder(options)
     bad = BadRows()
@@ -106,7 +106,7 @@ def collect(
             bad.add(reason, [row])
         texts, chunk_leaves, chunk_splits, chunk_numbers = _usable(chunk, options, encoder, bad)
         if bad.total and options.on_error == "stop":
-            # Read on for a full account of what is bad; nothing will be written.
+            # Continue, to report all bad rows; nothing will be written.
             staged.drop()
         else:
             staged.append(texts)

@@ -1,4 +1,4 @@
-"""Sources that are columns already: Parquet, and Arrow IPC (Feather)."""
+"""Columnar sources: Parquet, and Arrow IPC (Feather)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ktt_core.errors import DataError
 
 __all__ = ["open_arrow", "open_parquet"]
 
-# Text decoded at once. A Parquet batch is counted in rows, so long texts need smaller batches.
+# Bytes of text decoded at once. Parquet batches are counted in rows; long texts need smaller ones.
 _BATCH_BYTES = 16 * 1024**2
 
-# Even a column's name can be damaged.
+# A damaged column name raises UnicodeDecodeError.
 _READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
@@ -31,7 +31,7 @@ def open_parquet(path: Path, wanted: Wanted) -> Source:
         If it cannot be read, or lacks a wanted column.
     """
     try:
-        # The file's own buffering off: a column chunk can be as large as the file.
+        # Without pyarrow's prefetching: a column chunk can be as large as the file.
         file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1024**2)
     except _READ_ERRORS as error:
         raise _unreadable(path, "Parquet", error) from error

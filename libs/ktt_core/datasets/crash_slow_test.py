@@ -1,4 +1,4 @@
-"""An import that is killed leaves the old dataset, the new one, or nothing; never a part of one."""
+"""A killed import leaves the old dataset, the new one, or nothing; never a partial one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _import(source: Path, folder: Path, seed: int, started: Event) -> None:
 
 
 def _import_and_die(source: Path, folder: Path, step: int) -> None:
-    """Import, and be killed at the `step`-th of the calls that reach for the disk."""
+    """Import, and get killed at the `step`-th call that accesses the disk."""
     calls = 0
 
     def counted(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,9 +97,9 @@ def test_killed_at_every_call_that_reaches_the_disk(
         if old or folder.exists():
             _assert_whole(folder, set(range(step + 1)))
         if not old and folder.exists() and died:
-            # Published already; start the next round without it.
+            # Published already; start the next round without a dataset.
             folder.rename(tmp_path / f"published-{step}")
-    # Every step from the first to the last was met, and the import after them swept what they left.
+    # Every step was reached, and the imports in between removed the leftovers.
     assert step > 8
     _assert_whole(folder, {step})
     assert not list(folder.parent.glob(f"{TEMPORARY_PREFIX}*"))

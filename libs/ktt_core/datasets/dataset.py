@@ -1,7 +1,6 @@
 """Reading a dataset: the taxonomy, and each split as a stream of texts and codes.
 
-An opened dataset keeps its files open: what is read of it stays of one import, also while another
-takes its place.
+An opened dataset keeps its files open, so it stays the same import while another one replaces it.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ __all__ = ["SCHEMA", "Dataset", "Split"]
 
 IntArray = NDArray[np.int32]
 
-#: Of the three Parquet files; `codes` has one level-local index per level.
+#: Schema of the three Parquet files; `codes` has one level-local index per level.
 SCHEMA = pa.schema([("text", pa.string()), ("codes", pa.list_(pa.int32()))])
 
 _READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
 
-#: Rows and codes as models take them.
+#: Texts and codes, the input of models.
 Rows = tuple[list[str], IntArray]
 
 
@@ -42,14 +41,14 @@ class Split:
     file : PinnedFile
         The Parquet file.
     n_rows : int
-        Rows that ``hierarchy.json`` promises.
+        Number of rows according to ``hierarchy.json``.
     taxonomy : Taxonomy
-        What the codes refer to.
+        Taxonomy of the codes.
 
     Raises
     ------
     DataError
-        If the file is unreadable or holds something else.
+        If the file is unreadable or has other contents.
     """
 
     def __init__(self, file: PinnedFile, n_rows: int, taxonomy: Taxonomy) -> None:
@@ -75,7 +74,7 @@ class Split:
 
     def _open(self) -> pq.ParquetFile:
         try:
-            # Arrow takes a view for a file, and closes it with the reader; the file stays open.
+            # Arrow accepts a view as a file, and closes it with the reader; the file stays open.
             return pq.ParquetFile(
                 pa.PythonFile(self._file.view(), mode="r"), page_checksum_verification=True
             )
@@ -89,8 +88,8 @@ class Split:
     def iter_batches(self, batch_rows: int) -> Iterator[Rows]:
         """Yield ``(texts, codes)`` in file order; codes are int32, shape (rows, depth).
 
-        Every batch has `batch_rows` rows but the last, which has what is left. Memory is one batch
-        and one page of the file.
+        Every batch has `batch_rows` rows, except the last, which may have fewer. Memory is bounded
+        by one batch and one page of the file.
 
         Raises
         ------
@@ -109,7 +108,7 @@ class Split:
         return [text for texts, _ in self.iter_batches(65_536) for text in texts]
 
     def codes(self) -> IntArray:
-        """Return all codes, int32, shape (n_rows, depth). Reads only that column."""
+        """Return all codes, int32, shape (n_rows, depth). Reads that column only."""
         parts = [np.empty((0, self.taxonomy.depth), dtype=np.int32)]
         with self._open() as file:
             try:
@@ -148,14 +147,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset on disk, opened and checked.
+    """A dataset on disk, opened and validated.
 
     Attributes
     ----------
     folder : Path
         Its name is the dataset's name.
     hierarchy : Hierarchy
-        What ``hierarchy.json`` says.
+        Contents of ``hierarchy.json``.
     """
 
     folder: Path
@@ -164,14 +163,14 @@ class Dataset:
 
     @classmethod
     def open(cls, folder: Path) -> Dataset:
-        """Open a dataset, and check its files' footers against ``hierarchy.json``.
+        """Open a dataset, and check the footers of its files against ``hierarchy.json``.
 
         Raises
         ------
         NotFoundError
             If there is no such folder.
         DataError
-            If a file is missing, damaged or does not fit the others.
+            If a file is missing, damaged or inconsistent with the others.
         """
         try:
             files = pin_files(folder, [FILE_NAME, *(f"{name}.parquet" for name in SPLITS)])
@@ -216,12 +215,12 @@ class Dataset:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The import's options, as `ImportOptions.to_json` gave them."""
+        """The import's options, in the form of `ImportOptions.to_json`."""
         return self.hierarchy.options
 
     @property
     def fingerprint(self) -> str:
-        """The digest of what decides the rows and their splits, "sha256:..."."""
+        """The digest of everything that determines the rows and their splits, "sha256:..."."""
         return self.hierarchy.fingerprint
 
     @property
@@ -235,7 +234,7 @@ class Dataset:
         Raises
         ------
         NotFoundError
-            If it is none of these.
+            If the name is another one.
         """
         if name not in SPLITS:
             raise NotFoundError(f"there is no split {name!r}; there are: {', '.join(SPLITS)}")

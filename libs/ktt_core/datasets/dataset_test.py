@@ -42,7 +42,7 @@ def test_batches_are_the_whole_split_in_order(folder: Path) -> None:
         assert all(length == batch_rows for length in lengths[:-1])
 
 
-def test_codes_say_the_rows_classes(folder: Path) -> None:
+def test_codes_are_the_rows_classes(folder: Path) -> None:
     dataset = Dataset.open(folder)
     for name in ("train", "val", "test"):
         for texts, codes in dataset.split(name).iter_batches(64):
@@ -63,7 +63,7 @@ def test_an_empty_split_has_no_batches(tmp_path: Path) -> None:
     assert split.codes().shape == (0, 1)
 
 
-def test_what_does_not_exist(folder: Path) -> None:
+def test_a_missing_dataset_or_split_is_not_found(folder: Path) -> None:
     with pytest.raises(NotFoundError, match="there is no dataset in"):
         Dataset.open(folder / "missing")
     with pytest.raises(NotFoundError, match="train, val, test"):
@@ -71,14 +71,14 @@ def test_what_does_not_exist(folder: Path) -> None:
 
 
 def _replace(folder: Path, n_rows: int) -> None:
-    """Import another dataset of as many rows and leaves in the place of `folder`."""
+    """Replace `folder` by a dataset with as many rows and leaves."""
     source = folder.parent / "other.parquet"
     paths = [["A", str(i % 7)] if i % 5 else ["B"] for i in range(n_rows)]
     pq.write_table(pa.table({"text": [f"other {i}" for i in range(n_rows)], "path": paths}), source)
     import_dataset(source, folder, ImportOptions("text", "path"), replace=True)
 
 
-def test_an_opened_dataset_stays_what_it_was_while_another_takes_its_place(folder: Path) -> None:
+def test_an_opened_dataset_stays_the_same_when_it_is_replaced(folder: Path) -> None:
     dataset = Dataset.open(folder)
     split = dataset.split("train")
     expected, codes = split.texts(), split.codes()
@@ -92,7 +92,7 @@ def test_an_opened_dataset_stays_what_it_was_while_another_takes_its_place(folde
     assert Dataset.open(folder).split("train").texts()[0].startswith("other")
 
 
-def test_a_dataset_replaced_while_it_is_opened_is_opened_whole(
+def test_a_dataset_replaced_while_it_is_opened_is_consistent(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pin = pinned._pin
@@ -116,7 +116,7 @@ def test_readers_of_one_split_do_not_disturb_each_other(folder: Path) -> None:
     assert all(first[0] == second[0] for first, second in pairs)
 
 
-def test_a_dataset_nobody_holds_leaves_no_file_open(folder: Path) -> None:
+def test_an_unreferenced_dataset_closes_its_files(folder: Path) -> None:
     def opened() -> int:
         return sum(
             str(folder) in str(entry.readlink())
@@ -145,7 +145,7 @@ def _empty(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["hierarchy.json", "train.parquet", "val.parquet", "test.parquet"])
 @pytest.mark.parametrize("damage", [_delete, _cut, _empty])
-def test_a_damaged_file_is_noticed_at_once(
+def test_a_damaged_file_is_detected_when_opened(
     folder: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
     damage(folder / name)
@@ -178,7 +178,7 @@ def _edited(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         lambda value: value.pop("source_fingerprint"),
     ],
 )
-def test_a_hierarchy_that_does_not_fit_is_noticed_at_once(
+def test_an_inconsistent_hierarchy_is_detected_when_opened(
     folder: Path, change: Callable[[dict[str, Any]], Any]
 ) -> None:
     _edited(folder, change)
@@ -186,14 +186,14 @@ def test_a_hierarchy_that_does_not_fit_is_noticed_at_once(
         Dataset.open(folder)
 
 
-def test_a_hierarchy_of_hostile_json_is_noticed(folder: Path) -> None:
+def test_a_hierarchy_of_hostile_json_is_detected(folder: Path) -> None:
     for content in ("[" * 200_000, "null", "[]", '"x"', "{", "\ud7ff", "1" * 5_000):
         (folder / "hierarchy.json").write_text(content)
         with pytest.raises(DataError, match="damaged"):
             Dataset.open(folder)
 
 
-def test_a_parquet_file_of_other_columns_is_noticed_at_once(folder: Path) -> None:
+def test_a_parquet_file_of_other_columns_is_detected_when_opened(folder: Path) -> None:
     table = pq.read_table(folder / "train.parquet")
     pq.write_table(table.rename_columns(["title", "codes"]), folder / "train.parquet")
     with pytest.raises(DataError, match="its columns are"):
@@ -209,7 +209,7 @@ def _codes_of(rows: list[Any]) -> pa.Array:
     [[0, 99], [0, -1], [1, 0], [0], [0, 0, 0], None, [0, None]],
     ids=["unknown", "negative", "no path", "short", "long", "null", "null code"],
 )
-def test_codes_that_are_no_path_are_noticed_when_read(folder: Path, bad: Any) -> None:
+def test_codes_outside_the_taxonomy_are_detected_when_read(folder: Path, bad: Any) -> None:
     table = pq.read_table(folder / "train.parquet")
     codes = table["codes"].to_pylist()
     codes[400] = bad
@@ -223,7 +223,7 @@ def test_codes_that_are_no_path_are_noticed_when_read(folder: Path, bad: Any) ->
 
 
 @pytest.mark.parametrize("bad", [None, b"\xff"], ids=["null", "not UTF-8"])
-def test_texts_that_are_none_are_noticed_when_read(folder: Path, bad: bytes | None) -> None:
+def test_null_or_invalid_texts_are_detected_when_read(folder: Path, bad: bytes | None) -> None:
     table = pq.read_table(folder / "train.parquet")
     texts = [text.encode() for text in table["text"].to_pylist()]
     texts[400] = bad
@@ -233,7 +233,7 @@ def test_texts_that_are_none_are_noticed_when_read(folder: Path, bad: bytes | No
         Dataset.open(folder).split("train").texts()
 
 
-def test_a_damaged_page_is_noticed_when_read(folder: Path) -> None:
+def test_a_damaged_page_is_detected_when_read(folder: Path) -> None:
     path = folder / "train.parquet"
     data = bytearray(path.read_bytes())
     for place in range(200, 260):

@@ -1,8 +1,8 @@
 """CSV and TSV sources: a header line, then rows; quoted fields may hold line breaks.
 
-A quote that is forgotten swallows rows up to the next quote. Where that leaves a broken row, or the
-file ends first, the import stops. Where by chance it leaves as many values as there are columns,
-nothing tells it from a text of several lines.
+A missing closing quote merges rows up to the next quote. If that leaves a broken row, or the file
+ends first, the import stops. If by chance it leaves as many values as there are columns, it cannot
+be told from a text of several lines.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from ktt_core.errors import DataError
 
 __all__ = ["open_csv", "open_tsv"]
 
-#: Bytes parsed at once; also the longest row there can be. Arrow reads up to 32 blocks ahead.
+#: Bytes parsed at once, and so the longest row. Arrow reads up to 32 blocks ahead.
 BLOCK_BYTES = 4 * 1024**2
 
-# Bytes at a file's end in which its last quote is looked for.
+# Bytes at the end of a file that are searched for its last quote.
 _LAST = 64
 
 _QUOTED = re.compile(r'"[^"]*"(?:"[^"]*")*')
@@ -46,7 +46,7 @@ _QUOTED = re.compile(r'"[^"]*"(?:"[^"]*")*')
 def open_csv(path: Path, wanted: Wanted) -> Source:
     """Open a CSV file.
 
-    Its separator is a comma, or a semicolon or tab where the header has no comma.
+    The separator is a comma, or a semicolon or tab where the header has no comma.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def _open(path: Path, wanted: Wanted, delimiter: str) -> Source:
     with open_text(path) as file:
         delimiter = _delimiter(file, delimiter)
         try:
-            # A reader without column types tells the header as the parser itself understands it.
+            # A reader without column types gives the header as the parser reads it.
             names = csv.open_csv(
                 pa.BufferReader(_whole_lines(file.head)),
                 csv.ReadOptions(use_threads=False, block_size=len(file.head) + 1),
@@ -86,21 +86,21 @@ def _open(path: Path, wanted: Wanted, delimiter: str) -> Source:
 
 @dataclass
 class _Broken:
-    """Rows that the parser could not read: those still to be told, and a quote gone astray."""
+    """Rows the parser could not read and that are not yet reported, and an unclosed quote."""
 
     rows: list[int] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     stray: tuple[int, int] | None = None
 
     def take(self, count: int) -> list[tuple[int, str]]:
-        """Return and forget the first rows with their reasons."""
+        """Remove and return the first rows with their reasons."""
         taken = list(zip(self.rows[:count], self.reasons[:count], strict=True))
         del self.rows[:count], self.reasons[:count]
         return taken
 
 
 class _Tail:
-    """Passes a stream on and keeps its last bytes."""
+    """A stream that keeps the last bytes read."""
 
     closed = False
 
@@ -114,7 +114,7 @@ class _Tail:
         return data
 
     def close(self) -> None:
-        # Whoever opened the stream closes it.
+        # The underlying stream is closed by its owner.
         self.closed = True
 
 
@@ -122,7 +122,7 @@ def _chunks(path: Path, wanted: Wanted, delimiter: str, last: str) -> Iterator[C
     broken = _Broken()
     parsed = 0
     final = b""
-    # The last column tells whether the last row's quote was ever closed.
+    # The last column shows whether the last row's quote was closed.
     included = list(dict.fromkeys([*wanted.texts, last]))
     with open_text(path) as file:
         try:
@@ -131,7 +131,7 @@ def _chunks(path: Path, wanted: Wanted, delimiter: str, last: str) -> Iterator[C
                 tail,
                 csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
                 _parse_options(delimiter, broken),
-                # As bytes: invalid UTF-8 is then a matter of single rows.
+                # As bytes, so that invalid UTF-8 affects single rows only.
                 csv.ConvertOptions(
                     column_types=dict.fromkeys(included, TEXT), include_columns=included
                 ),
@@ -150,7 +150,7 @@ def _chunks(path: Path, wanted: Wanted, delimiter: str, last: str) -> Iterator[C
             raise unreadable(path, _advice(error)) from error
         _refuse_stray(path, delimiter, broken)
         if b"\n" in final and not broken.rows and not tail.last.rstrip(b"\r\n").endswith(b'"'):
-            # A value with line breaks is quoted, but the file does not end with its quote.
+            # A value with line breaks must be quoted, but the file does not end with a quote.
             broken.stray = parsed, final.rstrip(b"\r\n").count(b"\n")
             _refuse_stray(path, delimiter, broken)
         if broken.rows:
@@ -185,17 +185,17 @@ def _parse_options(delimiter: str, broken: _Broken) -> csv.ParseOptions:
 
 
 def _reason(found: int, expected: int) -> str:
-    # Commas of a text without quotes come in any number: one reason for them all but one.
+    # Unquoted commas of texts vary in number: counts that exceed by more than one share a reason.
     shown = str(found) if found <= expected + 1 else f"more than {expected + 1}"
     values = f"{shown} value{'s' * (shown != '1')}"
     return f"{BROKEN_ROW}: {values} for {expected} column{'s' * (expected != 1)}"
 
 
 def _is_stray(text: str, delimiter: str) -> bool:
-    """Say whether a quote in a broken row of several lines is never closed, or amid a value.
+    """Tell whether a multi-line broken row has a quote that is not closed, or closes in a value.
 
-    Only that tells a forgotten quote, which ends at the next row's quote, from a text of several
-    lines in a row with a value too few or too many.
+    That distinguishes an unclosed quote, which ends at the next row's quote, from a text of several
+    lines in a row with too few or too many values.
     """
     if "\n" not in text:
         return False

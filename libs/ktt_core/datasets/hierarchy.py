@@ -1,4 +1,4 @@
-"""``hierarchy.json``: a dataset's taxonomy and everything cheap that is known about its rows."""
+"""``hierarchy.json``: a dataset's taxonomy, import options and statistics of its rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 FILE_NAME = "hierarchy.json"
 FORMAT_VERSION = 2
 
-#: In the order of the codes that an import keeps per row.
+#: In the order of the split codes of an import.
 SPLITS = ("train", "val", "test")
 
 
@@ -38,7 +38,7 @@ class Hierarchy:
     ----------
     taxonomy : Taxonomy
     fingerprint : str
-        `contents_fingerprint`: another one where the rows or their splits may differ.
+        `contents_fingerprint`: differs where the rows or their splits may differ.
     source_fingerprint : str
         "sha256:" and the hex digest of the source's bytes.
     source : mapping
@@ -48,13 +48,13 @@ class Hierarchy:
     sizes : mapping of str to int
         Rows per split.
     report : mapping
-        `ImportReport.to_json`: what was read, dropped and warned about.
+        `ImportReport.to_json`: counts of rows read and dropped, and warnings.
     text : mapping of str to mapping
         Per split "mean_characters" and "max_characters".
     created : str
         UTC, ISO 8601.
     versions : mapping of str to str
-        Of the packages that wrote the files.
+        Versions of the packages that wrote the files.
     """
 
     taxonomy: Taxonomy
@@ -84,7 +84,7 @@ def write_hierarchy(path: Path, hierarchy: Hierarchy) -> None:
         "versions": dict(hierarchy.versions),
         "taxonomy": hierarchy.taxonomy.to_json(),
     }
-    # A lone surrogate, as in the name of a file that is not UTF-8, is written as JSON escapes it.
+    # Lone surrogates, as in file names that are not UTF-8, are written as JSON escapes.
     with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
         json.dump(value, file, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         file.write("\n")
@@ -93,15 +93,15 @@ def write_hierarchy(path: Path, hierarchy: Hierarchy) -> None:
 def contents_fingerprint(
     source_fingerprint: str, options: Mapping[str, Any], sizes: Mapping[str, int]
 ) -> str:
-    """Return "sha256:" and a digest of what decides the rows and their splits.
+    """Return "sha256:" and a digest of everything that determines the rows and their splits.
 
     Parameters
     ----------
     source_fingerprint : str
-        Of the source's bytes.
+        Fingerprint of the source's bytes.
     options : mapping
-        `ImportOptions.to_json`. Those that leave the rows as they are do not count: how bad rows
-        are met (`sizes` tell what was left out) and, with a split column, the seed and the ratios.
+        `ImportOptions.to_json`. Options without influence on the rows are left out: the handling of
+        bad rows (`sizes` reflect it) and, with a split column, the seed and the ratios.
     sizes : mapping of str to int
         Rows per split.
     """
@@ -116,7 +116,7 @@ def contents_fingerprint(
 
 
 def parse_hierarchy(path: Path, content: bytes) -> Hierarchy:
-    """Parse and check the content of the file at `path`.
+    """Parse and validate the content of the file at `path`.
 
     Raises
     ------
@@ -163,7 +163,7 @@ _KEYS: dict[str, type] = {
 
 
 def damaged(path: Path, problem: str) -> DataError:
-    """Return the error for a dataset's file that cannot be used."""
+    """Return the error for an unusable file of a dataset."""
     return DataError(
         f"the dataset in {path.parent} is damaged: {path.name}: {problem}; "
         "import it again with --replace"

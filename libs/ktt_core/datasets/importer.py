@@ -1,9 +1,9 @@
-"""Importing a file of labelled texts as a dataset, whole or not at all.
+"""Import of a file of labelled texts as a dataset, all or nothing.
 
-Two passes. The first reads the source chunk by chunk, sets usable texts aside on disk and keeps a
-few bytes a row: the leaf, the split, a hash of the text. Only then are the taxonomy, the repeats
-and the leaves' sizes known; the second pass writes each row to its split. Memory grows with the
-taxonomy and by at most 32 bytes a row, never with the text.
+Two passes. The first reads the source chunk by chunk, stages usable texts on disk and keeps a few
+bytes a row: the leaf, the split, a hash of the text. They give the taxonomy, the duplicates and the
+leaves' sizes; the second pass writes each row to its split. Memory grows with the taxonomy and by
+at most 32 bytes a row, and does not depend on the length of the texts.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = ["import_dataset"]
 
 
 class _State(NamedTuple):
-    """What changes when somebody writes to the source meanwhile."""
+    """Attributes of the source file that change when it is written to."""
 
     inode: int
     size: int
@@ -62,15 +62,14 @@ def import_dataset(
     Parameters
     ----------
     source : Path
-        A file whose ending is one of `ktt_core.datasets.sources.SUFFIXES`.
+        A file with one of the suffixes `ktt_core.datasets.sources.SUFFIXES`.
     folder : Path
         The dataset's folder; its name is the dataset's name.
     options : ImportOptions
     progress : callable
         Called with phases "import" and "write".
     replace : bool
-        Whether to put the new dataset in the place of one that exists. Until that moment the old
-        one stays whole.
+        Whether to replace an existing dataset. It stays intact until the new one is complete.
 
     Returns
     -------
@@ -85,8 +84,8 @@ def import_dataset(
     InvalidArgumentError
         If the folder's name or the file's ending is not allowed.
     DataError
-        If the file cannot be read, a row is bad and `options.on_error` is "stop", or too little is
-        left to learn from.
+        If the file cannot be read, a row is bad and `options.on_error` is "stop", or too few rows
+        are left to train on.
     KttError
         If the dataset cannot be written (disk full, no permission).
     """
@@ -134,10 +133,10 @@ def import_dataset(
                 ),
             )
     except ConflictError as error:
-        # Another import of this name was faster.
+        # Another import of this name finished first.
         raise _taken(folder) from error
     except OSError as error:
-        # The text of what pyarrow raises speaks of its own calls.
+        # pyarrow's own message describes its internal calls.
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise KttError(
             f"the dataset {folder} could not be written: {reason}. Nothing was kept; "

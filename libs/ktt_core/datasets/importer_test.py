@@ -131,7 +131,7 @@ def test_the_split_does_not_depend_on_the_chunks_of_the_source(
     assert [len(rows) for rows in splits[0]] == [400, 50, 50]
 
 
-def test_hierarchy_json_tells_where_the_dataset_comes_from(tmp_path: Path) -> None:
+def test_hierarchy_json_names_the_source(tmp_path: Path) -> None:
     report, dataset = _import(tmp_path, GOOD, seed=5)
     source = (tmp_path / "rows.jsonl").read_bytes()
     assert dataset.source_fingerprint == "sha256:" + hashlib.sha256(source).hexdigest()
@@ -142,7 +142,7 @@ def test_hierarchy_json_tells_where_the_dataset_comes_from(tmp_path: Path) -> No
     assert dataset.name == "toys"
 
 
-def test_the_fingerprint_tells_other_rows_and_other_splits_apart(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_rows_and_splits(tmp_path: Path) -> None:
     _, dataset = _import(tmp_path, GOOD)
     _, again = _import(tmp_path, GOOD, on_error="skip")
     assert again.fingerprint == dataset.fingerprint
@@ -158,14 +158,14 @@ def test_the_fingerprint_tells_other_rows_and_other_splits_apart(tmp_path: Path)
     assert len({other.fingerprint for other in [dataset, *others]}) == 6
 
 
-def test_with_a_split_column_the_seed_does_not_count(tmp_path: Path) -> None:
+def test_with_a_split_column_the_seed_has_no_effect(tmp_path: Path) -> None:
     _, dataset = _import(tmp_path, GOOD, split_column="split")
     assert _import(tmp_path, GOOD, split_column="split", seed=9)[1].fingerprint == (
         dataset.fingerprint
     )
 
 
-def test_of_two_imports_at_once_the_slower_is_told_what_a_later_one_is_told(
+def test_the_slower_of_two_concurrent_imports_is_refused_as_a_later_one_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, folder = _write(tmp_path / "rows.jsonl", GOOD), tmp_path / "toys"
@@ -222,7 +222,7 @@ def test_one_column_per_level(tmp_path: Path) -> None:
     assert report.bad_rows == {labels.MISSING_LEVEL: {"count": 1, "rows": [4], "lines": [5]}}
 
 
-def test_a_name_with_the_separator_used_inside_does_not_fall_apart(tmp_path: Path) -> None:
+def test_a_name_with_the_internal_separator_is_not_split(tmp_path: Path) -> None:
     rows = [*GOOD, ("x", ["A\x1fB", "C"], None)]
     report, _ = _import(tmp_path, rows, on_error="skip")
     assert report.bad_rows == {labels.CONTROL_CHARACTER: {"count": 1, "rows": [21], "lines": [21]}}
@@ -236,7 +236,7 @@ def test_delimited_text(tmp_path: Path) -> None:
     assert report.bad_rows == {labels.MISSING_LEVEL: {"count": 1, "rows": [4], "lines": [5]}}
 
 
-def test_spellings_of_a_path_that_outnumber_the_memory_for_them(
+def test_more_spellings_of_a_path_than_are_cached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(labels, "_REMEMBERED", 3)
@@ -246,7 +246,7 @@ def test_spellings_of_a_path_that_outnumber_the_memory_for_them(
     assert len(_all_rows(dataset)) == 100
 
 
-def test_texts_in_the_place_of_classes_are_noticed(
+def test_texts_in_the_class_column_are_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(labels, "MAX_LEAVES", 50)
@@ -263,7 +263,7 @@ def test_emoji_and_mixed_scripts_are_ordinary_names(tmp_path: Path) -> None:
 # -- splits and cleaning --------------------------------------------------------------------------
 
 
-def test_a_split_column_wins_whatever_its_spelling(tmp_path: Path) -> None:
+def test_a_split_column_decides_in_any_spelling(tmp_path: Path) -> None:
     names = ["train", "Training", " TEST ", "val", "valid", "Validation", "dev", "testing"]
     rows = [(f"text {i}", ["A", str(i % 2)], name) for i, name in enumerate(names)]
     _, dataset = _import(tmp_path, rows, split_column="split")
@@ -271,7 +271,7 @@ def test_a_split_column_wins_whatever_its_spelling(tmp_path: Path) -> None:
     assert [text for text, _ in _rows(dataset, "test")] == ["text 2", "text 7"]
 
 
-def test_leaves_that_train_lacks_are_warned_about(tmp_path: Path) -> None:
+def test_leaves_missing_in_train_give_a_warning(tmp_path: Path) -> None:
     rows = [*GOOD, ("x", ["A", "new"], "test"), ("y", ["A", "new"], "test"), ("z", ["Z"], "test")]
     report, dataset = _import(tmp_path, rows, split_column="split")
     assert dataset.taxonomy.n_leaves == 4
@@ -286,7 +286,7 @@ def test_rare_leaves_are_dropped_and_counted(tmp_path: Path) -> None:
     assert (report.rare_leaves, report.rare_rows) == (2, 3)
 
 
-def test_repeats_stay_unless_they_are_to_go(tmp_path: Path) -> None:
+def test_duplicates_are_kept_unless_dedupe_is_set(tmp_path: Path) -> None:
     rows = [*GOOD, ("TEXT  1", ["A", "B"], None), ("same", ["A", "B"], None), ("Same", ["A"], None)]
     report, dataset = _import(tmp_path, rows)
     assert len(_all_rows(dataset)) == 23
@@ -323,7 +323,7 @@ BAD: dict[str, tuple[Any, Any, Any]] = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_row_stops_the_import_and_says_which(tmp_path: Path, kind: str) -> None:
+def test_a_bad_row_stops_the_import_and_is_named(tmp_path: Path, kind: str) -> None:
     rows = [*GOOD, BAD[kind], *GOOD]
     with pytest.raises(DataError) as error:
         _import(tmp_path, rows, split_column="split")
@@ -362,7 +362,7 @@ def test_reasons_are_counted_with_their_first_rows(tmp_path: Path) -> None:
         ("", labels.NO_LABEL),
     ],
 )
-def test_a_delimited_label_says_what_is_wrong_with_it(
+def test_an_invalid_delimited_label_is_reported_with_the_reason(
     tmp_path: Path, label: str, reason: str
 ) -> None:
     source = tmp_path / "rows.csv"
@@ -375,13 +375,13 @@ def test_a_delimited_label_says_what_is_wrong_with_it(
     assert f"{reason}: " in str(error.value)
 
 
-def test_the_account_of_bad_rows_covers_the_whole_file(tmp_path: Path) -> None:
+def test_the_report_of_bad_rows_covers_the_whole_file(tmp_path: Path) -> None:
     rows = [("", ["A"], None), *GOOD * 1_000, ("", ["A"], None)]
     with pytest.raises(DataError, match=r"2 of 20,002 rows .*\n.*\(line 1, 20002\)"):
         _import(tmp_path, rows)
 
 
-def test_invalid_utf8_in_a_file_that_says_string_is_a_bad_row(tmp_path: Path) -> None:
+def test_invalid_utf8_in_a_string_column_is_a_bad_row(tmp_path: Path) -> None:
     texts = pa.array([b"one", b"b\xffd", b"two"]).view(pa.string())
     names = pa.array([b"A", b"A", b"B\xff"]).view(pa.string())
     pq.write_table(pa.table({"text": texts, "name": names}), tmp_path / "a.parquet")
@@ -416,7 +416,7 @@ def test_too_little_to_learn_from(
 # -- where it goes --------------------------------------------------------------------------------
 
 
-def test_a_dataset_is_never_overwritten_unasked(tmp_path: Path) -> None:
+def test_a_dataset_is_overwritten_only_with_replace(tmp_path: Path) -> None:
     _import(tmp_path, GOOD)
     source, folder = tmp_path / "rows.jsonl", tmp_path / "datasets" / "toys"
     before = (folder / "hierarchy.json").read_bytes()
@@ -464,7 +464,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path: Path) -> None
     texts = [random.bytes(40).hex() for _ in range(20_000)]
     pq.write_table(pa.table({"text": texts, "name": ["A", "B"] * 10_000}), tmp_path / "a.parquet")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # Python ignores the signal of a file that grows too large; the write fails as on a full disk.
+    # Python ignores SIGXFSZ, so the write fails as on a full disk.
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
         with pytest.raises(KttError, match="could not be written: File too large"):

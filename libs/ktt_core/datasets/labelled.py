@@ -1,4 +1,4 @@
-"""Labelled texts to measure a model on: paths by name, of whatever taxonomy."""
+"""Labelled texts for evaluation: paths by name, of any taxonomy."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ class LabelledRows:
     Attributes
     ----------
     name : str
-        Of the dataset or file.
+        Name of the dataset or file.
     paths : sequence of tuple of str
-        The different paths.
+        The distinct paths.
     which : ndarray of int32, shape (n,)
         Each row's position in `paths`.
     numbers : ndarray of int64, shape (n,)
-        Of the rows in the split or file, from 1.
+        Numbers of the rows in the split or file, from 1.
     read_texts : callable
-        Yields all texts in order, as Arrow arrays; any number of times.
+        Yields all texts in order, as Arrow arrays; can be called repeatedly.
     split : Split or None
-        The same rows as a split of a dataset, if they are one.
+        The same rows as a split of a dataset, if they are a split.
     fingerprint : str
-        Of that dataset; empty for a file.
+        Fingerprint of that dataset; empty for a file.
     bad : BadRows
-        Rows of a file that were left out.
+        Rows of a file that were skipped.
     """
 
     name: str
@@ -92,7 +92,7 @@ class LabelledRows:
         )
 
     def hashes(self) -> NDArray[np.int64]:
-        """Return 64 bits of every text, alike for texts that differ in letter case alone."""
+        """Return a 64-bit hash of every text, ignoring letter case."""
         parts = [fingerprints(texts) for texts in self.read_texts()]
         return np.concatenate([np.empty(0, np.int64), *parts])
 
@@ -122,17 +122,17 @@ def read_labelled(
     split: str = "test",
     progress: ProgressCallback = ignore_progress,
 ) -> LabelledRows:
-    """Read a file of labelled texts as an import does, but all of it, whatever its classes.
+    """Read a file of labelled texts as an import does, but all rows and classes.
 
     Parameters
     ----------
     source : Path
     options : ImportOptions
-        Ratios, seed and `min_rows_per_leaf` do not count.
+        Ratios, seed and `min_rows_per_leaf` have no effect.
     folder : Path
-        Where the texts are kept while they are needed.
+        Folder for staged texts, needed as long as the result is used.
     split : str
-        The rows that the split column says this of, if one is named.
+        Only rows with this value in the split column are read, if there is such a column.
     progress : callable
         Called with phase "import".
 
@@ -168,7 +168,7 @@ def read_labelled(
 def write_split(
     path: Path, rows: LabelledRows, leaves: NDArray[np.int32], taxonomy: Taxonomy
 ) -> Split:
-    """Write rows as a split of a taxonomy, as models read it.
+    """Write rows as a split of a taxonomy, in the format that models read.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From label columns to leaves: every distinct path gets a number when it is first seen."""
+"""Encoding of label columns: distinct paths are numbered in the order of their first row."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONTROL_CHARACTER = "control character in a class name"
 INVALID_UTF8 = "invalid UTF-8"
 TOO_DEEP = f"more than {MAX_DEPTH} levels"
 
-#: The negative numbers that stand for an unusable label.
+#: Negative codes of unusable labels, with their reasons.
 REASONS = {
     -1: MISSING_LEVEL,
     -2: NAME_TOO_LONG,
@@ -42,14 +42,14 @@ REASONS = {
     -7: SEPARATOR_FIRST,
 }
 
-#: More distinct paths than this are texts in the wrong column, not classes.
+#: More distinct paths than this mean that a column of texts was taken for classes.
 MAX_LEAVES = 1_000_000
 
-# Joins levels inside this module. It is a control character, so no valid class name holds it.
+# Joins levels within this module. As a control character it is in no valid class name.
 _UNIT = b"\x1f"
 _RECORD = b"\x1e"
 
-# Labels remembered between chunks. Bounded, because spellings of a path (and bad labels) can
+# Number of labels cached between chunks. Bounded, because spellings of a path and bad labels can
 # outnumber the paths.
 _REMEMBERED = 200_000
 
@@ -144,8 +144,8 @@ class LabelEncoder:
 
 
 def _without_unit(column: pa.Array) -> pa.Array:
-    # A name with the joining character would fall apart into two; another control character is as
-    # invalid.
+    # A name with the joining character would be split in two, so it is replaced by another control
+    # character, which is as invalid.
     if pc.any(pc.match_substring(column, _UNIT)).as_py():
         return pc.replace_substring(column, _UNIT, _RECORD)
     return column

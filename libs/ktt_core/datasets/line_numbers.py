@@ -1,4 +1,4 @@
-"""The lines of a CSV file at which its rows begin: rows may go over several, and some are blank."""
+"""Line numbers of the rows of a CSV file: rows may span several lines, and lines may be blank."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from ktt_core.datasets.textfiles import open_text, reading
 
 __all__ = ["csv_lines"]
 
-# The rest of a quoted value, from behind its first quote; two quotes stand for one within it.
+# The rest of a quoted value after its opening quote; two quotes are an escaped one.
 _REST = re.compile(rb'[^"]*(?:""[^"]*)*"(?!")')
 
 
 def csv_lines(path: Path, delimiter: str, rows: Iterable[int]) -> dict[int, int]:
-    """Return at which line each of some rows begins.
+    """Return the line at which each of the given rows begins.
 
     Parameters
     ----------
     path : Path
     delimiter : str
     rows : iterable of int
-        From 1, the header not counted.
+        From 1, without the header.
 
     Returns
     -------
     dict of int to int
-        From 1, the header counted. Rows that are not found are left out.
+        From 1, including the header. Rows that are not found are left out.
     """
     wanted = set(rows)
     found: dict[int, int] = {}
@@ -40,7 +40,7 @@ def csv_lines(path: Path, delimiter: str, rows: Iterable[int]) -> dict[int, int]
                 break
             if not is_open:
                 if not line.strip(b"\r\n"):
-                    continue  # The parser passes over it too.
+                    continue  # The parser skips it too.
                 row += 1
                 if row in wanted:
                     found[row] = number
@@ -50,7 +50,7 @@ def csv_lines(path: Path, delimiter: str, rows: Iterable[int]) -> dict[int, int]
 
 
 def _is_open(line: bytes, separator: bytes, within: bool) -> bool:
-    """Say whether a quoted value goes on behind a line, which may begin `within` one."""
+    """Tell whether a quoted value continues after a line; `within`: the line begins inside one."""
     place = 0
     while True:
         if within or line[place : place + 1] == b'"':

@@ -1,4 +1,4 @@
-"""From the objects of a JSON source to the columns of a chunk."""
+"""Conversion of JSON objects to the columns of a chunk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Object = dict[str, Any]
 
 
 def check_objects(wanted: Wanted, objects: Sequence[Object], where: str) -> None:
-    """Check on a source's first rows that the import was told the right columns.
+    """Check the options' columns on a source's first rows.
 
     Raises
     ------
@@ -53,11 +53,11 @@ def chunk_of_objects(
     broken: list[tuple[int, str]],
     done: int,
 ) -> Chunk:
-    """Return the objects as a chunk; those with cells that are no text join `broken`."""
+    """Return the objects as a chunk; rows with cells other than text are added to `broken`."""
     try:
         columns = _columns(wanted, objects)
     except (TypeError, ValueError):
-        # Numbers, NaN, other types or lone surrogates somewhere: cell by cell, then.
+        # A number, NaN, another type or a lone surrogate: convert cell by cell.
         columns, problems = _columns_by_cell(wanted, objects)
         judged = list(zip(rows, problems, strict=True))
         broken = sorted([*broken, *((row, problem) for row, problem in judged if problem)])
@@ -71,7 +71,7 @@ def _columns(wanted: Wanted, objects: list[Object]) -> dict[str, pa.Array]:
         columns[name] = pa.array([o.get(name) for o in objects], pa.string()).cast(TEXT)
     for name in wanted.lists:
         values = [o.get(name) for o in objects]
-        # Arrow would take a text for the list of its characters.
+        # Arrow would take a string as the list of its characters.
         if not set(map(type, values)) <= {list, NoneType}:
             raise TypeError(name)
         columns[name] = pa.array(values, pa.list_(pa.string())).cast(LIST)
@@ -81,7 +81,7 @@ def _columns(wanted: Wanted, objects: list[Object]) -> dict[str, pa.Array]:
 def _columns_by_cell(
     wanted: Wanted, objects: list[Object]
 ) -> tuple[dict[str, pa.Array], list[str]]:
-    """Return the columns of the usable rows, and of each row why it is not usable ("": it is)."""
+    """Return the columns of the usable rows, and each row's problem ("" if it is usable)."""
     cells: dict[str, list[Any]] = {name: [] for name in wanted.names}
     problems = []
     for item in objects:
@@ -100,7 +100,7 @@ def _columns_by_cell(
 
 
 class _CellError(Exception):
-    """Why a cell cannot be used; the same words for all cells of the kind."""
+    """The reason why a cell is unusable, in the same words for all cells with that problem."""
 
 
 def _text(value: Any, name: str) -> bytes | None:

@@ -1,4 +1,4 @@
-"""What an import is told: which columns hold what, and how rows are split and cleaned."""
+"""The options of an import: meaning of the columns, split and cleaning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ktt_core.errors import InvalidArgumentError
 
 __all__ = ["MAX_DEPTH", "ImportOptions"]
 
-#: More levels than this is a mistake in the separator or the column, not a taxonomy.
+#: A deeper path means a wrong separator or column, not a taxonomy.
 MAX_DEPTH = 64
 
 
@@ -24,28 +24,28 @@ class ImportOptions:
     Parameters
     ----------
     text : str
-        The column of the texts.
+        The column of texts.
     classes : str, optional
-        The column of the class paths, root first.
+        The column of class paths, root first.
     sep : str, optional
-        What stands between two levels in `classes`, for example " > ".
+        The separator of levels in `classes`, for example " > ".
     level_columns : tuple of str
         One column per level, root first.
     depth : int or "max"
-        Number of levels: deeper paths are cut, shorter ones padded. "max": the depth of the deepest
-        path.
+        Number of levels: deeper paths are truncated, shorter ones padded. "max": the depth of the
+        deepest path.
     split_column : str, optional
-        The column that says train, val (validation, valid, dev) or test. Ratios other than
-        the usual ones contradict it.
+        The column with train, val (validation, valid, dev) or test. It cannot be combined with
+        ratios other than the defaults.
     train_ratio, val_ratio : float
         Shares of the rows; the rest is test.
     seed : int
-        Of the split, in [0, 2**32).
+        Seed of the split, in [0, 2**32).
     min_rows_per_leaf : int
         Leaves with fewer rows are dropped.
     dedupe : bool
-        Drop repeated rows (same text but for case and whitespace, same path; the first stays) and
-        every row whose text stands under two different paths.
+        Drop duplicate rows (same text up to case and whitespace, same path; the first stays) and
+        all rows whose text occurs with two different paths.
     on_error : {"stop", "skip"}
         Whether bad rows stop the import or are dropped.
 

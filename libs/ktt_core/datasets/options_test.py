@@ -49,14 +49,14 @@ def test_json_round_trip() -> None:
         ({"on_error": "ignore"}, "on-error"),
     ],
 )
-def test_options_out_of_range_or_at_odds_are_refused(wrong: dict[str, Any], problem: str) -> None:
+def test_options_out_of_range_or_in_conflict(wrong: dict[str, Any], problem: str) -> None:
     with pytest.raises(InvalidArgumentError, match=problem) as caught:
         ImportOptions(**{"text": "text", "classes": "path", **wrong})
-    # Labels that are named in two ways are a fault of either.
+    # Labels given in two ways are reported for either field.
     assert caught.value.field in {*wrong, "classes"}
 
 
-def test_ratios_that_add_up_to_one_by_a_rounding_are_fine() -> None:
+def test_ratios_that_add_up_to_one_up_to_rounding_are_accepted() -> None:
     ImportOptions("text", "path", train_ratio=0.7, val_ratio=0.3)
     ImportOptions("text", "path", train_ratio=1, val_ratio=0)
 

@@ -1,4 +1,4 @@
-"""Files that stay what they were when opened, whatever is put in the place of their folder."""
+"""Open files that stay readable and unchanged when their folder is replaced."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 __all__ = ["PinnedFile", "PinnedView", "pin_files"]
 
-#: How often opening starts again because the folder was replaced meanwhile.
+#: Number of retries when the folder is replaced during opening.
 _ATTEMPTS = 10
 
 
 class PinnedFile:
-    """An open file that any number of readers share; it is closed when nobody holds it any more.
+    """An open file shared by any number of readers, and closed with the last reference.
 
     Parameters
     ----------
     path : Path
-        Where it was found; another file may stand there by now.
+        Original path; another file may be there by now.
     descriptor : int
-        Its descriptor, which becomes this object's own.
+        An open file descriptor, which this object takes ownership of.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -36,12 +36,12 @@ class PinnedFile:
         return cls(path, os.open(path, os.O_RDONLY))
 
     def view(self) -> PinnedView:
-        """Return a reader with a position of its own."""
+        """Return a reader with its own position."""
         return PinnedView(self)
 
 
 class PinnedView(io.RawIOBase):
-    """Reads a pinned file from its own position, so that readers do not disturb each other."""
+    """Reads a pinned file at its own position, independently of other readers."""
 
     def __init__(self, file: PinnedFile) -> None:
         self._file = file
@@ -56,13 +56,13 @@ class PinnedView(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill `buffer` as far as the file goes; return the bytes read."""
+        """Read into `buffer`; return the number of bytes, fewer than its size only at the end."""
         count = os.preadv(self._file.descriptor, [buffer], self._position)
         self._position += count
         return count
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place and return it."""
+        """Set the position and return it."""
         starts = {
             io.SEEK_SET: 0,
             io.SEEK_CUR: self._position,
@@ -77,12 +77,12 @@ class PinnedView(io.RawIOBase):
 
 
 def pin_files(folder: Path, names: Sequence[str]) -> Mapping[str, PinnedFile | OSError]:
-    """Open files of one folder; all of them are of the same folder even if it is being replaced.
+    """Open files of one folder, consistently even while the folder is being replaced.
 
     Returns
     -------
     mapping of str to PinnedFile or OSError
-        Why a file could not be opened stands in its place.
+        Files that could not be opened have the error as their value.
 
     Raises
     ------
@@ -90,12 +90,12 @@ def pin_files(folder: Path, names: Sequence[str]) -> Mapping[str, PinnedFile | O
         If the folder cannot be opened.
     """
     for attempt in range(1, _ATTEMPTS + 1):
-        # The names are looked up in the folder that was opened, not in the one of that name.
+        # Names are resolved within this open folder, even if its path now leads to another.
         within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             found = {name: _pin(folder / name, within) for name in names}
             missing = any(isinstance(file, FileNotFoundError) for file in found.values())
-            # A folder that was replaced is emptied at once; then the new one is there to be read.
+            # A replaced folder is emptied at once; then retry with the new one.
             if not missing or attempt == _ATTEMPTS or _same(within, folder):
                 break
         finally:

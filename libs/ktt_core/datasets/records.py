@@ -1,4 +1,4 @@
-"""JSON sources: an array of objects, or one object a line."""
+"""JSON sources: an array of objects, or one object per line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ktt_core.datasets.textfiles import READ_ERRORS, TextFile, open_text, readin
 
 __all__ = ["open_json", "open_json_lines"]
 
-#: The longest row there can be, in characters or bytes.
+#: The longest row, in characters or bytes.
 MAX_RECORD = 64 * 1024**2
 
 _CHUNK_ROWS = 8_192
@@ -24,7 +24,7 @@ _READ = 1024**2
 
 _DECODER = json.JSONDecoder()
 
-# What stands for a row that is not JSON, and for the end; no JSON value is either.
+# Marks a row that is not JSON, and the end; no JSON value is either.
 _BROKEN = object()
 
 #: A row's value and its size in bytes or characters.
@@ -34,7 +34,7 @@ _END = object()
 
 
 def open_json(path: Path, wanted: Wanted) -> Source:
-    """Open a JSON file: an array of objects, or else one object a line.
+    """Open a JSON file: an array of objects, or one object per line.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def open_json(path: Path, wanted: Wanted) -> Source:
 
 
 def open_json_lines(path: Path, wanted: Wanted) -> Source:
-    """Open a file with one JSON object a line. Blank lines are not counted.
+    """Open a file with one JSON object per line. Blank lines are not counted as rows.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def _open(path: Path, wanted: Wanted, records: Callable[[TextFile], Iterator[Rec
 
 
 def _locate(path: Path, rows: Iterable[int]) -> dict[int, int]:
-    """Return the lines of rows: blank ones are none."""
+    """Return the lines at which rows begin; blank lines are not rows."""
     wanted = set(rows)
     found: dict[int, int] = {}
     row = 0
@@ -89,8 +89,8 @@ def _locate(path: Path, rows: Iterable[int]) -> dict[int, int]:
 
 
 def _parse(line: bytes) -> Any:
-    # Bytes that are not UTF-8 become lone surrogates, which no valid text holds: they mark one row,
-    # not the file.
+    # Bytes that are not UTF-8 become lone surrogates, which no valid text holds: only this row is
+    # rejected, not the file.
     text = line.decode("utf-8", "surrogateescape").strip(" \t\r\n")
     try:
         value, end = _DECODER.raw_decode(text)
@@ -113,7 +113,7 @@ def _lines(file: TextFile) -> Iterator[Record]:
 
 
 def _array(file: TextFile) -> Iterator[Record]:
-    """Yield an array's elements, holding no more of the file than one read and one element."""
+    """Yield an array's elements, with one read and one element of the file in memory."""
     decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
     buffer, at, row, ended, size = "", 0, 0, False, _READ
     while True:
@@ -147,7 +147,7 @@ def _array(file: TextFile) -> Iterator[Record]:
             yield value, end - at
             at = end
             continue
-        # An element that reaches the end of what was read may go on.
+        # An element at the end of the buffer may be incomplete.
         data = file.stream.read(size)
         ended = not data
         buffer, at, size = buffer[at:] + decode(data, final=ended), 0, size * 2

@@ -1,4 +1,4 @@
-"""What an import did: rows read, written and dropped, and why."""
+"""The report of an import: rows read, written and dropped, with reasons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BadRows:
     counts : dict of str to int
     first_rows : dict of str to list of int
     lines : mapping of int to int
-        Of those rows, the lines of the file at which they begin, where it has lines.
+        Lines of the file at which these rows begin, where the source has lines.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class BadRows:
     lines: Mapping[int, int] = field(default_factory=dict)
 
     def add(self, reason: str, rows: Iterable[int]) -> None:
-        """Count rows (their numbers in the source, from 1)."""
+        """Count rows, given their numbers in the source, from 1."""
         rows = [int(row) for row in rows]
         if rows:
             self.counts[reason] = self.counts.get(reason, 0) + len(rows)
@@ -39,7 +39,7 @@ class BadRows:
 
     @property
     def total(self) -> int:
-        """Rows of all reasons."""
+        """Number of bad rows."""
         return sum(self.counts.values())
 
     def describe(self) -> str:
@@ -51,9 +51,9 @@ class BadRows:
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """Return ``{reason: {"count": n, "rows": [first row numbers], "lines": [theirs]}}``.
+        """Return ``{reason: {"count": n, "rows": [first row numbers], "lines": [of these rows]}}``.
 
-        There are no "lines" where the source has none.
+        "lines" is missing where the source has no lines.
         """
         return {reason: self._entry(reason) for reason in self.counts}
 
@@ -66,12 +66,12 @@ class BadRows:
 
 
 def show_places(entry: Mapping[str, Any]) -> str:
-    """Say where bad rows are: "line 3, 17, ...", or "row 2, 16, ..." where there are no lines.
+    """Format the positions of bad rows: "line 3, 17, ...", or "row 2, 16, ..." without lines.
 
     Parameters
     ----------
     entry : mapping
-        "count", "rows" and perhaps "lines", as `BadRows.to_json` has it.
+        "count", "rows" and optionally "lines", as in `BadRows.to_json`.
     """
     what = "line" if entry.get("lines") else "row"
     numbers = entry["lines"] if entry.get("lines") else entry["rows"]
@@ -90,20 +90,20 @@ class ImportReport:
     rows_written : mapping of str to int
         Per split.
     bad_rows : mapping of str to mapping
-        `BadRows.to_json`: rows dropped because they cannot be used.
+        `BadRows.to_json`: rows dropped as unusable.
     duplicates : int
-        Rows dropped because an earlier row has the same text and path.
+        Rows dropped as an earlier row has the same text and path.
     conflicting : int
-        Rows dropped because their text stands under two different paths.
+        Rows dropped as their text occurs with two different paths.
     rare_rows, rare_leaves : int
         Rows and leaves dropped by `min_rows_per_leaf`.
     classes_per_level : list of int
-        Hidden classes left out.
+        Without padding classes.
     leaves : int
     rows_per_leaf : mapping of str to float
         "min", "median" and "max" over the leaves, all splits together.
     warnings : list of str
-        What is allowed but should be known.
+        Allowed but notable properties of the dataset.
     seconds : float
     """
 

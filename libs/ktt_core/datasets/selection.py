@@ -1,4 +1,4 @@
-"""Between the passes of an import: which rows stay, in which split, under which taxonomy."""
+"""Between the passes of an import: selection of rows, their splits, and the taxonomy."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ktt_core.taxonomy import Taxonomy
 
 __all__ = ["Selection", "select_rows"]
 
-#: The split of a row that is left out.
+#: The split of a dropped row.
 DROPPED = -1
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What becomes of every collected row.
+    """The split and leaf of every collected row.
 
     Attributes
     ----------
     taxonomy : Taxonomy
-        Of the rows that stay.
+        Taxonomy of the rows that are kept.
     leaves : ndarray of int32, shape (n,)
         Leaf indices in `taxonomy`; meaningless for dropped rows.
     splits : ndarray of int8, shape (n,)
@@ -50,14 +50,14 @@ class Selection:
 
 
 def select_rows(collected: Collected, options: ImportOptions) -> Selection:
-    """Decide; takes the arrays of `collected` over.
+    """Select the rows; takes over and empties the arrays of `collected`.
 
     Raises
     ------
     DataError
         If no row, no train row or only one leaf is left.
     """
-    # The larger arrays are let go as soon as they are used up.
+    # Large arrays are released as soon as possible.
     leaves, collected.leaves = collected.leaves, np.empty(0, np.int32)
     keep = np.ones(len(leaves), dtype=bool)
     duplicates = conflicting = 0

@@ -39,7 +39,7 @@ def test_dropped_rows_are_in_no_split() -> None:
     assert (plan.rare_leaves, plan.rare_rows) == (1, 1)
 
 
-def test_without_a_train_row_there_is_nothing_to_learn_from() -> None:
+def test_a_dataset_without_train_rows_is_refused() -> None:
     options = ImportOptions("text", "path", split_column="split")
     with pytest.raises(DataError, match="no row is in train"):
         select_rows(_collected([0, 1, 2], [1, 2, 2]), options)
@@ -47,7 +47,7 @@ def test_without_a_train_row_there_is_nothing_to_learn_from() -> None:
 
 @pytest.mark.parametrize("split_column", [None, "split"])
 @pytest.mark.parametrize("rare", [1, 5])
-def test_planning_takes_at_most_32_bytes_a_row(split_column: str | None, rare: int) -> None:
+def test_selection_takes_at_most_32_bytes_a_row(split_column: str | None, rare: int) -> None:
     generator = np.random.default_rng(0)
     tracemalloc.start()
     try:
@@ -68,5 +68,5 @@ def test_planning_takes_at_most_32_bytes_a_row(split_column: str | None, rare: i
     finally:
         tracemalloc.stop()
     assert plan.duplicates + plan.conflicting > 0
-    # What the taxonomy takes is not the rows'.
+    # Without the memory of the taxonomy.
     assert (peak - 2**20) / N_ROWS <= 32

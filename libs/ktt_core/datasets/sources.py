@@ -1,4 +1,4 @@
-"""Opening a source by its file name's ending."""
+"""Opening of a source according to its file name's suffix."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OPENERS: dict[str, Callable[[Path, Wanted], Source]] = {
     ".arrow": open_arrow,
 }
 
-#: The endings that can be imported.
+#: The supported file name suffixes.
 SUFFIXES = tuple(_OPENERS)
 
 
@@ -43,7 +43,7 @@ def open_source(path: Path, wanted: Wanted) -> Source:
     NotFoundError
         If there is no such file.
     InvalidArgumentError
-        If its ending is not one of `SUFFIXES`.
+        If its suffix is not one of `SUFFIXES`.
     DataError
         If it cannot be read, or lacks a wanted column.
     """

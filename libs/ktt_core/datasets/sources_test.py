@@ -126,7 +126,7 @@ def test_every_format_yields_the_same_text_columns(tmp_path: Path, name: str) ->
     table = pa.table({"label": labels, "other": [0.5] * 7, "text": TEXTS})
     TEXT_FORMATS[name](table, tmp_path / name)
     rows, numbers, broken = _read(tmp_path / name, PLAIN)
-    # A table of text has no nulls: a missing cell is empty.
+    # Text tables have no nulls: a missing cell is empty.
     assert [row["text"] or b"" for row in rows] == [(text or "").encode() for text in TEXTS]
     assert [row["label"] for row in rows] == [label.encode() for label in labels]
     assert numbers == list(range(1, 8))
@@ -134,7 +134,7 @@ def test_every_format_yields_the_same_text_columns(tmp_path: Path, name: str) ->
 
 
 @pytest.mark.parametrize("name", LIST_FORMATS)
-def test_chunks_are_bounded_and_numbered_through(
+def test_chunks_are_bounded_and_numbered_consecutively(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(columnar, "CHUNK_ROWS", 16)
@@ -196,14 +196,14 @@ def test_whole_numbers_can_be_classes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TEXT_FORMATS)
-def test_a_missing_column_is_answered_with_those_there_are(tmp_path: Path, name: str) -> None:
+def test_a_missing_column_is_reported_with_the_existing_ones(tmp_path: Path, name: str) -> None:
     TEXT_FORMATS[name](pa.table({"title": ["a"], "label": ["b"]}), tmp_path / name)
     with pytest.raises(DataError, match=r"has no column 'text'; it has: 'title', 'label'"):
         _read(tmp_path / name, PLAIN)
 
 
 @pytest.mark.parametrize("name", TEXT_FORMATS)
-def test_an_empty_file_is_no_source(tmp_path: Path, name: str) -> None:
+def test_an_empty_file_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
     if name in ("a.JSONL", "a.ndjson", "a.jsonl.gz"):
         assert _read(tmp_path / name, PLAIN) == ([], [], [])
@@ -213,7 +213,7 @@ def test_an_empty_file_is_no_source(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXT_FORMATS)
-def test_random_bytes_are_no_source(tmp_path: Path, name: str) -> None:
+def test_random_bytes_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(np.random.default_rng(0).bytes(10_000))
     with pytest.raises(DataError, match=name):
         _read(tmp_path / name, PLAIN)
@@ -223,7 +223,7 @@ def test_random_bytes_are_no_source(tmp_path: Path, name: str) -> None:
     "name", ["a.parquet", "a.feather", "a.arrow", "a.json", "a.jsonl.gz", "a.csv.gz"]
 )
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.97])
-def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, name: str, share: float) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path, name: str, share: float) -> None:
     random = np.random.default_rng(0).integers(0, 10**9, 3_000)
     table = pa.table({"text": [f"text {i}" for i in random], "label": [f"{i % 7}" for i in random]})
     TEXT_FORMATS[name](table, tmp_path / "whole")
@@ -260,7 +260,7 @@ def test_a_damaged_page_of_parquet_is_refused(tmp_path: Path) -> None:
         ("a.parquet.gz", InvalidArgumentError, "must end in one of"),
     ],
 )
-def test_paths_that_are_no_source(
+def test_paths_other_than_of_readable_files_are_refused(
     tmp_path: Path, name: str, error: type[Exception], problem: str
 ) -> None:
     (tmp_path / "folder.csv").mkdir()
@@ -271,7 +271,7 @@ def test_paths_that_are_no_source(
 
 
 @pytest.mark.parametrize("name", TEXT_FORMATS)
-def test_lists_where_text_is_asked_for(tmp_path: Path, name: str) -> None:
+def test_lists_where_text_is_expected_are_refused(tmp_path: Path, name: str) -> None:
     if name not in LIST_FORMATS:
         return
     LIST_FORMATS[name](pa.table({"text": ["x"], "label": [["A", "B"]]}), tmp_path / name)
@@ -280,7 +280,7 @@ def test_lists_where_text_is_asked_for(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXT_FORMATS)
-def test_text_where_lists_are_asked_for(tmp_path: Path, name: str) -> None:
+def test_text_where_lists_are_expected_is_refused(tmp_path: Path, name: str) -> None:
     TEXT_FORMATS[name](pa.table({"text": ["x"], "path": ["A > B"]}), tmp_path / name)
     with pytest.raises(DataError, match=r"--sep ' > '.*--level-columns path"):
         _read(tmp_path / name, LISTS)
@@ -289,7 +289,7 @@ def test_text_where_lists_are_asked_for(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "column", [pa.array([0.5, float("nan")]), pa.array([{"a": 1}, None]), pa.array([True, False])]
 )
-def test_columns_that_hold_no_text(tmp_path: Path, column: pa.Array) -> None:
+def test_columns_of_other_types_are_refused(tmp_path: Path, column: pa.Array) -> None:
     pq.write_table(pa.table({"text": column, "label": ["a", "b"]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"column 'text' of a\.parquet holds .*, not text"):
         _read(tmp_path / "a.parquet", PLAIN)
@@ -307,7 +307,7 @@ def _csv_file(tmp_path: Path, content: str | bytes) -> Path:
 def test_broken_rows_are_numbered_as_data_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Rows 1, 30, 31 and 100 have a wrong number of fields; small blocks put them in different ones.
+    # Rows 1, 30, 31 and 100 have a wrong number of fields and are in different small blocks.
     monkeypatch.setattr(delimited, "BLOCK_BYTES", 200)
     monkeypatch.setattr(delimited, "CHUNK_ROWS", 7)
     bad = {1: "x", 30: "a,b,c", 31: "x", 100: "a,b,c,d"}
@@ -326,11 +326,11 @@ def test_broken_rows_are_numbered_as_data_rows(
 @pytest.mark.parametrize(
     ("stray", "rest"),
     [
-        # Nothing closes it.
+        # No closing quote.
         ('"x,A', ""),
         ('x,"A', ""),
         ('"""x,A', "\n\n"),
-        # The next quote closes it amid a value.
+        # The next quote closes it in the middle of a value.
         ('"x,A', 'y,"B"\n'),
         ('x,"A', '"y",B\n'),
         ('x,"A', 'say "y",B\n'),
@@ -343,7 +343,7 @@ def test_a_quote_that_is_not_closed_stops_the_import(tmp_path: Path, stray: str,
         list(open_source(path, PLAIN).chunks)
 
 
-def test_a_quoted_text_of_many_lines_is_no_stray_quote(tmp_path: Path) -> None:
+def test_a_quoted_text_of_many_lines_is_accepted(tmp_path: Path) -> None:
     text = "\n".join(f'line {i}, ""quoted""' for i in range(30))
     lines = ["text,label", f'"{text}",A', f'"{text}",A,more', f'B,"{text}"', f'"{text}"']
     rows, numbers, broken = _read(_csv_file(tmp_path, "\n".join(lines)), PLAIN)
@@ -352,14 +352,14 @@ def test_a_quoted_text_of_many_lines_is_no_stray_quote(tmp_path: Path) -> None:
     assert [row for row, _ in broken] == [2, 4]
 
 
-def test_a_file_of_broken_rows_alone(tmp_path: Path) -> None:
+def test_a_file_with_only_broken_rows(tmp_path: Path) -> None:
     rows, _, broken = _read(_csv_file(tmp_path, "text,label\n" + "x\n" * 5), PLAIN)
     assert rows == []
     assert [row for row, _ in broken] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("content", ["text,label\n", "\ufefftext,label\n\n\n"])
-def test_a_header_alone_is_a_source_without_rows(tmp_path: Path, content: str) -> None:
+def test_a_file_with_only_a_header_has_no_rows(tmp_path: Path, content: str) -> None:
     assert _read(_csv_file(tmp_path, content), PLAIN) == ([], [], [])
 
 
@@ -369,7 +369,7 @@ def test_byte_order_mark_and_windows_line_ends_do_not_matter(tmp_path: Path) -> 
     assert rows == [{"text": b"x", "label": b"A"}, {"text": b"y", "label": b"B"}]
 
 
-def test_bytes_that_are_not_utf8_stay_for_the_import_to_judge(tmp_path: Path) -> None:
+def test_invalid_utf8_is_passed_on_to_the_import(tmp_path: Path) -> None:
     rows, _, _ = _read(_csv_file(tmp_path, b"text,label\nx\xff,A\ny,B\n"), PLAIN)
     assert rows[0]["text"] == b"x\xff"
 
@@ -386,7 +386,7 @@ def test_bytes_that_are_not_utf8_stay_for_the_import_to_judge(tmp_path: Path) ->
         ('text,label\nx,A\n"never closed,B\n' + "y,C\n" * 1_000, "never closed"),
     ],
 )
-def test_csv_files_that_are_no_table(
+def test_unusable_csv_files_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | bytes, problem: str
 ) -> None:
     monkeypatch.setattr(delimited, "BLOCK_BYTES", 1_000)
@@ -403,7 +403,7 @@ def _lines_file(tmp_path: Path, *lines: str | bytes) -> Path:
     return path
 
 
-def test_lines_that_are_no_object_are_broken_rows(tmp_path: Path) -> None:
+def test_lines_other_than_objects_are_broken_rows(tmp_path: Path) -> None:
     path = _lines_file(
         tmp_path,
         '{"text": "x", "label": "A"}',
@@ -433,7 +433,7 @@ def test_cells_of_other_types_are_not_text(tmp_path: Path) -> None:
     ]
 
 
-def test_lists_within_a_list_are_told_as_such(tmp_path: Path) -> None:
+def test_nested_lists_are_reported_as_such(tmp_path: Path) -> None:
     cells = ['["A", "B"]', '[["A", "B"]]', '["A", {"b": 1}]', '"A > B"', "7"]
     path = _lines_file(tmp_path, *(f'{{"text": "x", "path": {cell}}}' for cell in cells))
     _, numbers, broken = _read(path, LISTS)
@@ -445,7 +445,7 @@ def test_lists_within_a_list_are_told_as_such(tmp_path: Path) -> None:
     assert all(reason.startswith(NOT_A_LIST) for reason in reasons[2:])
 
 
-def test_lists_within_lists_of_a_table_are_told_as_such(tmp_path: Path) -> None:
+def test_nested_lists_of_a_table_are_reported_as_such(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["x"], "path": [[["A", "B"]]]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="'path' of a.parquet holds lists within lists"):
         _read(tmp_path / "a.parquet", LISTS)
@@ -486,7 +486,7 @@ def test_rows_of_a_csv_file_are_found_at_their_lines(tmp_path: Path, values: lis
     assert source.locate(numbers) == dict(enumerate(begins, start=1))
 
 
-def test_blank_lines_are_no_rows_but_lines(tmp_path: Path) -> None:
+def test_blank_lines_count_as_lines_but_not_as_rows(tmp_path: Path) -> None:
     path = _lines_file(tmp_path, "", '{"text": "x", "label": "A"}', " ", "null", "", "1")
     source = open_source(path, PLAIN)
     list(source.chunks)
@@ -494,12 +494,12 @@ def test_blank_lines_are_no_rows_but_lines(tmp_path: Path) -> None:
     assert source.locate([1, 2, 3]) == {1: 2, 2: 4, 3: 6}
 
 
-def test_a_table_has_no_lines(tmp_path: Path) -> None:
+def test_columnar_sources_have_no_lines(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["x"], "label": ["A"]}), tmp_path / "a.parquet")
     assert open_source(tmp_path / "a.parquet", PLAIN).locate is None
 
 
-def test_lone_surrogates_and_bad_bytes_stay_visible_as_invalid_utf8(tmp_path: Path) -> None:
+def test_lone_surrogates_and_invalid_bytes_remain_invalid_utf8(tmp_path: Path) -> None:
     path = _lines_file(
         tmp_path,
         r'{"text": "a\ud800b", "label": "A"}',
@@ -526,7 +526,7 @@ def test_an_array_is_not_json_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read", [1, 2, 7, 1_000])
-def test_an_array_is_read_the_same_in_any_portions(
+def test_an_array_is_read_the_same_with_any_read_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: int
 ) -> None:
     monkeypatch.setattr(records, "_READ", read)
@@ -555,7 +555,7 @@ def test_an_array_is_read_the_same_in_any_portions(
         ("[" * 100_000, "nested too deeply"),
     ],
 )
-def test_json_that_is_no_array_of_rows(
+def test_json_other_than_an_array_of_rows_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: int, content: str, problem: str
 ) -> None:
     monkeypatch.setattr(records, "_READ", max(read, len(content) // 10))
@@ -570,7 +570,7 @@ def test_an_empty_array_has_no_rows(tmp_path: Path) -> None:
     assert _read(tmp_path / "a.json", PLAIN) == ([], [], [])
 
 
-def test_feather_of_version_1_is_answered_with_what_to_do(tmp_path: Path) -> None:
+def test_feather_version_1_is_refused_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "a.feather").write_bytes(b"FEA1" + bytes(100))
     with pytest.raises(DataError, match="version 1: save it again"):
         _read(tmp_path / "a.feather", PLAIN)

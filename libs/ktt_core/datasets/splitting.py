@@ -1,4 +1,4 @@
-"""Which rows go where: repeats, and the stratified split. All on arrays, a few bytes a row."""
+"""Detection of duplicates, and the stratified split, on arrays of a few bytes a row."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ TRAIN, VAL, TEST = 0, 1, 2
 
 _PARTS = 16
 
-# Room for 16 million leaves; the other bits order a leaf's rows.
+# Allows 16 million leaves; the other bits order a leaf's rows.
 _LEAF_BITS = 24
 
 
 def find_repeats(
     hashes: NDArray[np.int64], leaves: Int32
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Find repeated and conflicting texts.
+    """Find duplicate and conflicting texts.
 
     Parameters
     ----------
     hashes : ndarray of int64, shape (n,)
-        Equal for equal texts, evenly spread for others.
+        Hashes of the texts, uniformly distributed.
     leaves : ndarray of int32, shape (n,)
 
     Returns
     -------
     repeated : ndarray of bool, shape (n,)
-        Rows after the first of the same text and leaf.
+        Rows after the first with the same text and leaf.
     conflicting : ndarray of bool, shape (n,)
-        All rows of a text that stands under two or more leaves; none of them is repeated.
+        All rows of a text that occurs with two or more leaves; none of them is in `repeated`.
     """
     repeated = np.zeros(len(hashes), dtype=bool)
     conflicting = np.zeros(len(hashes), dtype=bool)
-    # Equal hashes share a part, and sorting part by part keeps the working memory small.
+    # Equal hashes are in the same part; sorting one part at a time bounds the memory.
     parts = (hashes & (_PARTS - 1)).astype(np.uint8)
     for part in range(_PARTS):
         rows = np.flatnonzero(parts == part)
@@ -53,7 +53,7 @@ def _repeats(
     order = np.argsort(hashes, kind="stable")
     hashes, leaves = hashes[order], leaves[order]
     first = np.append(True, hashes[1:] != hashes[:-1])
-    # Within a group of one text, two different leaves show as a change between neighbours.
+    # In a sorted group of equal texts, two different leaves differ between neighbours.
     changes = np.append(False, leaves[1:] != leaves[:-1]) & ~first
     starts = np.flatnonzero(first)
     in_conflict = np.logical_or.reduceat(changes, starts)
@@ -69,10 +69,10 @@ def split_rows(
 ) -> Int8:
     """Assign rows to train (0), val (1) and test (2), leaf by leaf.
 
-    A leaf of 1 or 2 rows is wholly in train. Of a larger one, val and test get their share rounded
-    down or up such that the shares hold over all leaves together, and train gets the rest, at least
-    one row. Which rows is drawn by `seed`; the result depends on nothing else, not even on NumPy's
-    version (raw PCG64 output is stable).
+    A leaf of 1 or 2 rows is entirely in train. Of a larger one, val and test get their share,
+    rounded down or up so that the shares hold over all leaves together, and train gets the rest, at
+    least one row. The rows are drawn with `seed`; the result depends on nothing else, not even on
+    NumPy's version (raw PCG64 output is stable).
 
     Parameters
     ----------
@@ -92,15 +92,15 @@ def split_rows(
     test_ratio = round(max(0.0, 1.0 - train_ratio - val_ratio), 12)
     divisible = np.where(counts >= 3, counts, 0)
     val = _shares(divisible, val_ratio, phase=0.5)
-    # Another phase, so that a small leaf that gives a row to val need not give one to test as well.
+    # Another phase than val's, so that a small leaf with a row in val need not have one in test.
     test = _shares(divisible, test_ratio, phase=0.0)
-    # Train keeps a row even under ratios that would leave it none.
+    # Train keeps at least one row for any ratios.
     excess = np.maximum(val + test - np.maximum(divisible - 1, 0), 0)
     from_test = np.minimum(excess, test)
     test -= from_test
     val -= excess - from_test
 
-    # Rows by leaf, in random order within each: the leaf in a key's high bits, below it the draw.
+    # Sort keys: the leaf in the high bits, random bits below, so rows of a leaf are shuffled.
     keys = np.random.PCG64(seed).random_raw(len(leaves))
     keys >>= np.uint64(_LEAF_BITS)
     high = leaves.astype(np.uint64)
@@ -117,8 +117,8 @@ def split_rows(
 
 
 def _shares(counts: NDArray[np.int64], ratio: float, phase: float) -> NDArray[np.int64]:
-    # Rounding the running total, and not each count, keeps the sum right: what one leaf rounds off,
-    # the next gets. The epsilon is for totals such as 10 * 0.09999999999999998.
+    # Rounding the cumulative sum instead of each count keeps the total exact. The epsilon is for
+    # totals such as 10 * 0.09999999999999998.
     total = np.floor(np.cumsum(counts) * ratio + phase + 1e-9).astype(np.int64)
     shares: NDArray[np.int64] = np.diff(total, prepend=int(np.floor(phase + 1e-9)))
     return shares

@@ -61,8 +61,8 @@ def test_a_thousand_rows_split_eight_to_one_to_one() -> None:
     assert np.bincount(split).tolist() == [800, 100, 100]
 
 
-def test_small_leaves_give_rows_to_val_and_test_in_turn() -> None:
-    # 40 leaves of 5 rows: 20 of them give one row to val, and 20 others one to test.
+def test_small_leaves_alternate_between_val_and_test() -> None:
+    # 40 leaves of 5 rows: 20 of them have one row in val, and 20 others one in test.
     leaves = np.repeat(np.arange(40), 5).astype(np.int32)
     split = split_rows(leaves, 40, 0.8, 0.1, 0)
     val, test = set(leaves[split == VAL].tolist()), set(leaves[split == TEST].tolist())
@@ -77,13 +77,13 @@ def test_another_seed_gives_another_split_of_the_same_sizes() -> None:
 
 
 def test_the_split_of_a_seed_never_changes() -> None:
-    # A dataset that is imported again in a later version must get the same rows in test.
+    # A later version must put the same rows in test.
     assert _split([0] * 12, (0.5, 0.25), 42).tolist() == [0, 2, 0, 2, 1, 0, 0, 0, 1, 2, 1, 0]
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3)), max_size=60))
-def test_repeats_and_conflicts_are_what_a_row_by_row_reading_finds(
+def test_repeats_and_conflicts_equal_those_of_a_row_by_row_search(
     rows: list[tuple[int, int]],
 ) -> None:
     hashes = np.array([text for text, _ in rows], dtype=np.int64)
@@ -98,7 +98,7 @@ def test_repeats_and_conflicts_are_what_a_row_by_row_reading_finds(
         seen.add(text)
 
 
-def test_no_rows_are_no_problem() -> None:
+def test_an_empty_dataset_is_accepted() -> None:
     assert _split([], (0.8, 0.1), 0).tolist() == []
     repeated, conflicting = find_repeats(np.empty(0, np.int64), np.empty(0, np.int32))
     assert len(repeated) == len(conflicting) == 0

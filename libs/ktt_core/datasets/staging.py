@@ -1,4 +1,4 @@
-"""The files of an import in progress: texts set aside first, Parquet written second."""
+"""The files of an import in progress: staged texts, and the Parquet files of the splits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GROUP_BYTES = 16 * 1024**2
 
 
 class StagedTexts:
-    """Texts on disk, in order, while their fate is not decided: it depends on rows that come later.
+    """Texts on disk, in order, until later rows decide whether and where they are written.
 
     Parameters
     ----------
@@ -45,14 +45,14 @@ class StagedTexts:
             self._writer.write_batch(pa.record_batch([texts], schema=self._schema))
 
     def drop(self) -> None:
-        """Give the space back, as no dataset will come of it; `append` then does nothing."""
+        """Free the disk space of a failing import; `append` then does nothing."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
             self._path.unlink()
 
     def read(self) -> Iterator[pa.Array]:
-        """Yield what was appended, any number of times, once all has been appended."""
+        """Yield the texts, any number of times, after the last `append`."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -61,7 +61,7 @@ class StagedTexts:
                 yield batch.column(0)
 
     def read_back(self) -> Iterator[pa.Array]:
-        """Yield what was appended, once, and remove the file."""
+        """Yield the texts, once, and remove the file."""
         yield from self.read()
         self._path.unlink()
 
@@ -77,7 +77,7 @@ class SplitWriter:
     Attributes
     ----------
     n_rows, characters, longest : int
-        Rows, characters of their texts in all, and of the longest text.
+        Number of rows, total characters of their texts, and characters of the longest.
     """
 
     def __init__(self, path: Path, leaf_codes: NDArray[np.int32]) -> None:
@@ -86,8 +86,7 @@ class SplitWriter:
         self._texts: list[pa.Array] = []
         self._leaves: list[NDArray[np.int32]] = []
         self._rows = self._bytes = 0
-        # Checksums let a reader tell a damaged page from text. Dictionaries pay for codes, not for
-        # texts.
+        # Checksums make damaged pages detectable. Dictionary encoding is efficient for codes only.
         self._writer = pq.ParquetWriter(
             path,
             SCHEMA,
@@ -114,7 +113,7 @@ class SplitWriter:
             self._flush(keep_rest=self._bytes < _GROUP_BYTES)
 
     def close(self) -> None:
-        """Write what is left and the footer."""
+        """Write the remaining rows and the footer."""
         self._flush(keep_rest=False)
         self._writer.close()
 

@@ -1,4 +1,4 @@
-"""Opening text files: plain or gzipped, with a first look that refuses what is not UTF-8 text."""
+"""Opening of text files, plain or gzipped, with a check that they are UTF-8 text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ktt_core.errors import DataError
 
 __all__ = ["READ_ERRORS", "TextFile", "open_text", "reading", "unreadable"]
 
-#: What reading a plain or gzipped file can raise.
+#: Exceptions raised while a plain or gzipped file is read.
 READ_ERRORS = (OSError, EOFError, zlib.error)
 
 _BOM = b"\xef\xbb\xbf"
@@ -29,11 +29,11 @@ class TextFile:
     ----------
     path : Path
     stream : binary file
-        The text's bytes, after a byte order mark if there is one.
+        The text's bytes, after the byte order mark if there is one.
     raw : binary file
-        The file itself; its position is the progress, also of a gzipped file.
+        The underlying file; its position is the progress, also of a gzipped file.
     head : bytes
-        The first 64 KiB of `stream`, which is still to be read.
+        The first 64 KiB of `stream`, which it still returns when read.
     """
 
     path: Path
@@ -44,12 +44,12 @@ class TextFile:
 
 @contextlib.contextmanager
 def open_text(path: Path) -> Iterator[TextFile]:
-    """Open a file, gunzipping it if its name ends in ``.gz``.
+    """Open a file, decompressing it if its name ends in ``.gz``.
 
     Raises
     ------
     DataError
-        If it cannot be read, or is plainly not UTF-8 text.
+        If it cannot be read, or evidently is not UTF-8 text.
     """
     try:
         raw = path.open("rb")
@@ -73,7 +73,7 @@ def open_text(path: Path) -> Iterator[TextFile]:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what reading a file can raise into a DataError that names it."""
+    """Turn errors of reading a file into a DataError that names it."""
     try:
         yield
     except READ_ERRORS as error:
@@ -81,6 +81,6 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def unreadable(path: Path, problem: object) -> DataError:
-    """Return the error for a file that cannot be read to its end."""
+    """Return the error for a file that cannot be read completely."""
     lines = str(problem).splitlines() or [type(problem).__name__]
     return DataError(f"{path} cannot be read: {lines[0][:300]}")

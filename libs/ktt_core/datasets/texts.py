@@ -1,4 +1,4 @@
-"""Normalising the texts of a chunk."""
+"""Normalisation of the texts of a chunk."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ktt_core.preprocessors.cleaning import squash
 
 __all__ = ["fingerprints", "squash", "squash_all", "valid_utf8"]
 
-# What `squash` replaces, for RE2, whose \s knows ASCII alone, plus what single spaces may not do:
-# lead, trail, stand twice. With one scan for it, only the few rows that match are rewritten.
+# Everything `squash` replaces, in the syntax of RE2, whose \s is ASCII only: white space,
+# control characters, and leading, trailing and double spaces. Only matching texts are rewritten.
 _UNTIDY = (
     r"[\x00-\x1f\x7f\x{80}-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
     r"|  |^ | $"
@@ -20,7 +20,7 @@ _UNTIDY = (
 
 
 def valid_utf8(column: pa.Array) -> NDArray[np.bool_]:
-    """Say which values of a binary column are valid UTF-8 (nulls are)."""
+    """Tell which values of a binary column are valid UTF-8 (nulls are)."""
     try:
         column.cast(pa.string())
     except pa.ArrowInvalid:
@@ -50,10 +50,10 @@ def squash_all(column: pa.Array) -> pa.Array:
 
 
 def fingerprints(column: pa.Array) -> NDArray[np.int64]:
-    """Return a 64-bit hash of every text, letter case folded away.
+    """Return a 64-bit hash of every case-folded text.
 
-    Python's keyed string hash: a million different texts collide with a probability of 3e-8, and
-    nobody can prepare texts that do.
+    Uses Python's keyed string hash: the probability of a collision among a million texts is 3e-8,
+    and collisions cannot be crafted.
     """
     texts = column.to_numpy(zero_copy_only=False)
     return np.fromiter((hash(text.casefold()) for text in texts), np.int64, len(texts))

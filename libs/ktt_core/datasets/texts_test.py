@@ -26,7 +26,7 @@ _any_text = st.text(st.characters(exclude_categories=["Cs"]))
         (" \x00\x9f ", ""),
     ],
 )
-def test_whitespace_and_controls_are_squashed_and_nothing_else(text: str, squashed: str) -> None:
+def test_only_whitespace_and_control_characters_are_squashed(text: str, squashed: str) -> None:
     assert squash(text) == squashed
 
 
@@ -48,7 +48,7 @@ def test_nulls_become_empty() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.none() | st.binary(max_size=6), max_size=8))
-def test_utf8_is_judged_row_by_row(values: list[bytes | None]) -> None:
+def test_utf8_is_validated_row_by_row(values: list[bytes | None]) -> None:
     def decodes(value: bytes) -> bool:
         try:
             value.decode("utf-8")
@@ -60,7 +60,7 @@ def test_utf8_is_judged_row_by_row(values: list[bytes | None]) -> None:
     assert valid_utf8(pa.array(values, pa.binary())).tolist() == expected
 
 
-def test_fingerprints_tell_texts_apart_but_for_case() -> None:
+def test_fingerprints_differ_for_texts_that_differ_beyond_case() -> None:
     a, b, c, d = fingerprints(pa.array(["Straße", "STRASSE", "Strasse 1", ""])).tolist()
     assert a == b
     assert len({a, c, d}) == 3
