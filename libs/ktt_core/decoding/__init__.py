@@ -1,4 +1,4 @@
-"""From a model's scores to paths of the taxonomy, their probabilities and the temperature."""
+"""Decoding: from a model's scores to paths of the taxonomy, probabilities and the temperature."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The most probable paths of the taxonomy, and where along them confidence ends."""
+"""The most probable paths of the taxonomy, cut where their probability is too low."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 
-# Maxima per row that the search for a threshold ends with; enough of them keep the threshold tight.
+# The search for a threshold stops at this number of maxima per row; more make it tighter.
 _MIN_MAXIMA = 64
 
 
@@ -42,7 +42,7 @@ def decode(
     decoding: Literal["path", "independent"] = "path",
     block_rows: int | None = None,
 ) -> DecodedPaths:
-    """Turn scores into paths.
+    """Find the most probable paths for rows of scores.
 
     Parameters
     ----------
@@ -50,19 +50,18 @@ def decode(
         One array of scores per level, shape (n, n_h), or one of leaf scores, shape (n, n_leaves).
     taxonomy : Taxonomy
     top_k : int
-        Paths per row; more than there are leaves gives all leaves. Ties go to the lowest leaf
-        index.
+        Paths per row, at most all leaves. Ties go to the lowest leaf index.
     min_confidence : float
-        In [0, 1]. Each of the paths stops at its deepest class whose probability (the sum over the
-        leaves below it) reaches this. At 0 all end in their leaf.
+        In [0, 1]. Each path is cut below its deepest class whose probability (the sum over its
+        leaves) reaches this. With 0, all paths end in a leaf.
     temperature : float
         Divides the path scores before the softmax.
     decoding : {"path", "independent"}
-        "path": the most probable root-to-leaf paths. "independent": the best class of every level
-        by itself, which need not be a path (see `DecodedPaths.valid`); its probability is that of
-        the class it has on the last level. It gives one path, and takes no `min_confidence`.
+        "path": the most probable root-to-leaf paths. "independent": the best class of each level
+        separately, which need not form a path (see `DecodedPaths.valid`); its probability is that
+        of its class on the last level. It requires ``top_k=1`` and ``min_confidence=0``.
     block_rows : int, optional
-        Rows worked on at once; by default as many as fit the cache.
+        Rows processed at once; by default as many as fit the cache.
 
     Returns
     -------
@@ -72,13 +71,13 @@ def decode(
     Raises
     ------
     InvalidArgumentError
-        If an argument is out of range, shapes do not fit the taxonomy, or a row of scores holds
-        NaN, ``+inf`` or nothing but ``-inf``.
+        If an argument is out of range, shapes do not match the taxonomy, or a row of scores holds
+        NaN, ``+inf`` or only ``-inf``.
 
     Notes
     -----
-    Time is linear in the scores, apart from the k results; temporary memory is a few blocks of a
-    MiB.
+    Time is linear in the number of scores, apart from the k results; temporary memory is a few
+    blocks of 1 MiB.
     """
     _check_options(top_k, min_confidence, decoding, block_rows)
     arrays = check_levels(levels, taxonomy)
@@ -112,8 +111,8 @@ def decode(
 def top_leaves(scores: FloatArray, k: int) -> IntArray:
     """Return every row's k best columns, best first, ties to the lowest; shape (rows, k).
 
-    A threshold below or at the k-th best score is found without sorting: the k-th largest of the
-    maxima of disjoint groups of columns, since k groups hold a score that high. The few scores that
+    A lower bound of the k-th best score is found without sorting: the k-th largest of the maxima of
+    disjoint groups of columns, since k groups hold a score that high. Only the few scores that
     reach it are sorted.
     """
     n_rows, width = scores.shape
@@ -122,13 +121,13 @@ def top_leaves(scores: FloatArray, k: int) -> IntArray:
     maxima = scores
     while maxima.shape[1] >= 2 * max(_MIN_MAXIMA, 4 * k):
         half = maxima.shape[1] // 2
-        # The last column of an odd width may stay out: fewer groups only lower the threshold.
+        # An odd last column may be left out: fewer groups only lower the bound.
         maxima = np.maximum(maxima[:, :half], maxima[:, half : 2 * half])
     count = maxima.shape[1]
     threshold = np.partition(maxima, count - k, axis=1)[:, count - k, None]
     found = np.flatnonzero(scores >= threshold)
     rows, columns = np.divmod(found, width)
-    # Stable within a row: equal scores stay in the order of their columns.
+    # A stable sort within rows: equal scores keep the order of their columns.
     order = np.lexsort((-scores.ravel()[found], rows))
     firsts = np.searchsorted(rows, np.arange(n_rows))
     return columns[order][firsts[:, None] + np.arange(k)].astype(np.int32)
@@ -157,7 +156,7 @@ def _check_options(
 def _last_real_levels(codes: IntArray, taxonomy: Taxonomy) -> IntArray:
     """Return the level of the deepest real class of paths, shape (..., depth) -> (...)."""
     real = ~taxonomy.hidden[taxonomy.level_offsets[:-1] + codes]
-    # Hidden classes stand below real ones only.
+    # Padding classes are below real ones only.
     return (real.sum(axis=-1) - 1).astype(np.int32)
 
 
@@ -179,7 +178,7 @@ def _stop_early(
     fill_class_proba(leaf_proba, taxonomy, proba)
     row = np.arange(len(proba))[:, None, None]
     along = proba[row, taxonomy.level_offsets[:-1] + codes]
-    # Probabilities fall along a path, so those that reach the minimum are the first ones.
+    # Probabilities never rise along a path, so the classes that reach the minimum come first.
     reached = (along >= min_confidence).sum(axis=2).astype(np.int32) - 1
     cut = reached < taxonomy.depth - 1
     at = np.take_along_axis(along, np.maximum(reached, 0)[:, :, None].astype(np.intp), axis=2)[
@@ -192,11 +191,11 @@ def _stop_early(
 def _best_per_level(
     arrays: list[NDArray[np.floating]], rows: slice, powers: FloatArray, taxonomy: Taxonomy
 ) -> IntArray:
-    """Return the best class of every level by itself, shape (rows, depth)."""
+    """Return the best class of each level separately, shape (rows, depth)."""
     if len(arrays) == taxonomy.depth:
         best = [array[rows].argmax(axis=1) for array in arrays]
     else:
-        # A model of leaf scores alone: by the sums of leaf probabilities.
+        # With leaf scores only: by the sums of leaf probabilities.
         proba = np.empty((len(powers), taxonomy.n_classes), dtype=np.float32)
         fill_class_proba(powers / powers.sum(axis=1)[:, None], taxonomy, proba)
         best = best_classes(proba, taxonomy)
@@ -213,7 +212,7 @@ def best_classes(proba: FloatArray, taxonomy: Taxonomy) -> list[NDArray[np.intp]
 
 
 def is_path(codes: NDArray[np.integer], taxonomy: Taxonomy) -> BoolArray:
-    """Say which codes, shape (..., depth), are a path: each class the parent of the next."""
+    """Tell which codes, shape (..., depth), form a path: each class is the parent of the next."""
     valid = np.ones(codes.shape[:-1], dtype=bool)
     for level in range(1, taxonomy.depth):
         valid &= taxonomy.parent_of[level][codes[..., level]] == codes[..., level - 1]

@@ -1,4 +1,4 @@
-"""Decoding against the definition, row by row."""
+"""Decoding against its definition, row by row."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def forests(draw: st.DrawFn) -> Taxonomy:
 
 @st.composite
 def scored_forests(draw: st.DrawFn) -> tuple[Taxonomy, list[np.ndarray]]:
-    """Draw a forest and scores that tie often, saturate, or rule classes out."""
+    """Draw a forest, and scores that often tie, saturate, or exclude classes."""
     taxonomy = draw(forests())
     n_rows = draw(st.integers(1, 4))
     kind = draw(st.sampled_from(["normal", "tied", "saturated", "impossible"]))
@@ -41,7 +41,7 @@ def scored_forests(draw: st.DrawFn) -> tuple[Taxonomy, list[np.ndarray]]:
         if kind == "saturated":
             scores *= 1e4
         if kind == "impossible":
-            # One child of every parent stays possible, as in a product of conditionals.
+            # One child of every parent stays possible, as with conditional probabilities.
             parents = taxonomy.parent_of[len(levels)]
             firsts = np.flatnonzero(np.diff(parents, prepend=-1))
             possible = rng.random(scores.shape) < 0.5
@@ -69,7 +69,7 @@ def naive_proba(scores: np.ndarray) -> np.ndarray:
 
 @settings(deadline=None)
 @given(scored_forests(), st.integers(1, 30), st.sampled_from([0.1, 1.0, 7.0]))
-def test_the_top_paths_are_those_of_a_sort(case, top_k, temperature):
+def test_the_top_paths_are_those_of_a_full_sort(case, top_k, temperature):
     taxonomy, levels = case
     decoded = decode(levels, taxonomy, top_k=top_k, temperature=temperature)
     for row, scores in enumerate(sum_along_paths(levels, taxonomy)):
@@ -153,7 +153,7 @@ def test_independent_decoding_takes_the_best_class_of_every_level(case):
         split = np.split(proba, taxonomy.level_offsets[1:-1], axis=1)
         chosen = decoded.codes[:, 0]
         for level, scores in enumerate(split):
-            # Equal but for rounding.
+            # Equal up to rounding.
             np.testing.assert_allclose(
                 scores[np.arange(len(scores)), chosen[:, level]], scores.max(axis=1), atol=1e-5
             )
@@ -164,7 +164,7 @@ def test_independent_decoding_takes_the_best_class_of_every_level(case):
         assert valid == (tuple(codes) in paths)
 
 
-def test_independent_decoding_may_leave_the_taxonomy_and_says_so():
+def test_independent_decoding_may_leave_the_taxonomy_and_is_then_not_valid():
     taxonomy = Taxonomy.from_paths([("a", "b"), ("c", "d")])
     decoded = decode(
         [np.array([[1.0, 0.0]]), np.array([[0.0, 5.0]])], taxonomy, decoding="independent"
@@ -173,7 +173,7 @@ def test_independent_decoding_may_leave_the_taxonomy_and_says_so():
     assert decoded.predictions()[0][0].path == ("a", "d")
 
 
-def test_a_leaf_under_padding_shows_its_real_prefix():
+def test_a_padded_leaf_has_the_path_of_its_real_classes():
     scores = np.array([[5.0 if path == ("Bikes",) else 0.0 for path in FOREST.leaf_paths]])
     (prediction,) = decode([scores], FOREST).predictions()[0]
     assert prediction.path == ("Bikes",)
@@ -199,7 +199,7 @@ def test_paths_that_stop_at_one_class_are_listed_once():
     assert predictions[-1].probability == 1.0
 
 
-def test_certainty_reaches_a_confidence_of_one():
+def test_a_certain_path_reaches_a_min_confidence_of_one():
     taxonomy = Taxonomy.from_paths([("only", "leaf")])
     levels = [np.array([[-3.0]]), np.array([[2.0]])]
     (prediction,) = decode(levels, taxonomy, top_k=5, min_confidence=1.0).predictions()[0]
@@ -223,7 +223,7 @@ def test_no_rows_give_no_paths(depth):
     [(np.nan, "not a number"), (np.inf, "infinite")],
 )
 @pytest.mark.parametrize("level", [0, 2])
-def test_scores_that_are_no_numbers_are_an_error_that_names_the_row(value, said, level):
+def test_scores_that_are_not_finite_are_an_error_that_names_the_row(value, said, level):
     levels = [np.zeros((3, size), np.float32) for size in FOREST.level_sizes]
     levels[level][2, 1] = value
     for call in (decode, leaf_log_proba):
@@ -315,7 +315,7 @@ def test_the_threshold_search_is_a_stable_sort(seed, width, k):
     np.testing.assert_array_equal(top_leaves(scores, k), expected)
 
 
-def test_the_size_of_blocks_changes_nothing():
+def test_results_do_not_depend_on_the_block_size():
     rng = np.random.default_rng(1)
     levels = [rng.normal(size=(37, size)).astype(np.float32) for size in FOREST.level_sizes]
     whole = decode(levels, FOREST, top_k=2, min_confidence=0.4)
@@ -332,5 +332,5 @@ def test_temporary_memory_is_bounded():
     decode(levels, taxonomy, top_k=5, min_confidence=0.5)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # The scores are 32 MB; all of these tie, which is the search's worst case.
+    # The scores are 32 MB; all are equal, which is the worst case of the search.
     assert peak < 24e6

@@ -1,4 +1,4 @@
-"""Decoded paths: arrays for a program, names for a person."""
+"""Decoded paths: as arrays, and as class names."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Prediction:
     Attributes
     ----------
     path : tuple of str
-        Class names from the root down, hidden classes left out. Empty if not even the root class
+        Class names from the root down, without padding classes. Empty if not even the first class
         reaches the minimal confidence.
     probability : float
-        Of the path's last class, in [0, 1]; 1 for the empty path.
+        Probability of the path's last class, in [0, 1]; 1 for the empty path.
     codes : tuple of int
-        The named classes' level-local indices.
+        Level-local indices of the named classes.
     """
 
     path: Path
@@ -45,13 +45,14 @@ class DecodedPaths:
     ----------
     taxonomy : Taxonomy
     codes : ndarray of int32, shape (n, k, depth)
-        Level-local indices down to the leaf, whatever the confidence.
+        Level-local indices down to the leaf, for any minimal confidence.
     probabilities : ndarray of float32, shape (n, k)
-        Of the class the path stops at.
+        Probability of the last class that is shown.
     stop_levels : ndarray of int32, shape (n, k)
-        The last level that is shown, a real class's; -1 for an empty path.
+        Level of the last class that is shown, a real one; -1 for an empty path.
     valid : ndarray of bool, shape (n, k)
-        Whether the codes are a path of the taxonomy: always, but for ``decoding="independent"``.
+        Whether the codes form a path of the taxonomy: always, except with
+        ``decoding="independent"``.
     """
 
     taxonomy: Taxonomy
@@ -62,7 +63,7 @@ class DecodedPaths:
 
     @property
     def leaves(self) -> IntArray:
-        """The leaves' indices, shape (n, k)."""
+        """Indices of the leaves, shape (n, k)."""
         return self.codes[:, :, -1]
 
     def __len__(self) -> int:
@@ -71,12 +72,12 @@ class DecodedPaths:
     def predictions(self) -> list[list[Prediction]]:
         """Return the paths by name, one list per row.
 
-        Paths that stop at the same class are listed once, so a list may hold fewer than k.
+        Paths that end at the same class are listed once, so a list may have fewer than k.
         """
         return list(self.iter_predictions())
 
     def iter_predictions(self) -> Iterator[list[Prediction]]:
-        """Yield what `predictions` lists, row by row."""
+        """Yield the lists of `predictions`, row by row."""
         classes, offsets = self.taxonomy.classes, self.taxonomy.level_offsets.tolist()
         known: dict[tuple[int, ...], tuple[Path, tuple[int, ...]]] = {}
         for codes, probabilities, stops in zip(

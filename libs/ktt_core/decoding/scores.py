@@ -5,9 +5,9 @@ With g_h(c) the score of class c at level h, a the ancestors of a leaf l and T t
     log p(l) = log_softmax over all leaves of (1 / T) * sum_h g_h(a_h(l))
     p(c)     = sum of p(l) over the leaves l below c
 
-Children stand side by side in the order of their parents, so going down a level is one ``repeat``
-and going up one ``reduceat``; nothing here is quadratic in the classes. Work is done in blocks of
-rows that fit a core's second-level cache.
+Children are adjacent and in the order of their parents, so going down a level is one ``repeat`` and
+going up one ``reduceat``; nothing is quadratic in the number of classes. Rows are processed in
+blocks that fit a core's second-level cache.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ __all__ = ["LevelScores", "class_proba", "leaf_log_proba"]
 
 FloatArray = NDArray[np.float32]
 
-#: As `ktt_core.model.Model.level_scores` returns them: one array per level, or one of leaf scores.
+#: Return type of `ktt_core.model.Model.level_scores`: one array per level, or one of leaf scores.
 LevelScores = Sequence[NDArray[np.floating]]
 
 # Leaf scores per block: 1 MiB of float32.
 _BLOCK_CELLS = 2**18
 _MAX_BLOCK_ROWS = 4096
 
-# Temperatures beyond this, or below its inverse, overflow float32 scores or drown them.
+# Beyond this temperature, or below its inverse, float32 scores underflow or overflow.
 _LARGEST = 1e6
 
-# exp of scores in this range neither overflows nor loses what a float32 sum could show.
+# In this range exp neither overflows nor loses precision of a float32 sum.
 _SAFE_EXPONENT = 40.0
 
 
@@ -45,10 +45,10 @@ def leaf_log_proba(levels: LevelScores, taxonomy: Taxonomy, temperature: float =
     ----------
     levels : sequence of ndarray
         One array per level, shape (n, n_h), whose sums along a path are its log-score; or a single
-        array of leaf log-scores, shape (n, n_leaves). ``-inf`` marks what is impossible.
+        array of leaf log-scores, shape (n, n_leaves). ``-inf`` marks impossible classes.
     taxonomy : Taxonomy
     temperature : float
-        T > 0: above 1 flattens, below 1 sharpens.
+        T > 0; above 1 flattens the distribution, below 1 sharpens it.
 
     Returns
     -------
@@ -58,8 +58,8 @@ def leaf_log_proba(levels: LevelScores, taxonomy: Taxonomy, temperature: float =
     Raises
     ------
     InvalidArgumentError
-        If the shapes do not fit the taxonomy, the temperature is not a positive number, or a row
-        holds NaN, ``+inf`` or nothing but ``-inf``.
+        If the shapes do not match the taxonomy, the temperature is not a positive number, or a row
+        holds NaN, ``+inf`` or only ``-inf``.
     """
     arrays = check_levels(levels, taxonomy)
     beta = inverse_temperature(temperature)
@@ -70,7 +70,7 @@ def leaf_log_proba(levels: LevelScores, taxonomy: Taxonomy, temperature: float =
         largest = row_maxima(block, rows.start)
         _, log_sum = exponentials(block, largest)
         np.subtract(block, log_sum[:, None], out=result[rows])
-    # Rounding can leave a leaf of all the mass a hair above log 1.
+    # Rounding can leave a leaf with all the mass slightly above log 1.
     np.minimum(result, 0.0, out=result)
     return result
 
@@ -78,13 +78,13 @@ def leaf_log_proba(levels: LevelScores, taxonomy: Taxonomy, temperature: float =
 def class_proba(log_proba: NDArray[np.floating], taxonomy: Taxonomy) -> FloatArray:
     """Return the probability of every class: the sum over the leaves below it.
 
-    A parent's is never below a child's, in floating point too: sums go up the tree level by level,
-    and adding a number that is not negative never rounds down.
+    Never below a child's, in floating point too: sums go up level by level, and adding a number
+    that is not negative never rounds down.
 
     Parameters
     ----------
     log_proba : ndarray, shape (n, n_leaves)
-        What `leaf_log_proba` returned.
+        Result of `leaf_log_proba`.
     taxonomy : Taxonomy
 
     Returns
@@ -95,7 +95,7 @@ def class_proba(log_proba: NDArray[np.floating], taxonomy: Taxonomy) -> FloatArr
     Raises
     ------
     InvalidArgumentError
-        If the shape does not fit the taxonomy.
+        If the shape does not match the taxonomy.
     """
     log_proba = np.asarray(log_proba)
     if log_proba.ndim != 2 or log_proba.shape[1] != taxonomy.n_leaves:
@@ -109,11 +109,11 @@ def class_proba(log_proba: NDArray[np.floating], taxonomy: Taxonomy) -> FloatArr
     return result
 
 
-# -- what the rest of the package is built from -------------------------------------------------
+# -- shared within the package --------------------------------------------------------------------
 
 
 def check_levels(levels: LevelScores, taxonomy: Taxonomy) -> list[NDArray[np.floating]]:
-    """Return the level arrays if their shapes fit the taxonomy, else raise InvalidArgumentError."""
+    """Return the level arrays if their shapes match the taxonomy, else raise an error."""
     if isinstance(levels, np.ndarray):
         raise InvalidArgumentError(
             "level scores are a sequence of arrays, one per level: wrap leaf scores in a list"
@@ -121,7 +121,7 @@ def check_levels(levels: LevelScores, taxonomy: Taxonomy) -> list[NDArray[np.flo
     try:
         arrays = [np.asarray(level) for level in levels]
     except (TypeError, ValueError) as error:
-        raise InvalidArgumentError(f"level scores are no arrays: {error}") from error
+        raise InvalidArgumentError(f"level scores are not arrays: {error}") from error
     widths = [taxonomy.n_leaves] if len(arrays) == 1 else taxonomy.level_sizes.tolist()
     if len(arrays) != len(widths):
         raise InvalidArgumentError(
@@ -142,7 +142,7 @@ def check_levels(levels: LevelScores, taxonomy: Taxonomy) -> list[NDArray[np.flo
 
 
 def inverse_temperature(temperature: float) -> float:
-    """Return 1 / T, or raise InvalidArgumentError if T is not a number of a sane size."""
+    """Return 1 / T; raise InvalidArgumentError if T is not a number in the supported range."""
     if not (is_number(temperature) and 1.0 / _LARGEST <= temperature <= _LARGEST):
         raise InvalidArgumentError(
             f"a temperature is a number from {1 / _LARGEST:g} to {_LARGEST:g}, "
@@ -152,12 +152,12 @@ def inverse_temperature(temperature: float) -> float:
 
 
 def is_number(value: object) -> bool:
-    """Say whether a value is a real number; a bool is none."""
+    """Tell whether a value is a real number; a bool is not."""
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def row_blocks(n_rows: int, width: int, block_rows: int | None = None) -> Iterator[slice]:
-    """Yield slices of rows whose scores, `width` a row, fit the cache."""
+    """Yield slices of rows whose scores, `width` per row, fit the cache."""
     size = block_rows or max(1, min(_MAX_BLOCK_ROWS, _BLOCK_CELLS // max(1, width)))
     for start in range(0, n_rows, size):
         yield slice(start, min(n_rows, start + size))
@@ -167,7 +167,7 @@ def leaf_scores(
     arrays: Sequence[NDArray[np.floating]], rows: slice, taxonomy: Taxonomy, beta: float
 ) -> FloatArray:
     """Return beta times the sum of scores along each leaf's path: a new array, (rows, n_leaves)."""
-    # What overflows, or adds opposite infinities, `row_maxima` reports.
+    # `row_maxima` reports overflows and sums of opposite infinities.
     with np.errstate(invalid="ignore", over="ignore"):
         block = arrays[0][rows].astype(np.float32)
         for level in range(1, len(arrays)):
@@ -179,9 +179,9 @@ def leaf_scores(
 
 
 def row_maxima(block: FloatArray, first_row: int) -> FloatArray:
-    """Return each row's maximum, shape (rows,), or raise InvalidArgumentError if it is no score."""
+    """Return each row's maximum, shape (rows,); raise InvalidArgumentError if it is not finite."""
     largest: FloatArray = block.max(axis=1)
-    # A maximum over NaN is NaN, so this sees every cell.
+    # The maximum of a row with NaN is NaN, so this checks every cell.
     if not np.isfinite(largest).all():
         row = int(np.flatnonzero(~np.isfinite(largest))[0])
         found = {
@@ -198,8 +198,8 @@ def row_maxima(block: FloatArray, first_row: int) -> FloatArray:
 def exponentials(block: FloatArray, largest: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return exp(block - shift) and the rows' log-sum-exp.
 
-    The shift is 0 where no row needs one, which saves a pass; so only ratios of the first array's
-    cells within a row have a meaning.
+    The shift is 0 where no row needs one, which saves a pass; so only the ratios of cells within a
+    row of the first array are meaningful.
     """
     if np.abs(largest).max(initial=0.0) <= _SAFE_EXPONENT:
         powers = np.exp(block)

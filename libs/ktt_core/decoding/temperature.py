@@ -1,4 +1,4 @@
-"""The temperature that makes path probabilities honest (Guo et al., ICML 2017)."""
+"""The temperature that calibrates path probabilities (Guo et al., ICML 2017)."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from ktt_core.taxonomy import Taxonomy
 
 __all__ = ["MAX_TEMPERATURE", "MIN_TEMPERATURE", "PRIOR_WEIGHT", "fit_temperature", "penalty"]
 
-#: Bounds of a fitted temperature: scores that separate the validation split would ask for 0, scores
-#: that say nothing for infinity.
+#: Bounds of a fitted temperature. Without them, perfectly separating scores would give 0, and
+#: uninformative ones infinity.
 MIN_TEMPERATURE = 0.05
 MAX_TEMPERATURE = 20.0
 
-#: How firmly T = 1 is believed in before any row is seen, as a sum over rows is weighed. So chosen
-#: that 24 rows that are all right keep T above 0.5; 20,000 rows drawn at a T of 0.5 to 8 shift by
-#: less than 1 %, but scores that leave no doubt (T = 0.3) say little a row, and shift by 2 %.
+#: Weight of the prior at T = 1, relative to sums over rows. With it, 24 rows that are all correct
+#: keep T above 0.5; 20,000 rows drawn at a T of 0.5 to 8 shift by less than 1 %, but very confident
+#: ones (T = 0.3) carry little information each, and shift by 2 %.
 PRIOR_WEIGHT = 40.0
 
 _MAX_STEPS = 40
 # Relative change of 1 / T below which the search ends.
 _TOLERANCE = 1e-4
 
-# Scores this far below a row's best have no mass at any temperature allowed: exp(-4000 / 20) is 0
-# in float32 and 1e-87 in float64. Cutting there keeps -inf out of products with 0.
+# Scores this far below a row's best have no mass at any allowed temperature: exp(-4000 / 20) is 0
+# in float32 and 1e-87 in float64. Clipping to it avoids products of -inf and 0.
 _LOWEST = -4000.0
 
 
@@ -43,7 +43,7 @@ def fit_temperature(
     codes: NDArray[np.integer],
     taxonomy: Taxonomy,
 ) -> float:
-    """Return the most probable T given the true leaves and a prior belief in T = 1.
+    """Return the maximum a posteriori T, given the true leaves and a prior at T = 1.
 
     With s the path scores and beta = 1 / T, the sum of ``logsumexp(beta s) - beta s_true`` over the
     rows, plus `penalty`, is convex in beta; Newton's method, safeguarded by bisection, finds its
@@ -52,9 +52,9 @@ def fit_temperature(
     Parameters
     ----------
     levels_blocks : sequence of level scores, or callable
-        The validation split's scores in blocks of rows, each as `decode` takes them; or a function
-        that yields the blocks anew on every call, if they should not be held in memory. It is
-        called about ten times.
+        The validation split's scores in blocks of rows, each in the format of `decode`; or a
+        function that yields the blocks on every call, so that they need not be held in memory. It
+        is called about ten times.
     codes : ndarray of int, shape (n, depth)
         The true paths of all blocks' rows, in order.
     taxonomy : Taxonomy
@@ -63,21 +63,21 @@ def fit_temperature(
     -------
     float
         In [`MIN_TEMPERATURE`, `MAX_TEMPERATURE`]. The likelihood at T is never below that at 1.
-        Without rows, or where all scores are equal, 1.
+        1 without rows, or if all scores are equal.
 
     Raises
     ------
     InvalidArgumentError
         If rows and codes do not match, blocks can be read only once, or scores are not finite where
-        `decode` needs them to be.
+        `decode` requires it.
 
     Notes
     -----
     Rows whose true leaf has the score ``-inf`` are left out: no temperature makes them possible.
 
-    Temperature scaling is from Guo et al., "On Calibration of Modern Neural Networks", ICML 2017,
-    which maximises the likelihood alone. A few rows that are all right then ask for a T near 0, and
-    nonsense is answered with certainty; so this is the maximum a posteriori estimate instead.
+    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, maximise the likelihood
+    alone. With few rows that are all correct, T is then near 0, and even meaningless texts get
+    confident predictions; hence the prior.
     """
     codes = np.asarray(codes)
     if codes.ndim != 2 or codes.shape[1] != taxonomy.depth:
@@ -111,7 +111,7 @@ def fit_temperature(
             break
         low, high = (beta, high) if slope < 0.0 else (low, beta)
         step = beta - slope / curvature if curvature > 0.0 else np.nan
-        # Outside the bracket, or no number: bisect, in the logarithm because the bounds are ratios.
+        # Outside the bracket, or not finite: bisect in the logarithm, as the bounds are ratios.
         proposal = float(step) if low < step < high else float(np.sqrt(low * high))
         if abs(proposal - beta) <= _TOLERANCE * beta:
             break
@@ -123,11 +123,11 @@ def fit_temperature(
 
 
 def penalty(temperature: float) -> float:
-    """Return the prior's negative log density at a T, less that at 1.
+    """Return the prior's negative log density at T, minus that at 1.
 
     With k = `PRIOR_WEIGHT` and beta = 1 / T this is ``k (beta - 1 - log beta)``: beta has a gamma
-    distribution with its mode at 1. About T = 1 it is ``k / 2 (log T)**2``, that of a log-normal
-    distribution; unlike the latter's it is convex in beta everywhere, as the likelihood's is.
+    distribution with its mode at 1. Near T = 1 it is ``k / 2 (log T)**2``, as for a log-normal
+    distribution; unlike that, it is convex in beta everywhere, as the likelihood is.
     """
     beta = 1.0 / temperature
     return float(PRIOR_WEIGHT * (beta - 1.0 - np.log(beta)))
@@ -155,7 +155,7 @@ def _likelihood(
             np.maximum(scores, _LOWEST, out=scores)
             powers = np.exp(scores * np.float32(beta))
             total = powers.sum(axis=1, dtype=np.float64)
-            # Mean and variance of the score under the model's own distribution.
+            # Mean and variance of the score under the predicted distribution.
             powers *= scores
             mean = powers.sum(axis=1, dtype=np.float64) / total
             powers *= scores

@@ -65,14 +65,14 @@ def test_the_fit_is_at_least_as_probable_as_its_neighbours_and_as_likely_as_one(
             assert reached <= objective(other) * (1 + 1e-5) + 1e-6
 
 
-def test_scores_that_are_always_wrong_go_to_the_upper_bound():
+def test_always_wrong_scores_give_the_upper_bound():
     levels, _ = draw_rows(100, 1.0)
     worst = FOREST.leaf_codes[leaf_log_proba(levels, FOREST).argmin(axis=1)]
     assert fit_temperature([levels], worst, FOREST) == pytest.approx(MAX_TEMPERATURE, rel=0.01)
 
 
 @pytest.mark.parametrize("margin", [0.03, 0.1, 0.3, 0.7, 1.0, 3.0, 10.0])
-def test_a_few_rows_that_are_all_right_do_not_make_certain(margin):
+def test_a_few_correct_rows_do_not_give_a_temperature_near_zero(margin):
     codes = FOREST.leaf_codes[np.random.default_rng(0).integers(0, FOREST.n_leaves, 24)]
     levels = [
         np.where(np.arange(size) == codes[:, [level]], margin, 0.0).astype(np.float32)
@@ -80,7 +80,7 @@ def test_a_few_rows_that_are_all_right_do_not_make_certain(margin):
     ]
     few = fit_temperature([levels], codes, FOREST)
     assert 0.5 < few <= 1.0
-    # Evidence adds up: the same rows many times over ask for less and less doubt.
+    # Repeating the same rows adds evidence and lowers the temperature.
     many = fit_temperature([levels] * 200, np.concatenate([codes] * 200), FOREST)
     assert many < few or margin == 10.0
 
@@ -94,14 +94,14 @@ def test_twenty_thousand_rows_outweigh_the_prior(temperature, monkeypatch):
 
 
 @given(st.floats(0.06, 19.0))
-def test_the_penalty_is_none_at_one_and_convex_in_the_inverse(temperature):
+def test_the_penalty_is_zero_at_one_and_convex_in_the_inverse(temperature):
     beta = 1.0 / temperature
     assert penalty(1.0) == 0.0 <= penalty(temperature)
     middle = penalty(1.0 / ((beta + 1.0) / 2))
     assert middle <= (penalty(temperature) + penalty(1.0)) / 2 + 1e-9
 
 
-def test_blocks_and_a_function_that_yields_them_give_the_same():
+def test_a_list_of_blocks_and_a_function_give_the_same():
     levels, codes = draw_rows(300, 3.0)
     blocks = [[level[start : start + 77] for level in levels] for start in range(0, 300, 77)]
     expected = fit_temperature([levels], codes, FOREST)
@@ -109,13 +109,13 @@ def test_blocks_and_a_function_that_yields_them_give_the_same():
     assert fit_temperature(lambda: iter(blocks), codes, FOREST) == pytest.approx(expected, rel=1e-3)
 
 
-def test_nothing_to_fit_leaves_one():
+def test_without_information_the_temperature_is_one():
     flat = [np.zeros((5, size), np.float32) for size in FOREST.level_sizes]
     assert fit_temperature([flat], FOREST.leaf_codes[:5], FOREST) == 1.0
     assert fit_temperature([], FOREST.leaf_codes[:0], FOREST) == 1.0
 
 
-def test_impossible_leaves_are_no_obstacle():
+def test_rows_with_impossible_leaves_are_ignored():
     levels, codes = draw_rows(3000, 2.0)
     leaves = FOREST.n_leaves
     scores = np.log(np.exp(leaf_log_proba(levels, FOREST)))
@@ -126,7 +126,7 @@ def test_impossible_leaves_are_no_obstacle():
     assert 1.0 < fit_temperature([[scores]], codes, FOREST) < 4.0
 
 
-def test_codes_that_do_not_fit_are_refused():
+def test_codes_that_do_not_match_are_refused():
     levels, codes = draw_rows(10, 1.0)
     cases: list[tuple[Any, Any]] = [
         ([levels], codes[:9]),

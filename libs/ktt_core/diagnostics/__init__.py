@@ -1,4 +1,4 @@
-"""Where a model fails: what one pass over a split tells beyond its metrics."""
+"""Diagnostics of a model's errors, from one pass over a split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a minimal confidence costs and gains: coverage and accuracy at every threshold."""
+"""Coverage and accuracy as a function of the minimal confidence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ktt_core.errors import InvalidArgumentError
 
 __all__ = ["THRESHOLDS", "AnswerCounts", "AnswerShares"]
 
-#: Values of ``min_confidence`` counted: steps of a hundredth, and finer ones next to 1.
+#: Evaluated values of ``min_confidence``: steps of 0.01, and finer ones next to 1.
 THRESHOLDS: NDArray[np.float32] = np.concatenate(
     [np.arange(100, dtype=np.float64) / 100, [0.995, 0.999]]
 ).astype(np.float32)
@@ -19,7 +19,7 @@ THRESHOLDS: NDArray[np.float32] = np.concatenate(
 
 @dataclass(frozen=True)
 class AnswerShares:
-    """What predictions are at one minimal confidence.
+    """Counts of full and partial paths at one minimal confidence.
 
     Attributes
     ----------
@@ -27,9 +27,9 @@ class AnswerShares:
     rows : int
         All rows.
     full_rows, full_right_rows : int
-        Rows that get a whole path, and those whose whole path is right.
+        Rows with a full path, and those of them with the right one.
     part_rows, part_right_rows : int
-        Rows whose path stops above its leaf, and those where the class it stops at is right.
+        Rows whose path ends above its leaf, and those of them whose last class is right.
     """
 
     min_confidence: float
@@ -41,49 +41,49 @@ class AnswerShares:
 
     @property
     def full(self) -> float:
-        """Share of the rows that get a whole path: the coverage."""
+        """Share of the rows with a full path: the coverage."""
         return self.full_rows / self.rows
 
     @property
     def part(self) -> float:
-        """Share of the rows whose path stops above its leaf."""
+        """Share of the rows whose path ends above its leaf."""
         return self.part_rows / self.rows
 
     @property
     def none(self) -> float:
-        """Share of the rows that get no class at all."""
+        """Share of the rows without any class."""
         return (self.rows - self.full_rows - self.part_rows) / self.rows
 
     @property
     def full_accuracy(self) -> float | None:
-        """Share of the whole paths that are right; None if there are none."""
+        """Share of the full paths that are right; None if there are none."""
         return self.full_right_rows / self.full_rows if self.full_rows else None
 
     @property
     def part_accuracy(self) -> float | None:
-        """Share of the shortened paths that are right; None if there are none."""
+        """Share of the partial paths that are right; None if there are none."""
         return self.part_right_rows / self.part_rows if self.part_rows else None
 
 
 class AnswerCounts:
-    """Rows by the probabilities along their predicted path, against `THRESHOLDS`.
+    """Row counts by the probabilities along the predicted path, relative to `THRESHOLDS`.
 
-    At a minimal confidence t a path stops at its deepest class whose probability reaches t, as
-    `ktt_core.decoding.decode` has it. Probabilities never rise along a path, so with ``reached(h)``
-    the rows whose class at level h reaches t, those that stop at h are ``reached(h)`` less
+    At a minimal confidence t a path ends at its deepest class whose probability reaches t, as in
+    `ktt_core.decoding.decode`. Probabilities never rise along a path, so with ``reached(h)`` the
+    number of rows whose class at level h reaches t, those that end at h are ``reached(h)`` minus
     ``reached(h + 1)``.
 
     Parameters
     ----------
     depth : int
-        Levels of the taxonomy.
+        Number of levels of the taxonomy.
     """
 
     def __init__(self, depth: int) -> None:
         self.depth = depth
         self.rows = 0
         shape = (depth, len(THRESHOLDS) + 1)
-        # By level and number of thresholds reached: all rows, those right at that level, and those
+        # By level and number of thresholds reached: all rows, rows right at that level, and rows
         # right one level above.
         self._reached = np.zeros(shape, dtype=np.int64)
         self._right = np.zeros(shape, dtype=np.int64)
@@ -95,7 +95,7 @@ class AnswerCounts:
         Parameters
         ----------
         proba : ndarray of float, shape (n, depth)
-            Of the predicted path's classes, root first.
+            Probabilities of the predicted path's classes, root first.
         right : ndarray of bool, shape (n, depth)
             Whether each is the true class of its level.
         """

@@ -1,4 +1,4 @@
-"""Figures per level, per leaf and per frequency of the leaves, from counts."""
+"""Metrics per level, per leaf and per frequency bucket of leaves, from counts."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ __all__ = [
 Counts = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
-#: Training rows that begin a bucket; the last one has no end.
+#: Lower bounds of the buckets, in training rows; the last bucket has no upper bound.
 FREQUENCY_EDGES = (0, 1, 5, 10, 20, 50, 100, 500, 1000, 10_000)
 
 
 @dataclass(frozen=True)
 class LevelFigures:
-    """How good the predicted paths are at one level.
+    """Metrics of the predicted paths at one level.
 
     Attributes
     ----------
     level : int
         From 0.
     classes : int
-        Real classes of the level.
+        Number of real classes of the level.
     seen : int
-        Those that are true or predicted in at least one row.
+        Number of classes that are true or predicted in at least one row.
     rows : int
         Rows whose true or predicted class at the level is real.
     accuracy : float
-        Of these rows.
+        Accuracy over these rows.
     precision, recall, f1 : float
-        Means over the seen classes (macro); a class that is never predicted has the precision 0,
-        one that is never true the recall 0.
+        Means over the seen classes (macro); a class that is never predicted has precision 0, one
+        that is never true has recall 0.
     first_wrong : int
         Rows whose path is right above this level and wrong at it.
     """
@@ -66,7 +66,7 @@ class LevelFigures:
 
 @dataclass(frozen=True)
 class LeafFigures:
-    """Figures of every leaf, each array of shape (n_leaves,).
+    """Metrics of every leaf, each an array of shape (n_leaves,).
 
     Attributes
     ----------
@@ -87,20 +87,20 @@ class LeafFigures:
 
 @dataclass(frozen=True)
 class FrequencyBucket:
-    """The leaves with so many training rows, together.
+    """The leaves within a range of training rows.
 
     Attributes
     ----------
     low, high : int or None
-        Training rows, both included; `high` is None for the last bucket.
+        Bounds of the training rows, both inclusive; `high` is None for the last bucket.
     leaves : int
-        How many there are.
+        Number of leaves.
     rows : int
-        Rows of the split whose true leaf is one of them.
+        Rows of the split whose true leaf is one of these.
     accuracy : float or None
-        Of these rows; None if there are none.
+        Accuracy over these rows; None if there are none.
     macro_f1 : float or None
-        Mean F1 of those leaves that are true or predicted in the split; None if there are none.
+        Mean F1 of these leaves, where true or predicted in the split; None if there are none.
     """
 
     low: int
@@ -112,13 +112,13 @@ class FrequencyBucket:
 
 
 def level_figures(counts: ClassCounts, first_wrong: NDArray[np.integer]) -> list[LevelFigures]:
-    """Return the figures of every level where a row counts.
+    """Return the metrics of every level on which a row counts.
 
     Parameters
     ----------
     counts : ClassCounts
     first_wrong : ndarray of int, shape (depth,)
-        Rows whose path is wrong from each level on.
+        For each level, the rows whose path is wrong from it on.
     """
     figures = []
     for level, rows in enumerate(counts.counted.tolist()):
@@ -145,7 +145,7 @@ def level_figures(counts: ClassCounts, first_wrong: NDArray[np.integer]) -> list
 
 
 def leaf_figures(counts: ClassCounts) -> LeafFigures:
-    """Return the figures of every leaf.
+    """Return the metrics of every leaf.
 
     Raises
     ------
@@ -188,14 +188,14 @@ def frequency_buckets(
     leaves: LeafFigures,
     edges: Sequence[int] = FREQUENCY_EDGES,
 ) -> list[FrequencyBucket]:
-    """Return the buckets that hold a leaf, rarest leaves first.
+    """Return the buckets with at least one leaf, rarest leaves first.
 
     Parameters
     ----------
     train_rows : ndarray of int, shape (n_leaves,)
     leaves : LeafFigures
     edges : sequence of int
-        Ascending from 0: bucket i holds the leaves with edges[i] to edges[i + 1] - 1 rows.
+        Ascending from 0: bucket i has the leaves with edges[i] to edges[i + 1] - 1 training rows.
     """
     _check_train_rows(train_rows, leaves)
     which = np.searchsorted(np.asarray(edges), train_rows, side="right") - 1

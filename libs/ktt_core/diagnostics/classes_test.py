@@ -1,4 +1,4 @@
-"""Worst, rarest and bucketed leaves."""
+"""Worst leaves, rarest leaves and frequency buckets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def figures(true, predicted):
     return leaf_figures(count_classes(np.array([true]).T, np.array([predicted]).T, FLAT))
 
 
-def test_figures_of_a_leaf_are_undefined_only_where_nothing_was_seen():
+def test_metrics_of_a_leaf_are_undefined_only_without_rows():
     found = figures([0, 0, 1, 2], [0, 1, 1, 3])
     assert found.precision[:4] == pytest.approx([1.0, 0.5, np.nan, 0.0], nan_ok=True)
     assert found.recall[:4] == pytest.approx([0.5, 1.0, 0.0, np.nan], nan_ok=True)
@@ -34,12 +34,12 @@ def test_the_worst_leaves_have_enough_rows():
     assert worst_leaves(found, 9, min_rows=100) == []
 
 
-def test_of_equally_bad_leaves_the_one_with_more_rows_is_worse():
+def test_among_equally_bad_leaves_the_one_with_more_rows_comes_first():
     found = figures([0, 1, 1, 2], [3, 3, 3, 3])
     assert worst_leaves(found, 9) == [1, 0, 2]
 
 
-def test_the_rarest_leaves_come_by_training_rows():
+def test_the_rarest_leaves_are_ordered_by_training_rows():
     found = figures([0, 0, 1, 5], [0, 0, 1, 5])
     assert rarest_leaves(np.array([3, 1, 0, 9, 1, 1]), found, 4) == [2, 1, 5, 4]
 
@@ -67,7 +67,7 @@ def test_buckets_add_up_to_the_whole(train_rows, rows):
         assert bucket.macro_f1 == (pytest.approx(np.mean(f1)) if f1 else None)
 
 
-def test_what_does_not_fit_is_refused():
+def test_mismatched_arguments_are_refused():
     found = figures([0], [0])
     with pytest.raises(InvalidArgumentError):
         rarest_leaves(np.zeros(3, int), found, 1)

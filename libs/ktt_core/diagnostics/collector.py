@@ -1,4 +1,4 @@
-"""Everything the diagnostics need, gathered while a model is tested."""
+"""The collector of all diagnostics of a split while a model is tested."""
 
 from __future__ import annotations
 
@@ -30,28 +30,27 @@ __all__ = ["SplitDiagnostics"]
 
 
 class SplitDiagnostics:
-    """What a pass over a split shows, in memory that does not grow with the split.
+    """Diagnostics of a split, in memory that does not grow with its rows.
 
-    An instance is an observer as `ktt_core.model.Model.test` takes one: it is called with each
-    batch's level scores and codes. As in `ktt_core.metrics`, a row's prediction is its most
-    probable path.
+    An instance is an observer for `ktt_core.model.Model.test`, called with each batch's level
+    scores and codes. As in `ktt_core.metrics`, a row's prediction is its most probable path.
 
     Parameters
     ----------
     taxonomy : Taxonomy
     temperature : float
-        The model's.
+        The model's temperature.
 
     Attributes
     ----------
     counts : ClassCounts
     confusions : Confusions
-        Of leaves.
+        Confusions of leaves.
     calibration, raw_calibration : CalibrationBins
-        Of the predicted path's probability at the model's temperature, and at 1.
+        Of the predicted path's probability, at the model's temperature and at 1.
     answers : AnswerCounts
     first_wrong : ndarray of int64, shape (depth,)
-        Rows whose predicted path is right above a level and wrong at it.
+        For each level, the rows whose predicted path is right above it and wrong at it.
     """
 
     def __init__(self, taxonomy: Taxonomy, temperature: float = 1.0) -> None:
@@ -76,14 +75,14 @@ class SplitDiagnostics:
         Parameters
         ----------
         levels : sequence of ndarray
-            As `ktt_core.model.Model.level_scores` returns them.
+            Result of `ktt_core.model.Model.level_scores`.
         codes : ndarray of int, shape (n, depth)
             The true paths, level-local.
 
         Raises
         ------
         InvalidArgumentError
-            If shapes or codes do not fit the taxonomy, or a row holds no usable scores.
+            If shapes or codes do not match the taxonomy, or a row has no usable scores.
         """
         taxonomy = self.taxonomy
         arrays = check_levels(levels, taxonomy)
@@ -108,7 +107,7 @@ class SplitDiagnostics:
         raw: NDArray[np.float32],
         true: NDArray[np.integer],
     ) -> None:
-        """Add a block of rows from its leaf log-probabilities."""
+        """Add a block of rows, given their leaf log-probabilities."""
         taxonomy = self.taxonomy
         top = log_proba.argmax(axis=1)
         row = np.arange(len(top))
@@ -124,5 +123,5 @@ class SplitDiagnostics:
         self.raw_calibration.update(raw, right[:, -1])
         self.answers.update(along, right)
         wrong = ~right[:, -1]
-        # A wrong leaf's path leaves the true one at some level; argmin finds the first False.
+        # argmin finds the first False: the level at which a wrong path leaves the true one.
         self.first_wrong += np.bincount(right[wrong].argmin(axis=1), minlength=taxonomy.depth)

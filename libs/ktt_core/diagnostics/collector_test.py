@@ -1,4 +1,4 @@
-"""The diagnostics against the decoder, scikit-learn and counting by hand, on random forests."""
+"""The diagnostics against the decoder, scikit-learn and naive counts, on random forests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ktt_core.taxonomy import HIDDEN, Taxonomy
 
 @st.composite
 def scored_rows(draw: st.DrawFn):
-    """Draw a ragged forest, scores of levels or leaves, a temperature and true paths."""
+    """Draw a ragged forest, level or leaf scores, a temperature and true paths."""
     path = st.lists(st.sampled_from("abcd"), min_size=1, max_size=4)
     taxonomy = Taxonomy.from_paths(draw(st.lists(path, min_size=1, max_size=15)))
     n_rows = draw(st.integers(1, 40))
@@ -91,7 +91,7 @@ def test_level_figures_agree_with_scikit_learn(case):
 
 @settings(deadline=None)
 @given(scored_rows())
-def test_answers_are_those_of_the_decoder(case):
+def test_answer_shares_are_those_of_the_decoder(case):
     taxonomy, levels, temperature, codes = case
     shares = diagnose(*case).answers.shares()
     assert [share.min_confidence for share in shares] == pytest.approx(THRESHOLDS.tolist())
@@ -102,14 +102,14 @@ def test_answers_are_those_of_the_decoder(case):
             for factor in (1 - 1e-6, 1, 1 + 1e-6)
         )
         if (below.stop_levels != above.stop_levels).any():
-            continue  # A probability is so near that rounding decides.
+            continue  # A probability so near the threshold that rounding decides.
         said, n_rows = decoded.codes[:, 0], len(codes)
-        # The decoder shows no padding; a path that ends in some is whole where it is reached.
+        # Decoded paths have no padding: a path to a padded leaf is full at its last real class.
         whole = decode(levels, taxonomy, temperature=temperature).stop_levels[:, 0]
         stops = decoded.stop_levels[:, 0]
         full, none = stops == whole, stops < 0
         part = ~full & ~none
-        # A class that ends early is the only thing that can be stopped at and yet be whole.
+        # Only a class above the last level can be a path's end and still be a full path.
         ragged = HIDDEN in taxonomy.classes
         right = (said == codes)[np.arange(n_rows), np.maximum(stops, 0)]
         assert share.none == pytest.approx(none.mean(), abs=1e-9)
@@ -125,7 +125,7 @@ def test_answers_are_those_of_the_decoder(case):
 
 @settings(deadline=None)
 @given(scored_rows())
-def test_confusions_are_those_counted_by_hand(case):
+def test_confusions_equal_naive_counts(case):
     taxonomy, levels, temperature, codes = case
     predicted = decode(levels, taxonomy, temperature=temperature).leaves[:, 0].tolist()
     true = codes[:, -1].tolist()
@@ -154,20 +154,20 @@ def test_confusions_are_those_counted_by_hand(case):
 
 @settings(deadline=None)
 @given(scored_rows(), st.integers(1, 7))
-def test_batches_add_up(case, size):
+def test_diagnostics_do_not_depend_on_the_batches(case, size):
     taxonomy, levels, temperature, codes = case
     whole = diagnose(*case)
     parts = diagnose(taxonomy, levels, temperature, codes, size)
     assert np.array_equal(whole.counts.hits, parts.counts.hits)
     assert np.array_equal(whole.first_wrong, parts.first_wrong)
     assert whole.answers.shares() == parts.answers.shares()
-    # Sums of other blocks round otherwise: where all else is 0, that is all there is.
+    # Sums over other blocks round differently; where the exact value is 0, only rounding remains.
     assert whole.calibration.error() == pytest.approx(parts.calibration.error(), abs=1e-6)
     for mine, theirs in zip(whole.confusions.pairs(), parts.confusions.pairs(), strict=True):
         assert np.array_equal(mine, theirs)
 
 
-def test_ten_thousand_classes_take_memory_for_a_batch_and_not_for_their_square():
+def test_memory_is_not_quadratic_in_ten_thousand_classes():
     taxonomy = Taxonomy.from_paths([(f"{n // 100}", f"{n % 100}") for n in range(10_000)])
     rng = np.random.default_rng(0)
     diagnostics = SplitDiagnostics(taxonomy)
@@ -181,7 +181,7 @@ def test_ten_thousand_classes_take_memory_for_a_batch_and_not_for_their_square()
         tracemalloc.stop()
 
 
-def test_a_run_of_no_rows_shows_nothing():
+def test_without_rows_there_are_no_diagnostics():
     taxonomy = Taxonomy.from_paths(["ab", "cd"])
     diagnostics = SplitDiagnostics(taxonomy)
     assert diagnostics.rows == 0 and diagnostics.answers.shares() == []
@@ -189,7 +189,7 @@ def test_a_run_of_no_rows_shows_nothing():
     assert level_figures(diagnostics.counts, diagnostics.first_wrong) == []
 
 
-def test_what_does_not_fit_is_refused():
+def test_mismatched_scores_are_refused():
     taxonomy = Taxonomy.from_paths(["ab", "cd"])
     diagnostics = SplitDiagnostics(taxonomy)
     for scores, codes in (

@@ -1,4 +1,4 @@
-"""Which leaves are taken for which, counted sparsely: what is never confused takes no room."""
+"""Sparse confusion counts of leaves: only pairs that occur take memory."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ __all__ = ["ConfusedPair", "Confusions", "end_parents", "top_pairs"]
 
 Indices = NDArray[np.int64]
 
-#: Pairs held at most, 16 bytes each.
+#: Largest number of pairs in memory, 16 bytes each.
 MAX_PAIRS = 2**20
 
-# New pairs are merged with the counted ones when so many wait.
+# Number of buffered pairs at which they are merged into the counts.
 _BUFFERED = 2**16
 
 
 class Confusions:
-    """Counts of (true leaf, predicted leaf), where the two differ.
+    """Counts of (true leaf, predicted leaf) pairs that differ.
 
-    Memory grows with the distinct pairs seen, never with the square of the classes, and has a
-    bound: beyond it the rarest pairs are forgotten, and `is_exact` says so.
+    Memory grows with the distinct pairs, not with the square of the classes, and is bounded: beyond
+    the bound the rarest pairs are dropped, and `is_exact` becomes false.
 
     Parameters
     ----------
     n_leaves : int
     max_pairs : int
-        Distinct pairs held at most.
+        Largest number of distinct pairs.
     """
 
     def __init__(self, n_leaves: int, max_pairs: int = MAX_PAIRS) -> None:
@@ -39,7 +39,7 @@ class Confusions:
             raise InvalidArgumentError(f"max_pairs is at least 2, not {max_pairs}")
         self.n_leaves = n_leaves
         self.rows = 0
-        #: Whether no pair was forgotten; otherwise every count is a lower bound.
+        #: Whether no pair was dropped; otherwise every count is a lower bound.
         self.is_exact = True
         self._max_pairs = max_pairs
         self._keys: Indices = np.zeros(0, dtype=np.int64)
@@ -53,7 +53,7 @@ class Confusions:
         Parameters
         ----------
         true, predicted : ndarray of int, shape (n,)
-            Leaf indices; rows where they are equal are left out.
+            Leaf indices; rows where they are equal are ignored.
         """
         wrong = np.asarray(true) != np.asarray(predicted)
         keys = np.asarray(true)[wrong].astype(np.int64) * self.n_leaves
@@ -79,7 +79,7 @@ class Confusions:
         self._counts = np.zeros(len(self._keys), dtype=np.int64)
         np.add.at(self._counts, inverse, weights)
         if len(self._keys) > self._max_pairs:
-            # Half of them, so that the next new pairs do not make this happen again at once.
+            # Keep half of them, so that the next new pairs do not trigger this again at once.
             kept = np.sort(np.argsort(-self._counts, kind="stable")[: self._max_pairs // 2])
             self._keys, self._counts = self._keys[kept], self._counts[kept]
             self.is_exact = False
@@ -87,12 +87,12 @@ class Confusions:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """Two leaves and how often each was taken for the other.
+    """Two leaves and how often each was predicted for the other.
 
     Attributes
     ----------
     first, second : int
-        Leaf indices; the first is taken for the second at least as often as the other way round.
+        Leaf indices; `forward` is at least `backward`.
     forward, backward : int
         Rows of `first` predicted as `second`, and rows of `second` predicted as `first`.
     siblings : bool
@@ -114,7 +114,7 @@ class ConfusedPair:
 def top_pairs(
     confusions: Confusions, taxonomy: Taxonomy, k: int, *, siblings: bool
 ) -> list[ConfusedPair]:
-    """Return the k pairs of leaves confused most often.
+    """Return the k most often confused pairs of leaves.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def top_pairs(
     taxonomy : Taxonomy
     k : int
     siblings : bool
-        Only pairs of the same parent, or only the others.
+        Whether to return pairs with the same parent, or those with different ones.
 
     Returns
     -------
@@ -149,9 +149,9 @@ def top_pairs(
 
 
 def end_parents(taxonomy: Taxonomy) -> NDArray[np.int64]:
-    """Return of each leaf's last real class the parent, shape (n_leaves,).
+    """Return the parent of each leaf's last real class, shape (n_leaves,).
 
-    As an index into ``taxonomy.classes``; -1 where the class stands on the first level.
+    An index into ``taxonomy.classes``; -1 where the class is on the first level.
     """
     classes = taxonomy.leaf_codes.astype(np.int64) + taxonomy.level_offsets[:-1]
     ends = (~taxonomy.hidden[classes]).sum(axis=1) - 1

@@ -1,4 +1,4 @@
-"""Sparse confusions, and what happens when there are too many of them."""
+"""Sparse confusions, also beyond their bound."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_counts_are_exact_below_the_bound(batches):
     assert confusions.is_exact
 
 
-def test_beyond_the_bound_the_most_frequent_stay_and_counts_are_lower_bounds():
+def test_beyond_the_bound_frequent_pairs_stay_and_counts_are_lower_bounds():
     rng = np.random.default_rng(0)
     confusions = Confusions(10_000, max_pairs=500)
     expected: Counter[tuple[int, int]] = Counter()
@@ -57,7 +57,7 @@ def test_siblings_share_the_parent_of_the_class_they_end_in():
             assert (parents[one] == parents[other]) == (first[:-1] == second[:-1])
 
 
-def test_equal_pairs_come_in_the_order_of_their_classes():
+def test_equally_frequent_pairs_are_ordered_by_their_classes():
     taxonomy = Taxonomy.from_paths([(name,) for name in "abcd"])
     confusions = Confusions(4)
     confusions.update(np.array([3, 0, 2, 1]), np.array([2, 1, 3, 0]))
@@ -69,6 +69,6 @@ def test_equal_pairs_come_in_the_order_of_their_classes():
     assert top_pairs(confusions, taxonomy, 5, siblings=False) == []
 
 
-def test_the_bound_has_room_for_a_pair():
+def test_a_bound_below_two_pairs_is_refused():
     with pytest.raises(InvalidArgumentError):
         Confusions(5, max_pairs=1)

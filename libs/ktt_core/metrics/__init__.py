@@ -1,4 +1,4 @@
-"""How good predictions are: one streaming accumulator, and each metric with its formula."""
+"""Quality of predictions: a streaming accumulator, and each metric with its formula."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ __all__ = [
     "make_accumulator",
 ]
 
-#: The names used everywhere: in JSON, events, checkpoints and reports.
+#: Metric names, as in JSON, events, checkpoints and reports.
 METRIC_NAMES = (
     "leaf_accuracy",
     "leaf_precision",
@@ -56,14 +56,14 @@ METRIC_NAMES = (
 )
 
 
-# What rounding may do to a sum of float32 probabilities.
+# Tolerance for the rounding error of a sum of float32 probabilities.
 _SLACK = 1e-2
 
 
 class MetricsAccumulator:
-    """Metrics of a stream of rows, in memory that does not grow with it (300 MB at most).
+    """Metrics of a stream of rows, in bounded memory (300 MB at most).
 
-    A row's prediction is its most probable path: what `ktt_core.decoding.decode` gives without a
+    A row's prediction is its most probable path, as `ktt_core.decoding.decode` gives it without a
     minimal confidence.
 
     Parameters
@@ -93,13 +93,13 @@ class MetricsAccumulator:
         codes : ndarray of int, shape (n, depth)
             The true paths, level-local.
         levels : sequence of ndarray, optional
-            The level scores behind the probabilities, for `valid_paths`. Without them, or if they
-            are leaf scores, a level's best class is that of the highest probability.
+            The level scores of the probabilities, for `valid_paths`. Without them, or with leaf
+            scores, a level's best class is the one of the highest probability.
 
         Raises
         ------
         InvalidArgumentError
-            If shapes or codes do not fit the taxonomy, or a row's probabilities do not sum to 1.
+            If shapes or codes do not match the taxonomy, or a row's probabilities do not sum to 1.
         """
         taxonomy = self.taxonomy
         classes = class_indices(codes, taxonomy)
@@ -144,10 +144,9 @@ class MetricsAccumulator:
     def compute(self) -> dict[str, float]:
         """Return every metric by its name in `METRIC_NAMES`.
 
-        ``valid_paths`` is the share of rows whose best classes of all levels, each chosen by
-        itself, form a path of the taxonomy; the other metrics are documented at the functions of
-        their names, ``auprc_micro`` at `PairRanking` and ``calibration_error`` at
-        `CalibrationBins`.
+        ``valid_paths`` is the share of rows whose best classes, chosen separately on each level,
+        form a path of the taxonomy. The other metrics are documented at the functions of their
+        names, ``auprc_micro`` at `PairRanking` and ``calibration_error`` at `CalibrationBins`.
 
         Raises
         ------
@@ -173,7 +172,7 @@ class MetricsAccumulator:
 def _check_distribution(
     largest: NDArray[np.floating], sums: NDArray[np.floating], first_row: int
 ) -> None:
-    """Raise InvalidArgumentError on rows that are scores, not log-probabilities."""
+    """Raise InvalidArgumentError for rows of scores instead of log-probabilities."""
     wrong = np.flatnonzero((largest > _SLACK) | (np.abs(sums - 1.0) > _SLACK))
     if wrong.size:
         raise InvalidArgumentError(
@@ -188,14 +187,14 @@ def compute_metrics(
     taxonomy: Taxonomy,
     levels: LevelScores | None = None,
 ) -> dict[str, float]:
-    """Return the metrics of rows held in memory; see `MetricsAccumulator`."""
+    """Return the metrics of rows in memory; see `MetricsAccumulator`."""
     accumulator = MetricsAccumulator(taxonomy)
     accumulator.update(leaf_log_proba, codes, levels)
     return accumulator.compute()
 
 
 class CollectedRows:
-    """What `MetricsAccumulator` is, for a metrics function that needs all rows at once.
+    """Collects rows for a metrics function that needs them all; used as `MetricsAccumulator`.
 
     Parameters
     ----------
@@ -228,9 +227,9 @@ class CollectedRows:
 def make_accumulator(
     function: Callable[..., dict[str, float]], taxonomy: Taxonomy
 ) -> MetricsAccumulator | CollectedRows:
-    """Return what computes a metrics function over a stream of rows.
+    """Return an accumulator for a metrics function over a stream of rows.
 
-    `compute_metrics` itself keeps none of them; any other function is called once, with all.
+    `compute_metrics` keeps no rows; any other function is called once, with all rows.
     """
     if function is compute_metrics:
         return MetricsAccumulator(taxonomy)

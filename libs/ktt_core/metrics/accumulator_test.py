@@ -1,4 +1,4 @@
-"""Every metric against scikit-learn or the definition over sets, on random forests."""
+"""Every metric against scikit-learn or its definition on sets, on random forests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOREST = Taxonomy.from_paths(
 
 @st.composite
 def scored_rows(draw: st.DrawFn):
-    """Draw a ragged forest, level scores or leaf scores that may tie, and true paths."""
+    """Draw a ragged forest, level or leaf scores that may tie, and true paths."""
     path = st.lists(st.sampled_from("abcd"), min_size=1, max_size=5)
     taxonomy = Taxonomy.from_paths(draw(st.lists(path, min_size=1, max_size=20)))
     n_rows = draw(st.integers(1, 25))
@@ -52,7 +52,7 @@ def naive_hierarchical(true_paths, predicted_paths):
 
 
 def naive_levels(taxonomy, true, predicted):
-    """Score each level with scikit-learn over the rows and classes that count there."""
+    """Score each level with scikit-learn over the rows and classes that count on it."""
     accuracies, precisions = [], []
     for level in range(taxonomy.depth):
         names = taxonomy.classes[taxonomy.level_offsets[level] : taxonomy.level_offsets[level + 1]]
@@ -113,14 +113,14 @@ def test_every_metric_agrees_with_its_definition(case):
     expected["calibration_error"] = naive_calibration(top.astype(np.float64), true == said)
     for name, value in expected.items():
         if name == "valid_paths" and len(levels) != taxonomy.depth:
-            # Sums of equal leaves may round apart in another order.
+            # Sums of equal leaves may round differently in another order.
             continue
         assert metrics[name] == pytest.approx(value, abs=1e-6), name
 
 
 @settings(deadline=None)
 @given(scored_rows(), st.integers(1, 7))
-def test_blocks_add_up(case, size):
+def test_metrics_do_not_depend_on_the_blocks(case, size):
     taxonomy, levels, log_proba, codes = case
     accumulator = MetricsAccumulator(taxonomy)
     for start in range(0, len(codes), size):
@@ -139,15 +139,15 @@ def test_perfect_predictions_score_one():
     assert set(metrics.values()) == {1.0}
 
 
-def test_padding_is_neither_a_hit_nor_a_miss():
-    # Both rows end early: below "Bread" and "Bikes" there is only padding.
+def test_padding_counts_neither_as_correct_nor_as_wrong():
+    # Both paths are short: below "Bread" and "Bikes" there is only padding.
     leaves = [FOREST.leaf_paths.index(path) for path in [("Food", "Bread"), ("Bikes",)]]
     scores = np.zeros((2, FOREST.n_leaves))
     scores[0, leaves[0]] = 9.0  # right: three levels, one of them padding
     scores[1, FOREST.leaf_paths.index(("Food", "Pasta", "Long"))] = 9.0  # wrong everywhere
     codes = FOREST.leaf_codes[leaves]
     metrics = compute_metrics(leaf_log_proba([scores], FOREST), codes, FOREST)
-    # Levels: 1 of 2; 1 of 2 ("Pasta" against padding counts); 0 of 1 ("Long"; the right row has
+    # Levels: 1 of 2; 1 of 2 ("Pasta" against padding counts); 0 of 1 ("Long"; the correct row has
     # only padding).
     assert metrics["path_accuracy"] == pytest.approx((0.5 + 0.5 + 0.0) / 3)
     # Sets: {Food, Bread} of {Food, Bread}, nothing of {Food, Pasta, Long} against {Bikes}.
@@ -177,7 +177,7 @@ def test_no_rows_are_an_error():
         (np.full((1, 4), -9.0), FOREST.leaf_codes[:1]),
     ],
 )
-def test_rows_that_do_not_fit_are_refused(log_proba, codes):
+def test_rows_that_do_not_match_are_refused(log_proba, codes):
     with pytest.raises(InvalidArgumentError):
         compute_metrics(log_proba, codes, FOREST)
 
@@ -206,7 +206,7 @@ def test_memory_does_not_grow_with_the_rows():
     assert kept < 1e6
 
 
-def test_the_log_loss_is_a_number_whatever_a_model_excludes() -> None:
+def test_the_log_loss_is_finite_with_excluded_leaves() -> None:
     loss = LogLoss()
     with pytest.raises(DataError, match="no rows"):
         loss.mean()

@@ -1,4 +1,4 @@
-"""How sure a difference between two classifiers is that answered the same rows."""
+"""Confidence interval of the difference of two classifiers on the same rows."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ __all__ = ["Difference", "bootstrap_difference"]
 
 FloatArray = NDArray[np.float64]
 
-#: Resamples: the ends of an interval then move by some hundredths of its width from seed to seed.
+#: Resamples: across seeds, interval bounds then vary by some hundredths of the interval's width.
 DRAWS = 10_000
 
-# Counts held at once: 32 MiB.
+# Counts in memory at once: 32 MiB.
 _BLOCK_CELLS = 2**22
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure of one classifier minus that of another.
+    """The difference of a metric between two classifiers.
 
     Attributes
     ----------
     value : float
-        Over the rows as they are.
+        Difference over the original rows.
     low, high : float
-        The ends of its confidence interval.
+        Bounds of its confidence interval.
     """
 
     value: float
@@ -52,19 +52,19 @@ def bootstrap_difference(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Difference:
-    """Return the difference of a figure, with the percentile interval of the paired bootstrap.
+    """Return the difference of a metric, with the percentile interval of the paired bootstrap.
 
-    Rows are drawn with replacement, as many as there are, and both classifiers are measured on the
+    As many rows as there are are drawn with replacement, and both classifiers are evaluated on the
     same draw (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 13). The interval
-    is about other rows of the same kind; it knows nothing of other seeds of the training.
+    covers the sampling of rows, but not the training seed.
 
     Parameters
     ----------
     ours, theirs : ndarray, shape (n,) or (n, k)
-        What is known of each row's answer; the same row at the same place.
+        Terms of each row; the same row at the same position in both.
     figure : callable, optional
-        From the sums over rows, shape (..., k), to the figure, shape (...). Default: the mean of
-        the first column.
+        Maps sums over rows, shape (..., k), to the metric, shape (...). Default: the mean of the
+        first column.
     draws : int
     seed : int
     confidence : float
@@ -75,12 +75,12 @@ def bootstrap_difference(
     DataError
         If there are no rows.
     InvalidArgumentError
-        If the shapes differ, or a number is out of range.
+        If the shapes differ, or an argument is out of range.
 
     Notes
     -----
-    Rows with the same answers are alike to a sum. So how often each *kind* of row is drawn is
-    multinomial, and a draw costs as much as there are kinds, however many rows there are.
+    Rows with equal terms are interchangeable in a sum. So the counts of distinct rows in a draw are
+    multinomial, and the cost of a draw grows with the distinct rows only.
     """
     if ours.shape != theirs.shape or ours.ndim not in (1, 2):
         raise InvalidArgumentError(

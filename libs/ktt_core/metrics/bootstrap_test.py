@@ -32,8 +32,8 @@ def test_the_interval_is_that_of_resampled_rows() -> None:
 
 
 def test_it_is_paired() -> None:
-    # On rows that are hard for both, a difference of one row in fifty is told apart; unpaired, the
-    # spread of the rows would hide it.
+    # Rows that are hard for both have a large variance, which hides a difference of 2 % in an
+    # unpaired test but not in a paired one.
     theirs = np.arange(1000) % 2 == 0
     ours = theirs | (np.arange(1000) % 50 == 1)
     difference = bootstrap_difference(ours, theirs)
@@ -41,7 +41,7 @@ def test_it_is_paired() -> None:
     assert bootstrap_difference(theirs, ours).sign == -1
 
 
-def test_equal_answers_differ_by_nothing() -> None:
+def test_equal_predictions_have_a_difference_of_zero() -> None:
     same = np.array([1.0, 0.0, 0.5])
     difference = bootstrap_difference(same, same)
     assert (difference.value, difference.low, difference.high, difference.sign) == (0, 0, 0, 0)
@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     assert one != bootstrap_difference(ours, theirs, draws=500, seed=4)
 
 
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_has_its_nominal_coverage() -> None:
     generator = np.random.default_rng(2)
     held = 0
     for _ in range(300):
@@ -71,11 +71,11 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
         ours, theirs = hard < 0.75, hard < 0.70 + 0.1 * (generator.random(200) - 0.5)
         difference = bootstrap_difference(ours, theirs, draws=1_000)
         held += difference.low <= 0.05 <= difference.high
-    # 95 % of 300, and four standard deviations.
+    # 95 % of 300, minus four standard deviations.
     assert held / 300 == pytest.approx(0.95, abs=0.05)
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
+def test_rows_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(DataError, match="no rows"):
         bootstrap_difference(np.zeros(0), np.zeros(0))
     with pytest.raises(InvalidArgumentError, match="the same rows"):

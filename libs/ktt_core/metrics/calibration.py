@@ -1,4 +1,4 @@
-"""Expected calibration error: whether what is said with 80 % comes true in 80 % of the cases."""
+"""Expected calibration error: whether 80 % of predictions of probability 80 % are right."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 __all__ = ["UNCALIBRATED", "VALIDATION_LOSS", "CalibrationBins", "LogLoss", "UncalibratedError"]
 
-#: The name of `calibration_error` at the temperature 1, where a model knows it.
+#: Name of `calibration_error` at temperature 1, for models that report it.
 UNCALIBRATED = "calibration_error_uncalibrated"
-#: The name of `LogLoss` over the validation rows, by which equally good epochs are told apart.
+#: Name of `LogLoss` over the validation rows, which breaks ties between equally good epochs.
 VALIDATION_LOSS = "val_loss"
 
-# What a class that a model excludes costs: JSON holds no infinity.
+# Loss of an excluded class: JSON has no infinity.
 _GREATEST_LOSS = 1e4
 
 
 class CalibrationBins:
-    """Rows by the probability of their predicted path, in equal-width bins.
+    """Row counts by the probability of the predicted path, in equal-width bins.
 
     Parameters
     ----------
     n_bins : int
-        Bin b holds the probabilities in (b / n_bins, (b + 1) / n_bins]; 0 is in the first.
+        Bin b covers the probabilities in (b / n_bins, (b + 1) / n_bins]; 0 is in the first.
     """
 
     def __init__(self, n_bins: int = 15) -> None:
@@ -46,7 +46,7 @@ class CalibrationBins:
         Parameters
         ----------
         probabilities : ndarray, shape (n,)
-            Of the predicted path, in [0, 1].
+            Probability of the predicted path, in [0, 1].
         correct : ndarray of bool, shape (n,)
             Whether the predicted path is the true one.
         """
@@ -71,7 +71,7 @@ class CalibrationBins:
 
 
 class UncalibratedError:
-    """What the calibration error is without a temperature: observes level scores as they pass.
+    """The calibration error at temperature 1; an observer of level scores.
 
     Parameters
     ----------
@@ -95,9 +95,9 @@ class UncalibratedError:
 
 
 class LogLoss:
-    """The mean of ``-log p(true leaf)`` over rows, which rewards both being right and being honest.
+    """The mean of ``-log p(true leaf)`` over rows, which rewards accuracy and calibration.
 
-    A leaf of probability 0 counts as 10,000, so that the mean is a number.
+    A leaf of probability 0 counts as 10,000, so that the mean is finite.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
-"""Counts per class, and the flat metrics that follow from them.
+"""Counts per class, and the flat metrics computed from them.
 
-Padding classes never count. Two rules say what that means:
+Padding classes never count:
 
 - At a level, a row counts if its true or its predicted class there is real.
-- A leaf stands for its deepest real class, so a class that ends early is a leaf like any other.
+- A leaf represents its deepest real class, so a class that ends early is a leaf as well.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Counts = NDArray[np.int64]
 
 @dataclass
 class ClassCounts:
-    """What is known of predictions after any number of rows; its size is that of the taxonomy.
+    """Counts of true and predicted classes, in memory linear in the taxonomy.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class ClassCounts:
         Rows in which a class is both predicted and true, predicted, and true. Padding classes are
         counted here, and masked by the metrics.
     counted : ndarray of int64, shape (depth,)
-        Rows whose true or predicted class at a level is real.
+        Rows with a real true or predicted class at a level.
     rows : int
     """
 
@@ -53,7 +53,7 @@ class ClassCounts:
 
     @classmethod
     def empty(cls, taxonomy: Taxonomy) -> ClassCounts:
-        """Return the counts of no rows."""
+        """Return counts of zero rows."""
         hits, predicted, support = np.zeros((3, taxonomy.n_classes), dtype=np.int64)
         return cls(taxonomy, hits, predicted, support, np.zeros(taxonomy.depth, dtype=np.int64))
 
@@ -100,7 +100,7 @@ class ClassCounts:
 
 
 def class_indices(codes: NDArray[np.integer], taxonomy: Taxonomy) -> NDArray[np.intp]:
-    """Return indices into ``taxonomy.classes`` of level-local codes, checking them."""
+    """Convert level-local codes to indices into ``taxonomy.classes``, with a range check."""
     codes = np.asarray(codes)
     if codes.ndim != 2 or codes.shape[1] != taxonomy.depth:
         raise InvalidArgumentError(
@@ -154,7 +154,7 @@ def leaf_macro_f1(counts: ClassCounts) -> float:
 def path_accuracy(counts: ClassCounts) -> float:
     """Accuracy at every level, averaged over the levels.
 
-    A level's accuracy is over the rows that count there; a level where none does is left out.
+    A level's accuracy is over the rows that count there; levels without such rows are left out.
     """
     counts.leaves()
     return float(
@@ -171,8 +171,8 @@ def path_accuracy(counts: ClassCounts) -> float:
 def path_precision(counts: ClassCounts) -> float:
     """Support-weighted precision over the real classes of every level, averaged over the levels.
 
-    See `leaf_precision` and `path_accuracy`. A level whose true classes are all padding, but not
-    the predicted ones, has the precision 0.
+    See `leaf_precision` and `path_accuracy`. A level with predicted real classes but only padding
+    as true classes has precision 0.
     """
     counts.leaves()
     return float(

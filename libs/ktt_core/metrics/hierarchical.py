@@ -1,7 +1,7 @@
-r"""Hierarchical precision, recall and F1: a nearly right path counts for what is right in it.
+r"""Hierarchical precision, recall and F1: a partly correct path counts for its correct classes.
 
-With T_i the true class of row i and all its ancestors, and P_i the predicted one's (the root of the
-whole tree and padding classes are in neither)::
+With T_i the true class of row i and all its ancestors, and P_i those of the predicted class (both
+without the root of the whole tree and padding classes)::
 
     hP = sum_i |P_i & T_i| / sum_i |P_i|
     hR = sum_i |P_i & T_i| / sum_i |T_i|
@@ -23,8 +23,8 @@ __all__ = ["hierarchical_f1", "hierarchical_precision", "hierarchical_recall"]
 def _overlap(counts: ClassCounts) -> tuple[int, int, int]:
     """Return the summed sizes of P & T, P and T."""
     counts.leaves()
-    # On one level a path has one class, so the sets meet exactly where the levels' classes are the
-    # same.
+    # A path has one class per level, so the intersection is the levels on which the classes are
+    # equal.
     real = ~counts.taxonomy.hidden
     return (
         int(counts.hits[real].sum()),
@@ -36,7 +36,7 @@ def _overlap(counts: ClassCounts) -> tuple[int, int, int]:
 def hierarchical_precision(counts: ClassCounts) -> float:
     """``sum_i |P_i & T_i| / sum_i |P_i|`` (Kiritchenko et al., 2005)."""
     both, predicted, _ = _overlap(counts)
-    # Every path begins with a real class, so with at least one row this is not 0.
+    # Every path begins with a real class, so this is not 0 if there are rows.
     return both / predicted
 
 

@@ -1,8 +1,8 @@
-"""Rows scored by their paths' names: also those whose class a classifier does not know.
+"""Metrics of rows by the names of their paths, also for classes unknown to a classifier.
 
-The figures are those of `ktt_core.metrics.counts` and `ktt_core.metrics.hierarchical`. As they
-compare names, the true path need not be of the classifier's taxonomy: of a new class under a parent
-that it knows, the parent can be right.
+The formulas are those of `ktt_core.metrics.counts` and `ktt_core.metrics.hierarchical`. As
+names are compared, the true path need not be in the classifier's taxonomy: for a new class under a
+known parent, the parent can still be right.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PathOutcomes:
-    """What became of each row.
+    """Correctness of each row.
 
     Attributes
     ----------
     true, predicted, both : ndarray of int64, shape (n,)
-        Sizes of T (the true class and its ancestors), of P (those of the predicted class), and of
-        what they share.
+        Sizes of T (the true class and its ancestors), of P (the predicted class and its ancestors),
+        and of their intersection.
     """
 
     true: IntArray
@@ -46,7 +46,7 @@ class PathOutcomes:
         return (self.both == self.true) & (self.both == self.predicted)
 
     def take(self, rows: NDArray[np.bool_]) -> PathOutcomes:
-        """Return those of some rows."""
+        """Return the outcomes of some rows."""
         return PathOutcomes(self.true[rows], self.predicted[rows], self.both[rows])
 
     def figures(self) -> dict[str, float]:
@@ -79,7 +79,7 @@ def path_outcomes(
     Parameters
     ----------
     true_paths, predicted_paths : sequence of tuple of str
-        Without padding.
+        Distinct paths, without padding.
     true, predicted : ndarray of int, shape (n,)
         Each row's positions in them.
     """
@@ -102,14 +102,14 @@ def path_outcomes(
 def compare_outcomes(
     ours: PathOutcomes, theirs: PathOutcomes, *, draws: int = DRAWS, seed: int = 0
 ) -> dict[str, Difference]:
-    """Return how much better ours are, in `hierarchical_f1` and `leaf_accuracy`.
+    """Return our differences from theirs in `hierarchical_f1` and `leaf_accuracy`.
 
     Parameters
     ----------
     ours, theirs : PathOutcomes
-        Of the same rows.
+        Outcomes of the same rows.
     draws, seed : int
-        As `bootstrap_difference` takes them, for its interval of 95 %.
+        Arguments of `bootstrap_difference`, for a 95 % interval.
     """
 
     def terms(outcomes: PathOutcomes) -> IntArray:

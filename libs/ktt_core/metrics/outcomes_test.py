@@ -1,4 +1,4 @@
-"""Rows scored by names agree with the counts of classes, and go beyond them where they must."""
+"""Metrics by names agree with the counts of classes, and also cover unknown classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ktt_core.taxonomy import Taxonomy
 
 @settings(deadline=None)
 @given(st.data())
-def test_on_known_classes_the_figures_are_those_of_the_counts(data: st.DataObject) -> None:
+def test_on_known_classes_the_metrics_equal_those_of_the_counts(data: st.DataObject) -> None:
     path = st.lists(st.sampled_from("abcd"), min_size=1, max_size=5)
     taxonomy = Taxonomy.from_paths(data.draw(st.lists(path, min_size=1, max_size=20)))
     leaf = st.integers(0, taxonomy.n_leaves - 1)
@@ -30,7 +30,7 @@ def test_on_known_classes_the_figures_are_those_of_the_counts(data: st.DataObjec
     np.testing.assert_array_equal(outcomes.right, true == predicted)
 
 
-def test_of_a_class_that_is_not_known_the_parent_can_be_right() -> None:
+def test_the_parent_of_an_unknown_class_can_be_right() -> None:
     true = [("Food", "Pasta", "Gnocchi"), ("Bikes",), ("Food", "Pasta")]
     said = [("Food", "Pasta", "Long"), ("Food", "Bread")]
     outcomes = path_outcomes(true, np.array([0, 1, 2]), said, np.array([0, 1, 0]))
@@ -45,7 +45,7 @@ def test_the_same_name_under_another_parent_is_not_the_same_class() -> None:
     assert outcomes.both.tolist() == [0]
 
 
-def test_comparing_says_how_much_better_ours_are() -> None:
+def test_the_comparison_is_ours_minus_theirs() -> None:
     paths = [("a", "x"), ("a", "y"), ("b", "z")]
     true = np.arange(300) % 3
     ours = path_outcomes(paths, true, paths, true)
@@ -58,7 +58,7 @@ def test_comparing_says_how_much_better_ours_are() -> None:
     assert len(ours.take(half)) == 150
 
 
-def test_no_rows_have_no_figures() -> None:
+def test_no_rows_are_an_error() -> None:
     none = np.array([], int)
     with pytest.raises(DataError, match="no rows"):
         path_outcomes([("a",)], none, [("a",)], none).figures()

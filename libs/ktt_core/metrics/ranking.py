@@ -11,11 +11,11 @@ __all__ = ["PairRanking"]
 
 FloatArray = NDArray[np.float32]
 
-#: Pairs held as they are: 128 MiB.
+#: Pairs whose exact scores are kept: 128 MiB.
 MAX_EXACT_PAIRS = 2**25
 
-# Non-negative floats order as their bits do, up to those of 1.0. Without the last 7 they count 8.3
-# million bins, 64 MiB of counts, each 2**-16 of its score wide.
+# Non-negative floats have the order of their bits. Without the last 7 bits, those up to 1.0 have
+# 8.3 million bins, 64 MiB of counts, each 2**-16 of its score wide.
 _DROPPED_BITS = 7
 _ONE = int(np.float32(1.0).view(np.int32))
 _BINS = (_ONE >> _DROPPED_BITS) + 1
@@ -24,21 +24,21 @@ _BINS = (_ONE >> _DROPPED_BITS) + 1
 class PairRanking:
     """Average precision of a stream of scored pairs, in bounded memory.
 
-    With the pairs ranked by score, P(s) and R(s) precision and recall of those with a score of at
-    least s, and s running down over the distinct scores::
+    With the pairs ranked by score, P(s) and R(s) the precision and recall of the pairs with a score
+    of at least s, and s descending over the distinct scores::
 
         AP = sum_s (R(s) - R(previous s)) P(s)
 
-    which steps, and never interpolates; as scikit-learn's
-    ``average_precision_score(average="micro")``. Equivalently the mean of P(score) over the
-    positive pairs, which needs no more than the positives' scores and how many pairs reach each.
+    which is a step function without interpolation, as in scikit-learn's
+    ``average_precision_score(average="micro")``. Equivalently, it is the mean of P(score) over the
+    positive pairs, which requires only their scores and the number of pairs that reach each.
 
     Parameters
     ----------
     max_exact_pairs : int
-        Up to so many pairs every score is held (4 bytes each) and the result is exact. A longer
-        stream is counted into bins a 65,536th of their score wide (128 MiB in all, however long it
-        is): the result is then the exact one for scores so rounded, equal scores being tied.
+        Up to this number of pairs, every score is kept (4 bytes each) and the result is exact.
+        Longer streams are counted in bins of relative width 1/65,536 (128 MiB in all, for any
+        length): the result is then exact for the rounded scores, with equal ones tied.
     """
 
     def __init__(self, max_exact_pairs: int = MAX_EXACT_PAIRS) -> None:
@@ -51,7 +51,7 @@ class PairRanking:
 
     @property
     def is_exact(self) -> bool:
-        """Whether no score has been rounded yet."""
+        """Whether no score has been rounded so far."""
         return self._pair_bins is None
 
     def update(self, scores: FloatArray, positives: FloatArray) -> None:
@@ -62,7 +62,7 @@ class PairRanking:
         scores : ndarray of float32, any shape
             The scores of all pairs, in [0, 1].
         positives : ndarray of float32, any shape
-            Those of the pairs whose class is true: a part of `scores`, repeated here.
+            Scores of the pairs whose class is true; they are part of `scores` too.
         """
         scores = np.asarray(scores, dtype=np.float32).ravel()
         positives = np.asarray(positives, dtype=np.float32).ravel()
@@ -71,7 +71,7 @@ class PairRanking:
         if positives.size > scores.size:
             raise InvalidArgumentError("there are more positive pairs than pairs")
         if self._pair_bins is None or self._positive_bins is None:
-            # Copies: the caller may reuse its block.
+            # Copies, as the caller may reuse the array.
             self._pairs.append(scores.copy())
             self._positives.append(positives.copy())
             self._held += scores.size
@@ -118,7 +118,7 @@ class PairRanking:
 
 
 def _count(bins: NDArray[np.int64], scores: FloatArray) -> None:
-    # abs drops the sign of a negative zero.
+    # abs clears the sign bit of negative zeros.
     index = np.abs(scores).view(np.int32) >> _DROPPED_BITS
-    # ufunc.at is fast for the platform's own index type alone.
+    # ufunc.at is fast for intp only.
     np.add.at(bins, index.astype(np.intp), 1)

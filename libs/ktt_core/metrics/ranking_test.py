@@ -43,7 +43,7 @@ def test_a_long_stream_is_exact_for_scores_rounded_to_a_65536th(power):
     assert value == pytest.approx(average_precision_score(truth, scores), abs=1e-5)
 
 
-def test_asking_midway_changes_nothing():
+def test_an_intermediate_result_changes_nothing():
     rng = np.random.default_rng(1)
     scores = rng.random(500).astype(np.float32)
     truth = rng.random(500) < 0.2
@@ -55,7 +55,7 @@ def test_asking_midway_changes_nothing():
     )
 
 
-def test_the_caller_may_reuse_its_block():
+def test_the_caller_may_reuse_its_array():
     ranking = PairRanking()
     block = np.array([0.9, 0.1], np.float32)
     ranking.update(block, block[:1])
@@ -71,6 +71,6 @@ def test_a_stream_without_positives_has_no_average_precision():
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, np.nan])
-def test_what_is_no_probability_is_refused(value):
+def test_scores_outside_0_to_1_are_refused(value):
     with pytest.raises(InvalidArgumentError):
         PairRanking().update(np.array([value], np.float32), np.zeros(0, np.float32))
