@@ -292,16 +292,27 @@ def test_a_bundle_is_the_folder_that_the_documents_draw(exported: Exported) -> N
         assert ("onnxruntime" in packages) == (model in ENCODER_MODELS)
 
 
-def test_a_model_from_outside_is_served_by_its_own_scorer(tmp_path: Path) -> None:
+def test_a_model_from_outside_is_served_by_its_own_scorer_and_monitored_by_default(
+    tmp_path: Path,
+) -> None:
     workspace, monitor = tmp_path / "workspace", Monitor()
     found = install_model(tmp_path / "installed", "centroid")
     ktt(workspace, "data", "import", Path("examples/products.csv").absolute(), "products", *COLUMNS)
-    ktt(workspace, "train", "products", "-m", "centroid", env=found)
+    ktt(workspace, "train", "products", "-m", "centroid", "-r", env=found)
     ktt(workspace, "export", "products", "-m", "centroid", "--bento", env=found)
     texts = ["noise cancelling headphones", "blue running shoes", "kettle", "?"]
     answers = ktt(workspace, "predict", "products", "-m", "centroid", *texts, "--json", env=found)
     wanted = [answer["predictions"][0] for answer in json.loads(answers)]
     bundle = Path(shutil.move(workspace / "build/centroid_products", tmp_path / "bundle"))
+    board = json.loads(
+        (bundle / "grafana/provisioning/dashboards/dashboard.json").read_text(encoding="utf-8")
+    )
+    assert (board["title"], board["uid"]) == (
+        "KTT: Nearest centroid, on products",
+        "ktt-centroid-products",
+    )
+    settings = (bundle / "monitoring/evidently.yaml").read_text(encoding="utf-8")
+    assert re.search(r'^prediction: \["', settings.splitlines()[-1])
     try:
         with served(bundle / "inference", monitor, tmp_path / "log.txt") as client:
             for text, best in zip(texts, wanted, strict=True):

@@ -23,6 +23,7 @@ _FEATURES = {
         "An encoder feature is the mean of 32 neighbouring numbers of the encoder's pooled output:"
         " none of them has a meaning by itself."
     ),
+    "": "What a feature is, the model's own code says.",
     "sklearn": (
         "The word mixtures are random projections of the text's words, none of which has a meaning"
         " by itself; text length is in characters, and unknown words is the share of its words"

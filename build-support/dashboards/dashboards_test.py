@@ -60,10 +60,16 @@ METRICS = {
 WIDTH = 24
 
 
-@pytest.fixture(params=NAMES)
+DEFAULTS = generate.LIBRARIES / generate.DEFAULTS
+
+
+def place(model: str) -> Path:
+    return generate.LIBRARIES / generate.MODELS / model / "bentoml"
+
+
+@pytest.fixture(params=[DEFAULTS, *map(place, NAMES)], ids=["default", *NAMES])
 def board(request: pytest.FixtureRequest) -> dict[str, Any]:
-    file = generate.MODELS / request.param / generate.FILE
-    loaded: dict[str, Any] = json.loads(file.read_text())
+    loaded: dict[str, Any] = json.loads((request.param / generate.DASHBOARD).read_text())
     return loaded
 
 
@@ -77,32 +83,41 @@ def expressions(board: dict[str, Any]) -> Iterator[str]:
             yield target["expr"]
 
 
-def test_the_dashboards_are_up_to_date() -> None:
+def test_all_files_are_up_to_date() -> None:
     assert (
-        generate.stale(generate.MODELS) == []
+        generate.stale(generate.LIBRARIES) == []
     ), "write them anew: ./pants run build-support/dashboards:generate"
 
 
-def test_every_bundled_model_has_one() -> None:
-    assert [model.name for model in registered_models(generate.MODELS)] == NAMES
+def test_every_bundled_model_has_them() -> None:
+    models = registered_models(generate.LIBRARIES / generate.MODELS)
+    assert [model.name for model in models] == NAMES
 
 
 def test_stale_missing_and_left_over_files_are_found(tmp_path: Path) -> None:
-    models = Path(shutil.copytree(generate.MODELS, tmp_path / "models"))
-    assert generate.stale(models) == []
-    changed, gone, left = (models / name / generate.FILE for name in (*NAMES[:2], "old_model"))
-    changed.write_text(changed.read_text().replace("Latency", "Slowness"))
+    for part in (generate.MODELS, generate.DEFAULTS):
+        shutil.copytree(generate.LIBRARIES / part, tmp_path / part)
+    assert generate.stale(tmp_path) == []
+    default = tmp_path / generate.DEFAULTS / generate.DASHBOARD
+    changed, gone, left = (
+        tmp_path / generate.MODELS / name / "bentoml" / generate.DASHBOARD
+        for name in (*NAMES[:2], "old_model")
+    )
+    other = changed.with_name(generate.SETTINGS)
+    for file in (default, changed):
+        file.write_text(file.read_text().replace("Latency", "Slowness"))
+    other.write_text(other.read_text().replace("window_size: 30", "window_size: 31"))
     gone.unlink()
     left.parent.mkdir(parents=True)
     left.write_text("{}")
-    assert generate.stale(models) == sorted(map(str, (changed, gone, left)))
+    assert generate.stale(tmp_path) == sorted(map(str, (default, changed, other, gone, left)))
     left.unlink()
-    generate.write(models)
-    assert generate.stale(models) == []
+    generate.write(tmp_path)
+    assert generate.stale(tmp_path) == []
 
 
 def test_a_dashboard_says_which_model_it_is_of() -> None:
-    boards = [json.loads((generate.MODELS / name / generate.FILE).read_text()) for name in NAMES]
+    boards = [json.loads((place(name) / generate.DASHBOARD).read_text()) for name in NAMES]
     assert [board["uid"] for board in boards] == [f"ktt-{name}" for name in NAMES]
     assert len({board["title"] for board in boards}) == len(NAMES)
 
@@ -116,12 +131,12 @@ def test_grafanas_schema_takes_it_in_whole(board: dict[str, Any]) -> None:
 def test_panels_lie_side_by_side_on_the_grid(board: dict[str, Any]) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in board["panels"]:
-        place = panel["gridPos"]
-        assert place["x"] + place["w"] <= WIDTH, panel["title"]
+        grid = panel["gridPos"]
+        assert grid["x"] + grid["w"] <= WIDTH, panel["title"]
         cells = {
             (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
+            for x in range(grid["x"], grid["x"] + grid["w"])
+            for y in range(grid["y"], grid["y"] + grid["h"])
         }
         assert not cells & taken, panel["title"]
         taken |= cells
@@ -152,21 +167,20 @@ def test_every_rate_looks_at_several_scrapes(board: dict[str, Any]) -> None:
         assert set(windows) <= {"$__rate_interval"}, expression
 
 
-def test_the_monitors_templates_hold_the_documented_defaults() -> None:
-    for name in NAMES:
-        template = generate.MODELS / name / "bentoml" / "evidently.yaml"
-        assert yaml.safe_load(template.read_text()) == {
-            "service": {
-                "reference_path": "./references.parquet",
-                "min_reference_size": 30,
-                "use_reference": True,
-                "moving_reference": False,
-                "window_size": 30,
-                "calculation_period_sec": 60,
-                "monitors": ["cat_target_drift", "data_drift"],
-                "alarm_rate": 0.05,
-                "feedback_size": 10_000,
-            }
+def test_the_monitors_settings_hold_the_documented_defaults() -> None:
+    template = DEFAULTS / generate.SETTINGS
+    assert yaml.safe_load(template.read_text()) == {
+        "service": {
+            "reference_path": "./references.parquet",
+            "min_reference_size": 30,
+            "use_reference": True,
+            "moving_reference": False,
+            "window_size": 30,
+            "calculation_period_sec": 60,
+            "monitors": ["cat_target_drift", "data_drift"],
+            "alarm_rate": 0.05,
+            "feedback_size": 10_000,
         }
-        # The export appends the columns of scores.
-        assert yaml.safe_load(template.read_text() + 'prediction: ["a", "b"]\n')["prediction"]
+    }
+    # The export appends the columns of scores.
+    assert yaml.safe_load(template.read_text() + 'prediction: ["a", "b"]\n')["prediction"]

@@ -1,4 +1,4 @@
-"""Write the dashboards of all bundled models anew.
+"""Write what monitors the bundled models anew, and what monitors models that bring nothing.
 
 ``./pants run build-support/dashboards:generate`` does it, in the root of the repository.
 """
@@ -12,30 +12,37 @@ import tempfile
 from pathlib import Path
 
 from dashboards.build import dashboard_json
-from dashboards.models import registered_models
+from dashboards.models import ANY_MODEL, registered_models
 
-__all__ = ["FILE", "MODELS", "main", "stale", "write"]
+__all__ = ["DASHBOARD", "DEFAULTS", "MODELS", "SETTINGS", "main", "stale", "write"]
 
-MODELS = Path("libs/ktt_models")
-#: Below a model's folder.
-FILE = Path("bentoml/dashboard.json")
+LIBRARIES = Path("libs")
+#: Below the libraries: the models, and what a model gets that has no such files.
+MODELS, DEFAULTS = Path("ktt_models"), Path("ktt_core/packing/defaults")
+DASHBOARD, SETTINGS = "dashboard.json", "evidently.yaml"
 
 
 def _contents(folder: Path) -> dict[Path, str]:
-    models = registered_models(folder)
-    return {folder / model.name / FILE: dashboard_json(model) for model in models}
+    contents = {folder / DEFAULTS / DASHBOARD: dashboard_json(ANY_MODEL)}
+    settings = (folder / DEFAULTS / SETTINGS).read_text(encoding="utf-8")
+    for model in registered_models(folder / MODELS):
+        place = folder / MODELS / model.name / "bentoml"
+        contents |= {place / DASHBOARD: dashboard_json(model), place / SETTINGS: settings}
+    return contents
 
 
 def stale(folder: Path) -> list[str]:
-    """Return which dashboards are missing, left over, or not what would be written now.
+    """Return which files are missing, left over, or not what would be written now.
 
     Parameters
     ----------
     folder
-        The models' folder.
+        That of the libraries.
     """
     contents = _contents(folder)
-    files = contents.keys() | set(folder.glob(f"*/{FILE}"))
+    files = set(contents)
+    for name in (DASHBOARD, SETTINGS):
+        files.update((folder / MODELS).glob(f"*/bentoml/{name}"))
     return sorted(
         str(file)
         for file in files
@@ -44,7 +51,7 @@ def stale(folder: Path) -> list[str]:
 
 
 def write(folder: Path) -> list[Path]:
-    """Write every model's dashboard, each whole or not at all, and return the files."""
+    """Write every model's files, each whole or not at all, and return them."""
     contents = _contents(folder)
     for file, content in contents.items():
         file.parent.mkdir(exist_ok=True)
@@ -58,15 +65,16 @@ def write(folder: Path) -> list[Path]:
 
 
 def main() -> int:
-    """Write the dashboards."""
+    """Write the files."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    if not MODELS.is_dir():
+    if not (LIBRARIES / MODELS).is_dir():
         print(
-            f"error: found no {MODELS}: start this in the root of the repository", file=sys.stderr
+            f"error: found no {LIBRARIES / MODELS}: start this in the root of the repository",
+            file=sys.stderr,
         )
         return 2
-    files = write(MODELS)
-    print(f"{len(files)} dashboards, {FILE} of each model in {MODELS}, are up to date")
+    for file in write(LIBRARIES):
+        print(f"{file} is up to date")
     return 0
 
 

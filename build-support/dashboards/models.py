@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["RegisteredModel", "registered_models"]
+__all__ = ["ANY_MODEL", "RegisteredModel", "registered_models"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class RegisteredModel:
     name: str
     display_name: str
     framework: str
+
+
+#: A model that brings no dashboard: an export puts its own names in the place of these.
+ANY_MODEL = RegisteredModel("MODEL", "MODEL", "")
 
 
 def registered_models(folder: Path) -> list[RegisteredModel]:

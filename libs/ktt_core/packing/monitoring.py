@@ -30,6 +30,9 @@ __all__ = [
 FEWEST_REFERENCE_ROWS = 10
 
 _SETTINGS, _DASHBOARD = "evidently.yaml", "dashboard.json"
+# Those of a model that brings none, and what stands in them for the model's name.
+_DEFAULTS = Path(__file__).with_name("defaults")
+_ANY_MODEL = "MODEL"
 _HINT = "train again with a reference set (ktt train -r), or export without monitoring"
 
 # As the monitoring service has it.
@@ -58,7 +61,8 @@ def monitoring_files(
 ) -> tuple[dict[str, str], Watched]:
     """Return what a request tells the packer of monitoring, and what the monitor compares.
 
-    The window is no larger than the reference set. In the settings stand, beside the columns of
+    The settings and the dashboard are the model's own, or the library's where it has none. The
+    window is no larger than the reference set. In the settings stand, beside the columns of
     scores, what ``/predict`` calls their classes and what people call the features. The dashboard's
     title and uid are of the model and the dataset: bundles can share a Grafana.
 
@@ -79,18 +83,12 @@ def monitoring_files(
     FailedPreconditionError
         If the reference set is missing, damaged, not this model's, or too small.
     UnsupportedError
-        If the model comes without settings or a dashboard, or the dashboard is none.
+        If the model's dashboard is none.
     """
     n_rows = check_reference_set(model, artifacts, reference_set)
     check_reference_rows(n_rows, reference_set)
-    template, dashboard = service / _SETTINGS, service / _DASHBOARD
-    for file in (template, dashboard):
-        if not file.is_file():
-            raise UnsupportedError(
-                f"{model.model_id} cannot be monitored: its bentoml folder has no {file.name}; "
-                "export it without monitoring"
-            )
-    text, window = _fitted(template.read_text(encoding="utf-8").rstrip(), n_rows)
+    settings_text = _own_or_default(service / _SETTINGS).read_text(encoding="utf-8")
+    text, window = _fitted(settings_text.rstrip(), n_rows)
     titles = _described(artifacts, "feature_titles")
     parts = [text]
     if titles is not None:
@@ -110,7 +108,8 @@ def monitoring_files(
     settings = scratch / _SETTINGS
     settings.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     own = scratch / _DASHBOARD
-    own.write_text(_dashboard_of(model, dataset, dashboard), encoding="utf-8")
+    dashboard = _dashboard_of(model, dataset, _own_or_default(service / _DASHBOARD))
+    own.write_text(dashboard, encoding="utf-8")
     files = {
         "reference_set_path": str(reference_set.absolute()),
         "grafana_dashboard_path": str(own),
@@ -119,10 +118,17 @@ def monitoring_files(
     return files, Watched(n_rows, window)
 
 
+def _own_or_default(file: Path) -> Path:
+    return file if file.is_file() else _DEFAULTS / file.name
+
+
 def _dashboard_of(model: Model, dataset: str, file: Path) -> str:
     """Return a dashboard as this bundle's: another bundle of the same Grafana has another."""
     try:
-        board = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        if file.parent == _DEFAULTS:
+            text = text.replace(_ANY_MODEL, model.model_id)
+        board = json.loads(text)
     except (OSError, ValueError) as error:
         raise UnsupportedError(
             f"{model.model_id} cannot be monitored: its {file.name} cannot be read: {error}"

@@ -1,0 +1,61 @@
+"""What a bundle's monitoring is given where the model brings nothing, or something of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ktt_core.model import Model
+from ktt_core.packing.monitoring import monitoring_files
+from ktt_core.reference import reference_table, write_reference
+from ktt_core.registry import register
+from ktt_core.taxonomy import Taxonomy
+
+TAXONOMY = Taxonomy.from_paths([("a", "x"), ("b", "y")])
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Return a function that writes a model's files, and gives the monitor's as they are packed."""
+    monkeypatch.setattr("ktt_core.registry._entries", {})
+    register("outside", display_name="From outside", framework="numpy")(lambda: Model)
+    model: Any = SimpleNamespace(model_id="outside", taxonomy=TAXONOMY)
+    codes = TAXONOMY.leaf_codes[np.arange(40) % 2]
+    table = reference_table(TAXONOMY, codes, np.ones((40, 1)), np.full((40, 2), 0.5))
+    write_reference(table, tmp_path / "reference.parquet")
+
+    def made(**own):
+        for name, text in own.items():
+            (tmp_path / name.replace("_", ".")).write_text(text)
+        found, watched = monitoring_files(
+            model, "shop", tmp_path, tmp_path / "reference.parquet", tmp_path, tmp_path / "scratch"
+        )
+        assert (watched.reference_rows, watched.window_size) == (40, 30)
+        settings = Path(found["evidently_config"]).read_text()
+        return settings, json.loads(Path(found["grafana_dashboard_path"]).read_text())
+
+    (tmp_path / "scratch").mkdir()
+    return made
+
+
+def test_a_model_that_brings_nothing_is_monitored_with_the_librarys_files(files):
+    settings, dashboard = files()
+    assert "  window_size: 30\n" in settings
+    assert settings.endswith('prediction: ["x", "y"]\n')
+    assert 'labels: ["a\\nx", "b\\ny"]' in settings
+    assert dashboard["title"] == "KTT: From outside, on shop"
+    assert dashboard["uid"] == "ktt-outside-shop"
+    assert "outside" in dashboard["tags"] and len(dashboard["panels"]) > 20
+    assert "MODEL" not in json.dumps(dashboard)
+
+
+def test_files_of_the_models_own_take_their_place_each_by_itself(files):
+    _, dashboard = files(dashboard_json='{"panels": ["MODEL"]}')
+    assert dashboard["panels"] == ["MODEL"]
+    settings, _ = files(evidently_yaml="service:\n  calculation_period_sec: 7\n")
+    assert settings.startswith("service:\n  calculation_period_sec: 7\n")
