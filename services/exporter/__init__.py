@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from exporter.handlers import Exporter
+    from exporter.job_kind import EXPORT, KINDS
     from exporter.requests import ExportSpec
     from exporter.results import (
         ExportedCheckpoint,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "EXPORT",
+    "KINDS",
     "ExportResult",
     "ExportSpec",
     "ExportedCheckpoint",
@@ -33,7 +36,12 @@ __all__ = [
     "QuantizationResult",
 ]
 
-_MODULES = {"Exporter": "handlers", "ExportSpec": "requests"}
+_MODULES = {
+    "EXPORT": "job_kind",
+    "KINDS": "job_kind",
+    "Exporter": "handlers",
+    "ExportSpec": "requests",
+}
 
 
 def __getattr__(name: str) -> Any:

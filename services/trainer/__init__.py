@@ -25,9 +25,16 @@ if TYPE_CHECKING:
         RunEvent,
         RunResult,
     )
-    from trainer.specs import EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
+    from trainer.specs import (
+        KINDS,
+        EvaluationOutcome,
+        EvaluationSpec,
+        TrainingOutcome,
+        TrainingSpec,
+    )
 
 __all__ = [
+    "KINDS",
     "Baseline",
     "CheckpointInfo",
     "DatasetInfo",
@@ -56,6 +63,7 @@ _MODULES = {
     "EvaluateRequest": "requests",
     "EvaluationOutcome": "specs",
     "EvaluationSpec": "specs",
+    "KINDS": "specs",
     "ReportFile": "report_files",
     "RowSource": "requests",
     "Run": "requests",

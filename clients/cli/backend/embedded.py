@@ -22,8 +22,7 @@ from cli.backend.protocol import (
     PredictOptions,
     Watcher,
 )
-from exporter import Exporter, ExportSpec
-from exporter.job_kind import EXPORT
+from exporter import EXPORT, Exporter, ExportSpec
 from ktt_core.errors import (
     FailedPreconditionError,
     InvalidArgumentError,

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+import exporter
+import trainer
 from cli.backend.connection import Connection
 from cli.backend.job_calls import JobCalls
-from exporter import job_kind as exporter_kinds
 from ktt.exporter.v1.exporter_service_pb2_grpc import ExporterServiceStub
 from ktt.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub
 from ktt_core.errors import NotFoundError, UnavailableError
 from ktt_rpc.channel import ClientSettings, open_channel
 from ktt_rpc.job_messages import codec_of, job_from_proto
-from trainer import specs as trainer_kinds
 
 if TYPE_CHECKING:
     from ktt_jobs import Job
@@ -73,7 +73,7 @@ class Services:
         """Return the calls about one kind of job: "training", "evaluation" or "export"."""
         described, address = _KINDS[kind], self._connection.trainer
         stub: Any = self.trainer
-        if described in exporter_kinds.KINDS:
+        if described in exporter.KINDS:
             stub, address = self.exporter, self._connection.exporter
         to_job = partial(job_from_proto, described)
         messages = codec_of(described).messages
@@ -109,6 +109,4 @@ class Services:
         )
 
 
-_KINDS: dict[str, JobKind[Any]] = {
-    kind.name: kind for kind in (*trainer_kinds.KINDS, *exporter_kinds.KINDS)
-}
+_KINDS: dict[str, JobKind[Any]] = {kind.name: kind for kind in (*trainer.KINDS, *exporter.KINDS)}
