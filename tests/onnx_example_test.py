@@ -20,8 +20,8 @@ from ktt_core.model import Batch, Model
 from ktt_core.registry import get_model
 from ktt_core.taxonomy import Taxonomy
 from ktt_models import pytorch
-from ktt_models.onnx_folder.layout import write_hierarchy
-from ktt_models.onnx_folder.package import package_sources, write_package
+from ktt_models.export.onnx_layout import write_hierarchy
+from ktt_models.export.package import package_sources, write_package
 
 EXAMPLE = Path.cwd() / "examples/onnx_predict.py"
 

@@ -27,7 +27,7 @@ SECTIONS = {
         "ktt_core.model",
         "ktt_core.registry",
         "ktt_core.config",
-        "ktt_core.checkpoint",
+        "ktt_core.checkpoints.format",
         "ktt_core.reference",
         "ktt_core.parity",
     ],

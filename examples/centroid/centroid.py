@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from centroid.bentoml.scorer import CentroidScorer, text_lengths, trigrams
-from ktt_core.checkpoint import read_arrays, write_arrays
-from ktt_core.checkpoint_record import RunRecord
+from ktt_core.checkpoints.format import read_arrays, write_arrays
+from ktt_core.checkpoints.record import RunRecord
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.decoding import leaf_log_proba
 from ktt_core.errors import UnsupportedError

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.atomic import atomic_directory
-from ktt_core.checkpoint_record import RunRecord
+from ktt_core.checkpoints.record import RunRecord
 from ktt_core.class_changes import check_same_classes
 from ktt_core.config import ModelConfig
 from ktt_core.decoding import leaf_log_proba

@@ -9,9 +9,8 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from numpy.typing import NDArray
 
-from ktt_core.checkpoint import read_arrays
-from ktt_core.checkpoint_parts import stored_temperature
-from ktt_core.checkpoint_record import RunRecord, installed_versions
+from ktt_core.checkpoints.format import read_arrays, stored_temperature
+from ktt_core.checkpoints.record import RunRecord, installed_versions
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.errors import CheckpointError, KttError, UnsupportedError
 from ktt_core.metrics import UNCALIBRATED, VALIDATION_LOSS

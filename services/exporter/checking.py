@@ -10,7 +10,7 @@ from exporter.checkpoints import locate
 from exporter.folders import check_owner, export_folder
 from exporter.requests import FORMATS, QUANTIZATIONS, ExportSpec
 from exporter.rows import parity_split
-from ktt_core.checkpoint_names import CheckpointFile, reference_path
+from ktt_core.checkpoints.paths import CheckpointFile, reference_path
 from ktt_core.errors import InvalidArgumentError, UnsupportedError
 from ktt_core.fields import at_field
 from ktt_core.packing.discovery import check_packer

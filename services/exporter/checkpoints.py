@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktt_core.checkpoint_names import LABELS, CheckpointFile, find_checkpoint
+from ktt_core.checkpoints.paths import LABELS, CheckpointFile, find_checkpoint
 from ktt_core.fields import at_field
 from ktt_core.registry import get_entry, get_model
 

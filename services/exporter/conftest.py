@@ -30,7 +30,7 @@ from exporter.job_kind import open_jobs
 from exporter.servicer import exporter_service
 from ktt.exporter.v1 import exports_pb2 as pb
 from ktt.exporter.v1.exporter_service_pb2_grpc import ExporterServiceStub
-from ktt_core.checkpoint import read_arrays, write_arrays
+from ktt_core.checkpoints.format import read_arrays, write_arrays
 from ktt_core.config import build_config
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions

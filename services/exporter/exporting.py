@@ -18,13 +18,13 @@ from exporter.requests import ExportSpec
 from exporter.results import ExportedCheckpoint, ExportResult, Manifest
 from exporter.writing import write_bundle, write_onnx
 from ktt_core.atomic import atomic_file, fsync_directory
-from ktt_core.checkpoint_record import installed_versions
+from ktt_core.checkpoints.record import installed_versions
 from ktt_core.errors import CheckpointError, NotFoundError
 from ktt_core.model_code import blaming_models
 from ktt_core.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
-    from ktt_core.checkpoint_names import CheckpointFile
+    from ktt_core.checkpoints.paths import CheckpointFile
     from ktt_core.model import Model
     from ktt_jobs import TaskContext
 

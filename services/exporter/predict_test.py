@@ -12,7 +12,7 @@ from exporter import servicer
 from exporter.conftest import MODELS, TIME, Served, refused
 from exporter.messages import answer_from_proto
 from ktt.exporter.v1 import predict_pb2
-from ktt_core.checkpoint import read_arrays, write_arrays
+from ktt_core.checkpoints.format import read_arrays, write_arrays
 
 TEXTS = ["running shoes", "tennis ball", "electric guitar", "", "\0 \u2003", "абв 中文 \U0001f600"]
 

@@ -13,7 +13,7 @@ from exporter.checking import ExportPlan
 from exporter.comparing import compare
 from exporter.results import MonitoringResult, ParityResult, QuantizationResult
 from exporter.rows import MAX_ROWS, spread_rows
-from ktt_core.checkpoint_names import reference_path
+from ktt_core.checkpoints.paths import reference_path
 from ktt_core.class_changes import describe_changes
 from ktt_core.errors import FailedPreconditionError
 from ktt_core.model import Batch

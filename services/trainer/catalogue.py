@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ktt_core.checkpoint import read_metadata
-from ktt_core.checkpoint_names import list_checkpoint_files, reference_path, report_path
-from ktt_core.checkpoint_record import RunRecord
+from ktt_core.checkpoints.format import read_metadata
+from ktt_core.checkpoints.paths import list_checkpoint_files, reference_path, report_path
+from ktt_core.checkpoints.record import RunRecord
+from ktt_core.checkpoints.run_ids import holder_of
 from ktt_core.config import describe_config
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.errors import DataError, KttError, NotFoundError
 from ktt_core.fields import at_field
 from ktt_core.names import check_name
 from ktt_core.registry import ModelEntry, get_config_class, list_models
-from ktt_core.run_times import holder_of
 from ktt_core.workspace import Workspace
 from trainer.results import CheckpointInfo, DatasetInfo, EncoderInfo, ModelInfo, RunState
 from trainer.resuming import last_states
@@ -31,7 +31,7 @@ __all__ = [
     "list_all_datasets",
 ]
 
-#: What `ktt_core.checkpoint` writes; other files tell nothing about themselves here.
+#: What `ktt_core.checkpoints.format` writes; other files tell nothing about themselves here.
 _SUFFIX = ".safetensors"
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ktt_core.checkpoint import write_arrays
+from ktt_core.checkpoints.format import write_arrays
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.errors import InvalidArgumentError, NotFoundError
 from trainer import Trainer

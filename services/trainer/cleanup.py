@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from ktt_core.run_times import sweep_reservations
+from ktt_core.checkpoints.run_ids import sweep_reservations
 from ktt_core.workspace import Workspace
 
 __all__ = ["clean_up"]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ktt_core.checkpoint_staging import stage_run
+from ktt_core.checkpoints.staging import stage_run
 from ktt_core.workspace import Workspace
 from trainer.cleanup import clean_up
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from ktt_core.checkpoint_staging import stage_run
+from ktt_core.checkpoints.staging import stage_run
 with stage_run(Path(sys.argv[1])) as staged:
     (staged.staging / "half").touch()
     os.kill(os.getpid(), signal.SIGKILL)

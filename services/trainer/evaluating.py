@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ktt_core.checkpoint_names import CheckpointFile
+from ktt_core.checkpoints.paths import CheckpointFile
 from ktt_core.class_changes import describe_changes
 from ktt_core.cut_texts import describe_cut
 from ktt_core.datasets.dataset import Dataset

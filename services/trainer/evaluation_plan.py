@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ktt_core.checkpoint_names import LABELS, CheckpointFile, find_checkpoint
+from ktt_core.checkpoints.paths import LABELS, CheckpointFile, find_checkpoint
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.datasets.hierarchy import SPLITS
 from ktt_core.datasets.options import ImportOptions

@@ -31,8 +31,8 @@ from pathlib import Path
 import numpy as np
 import pydantic
 from ktt_core.atomic import atomic_file
-from ktt_core.checkpoint_record import RunRecord
-from ktt_core.checkpoint_staging import StagedRun
+from ktt_core.checkpoints.record import RunRecord
+from ktt_core.checkpoints.staging import StagedRun
 from ktt_core.config import ModelConfig
 from ktt_core.errors import DataError
 from ktt_core.loader import SplitLoader

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ktt_core.checkpoint_names import check_run_time, report_path
+from ktt_core.checkpoints.paths import check_run_time, report_path
 from ktt_core.errors import DataError, NotFoundError
 from ktt_core.fields import at_field
 from ktt_core.names import check_name

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ktt_core.atomic import atomic_file
-from ktt_core.checkpoint import read_metadata
-from ktt_core.checkpoint_names import (
+from ktt_core.checkpoints.format import read_metadata
+from ktt_core.checkpoints.paths import (
     CheckpointFile,
     check_run_time,
     find_checkpoint,
     list_checkpoint_files,
     report_path,
 )
-from ktt_core.checkpoint_record import RunRecord
+from ktt_core.checkpoints.record import RunRecord
+from ktt_core.checkpoints.run_ids import holder_of
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.errors import (
     CheckpointError,
@@ -28,7 +29,6 @@ from ktt_core.errors import (
 )
 from ktt_core.fields import at_field
 from ktt_core.registry import get_model
-from ktt_core.run_times import holder_of
 from ktt_core.workspace import Workspace
 from trainer.hyperparameters import hyperparameter_field
 from trainer.specs import TrainingSpec

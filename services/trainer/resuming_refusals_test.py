@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ktt_core.checkpoints.run_ids import hold_run_time
 from ktt_core.errors import (
     CheckpointError,
     ConflictError,
@@ -15,7 +16,6 @@ from ktt_core.errors import (
     NotFoundError,
     NothingToResumeError,
 )
-from ktt_core.run_times import hold_run_time
 from trainer import RunEvent, Trainer, TrainRequest
 from trainer.planning import check
 from trainer.resuming_test import (

@@ -21,7 +21,7 @@ import pytest
 
 from ktt.jobs.v1 import jobs_pb2
 from ktt.trainer.v1 import models_pb2, training_pb2
-from ktt_core.checkpoint import read_arrays
+from ktt_core.checkpoints.format import read_arrays
 from trainer import Trainer, TrainRequest
 from trainer.conftest import TrainerProcess, rows
 from trainer.resuming_test import add_steady, eventually, import_rows

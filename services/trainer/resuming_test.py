@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ktt_core import registry
-from ktt_core.checkpoint import read_arrays
+from ktt_core.checkpoints.format import read_arrays
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.errors import TrainingError
 from trainer import RunEvent, RunResult, Trainer, TrainRequest
@@ -28,9 +28,9 @@ import time
 
 import numpy as np
 import pydantic
-from ktt_core.checkpoint import read_arrays, write_arrays
-from ktt_core.checkpoint_record import RunRecord
-from ktt_core.checkpoint_staging import StagedRun
+from ktt_core.checkpoints.format import read_arrays, write_arrays
+from ktt_core.checkpoints.record import RunRecord
+from ktt_core.checkpoints.staging import StagedRun
 from ktt_core.config import ModelConfig, build_config
 from ktt_core.errors import TrainingError
 from ktt_core.loader import SplitLoader

@@ -15,7 +15,7 @@ from ktt_core.workspace import Workspace
 from trainer.specs import EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
 
 if TYPE_CHECKING:
-    from ktt_core.checkpoint_staging import StagedRun
+    from ktt_core.checkpoints.staging import StagedRun
     from ktt_core.model import Model
     from ktt_jobs import TaskContext
     from trainer.planning import PlannedRun
@@ -142,7 +142,7 @@ def _going_on(workspace: Workspace, spec: TrainingSpec, context: TaskContext) ->
 
 def _files_of(staged: StagedRun, planned: PlannedRun, model_class: type[Model]) -> RunFiles:
     """Return where a run writes: out of sight, but for what it can be continued from."""
-    from ktt_core.checkpoint_names import checkpoint_path, reference_path, report_path
+    from ktt_core.checkpoints.paths import checkpoint_path, reference_path, report_path
     from trainer.training import RunFiles
 
     hidden = staged.staging
@@ -171,7 +171,7 @@ def _written(files: RunFiles, folder: Path) -> dict[Path | None, Path]:
 def _stage(
     workspace: Workspace, spec: TrainingSpec, planned: PlannedRun, stack: ExitStack
 ) -> StagedRun:
-    from ktt_core.checkpoint_staging import stage_run
+    from ktt_core.checkpoints.staging import stage_run
 
     try:
         workspace.sweep()

@@ -16,11 +16,11 @@ from ktt_core.parity import ParityFigures
 from ktt_core.preprocessors.token_rows import TokenRows
 from ktt_core.quantization import QuantizationFigures
 from ktt_core.reference import reference_table
-from ktt_models.artifacts.layout import MODEL_NAME, write_description
-from ktt_models.onnx_folder.comparison import compare_graphs
-from ktt_models.onnx_folder.layout import EXTERNAL_DATA, GRAPH_NAME, check_hierarchy
-from ktt_models.onnx_folder.parity import compare_answers
-from ktt_models.onnx_folder.running import ORT_ERRORS, Answers, open_session, usable_cores
+from ktt_models.export.artifacts_layout import MODEL_NAME, write_description
+from ktt_models.export.comparison import compare_graphs
+from ktt_models.export.onnx_layout import EXTERNAL_DATA, GRAPH_NAME, check_hierarchy
+from ktt_models.export.parity import compare_answers
+from ktt_models.export.running import ORT_ERRORS, Answers, open_session, usable_cores
 from ktt_models.pytorch.onnx.checking import BATCHES, odd_texts
 from ktt_models.pytorch.onnx.folder import write_model
 from ktt_models.pytorch.onnx.quantizing import QUANTIZED_NAME, quantize

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ktt_core.checkpoint import write_arrays
-from ktt_core.checkpoint_parts import arrays_of, named_for
+from ktt_core.checkpoints.format import arrays_of, named_for, write_arrays
 from ktt_core.config import ModelConfig
 from ktt_core.errors import CheckpointError
 from ktt_core.model import Batch, Loader, Metrics, Observer, check_rows
@@ -232,7 +231,7 @@ class PyTorchModel(FrameworkModel):
         return add_quantized(self, folder, rows)
 
     def export_artifacts(self, folder: Path) -> None:
-        """Write the folder that `ktt_models.artifacts` describes."""
+        """Write the folder that `ktt_models.export.artifacts_layout` describes."""
         self._check_format("bento")
         from ktt_models.pytorch.artifacts import write_artifacts
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from ktt_core.checkpoint import read_arrays, write_arrays
+from ktt_core.checkpoints.format import read_arrays, write_arrays
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions

@@ -19,10 +19,10 @@ from ktt_core.tfidf.reference_features import REFERENCE_FEATURE_TITLES, referenc
 from ktt_core.tfidf.scorer import FlatScorer, HierarchicalScorer, load_scorer
 from ktt_core.tfidf.text_rows import TextRows
 from ktt_core.tfidf.vocabulary import write_vocabulary
-from ktt_models.artifacts.layout import MODEL_NAME, write_description
-from ktt_models.onnx_folder.layout import check_hierarchy, write_hierarchy
-from ktt_models.onnx_folder.parity import compare_answers
-from ktt_models.onnx_folder.running import Answers
+from ktt_models.export.artifacts_layout import MODEL_NAME, write_description
+from ktt_models.export.onnx_layout import check_hierarchy, write_hierarchy
+from ktt_models.export.parity import compare_answers
+from ktt_models.export.running import Answers
 
 if TYPE_CHECKING:
     from ktt_models.sklearn.model import SklearnModel

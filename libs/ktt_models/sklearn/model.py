@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ktt_core.checkpoint import write_arrays
-from ktt_core.checkpoint_parts import arrays_of, named_for
+from ktt_core.checkpoints.format import arrays_of, named_for, write_arrays
 from ktt_core.config import ModelConfig
 from ktt_core.errors import UnsupportedError
 from ktt_core.model import Loader, Metrics, check_training_rows
@@ -209,16 +208,16 @@ class SklearnModel(FrameworkModel):
         write_folder(self, folder)
 
     def onnx_parity(self, folder: Path, texts: Iterable[str]) -> ParityFigures:
-        """Compare an exported folder with this model; see `ktt_models.onnx_folder.parity`."""
+        """Compare an exported folder with this model; see `ktt_models.export.parity`."""
         self._check_format("onnx")
-        from ktt_models.onnx_folder.parity import parity
+        from ktt_models.export.parity import parity
         from ktt_models.sklearn.onnx.text_package import package_of
 
         # The graph's memory grows with the weights of all its texts' terms, hence few at a time.
         return parity(self, folder, texts, package_of(self), batches=(8,))
 
     def export_artifacts(self, folder: Path) -> None:
-        """Write the folder that `ktt_models.artifacts` describes."""
+        """Write the folder that `ktt_models.export.artifacts_layout` describes."""
         self._check_format("bento")
         from ktt_models.sklearn.artifacts import write_artifacts
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ktt_core.checkpoint import read_arrays, write_arrays
+from ktt_core.checkpoints.format import read_arrays, write_arrays
 from ktt_core.config import build_config
 from ktt_core.decoding import decode, leaf_log_proba
 from ktt_core.errors import (

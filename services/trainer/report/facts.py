@@ -40,7 +40,7 @@ class ReportFacts:
     split : str
         The split the diagnostics are of.
     history : sequence of mapping
-        The run's progress, as `ktt_core.checkpoint_record.RunRecord` has it: numbers by name.
+        The run's progress, as `ktt_core.checkpoints.record.RunRecord` has it: numbers by name.
     checkpoint : str
         The checkpoint's file name.
     started : str

@@ -1,4 +1,4 @@
-"""The check of an exported encoder model; see `ktt_models.onnx_folder.parity`."""
+"""The check of an exported encoder model; see `ktt_models.export.parity`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ktt_core.parity import ParityFigures
-from ktt_models.onnx_folder import parity as checks
-from ktt_models.onnx_folder.running import usable_cores
+from ktt_models.export import parity as checks
+from ktt_models.export.running import usable_cores
 from ktt_models.pytorch.onnx.folder import package_of
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from ktt_core.preprocessors.token_rows import TokenRows
 from ktt_core.reference import pool_features
 from ktt_core.registry import get_model
 from ktt_core.taxonomy import Taxonomy
-from ktt_models.onnx_folder.layout import IR_VERSION, OPSET
+from ktt_models.export.onnx_layout import IR_VERSION, OPSET
 from ktt_models.pytorch.answering import answer
 from ktt_models.pytorch.encoders.tiny import write_tiny_encoder
 from ktt_models.pytorch.onnx import graph

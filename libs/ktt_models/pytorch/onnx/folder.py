@@ -17,13 +17,13 @@ from ktt_core.preprocessors import (
     token_rows,
 )
 from ktt_core.preprocessors.stored import write_preprocessor
-from ktt_models.onnx_folder.layout import (
+from ktt_models.export.onnx_layout import (
     GRAPH_NAME,
     PREPROCESSOR_NOTE,
     README_NAME,
     write_hierarchy,
 )
-from ktt_models.onnx_folder.package import PACKAGE, package_sources, write_package
+from ktt_models.export.package import PACKAGE, package_sources, write_package
 from ktt_models.pytorch.onnx.graph import write_graph
 from ktt_models.pytorch.onnx.network import ExportedNetwork
 

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from ktt_core.errors import UnsupportedError
-from ktt_models.onnx_folder.layout import IR_VERSION, MAX_FILE_BYTES, OPSET
+from ktt_models.export.onnx_layout import IR_VERSION, MAX_FILE_BYTES, OPSET
 from ktt_models.pytorch.onnx.network import Answers, ExportedNetwork
 
 __all__ = ["INPUTS", "OUTPUTS", "write_graph"]

@@ -12,8 +12,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from ktt_core.model import Batch
 from ktt_core.quantization import QuantizationFigures
-from ktt_models.onnx_folder.comparison import compare
-from ktt_models.onnx_folder.layout import EXTERNAL_DATA, GRAPH_NAME, MAX_FILE_BYTES
+from ktt_models.export.comparison import compare
+from ktt_models.export.onnx_layout import EXTERNAL_DATA, GRAPH_NAME, MAX_FILE_BYTES
 from ktt_models.pytorch.onnx.folder import add_to_readme, package_of
 
 if TYPE_CHECKING:

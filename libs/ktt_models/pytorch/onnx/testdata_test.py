@@ -19,7 +19,7 @@ from ktt_core.model import Batch
 from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_core.registry import get_model
 from ktt_core.taxonomy import Taxonomy
-from ktt_models.onnx_folder.layout import IR_VERSION, OPSET
+from ktt_models.export.onnx_layout import IR_VERSION, OPSET
 from ktt_models.pytorch.encoders.tiny import write_tiny_encoder
 
 FOLDER = Path(__file__).parent / "testdata"

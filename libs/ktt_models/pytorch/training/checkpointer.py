@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ktt_core.checkpoint import write_arrays
+from ktt_core.checkpoints.format import write_arrays
 
 __all__ = ["Checkpointer", "Snapshot"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ktt_core.checkpoint import read_arrays
+from ktt_core.checkpoints.format import read_arrays
 from ktt_models.pytorch.training import checkpointer as module
 from ktt_models.pytorch.training.checkpointer import Checkpointer, Snapshot
 

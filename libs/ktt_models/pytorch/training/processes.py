@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ktt_core.checkpoint import write_arrays
+from ktt_core.checkpoints.format import write_arrays
 from ktt_core.errors import KttError, TrainingError, UnsupportedError, error_class
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_models.pytorch.input.loader import EncoderLoader

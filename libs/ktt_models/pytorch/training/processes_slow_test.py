@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ktt_core.checkpoint import read_arrays
+from ktt_core.checkpoints.format import read_arrays
 from ktt_core.errors import ConflictError, TrainingError
 from ktt_core.progress import Progress
 from ktt_models.pytorch.training.sample_run import (

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from ktt_core.checkpoint import read_arrays
+from ktt_core.checkpoints.format import read_arrays
 from ktt_core.errors import CheckpointError
 from ktt_core.model import Metrics
 from ktt_core.progress import Progress

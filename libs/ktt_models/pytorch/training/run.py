@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ktt_core.checkpoint import read_arrays
-from ktt_core.checkpoint_parts import arrays_of
-from ktt_core.checkpoint_record import RunRecord
+from ktt_core.checkpoints.format import arrays_of, read_arrays
+from ktt_core.checkpoints.record import RunRecord
 from ktt_core.errors import CheckpointError
 from ktt_core.model import Loader, Metrics, check_training_rows
 from ktt_core.progress import Progress, ProgressCallback

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ktt_core import checkpoint
+from ktt_core.checkpoints import format as checkpoint
 from ktt_core.config import ModelConfig
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.datasets.importer import import_dataset

@@ -61,7 +61,7 @@ class TrainingState:
     metrics : dict of str to float
         The last ones of the validation rows.
     history : list of dict
-        As in `ktt_core.checkpoint_record.RunRecord`.
+        As in `ktt_core.checkpoints.record.RunRecord`.
     scaler : dict
         The state of fp16's loss scaling; empty without.
     best : BestState or None

@@ -16,8 +16,8 @@ from functools import reduce
 from pathlib import Path
 from typing import IO, Any
 
-from ktt_core.checkpoint import read_arrays
-from ktt_core.checkpoint_record import RunRecord
+from ktt_core.checkpoints.format import read_arrays
+from ktt_core.checkpoints.record import RunRecord
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.errors import ConflictError, KttError
 from ktt_core.progress import Progress, ignore_progress

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from ktt_models.onnx_folder.layout import EXTERNAL_DATA, IR_VERSION, MAX_FILE_BYTES, OPSET
+from ktt_models.export.onnx_layout import EXTERNAL_DATA, IR_VERSION, MAX_FILE_BYTES, OPSET
 
 __all__ = ["GraphBuilder"]
 

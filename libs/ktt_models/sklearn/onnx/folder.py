@@ -10,13 +10,13 @@ from ktt_core.preprocessors import BasePreprocessor
 from ktt_core.preprocessors.stored import write_preprocessor
 from ktt_core.tfidf.scorer import load_scorer
 from ktt_core.tfidf.vocabulary import write_vocabulary
-from ktt_models.onnx_folder.layout import (
+from ktt_models.export.onnx_layout import (
     GRAPH_NAME,
     PREPROCESSOR_NOTE,
     README_NAME,
     write_hierarchy,
 )
-from ktt_models.onnx_folder.package import PACKAGE, write_package
+from ktt_models.export.package import PACKAGE, write_package
 from ktt_models.sklearn.onnx.graph import build_graph
 from ktt_models.sklearn.onnx.text_package import package_of
 

@@ -16,7 +16,7 @@ from ktt_core.errors import DataError, InvalidArgumentError, UnsupportedError
 from ktt_core.model import Batch
 from ktt_core.registry import get_model
 from ktt_core.taxonomy import Taxonomy
-from ktt_models.onnx_folder.package import PACKAGE
+from ktt_models.export.package import PACKAGE
 
 RAGGED = [
     ("Sport", "Shoes", "Running"),

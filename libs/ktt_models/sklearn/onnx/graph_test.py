@@ -17,7 +17,7 @@ from ktt_core.tfidf.reference_features import random_projections
 from ktt_core.tfidf.rows import CsrRows
 from ktt_core.tfidf.scorer import FlatScorer, HierarchicalScorer
 from ktt_core.tfidf.weights import BlockWeights, NodeLayout
-from ktt_models.onnx_folder.layout import EXTERNAL_DATA, OPSET
+from ktt_models.export.onnx_layout import EXTERNAL_DATA, OPSET
 from ktt_models.sklearn.model import SklearnModel
 from ktt_models.sklearn.onnx import builder
 from ktt_models.sklearn.onnx.graph import build_graph

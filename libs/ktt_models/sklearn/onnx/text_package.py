@@ -16,7 +16,7 @@ from ktt_core.errors import UnsupportedError
 from ktt_core.own_preprocessor import portable_source
 from ktt_core.preprocessors import SnowballStemmerPreprocessor
 from ktt_core.tfidf import text_rows
-from ktt_models.onnx_folder.package import package_sources
+from ktt_models.export.package import package_sources
 
 __all__ = ["package_files", "package_of"]
 
@@ -84,7 +84,7 @@ def package_files(language: str | None, own: str | None = None) -> dict[str, byt
     language : str or None
         Of the words' stemmer; None: words are not stemmed.
     own : str, optional
-        As `ktt_models.onnx_folder.package.package_sources` has it.
+        As `ktt_models.export.package.package_sources` has it.
     """
     files = {
         path: _PYSTEMMER_IMPORT.sub(r"\1from . import stemmer as Stemmer", source)

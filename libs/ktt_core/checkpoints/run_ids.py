@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ktt_core.checkpoint_names import TIME_FORMAT, check_run_time
+from ktt_core.checkpoints.paths import TIME_FORMAT, check_run_time
 from ktt_core.errors import ConflictError
 from ktt_core.locks import is_same_file, try_lock
 

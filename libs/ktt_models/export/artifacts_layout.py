@@ -1,4 +1,13 @@
-"""The file that says what a folder of artifacts holds."""
+"""What a bundle serves a model from: arrays, JSON and graphs, which any Python reads.
+
+A folder of artifacts holds ``model.json``, ``hierarchy.json``, and by its kind
+
+- "onnx": ``model.onnx`` and ``tokenizer.json``, as an ONNX export has them;
+- "tfidf": ``vocabulary.json`` and ``vocabulary.npz``, ``weights.json`` and ``weights.npz``: the
+  trained solver's state.
+
+No file of it is code, or is read with pickle.
+"""
 
 from __future__ import annotations
 

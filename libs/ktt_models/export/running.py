@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from ktt_core.errors import DataError
-from ktt_models.onnx_folder.package import PACKAGE
+from ktt_models.export.package import PACKAGE
 
 __all__ = ["ORT_ERRORS", "Answers", "LogProba", "open_session", "running", "usable_cores"]
 

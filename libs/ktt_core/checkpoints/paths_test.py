@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ktt_core.checkpoint_names import (
+from ktt_core.checkpoints.paths import (
     checkpoint_path,
     find_checkpoint,
     list_checkpoint_files,

@@ -9,7 +9,7 @@ from importlib import import_module, resources
 
 import pytest
 
-from ktt_models.onnx_folder.package import package_sources
+from ktt_models.export.package import package_sources
 
 MODULES = [
     ("ktt_core.preprocessors.token_rows", "TokenRows", {"numpy", "tokenizers"}),

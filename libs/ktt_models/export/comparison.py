@@ -16,8 +16,8 @@ from ktt_core.metrics import MetricsAccumulator
 from ktt_core.model import Batch
 from ktt_core.quantization import GraphFigures, QuantizationFigures
 from ktt_core.taxonomy import Taxonomy
-from ktt_models.onnx_folder.layout import GRAPH_NAME
-from ktt_models.onnx_folder.running import TextRows, open_session, running, usable_cores
+from ktt_models.export.onnx_layout import GRAPH_NAME
+from ktt_models.export.running import TextRows, open_session, running, usable_cores
 
 __all__ = ["compare", "compare_graphs"]
 

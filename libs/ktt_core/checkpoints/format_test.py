@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
 import zipfile
@@ -12,8 +13,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from ktt_core import checkpoint
-from ktt_core.checkpoint import read_arrays, read_metadata, write_arrays
+from ktt_core.checkpoints.format import (
+    FORMAT_VERSION,
+    arrays_of,
+    named_for,
+    read_arrays,
+    read_metadata,
+    stored_temperature,
+    write_arrays,
+)
 from ktt_core.errors import CheckpointError, NotFoundError
 
 METADATA = {"model": "some_model", "temperature": 1.25, "names": ["é", "\U0001f600", "a\nb"]}
@@ -128,7 +136,7 @@ def test_a_checkpoint_of_another_model_is_named(tmp_path: Path) -> None:
 def test_a_newer_format_says_that_it_is_newer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", checkpoint.FORMAT_VERSION + 1)
+    monkeypatch.setattr("ktt_core.checkpoints.format.FORMAT_VERSION", FORMAT_VERSION + 1)
     path = make(tmp_path / "best.safetensors")
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="written by a newer one"):
@@ -214,3 +222,30 @@ def test_deeply_nested_json_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(len(header).to_bytes(8, "little") + header)
     with pytest.raises(CheckpointError, match="not JSON"):
         read_arrays(path, "m")
+
+
+def test_each_part_gets_its_own_arrays_back() -> None:
+    first, second = {"a.b": np.zeros(1)}, {"b": np.ones(2)}
+    whole = named_for("net", first) | named_for("network", second)
+    assert arrays_of("net", whole).keys() == first.keys()
+    assert arrays_of("network", whole).keys() == second.keys()
+
+
+def test_a_temperature_is_a_finite_number_above_zero() -> None:
+    assert stored_temperature({"temperature": 2}) == 2.0
+    assert stored_temperature({"temperature": 0.5}) == 0.5
+    for wrong in (True, "1", None, [1.0], 0, -1.0, float("nan"), float("inf"), 10**400):
+        with pytest.raises(CheckpointError, match="is no finite number above 0"):
+            stored_temperature({"temperature": wrong})
+
+
+@pytest.mark.parametrize(
+    ("old", "name"), [("checkpoint", "read_arrays"), ("checkpoint_record", "RunRecord")]
+)
+def test_models_from_outside_still_import_the_old_names(old: str, name: str) -> None:
+    new = {"checkpoint": "format", "checkpoint_record": "record"}[old]
+    with pytest.warns(DeprecationWarning, match=f"ktt_core.checkpoints.{new}"):
+        module = importlib.reload(importlib.import_module(f"ktt_core.{old}"))
+    found = importlib.import_module(f"ktt_core.checkpoints.{new}")
+    assert getattr(module, name) is getattr(found, name)
+    assert set(found.__all__) <= set(vars(module))

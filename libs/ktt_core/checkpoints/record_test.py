@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ktt_core.checkpoint_record import KeepsRecord, RunRecord, installed_versions
+from ktt_core.checkpoints.record import RunRecord, installed_versions
 from ktt_core.errors import CheckpointError
 
 
@@ -56,12 +56,3 @@ def test_a_record_of_another_type_is_damaged(value: dict[str, Any]) -> None:
 def test_versions_are_of_installed_packages_only() -> None:
     versions = installed_versions("numpy", "no-such-package-anywhere")
     assert versions.keys() == {"python", "numpy"}
-
-
-def test_a_model_with_a_record_is_recognised() -> None:
-    class WithRecord:
-        def __init__(self) -> None:
-            self.record = RunRecord()
-
-    assert isinstance(WithRecord(), KeepsRecord)
-    assert not isinstance(object(), KeepsRecord)

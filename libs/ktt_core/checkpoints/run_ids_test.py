@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ktt_core.checkpoint_names import list_checkpoint_files
+from ktt_core.checkpoints.paths import list_checkpoint_files
+from ktt_core.checkpoints.run_ids import (
+    hold_run_time,
+    holder_of,
+    reserve_run_time,
+    sweep_reservations,
+)
 from ktt_core.errors import ConflictError, InvalidArgumentError
-from ktt_core.run_times import hold_run_time, holder_of, reserve_run_time, sweep_reservations
 
 T1, T2 = "2026-01-31T12:34:56", "2026-01-31T12:34:57"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ktt_core.atomic import TEMPORARY_PREFIX, sweep_leftovers
-from ktt_core.checkpoint_names import list_checkpoint_files
-from ktt_core.checkpoint_staging import StagedRun, stage_run
+from ktt_core.checkpoints.paths import list_checkpoint_files
+from ktt_core.checkpoints.run_ids import reserve_run_time
+from ktt_core.checkpoints.staging import StagedRun, stage_run
 from ktt_core.errors import ConflictError
-from ktt_core.run_times import reserve_run_time
 
 
 def write(run: StagedRun) -> list[str]:

@@ -13,8 +13,8 @@ from ktt_core.decoding import leaf_log_proba
 from ktt_core.model import Model
 from ktt_core.parity import ParityCounter, ParityFigures
 from ktt_core.preprocessors.cleaning import clean_texts
-from ktt_models.onnx_folder.layout import GRAPH_NAME, check_hierarchy
-from ktt_models.onnx_folder.running import Answers, open_session, running
+from ktt_models.export.onnx_layout import GRAPH_NAME, check_hierarchy
+from ktt_models.export.running import Answers, open_session, running
 
 __all__ = ["compare_answers", "parity"]
 

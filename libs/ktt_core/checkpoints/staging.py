@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ktt_core.atomic import TEMPORARY_PREFIX, fsync_directory, hold_temporary
-from ktt_core.run_times import hold_run_time, reserve_run_time
+from ktt_core.checkpoints.run_ids import hold_run_time, reserve_run_time
 
 __all__ = ["StagedRun", "stage_run"]
 
