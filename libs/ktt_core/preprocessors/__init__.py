@@ -1,4 +1,4 @@
-"""What turns texts into a model's inputs, in training and in a bundle alike."""
+"""Preprocessors: from texts to a model's inputs, in training and in bundles."""
 
 from __future__ import annotations
 

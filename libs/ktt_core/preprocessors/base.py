@@ -19,19 +19,19 @@ __all__ = [
 
 _kinds: dict[str, type[BasePreprocessor]] = {}
 
-#: In an export, the module beside this one with the model's own preprocessor, if it has one.
+#: In an export, the module beside this one that defines the model's own preprocessor, if any.
 OWN_MODULE = "own_preprocessor"
 
 
 class BasePreprocessor:
-    """Hand the texts on as they are; base of all preprocessors.
+    """Pass texts on unchanged; base class of all preprocessors.
 
-    A preprocessor of another kind sets `kind`, overrides `__call__` and `_fields`, and takes those
-    fields as its constructor's keyword arguments. Its state then travels in checkpoints and bundles
-    as `to_json`'s value, and through pickling to worker processes.
+    A subclass sets `kind`, overrides `__call__` and `_fields`, and accepts those fields as keyword
+    arguments of its constructor. Its state is stored in checkpoints and bundles as the value of
+    `to_json`, and pickled for worker processes.
     """
 
-    #: Names the class in `to_json`'s value.
+    #: Identifies the class in the value of `to_json`.
     kind: ClassVar[str] = "text"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -40,7 +40,7 @@ class BasePreprocessor:
             _register(cls)
 
     def __call__(self, texts: Sequence[str]) -> dict[str, Any]:
-        """Turn a batch of texts into a model's inputs.
+        """Convert a batch of texts to a model's inputs.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class BasePreprocessor:
         Raises
         ------
         InvalidArgumentError
-            If `texts` is a single string or holds something that is not text.
+            If `texts` is a single string or has an entry that is not text.
         """
         return {"text": check_texts(texts)}
 
@@ -68,12 +68,12 @@ class BasePreprocessor:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> BasePreprocessor:
-        """Rebuild a preprocessor of this class from `to_json`'s value.
+        """Rebuild a preprocessor of this class from the value of `to_json`.
 
         Raises
         ------
         InvalidArgumentError
-            If `value` is not such a value.
+            If `value` is not one.
         """
         if not isinstance(value, Mapping) or value.get("kind") != cls.kind:
             found = value.get("kind") if isinstance(value, Mapping) else type(value).__name__
@@ -105,29 +105,29 @@ class BasePreprocessor:
 
 
 def preprocessor_from_json(value: Mapping[str, Any]) -> BasePreprocessor:
-    """Rebuild any preprocessor from `BasePreprocessor.to_json`'s value.
+    """Rebuild any preprocessor from the value of `BasePreprocessor.to_json`.
 
-    Only classes that are imported already are found, and in an export the one that came with it: a
-    value never says what code is loaded.
+    Only imported classes are found, and in an export the model's own: a value cannot cause other
+    code to be loaded.
 
     Raises
     ------
     InvalidArgumentError
-        If the kind is unknown or the fields are not what it takes.
+        If the kind is unknown or the fields are not those of its constructor.
     """
     kind = value.get("kind") if isinstance(value, Mapping) else None
-    if not isinstance(kind, str) or (kind not in _kinds and not _own_is(kind)):
+    if not isinstance(kind, str) or (kind not in _kinds and not _is_own_kind(kind)):
         known = ", ".join(sorted(_kinds))
         raise InvalidArgumentError(f"there is no preprocessor {kind!r:.80}; there are: {known}")
     return _kinds[kind].from_json(value)
 
 
 def known_kind(kind: str) -> type[BasePreprocessor] | None:
-    """Return the class of a kind, if it is imported."""
+    """Return the class of a kind, if it has been imported."""
     return _kinds.get(kind)
 
 
-def _own_is(kind: str) -> bool:
+def _is_own_kind(kind: str) -> bool:
     name = f"{__package__}.{OWN_MODULE}"
     try:
         importlib.import_module(name)
@@ -164,7 +164,7 @@ def check_texts(texts: Sequence[str]) -> list[str]:
 
 
 def check_made(preprocessor: Any, texts: Sequence[str], made: Sequence[Any]) -> None:
-    """See whether a preprocessor made one text of every text; else rows would get others' answers.
+    """Check that a preprocessor made one text of each, so that rows keep their own predictions.
 
     Raises
     ------

@@ -28,7 +28,7 @@ def test_texts_pass_unchanged():
     "texts", ["one text", b"bytes", None, 7, [None], [1.5], ["a", float("nan")]]
 )
 @pytest.mark.parametrize("preprocessor", [BasePreprocessor(), SnowballStemmerPreprocessor()])
-def test_what_is_not_a_batch_of_texts_is_refused(preprocessor, texts):
+def test_inputs_other_than_batches_of_texts_are_refused(preprocessor, texts):
     with pytest.raises(InvalidArgumentError):
         preprocessor(texts)
 
@@ -66,7 +66,7 @@ def test_a_foreign_state_is_refused(state):
         preprocessor_from_json(state)
 
 
-def test_a_preprocessor_from_outside_is_found_by_its_kind():
+def test_a_preprocessor_defined_elsewhere_is_found_by_its_kind():
     class Shout(BasePreprocessor):
         kind = "test-shout"
 

@@ -1,4 +1,4 @@
-"""Texts as an import stores them: what every model is trained on, and asked with."""
+"""Texts in the form that an import stores, used in training and prediction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ktt_core.errors import InvalidArgumentError
 
 __all__ = ["clean_texts", "squash"]
 
-# Controls count as whitespace: a NUL or a tab carries no meaning a model should see.
+# Control characters count as whitespace: a NUL or a tab has no meaning for a model.
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
@@ -25,12 +25,12 @@ def clean_texts(texts: Sequence[str], read: int = 0) -> list[str]:
     ----------
     texts : sequence of str
     read : int
-        Texts before these, for the numbers in messages.
+        Number of texts before these, for messages.
 
     Raises
     ------
     InvalidArgumentError
-        If one is no string or no valid Unicode; the message says which.
+        If a text is not a string or not valid Unicode; the message has its number.
     """
     for number, text in enumerate(texts, read + 1):
         if not isinstance(text, str):

@@ -1,4 +1,4 @@
-"""Texts are asked with as they are imported."""
+"""Texts for prediction are cleaned as those of an import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_white_space_and_controls_become_single_spaces():
     assert clean_texts(["  ", "a\r\nb"]) == ["", "a b"]
 
 
-def test_what_is_no_text_is_named_by_its_number():
+def test_an_invalid_text_is_named_by_its_number():
     with pytest.raises(InvalidArgumentError, match="text 12 is no string, but int"):
         clean_texts(["a", 3], read=10)  # type: ignore[list-item]
     with pytest.raises(InvalidArgumentError, match="text 1 is not valid Unicode"):

@@ -1,4 +1,4 @@
-"""Rows of token ids, laid side by side as an encoder reads them."""
+"""Padding of rows of token ids to a batch."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ def pad_rows(
     lengths: NDArray[np.integer],
     pad_id: int,
 ) -> dict[str, NDArray[np.int64]]:
-    """Return rows of one long array as a batch, padded to its longest row.
+    """Return rows of a flat array as a batch, padded to the longest row.
 
     Parameters
     ----------
     values : ndarray of int, shape (m,)
-        The ids of all rows, one after the other; may be a mapped file.
+        The concatenated ids of all rows; may be a memory-mapped file.
     starts, lengths : ndarray of int, shape (n,)
-        Where each row begins in `values`, and its ids.
+        Each row's offset in `values`, and its number of ids.
     pad_id : int
-        Fills ``input_ids`` where the mask is 0.
+        Value of ``input_ids`` where the mask is 0.
 
     Returns
     -------
     dict
         ``input_ids`` and ``attention_mask``, ndarray of int64, shape (n, longest row, at least 1).
     """
-    # A text of no ids (empty, and a tokenizer without special tokens) still needs a column.
+    # Rows without ids (empty texts, and no special tokens) still need a column.
     places = np.arange(max(1, int(lengths.max(initial=0))))
     mask = places < lengths[:, None]
     input_ids = np.full(mask.shape, pad_id, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Rows of one array become a padded batch."""
+"""Rows of a flat array become a padded batch."""
 
 from __future__ import annotations
 

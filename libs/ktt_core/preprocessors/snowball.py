@@ -1,4 +1,4 @@
-"""Snowball stemming that leaves stop words whole."""
+"""Snowball stemming that keeps stop words unstemmed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ktt_core.preprocessors.stop_words import stop_words
 
 __all__ = ["SnowballStemmerPreprocessor"]
 
-# Remembered words, counted in characters: some 100 MB at most.
+# Size of the cache of stemmed words, in characters: at most about 100 MB.
 _MAX_CACHED_CHARACTERS = 8_000_000
 
 
 def _word_pattern() -> re.Pattern[str]:
-    # Python's \w knows no combining marks, so it would cut words of Hindi, Tamil or vocalised
+    # Python's \w excludes combining marks, so it would split words of Hindi, Tamil or vocalised
     # Arabic at every vowel sign. Variation selectors are left out: they belong to emoji.
     marks: list[list[int]] = []
     for code in range(0x300, 0xFE00):
@@ -29,8 +29,8 @@ def _word_pattern() -> re.Pattern[str]:
             else:
                 marks.append([code, code])
     ranges = "".join(f"{chr(first)}-{chr(last)}" for first, last in marks)
-    # The marks have a class of their own because sre looks one up in a bitmap only without a
-    # category beside it.
+    # The marks have a separate character class, as sre uses a bitmap only for classes without a
+    # category such as \w.
     return re.compile(rf"(\w+(?:[{ranges}]+\w*)*)")
 
 
@@ -38,10 +38,10 @@ _WORD = _word_pattern()
 
 
 class SnowballStemmerPreprocessor(BasePreprocessor):
-    r"""Stem every word that is not a stop word, and leave stop words in place.
+    r"""Stem every word except stop words, which stay as they are.
 
-    The text is lower-cased. A word is a run of letters, digits and underscores (``\w+``), with the
-    combining marks of scripts that write vowels as marks. What lies between words is kept, because
+    Text is lower-cased. A word is a run of letters, digits and underscores (``\w+``), with the
+    combining marks of scripts that write vowels as marks. Characters between words are kept, as
     punctuation, currency signs and emoji carry meaning for character n-grams; runs of white space
     become one space.
 
@@ -52,20 +52,20 @@ class SnowballStemmerPreprocessor(BasePreprocessor):
         stop-word list (`ktt_core.preprocessors.stop_words.LANGUAGES` has those with one) is stemmed
         without stop words.
     stem : bool
-        False leaves all words whole: lower-casing and stop-word removal alone.
+        False does not stem: only lower-casing and stop-word removal.
     remove_stop_words : bool
-        True drops stop words instead of keeping them.
+        True removes stop words instead of keeping them.
 
     Raises
     ------
     InvalidArgumentError
-        If PyStemmer does not know the language, `remove_stop_words` is asked of one without a list,
-        or a switch is not a bool.
+        If PyStemmer does not support the language, `remove_stop_words` is set for one without a
+        list, or a flag is not a bool.
 
     Notes
     -----
-    Each distinct word is stemmed once and remembered, up to a fixed number of characters. May be
-    called from several threads.
+    Each distinct word is stemmed once and cached, up to a fixed number of characters. Instances are
+    thread-safe.
     """
 
     kind: ClassVar[str] = "snowball"
@@ -91,9 +91,9 @@ class SnowballStemmerPreprocessor(BasePreprocessor):
             raise InvalidArgumentError(
                 f"there is no stop-word list for {language!r}: use remove_stop_words=False"
             )
-        # Its own cache is smaller and slower than ours.
+        # Without PyStemmer's cache, which is smaller and slower than ours.
         self._stemmer = Stemmer.Stemmer(language, 0)
-        # A stemmer holds the word it works on.
+        # A stemmer is not thread-safe.
         self._lock = threading.Lock()
         self._table: dict[str, str] = {}
         self._characters = 0
@@ -120,10 +120,9 @@ class SnowballStemmerPreprocessor(BasePreprocessor):
         batch = check_texts(texts)
         if not batch:
             return {"text": []}
-        # One string for the whole batch: squashed texts hold no line break, so it can separate
-        # them.
+        # One string for the whole batch, joined by line breaks, which the texts no longer contain.
         joined = "\n".join([" ".join(text.split()) for text in batch]).lower()
-        # With one group, split alternates what is between words (even) and words (odd).
+        # With one group, split alternates between other characters (even) and words (odd).
         parts = _WORD.split(joined)
         words = parts[1::2]
         table = self._stemmed(set(words))
@@ -134,7 +133,7 @@ class SnowballStemmerPreprocessor(BasePreprocessor):
         return {"text": results}
 
     def _stemmed(self, words: set[str]) -> dict[str, str]:
-        """Return a table that holds at least `words`."""
+        """Return a table that contains at least `words`."""
         table = self._table
         missing = words.difference(table)
         if not missing:
@@ -142,7 +141,7 @@ class SnowballStemmerPreprocessor(BasePreprocessor):
         with self._lock:
             self._characters += sum(map(len, missing))
             if self._characters > _MAX_CACHED_CHARACTERS:
-                # A fresh table, not a cleared one: another thread may still be reading the old.
+                # A new table instead of clearing: another thread may be reading the old one.
                 table, missing = {}, words
                 self._characters = sum(map(len, words))
             for word in sorted(missing):

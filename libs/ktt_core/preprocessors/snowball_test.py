@@ -1,4 +1,4 @@
-"""Stemming that leaves stop words whole."""
+"""Stemming that keeps stop words unstemmed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_words_are_stemmed_and_stop_words_stay():
     assert stemmed("The running dogs were having families") == "the run dog were having famili"
 
 
-def test_a_stop_word_is_not_stemmed_even_where_the_stemmer_would():
+def test_a_stop_word_with_another_stem_is_not_stemmed():
     assert Stemmer.Stemmer("english").stemWord("having") == "have"
     assert stemmed("having") == "having"
 
@@ -41,7 +41,7 @@ def test_contractions_are_stop_words():
     assert stemmed("They don't; we'll see") == "they don't; we'll see"
 
 
-def test_what_is_between_words_is_kept_and_white_space_squashed():
+def test_characters_between_words_are_kept_and_white_space_squashed():
     assert stemmed("  C++ &\n$5.00,\t(cars)!  ") == "c++ & $5.00, (car)!"
 
 
@@ -49,15 +49,15 @@ def test_what_is_between_words_is_kept_and_white_space_squashed():
     "text",
     ["😀👩\u200d💻🏳\ufe0f", "東京タワー", "!!!", "", "हिन्दी में", "مُدَرِّس", "1️⃣", "\ud800"],
 )
-def test_other_scripts_and_symbols_pass_whole(text):
+def test_other_scripts_and_symbols_are_kept(text):
     assert stemmed(text) == text
 
 
-def test_scripts_may_mix_in_a_text():
+def test_texts_of_mixed_scripts_are_stemmed():
     assert stemmed("東京 dogs 😀cats") == "東京 dog 😀cat"
 
 
-def test_a_script_with_vowel_marks_is_stemmed_by_whole_words():
+def test_words_with_vowel_marks_are_not_split():
     expected = Stemmer.Stemmer("hindi").stemWord("लड़कियों")
     assert expected != "लड़कियों"
     assert (
@@ -72,7 +72,7 @@ def test_a_language_without_a_list_is_stemmed_without_stop_words():
         SnowballStemmerPreprocessor("hungarian", remove_stop_words=True)
 
 
-def test_an_unknown_language_is_an_error_that_lists_the_known():
+def test_an_unknown_language_is_refused_with_the_supported_ones():
     with pytest.raises(InvalidArgumentError, match="english"):
         SnowballStemmerPreprocessor("klingon")
 
@@ -95,7 +95,7 @@ def test_a_text_stems_the_same_in_any_batch(texts):
     assert all(text == " ".join(text.split()) for text in together)
 
 
-def test_remembering_words_is_bounded_and_changes_nothing(monkeypatch):
+def test_the_cache_is_bounded_and_does_not_change_results(monkeypatch):
     monkeypatch.setattr(snowball, "_MAX_CACHED_CHARACTERS", 50)
     preprocessor = SnowballStemmerPreprocessor()
     for start in range(0, 300, 10):
@@ -104,7 +104,7 @@ def test_remembering_words_is_bounded_and_changes_nothing(monkeypatch):
         assert sum(map(len, preprocessor._table)) <= 10 * len("running999") + len("dogs")
 
 
-def test_threads_share_a_preprocessor(monkeypatch):
+def test_a_preprocessor_is_thread_safe(monkeypatch):
     monkeypatch.setattr(snowball, "_MAX_CACHED_CHARACTERS", 2000)
     preprocessor = SnowballStemmerPreprocessor()
     batches = [[f"dogs{n} running families{n}ing" for n in range(b, b + 20)] for b in range(200)]

@@ -1,8 +1,8 @@
 """Stop words: articles, pronouns, prepositions, auxiliaries, conjunctions.
 
-Short lists, written for this project: they hold what a grammar lists, not what happens to be
-frequent. Negations and numerals are left out where they could carry meaning for a classifier that
-drops stop words.
+Short lists, written for this project: closed word classes of the grammar, not merely frequent
+words. Negations and numerals are left out where they could carry meaning for a classifier that
+removes stop words.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ _LISTS = {
     "swedish": _SWEDISH,
 }
 
-#: The languages (PyStemmer's names) that have a list.
+#: Languages with a list, by PyStemmer's names.
 LANGUAGES = tuple(sorted(_LISTS))
 
 
@@ -195,7 +195,7 @@ LANGUAGES = tuple(sorted(_LISTS))
 def stop_words(language: str) -> frozenset[str]:
     """Return a language's stop words, lower-cased; an empty set if it has no list.
 
-    A contraction stands as the words that a split at the apostrophe leaves ("don't": "don", "t").
+    A contraction is listed as the words of a split at the apostrophe ("don't": "don", "t").
     """
     listed = _LISTS.get(language, "")
     return frozenset(listed.replace("'", " ").split())

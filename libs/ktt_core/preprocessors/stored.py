@@ -1,4 +1,4 @@
-"""A preprocessor beside an exported model: what its texts go through before all else."""
+"""The preprocessor of an exported model, applied to texts before its tokenizer or vectorizer."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ PREPROCESSOR_FILE = "preprocessor.json"
 
 
 def write_preprocessor(preprocessor: BasePreprocessor, folder: Path) -> None:
-    """Write its state, unless it leaves texts as they are."""
+    """Write the preprocessor's state, unless it leaves texts unchanged."""
     if type(preprocessor) is not BasePreprocessor:
         text = json.dumps(preprocessor.to_json(), indent=2)
         (folder / PREPROCESSOR_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def read_preprocessor(folder: str | os.PathLike[str]) -> BasePreprocessor:
-    """Return the one whose state is in a folder; one that does nothing if there is none.
+    """Read the preprocessor of a folder; without a file, one that leaves texts unchanged.
 
     Raises
     ------
     CheckpointError
-        If the file is damaged, or its kind is not known here.
+        If the file is damaged, or its kind is unknown.
     """
     file = Path(folder) / PREPROCESSOR_FILE
     try:

@@ -1,4 +1,4 @@
-"""From texts to the inputs of an exported encoder's graph, by the tokenizer beside it."""
+"""Inputs of an exported encoder's graph, made by the tokenizer beside it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["TokenRows"]
 
 
 class TokenRows:
-    """Turns texts into token ids, exactly as the model was trained on them.
+    """Converts texts to token ids, exactly as in training.
 
     Parameters
     ----------
     folder : path
-        With a ``tokenizer.json`` that says itself how long a text may be and how rows are padded,
-        and, of a model with a preprocessor of its own, ``preprocessor.json``.
+        Has a ``tokenizer.json`` that defines maximum length and padding and, if the model has its
+        own preprocessor, a ``preprocessor.json``.
 
     Raises
     ------
@@ -48,18 +48,18 @@ class TokenRows:
         Parameters
         ----------
         texts : sequence of str, length n
-            White space and control characters are tidied up as in the training data.
+            White space and control characters are normalised as in the training data.
 
         Returns
         -------
         dict of str to ndarray
             ``input_ids`` and ``attention_mask``: int64, shape (n, length of the longest text); the
-            mask is 1 where a token is and 0 where a row is padded.
+            mask is 1 for tokens and 0 for padding.
 
         Raises
         ------
         InvalidArgumentError
-            If `texts` is one string, or an entry is no valid Unicode string.
+            If `texts` is one string, or an entry is not a valid Unicode string.
         """
         if isinstance(texts, (str, bytes)):
             raise InvalidArgumentError("texts is a list of texts, not one text: wrap it in a list")

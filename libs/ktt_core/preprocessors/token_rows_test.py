@@ -1,4 +1,4 @@
-"""The inputs of an exported encoder's graph are those of training."""
+"""The inputs of an exported encoder's graph equal those of training."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_texts_become_rows_padded_to_the_longest(folder):
     assert {array.dtype for array in inputs.values()} == {np.dtype(np.int64)}
 
 
-def test_texts_are_tidied_up_and_cut_as_in_training(folder):
+def test_texts_are_normalised_and_truncated_as_in_training(folder):
     training = TransformerPreprocessor(folder, MAX_LENGTH)
     found = TokenRows(folder)(["  red\tshoes\x00\n", "blue " * 20_000])
     expected = training(["red shoes", "blue " * 20_000])
@@ -48,7 +48,7 @@ def test_texts_are_tidied_up_and_cut_as_in_training(folder):
     assert found["input_ids"].shape == (2, MAX_LENGTH)
 
 
-def test_the_tokenizers_library_alone_gives_the_same_ids(folder):
+def test_the_tokenizers_library_by_itself_gives_the_same_ids(folder):
     texts = ["red shoes", "", "blue " * 50]
     alone = Tokenizer.from_file(str(folder / "tokenizer.json")).encode_batch(texts)
     assert [row.ids for row in alone] == TokenRows(folder)(texts)["input_ids"].tolist()

@@ -1,4 +1,4 @@
-"""Sub-word ids for encoder models, on the tokenizers library alone."""
+"""Token ids for encoder models, with the tokenizers library only."""
 
 from __future__ import annotations
 
@@ -29,44 +29,43 @@ __all__ = ["TOKENIZER_FILE", "TransformerPreprocessor"]
 
 TOKENIZER_FILE = "tokenizer.json"
 
-# Of a long text only this many characters a token are read at first: words are shorter, mostly.
+# Characters per token that are first read of a long text: words are mostly shorter.
 _CHARACTERS_A_TOKEN = 16
 
-# Names under which tokenizers keep their padding token, where nothing says which it is.
+# Common names of the padding token, for tokenizers that do not declare one.
 _PADDING_TOKENS = ("[PAD]", "<pad>", "<|pad|>", "<|padding|>", "<|endoftext|>")
 
 
 class TransformerPreprocessor(BasePreprocessor):
-    """Turn texts into the ids and the mask that an encoder reads.
+    """Convert texts to token ids and the attention mask of an encoder.
 
     Parameters
     ----------
     tokenizer : path
-        A ``tokenizer.json`` (the format of Hugging Face's fast tokenizers), or a folder that holds
-        one.
+        A ``tokenizer.json`` (the format of Hugging Face's fast tokenizers), or a folder with one.
     max_length : int
-        Sub-words per text, special tokens included; what is longer is cut.
+        Tokens per text, including special tokens; longer texts are truncated.
 
     Attributes
     ----------
     pad_id : int
-        Fills `input_ids` where the mask is 0.
+        Value of `input_ids` where the mask is 0.
     before : BasePreprocessor or None
-        What texts go through before they are cut into tokens; see `after`.
+        Preprocessor applied before tokenization; see `after`.
 
     Raises
     ------
     NotFoundError
         If there is no such file.
     InvalidArgumentError
-        If the file is not a tokenizer, or `max_length` leaves no room for a text.
+        If the file is not a tokenizer, or `max_length` leaves no room for text.
 
     Notes
     -----
-    The state (`to_json`) holds the whole tokenizer, so that a checkpoint needs no other file.
+    The state (`to_json`) has the whole tokenizer, so that a checkpoint needs no other file.
 
-    A subclass that changes what is made of texts overrides `counted_ids`, which training and
-    serving read; the other two ways lead through it.
+    A subclass that changes the ids overrides `counted_ids`, which training and serving call;
+    `__call__` and `token_ids` use it too.
     """
 
     kind: ClassVar[str] = "transformer"
@@ -119,15 +118,15 @@ class TransformerPreprocessor(BasePreprocessor):
         self._text = text
         direction = (loaded.truncation or {}).get("direction", "right")
         loaded.enable_truncation(max_length, direction=direction)
-        # Padding is done below, straight into one array.
+        # Padding is applied by `pad_rows`.
         loaded.no_padding()
         self._tokenizer = loaded
-        # Without the offsets, which nobody reads here; older versions always make them.
+        # Skips offsets, which are not needed; older versions always compute them.
         self._encode = getattr(loaded, "encode_batch_fast", loaded.encode_batch)
         self._cuts_the_end = direction == "right"
 
     def __call__(self, texts: Sequence[str]) -> dict[str, Any]:
-        """Turn a batch of texts into ids.
+        """Convert a batch of texts to padded ids.
 
         Parameters
         ----------
@@ -148,13 +147,13 @@ class TransformerPreprocessor(BasePreprocessor):
         return dict(pad_rows(values, np.cumsum(lengths) - lengths, lengths, self.pad_id))
 
     def token_ids(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Turn a batch of texts into ids without padding: `counted_ids` but for what was cut."""
+        """Convert a batch of texts to ids without padding: `counted_ids` without `cut`."""
         return self.counted_ids(texts)[:2]
 
     def counted_ids(
         self, texts: Sequence[str]
     ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-        """Turn a batch of texts into ids without padding, and say how much of each was cut.
+        """Convert a batch of texts to ids without padding, and count the ids cut off.
 
         Parameters
         ----------
@@ -163,12 +162,12 @@ class TransformerPreprocessor(BasePreprocessor):
         Returns
         -------
         values : ndarray of int32
-            The ids of all texts, one after the other.
+            The concatenated ids of all texts.
         lengths : ndarray of int64, shape (n,)
-            Ids of each text.
+            Number of ids of each text.
         cut : ndarray of int64, shape (n,)
-            Ids of each text that were left out. Of a very long one, of which only the beginning is
-            tokenised, an estimate from that; 0 if and only if it was read whole.
+            Number of ids of each text that were cut off. For a very long text, of which only the
+            beginning is tokenized, an estimate; 0 if and only if the text was not truncated.
 
         Raises
         ------
@@ -185,7 +184,7 @@ class TransformerPreprocessor(BasePreprocessor):
         rows = [encoding.ids for encoding in encodings]
         cut = np.zeros(len(batch), dtype=np.int64)
         for place, text in enumerate(batch):
-            # What the beginning of a long text did not fill needs more of it.
+            # Read more of long texts whose beginning gave too few tokens.
             factor = 1
             while len(rows[place]) < self.max_length and self._is_cut(text, factor):
                 factor *= 8
@@ -199,13 +198,13 @@ class TransformerPreprocessor(BasePreprocessor):
         return values, lengths, cut
 
     def after(self, before: BasePreprocessor) -> TransformerPreprocessor:
-        """Return the same with another preprocessor before it, from texts to texts."""
+        """Return a copy that applies another preprocessor, from texts to texts, first."""
         other = copy.copy(self)
         other.before = None if type(before) is BasePreprocessor else before
         return other
 
     def _count_cut(self, encoding: tokenizers.Encoding, read: str, text: str) -> int:
-        """Return how many ids of a text are not among the first `max_length`."""
+        """Return how many ids of a text exceed `max_length`."""
         left_out = sum(len(part) - self._special for part in encoding.overflowing)
         if len(read) == len(text) or not text[len(read) :].strip():
             return left_out
@@ -216,23 +215,22 @@ class TransformerPreprocessor(BasePreprocessor):
         return self._cuts_the_end and len(text) > factor * _CHARACTERS_A_TOKEN * self.max_length
 
     def _beginning(self, text: str, factor: int) -> str:
-        """Return whole words of a long text's beginning; they become the ids they always become."""
+        """Return whole words from a long text's beginning, whose ids are those in the full text."""
         if not self._is_cut(text, factor):
             return text
         part = text[: factor * _CHARACTERS_A_TOKEN * self.max_length]
-        # The last word may go on behind the part. Where it is all one word, no part of it will do.
-        # Only a space parts words for every tokenizer: some drop other blanks, and join what is
-        # around them.
+        # The last word may be incomplete; a text of a single word is needed whole. Words are split
+        # at the space only, as some tokenizers drop other white space and join the words around it.
         words, space, _ = part.rpartition(" ")
         return words if space else text
 
     @cached_property
     def highest_id(self) -> int:
-        """The greatest id; an encoder needs an embedding for it."""
+        """The highest id, which determines the size of an encoder's embedding."""
         return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
 
     def save(self, folder: Path) -> Path:
-        """Write the tokenizer as ``tokenizer.json`` into a folder, and return the file."""
+        """Write the tokenizer as ``tokenizer.json`` into a folder; return the file's path."""
         path = Path(folder) / TOKENIZER_FILE
         path.write_text(self._text, encoding="utf-8")
         return path
@@ -243,12 +241,12 @@ class TransformerPreprocessor(BasePreprocessor):
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TransformerPreprocessor:
-        """Rebuild from `to_json`'s value.
+        """Rebuild from the value of `to_json`.
 
         Raises
         ------
         InvalidArgumentError
-            If `value` is not such a value.
+            If `value` is not one.
         """
         fields = dict(value) if isinstance(value, Mapping) else {}
         before = fields.pop("before", None)
@@ -273,7 +271,7 @@ class TransformerPreprocessor(BasePreprocessor):
 
 
 def _encodable(text: str) -> str:
-    """Replace lone surrogates, which JSON may carry and UTF-8 may not."""
+    """Replace lone surrogates, which are valid in JSON but not in UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -305,5 +303,5 @@ def _pad_id(tokenizer: tokenizers.Tokenizer, declared: str | None) -> int:
     for token in _PADDING_TOKENS:
         if (found := tokenizer.token_to_id(token)) is not None:
             return int(found)
-    # Masked positions are never read, so any id will do.
+    # Masked positions have no effect, so any id will do.
     return 0

@@ -1,4 +1,4 @@
-"""Sub-word ids, with a word-piece tokenizer made on the spot."""
+"""Token ids, with a word-piece tokenizer built by the tests."""
 
 from __future__ import annotations
 
@@ -77,9 +77,7 @@ def test_a_long_text_is_cut_and_keeps_its_special_tokens(folder):
     ],
 )
 @pytest.mark.parametrize("max_length", [5, 64])
-def test_only_the_beginning_of_a_long_text_is_read_and_its_ids_are_those_of_the_whole(
-    folder, text, max_length
-):
+def test_the_beginning_of_a_long_text_has_the_ids_of_the_whole_text(folder, text, max_length):
     preprocessor = TransformerPreprocessor(folder, max_length)
     whole = make_tokenizer()
     whole.enable_truncation(max_length)
@@ -98,7 +96,7 @@ def test_only_the_beginning_of_a_long_text_is_read_and_its_ids_are_those_of_the_
         assert seen == [pytest.approx(16 * max_length, abs=10)]
 
 
-def test_a_tokenizer_that_keeps_the_end_reads_it(tmp_path):
+def test_a_tokenizer_that_truncates_on_the_left_reads_the_end(tmp_path):
     tokenizer = make_tokenizer()
     tokenizer.enable_truncation(3, direction="left")
     tokenizer.save(str(tmp_path / "tokenizer.json"))
@@ -125,13 +123,13 @@ def test_no_texts_and_texts_without_ids_have_a_column(tmp_path):
     assert empty["attention_mask"].tolist() == [[0], [0]]
 
 
-def test_any_unicode_has_ids(folder):
+def test_any_unicode_text_is_accepted(folder):
     inputs = TransformerPreprocessor(folder, 16)(["😀 東京 \ud800 red", "\x00"])
     assert inputs["input_ids"][0, 0] == CLS
     assert RED in inputs["input_ids"][0]
 
 
-def test_settings_saved_in_the_tokenizer_do_not_leak(tmp_path):
+def test_truncation_and_padding_saved_in_the_tokenizer_have_no_effect(tmp_path):
     tokenizer = make_tokenizer()
     tokenizer.enable_padding(length=12, pad_id=PAD, pad_token="[PAD]")
     tokenizer.enable_truncation(3)
@@ -140,7 +138,7 @@ def test_settings_saved_in_the_tokenizer_do_not_leak(tmp_path):
     assert inputs["input_ids"].tolist() == [[CLS, RED, RED, RED, SEP]]
 
 
-def test_the_padding_token_of_the_tokenizers_config_wins(folder):
+def test_the_padding_token_of_the_tokenizers_config_is_used(folder):
     config = {"pad_token": {"content": "[UNK]", "lstrip": False}}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     preprocessor = TransformerPreprocessor(folder, 8)
@@ -166,7 +164,7 @@ def test_state_needs_no_other_file(folder):
     assert TransformerPreprocessor(folder, 6) == preprocessor
 
 
-def test_a_missing_tokenizer_is_an_error_that_says_what_to_do(tmp_path):
+def test_a_missing_tokenizer_is_an_error_with_a_remedy(tmp_path):
     for place in (tmp_path, tmp_path / "none", tmp_path / "none" / "tokenizer.json"):
         with pytest.raises(NotFoundError, match="save_pretrained"):
             TransformerPreprocessor(place, 16)
@@ -196,13 +194,13 @@ def test_a_damaged_state_is_refused(folder, change):
         preprocessor_from_json(state)
 
 
-def test_what_is_cut_is_counted(folder, tmp_path):
+def test_ids_cut_off_are_counted(folder, tmp_path):
     preprocessor = TransformerPreprocessor(folder, 5)
     texts = ["red", "red red red", "red red red red", "red " * 9, ""]
     values, lengths, cut = preprocessor.counted_ids(texts)
     assert lengths.tolist() == [3, 5, 5, 5, 2]
     assert cut.tolist() == [0, 0, 1, 6, 0]
-    # What stands in a part that is not even read is estimated; what is not there is not cut.
+    # The unread part is estimated, but white space at the end is not counted.
     long = "red " * 30_000
     assert preprocessor.counted_ids([long])[2][0] == pytest.approx(30_000 - 3, rel=0.05)
     assert preprocessor.counted_ids(["red red red " + " " * 5_000])[2].tolist() == [0]
@@ -221,7 +219,7 @@ def test_what_is_cut_is_counted(folder, tmp_path):
 
 
 class Dropping(BasePreprocessor):
-    """Makes fewer texts than it is given."""
+    """Returns fewer texts than it gets."""
 
     kind = "test-dropping"
 
@@ -230,7 +228,7 @@ class Dropping(BasePreprocessor):
 
 
 class Nothing(BasePreprocessor):
-    """Makes no text of some."""
+    """Returns None for some texts."""
 
     kind = "test-nothing"
 
@@ -239,7 +237,7 @@ class Nothing(BasePreprocessor):
 
 
 @pytest.mark.parametrize("before", [Dropping(), Nothing()])
-def test_rows_without_their_text_are_the_error_of_what_stands_before(folder, before):
+def test_a_preprocessor_that_loses_texts_is_refused(folder, before):
     tokenizer = TransformerPreprocessor(folder, 8).after(before)
     assert len(tokenizer(["a", "b"])["input_ids"]) == 2
     with pytest.raises(UnsupportedError, match="must make one text of every text"):

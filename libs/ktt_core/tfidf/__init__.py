@@ -1,3 +1,3 @@
-"""Tf-idf features and the sparse linear scorer behind them, for training and for bundles alike."""
+"""Tf-idf features and the sparse linear scorer that uses them, for training and bundles."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Working through texts in chunks, and finding a chunk's terms in a vocabulary."""
+"""Chunks of texts, and lookup of a chunk's n-grams in a vocabulary."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ktt_core.tfidf.ngrams import Grams, gram_keys
 
 __all__ = ["chunks", "count_known"]
 
-# Code points a batch is cut into: about 50 MB of working memory. Cut by the texts alone, not by how
-# the caller batches them, so that the vocabulary is the same for any batching.
+# Code points per chunk: about 50 MB of working memory. Chunks depend on the texts only, not on the
+# caller's batches, so that the vocabulary does not either.
 _CHUNK = 1 << 18
 
 
 def chunks(texts: Iterator[str]) -> Iterator[list[str]]:
-    """Cut texts into lists of about `_CHUNK` characters, at places the texts alone decide."""
+    """Split texts into lists of about `_CHUNK` characters, independently of their batches."""
     chunk: list[str] = []
     size = 0
     for text in texts:

@@ -1,4 +1,4 @@
-"""Beam search down the taxonomy: a row's features are looked up only at the nodes it may reach."""
+"""Beam search in the taxonomy: a row's features are looked up only at nodes it may reach."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ktt_core.tfidf.weights import BlockWeights, expand_ranges
 
 __all__ = ["beam_search"]
 
-# (feature, node) pairs looked up at a time.
+# (feature, node) pairs per lookup.
 _LOOKUPS = 1 << 21
 
 Normalise = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]
@@ -26,9 +26,8 @@ def beam_search(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """See `ktt_core.tfidf.scorer.HierarchicalScorer.beam`.
 
-    No path below a node is more probable than the node. So if no node that was dropped is more
-    probable than the last leaf returned, the answer is exact; rows where one is are searched again
-    with a wider beam.
+    A path is never more probable than its first nodes. So the result is exact if no dropped node is
+    more probable than the last returned leaf; other rows are searched again with a wider beam.
     """
     if top_k < 1 or (width is not None and width < 1):
         raise InvalidArgumentError(f"top_k ({top_k}) and width ({width}) must be at least 1")
@@ -64,14 +63,14 @@ def _search(
     top_k: int,
     size: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Search for the rows of `part`; says for each whether the answer is certain."""
+    """Search for the rows of `part`; also tell for each whether the result is exact."""
     taxonomy = weights.layout.taxonomy
     n = len(part)
     beam: Beam = (np.arange(n), np.zeros(n, dtype=np.int64), np.zeros(n))
     dropped = np.full(n, -np.inf)
     for level in range(taxonomy.depth):
         row, child, log_proba = _expand(weights, normalise, rows, part, beam)
-        # Best first within each row; of equals the lower class first.
+        # Best first within each row; ties in the order of classes.
         order = np.lexsort((child, -log_proba, row))
         row, child, log_proba = row[order], child[order], log_proba[order]
         first = np.searchsorted(row, np.arange(n))

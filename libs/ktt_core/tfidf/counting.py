@@ -1,4 +1,4 @@
-"""Document frequencies of hashed n-grams, in memory that the vocabulary bounds."""
+"""Document frequencies of hashed n-grams, in bounded memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ktt_core.tfidf.ngrams import Grams, gram_keys
 
 __all__ = ["MAX_TERM_LENGTH", "TermCounter", "TermTable", "gather_slices"]
 
-#: In code points. A longer "word" (a coded attachment, a text without spaces) is never a term.
+#: In code points. A longer "word" (encoded data, a text without spaces) is never a term.
 MAX_TERM_LENGTH = 256
 
 
@@ -21,13 +21,13 @@ class TermTable(NamedTuple):
     Attributes
     ----------
     keys : ndarray of uint64, shape (terms,)
-        `ktt_core.tfidf.ngrams.gram_keys`'s hashes, unique.
+        Unique hashes of `ktt_core.tfidf.ngrams.gram_keys`.
     frequencies : ndarray of int64, shape (terms,)
-        In how many texts a term occurs.
+        Number of texts with each term.
     codes : ndarray of uint32
-        The terms' code points, one after the other.
+        The terms' concatenated code points.
     lengths : ndarray of int64, shape (terms,)
-        Code points of each term.
+        Number of code points of each term.
     """
 
     keys: NDArray[np.uint64]
@@ -36,7 +36,7 @@ class TermTable(NamedTuple):
     lengths: NDArray[np.int64]
 
     def take(self, order: NDArray[np.int64]) -> TermTable:
-        """Keep the terms at `order`, in that order."""
+        """Return the terms at positions `order`, in that order."""
         starts = np.cumsum(self.lengths) - self.lengths
         return TermTable(
             self.keys[order],
@@ -46,7 +46,7 @@ class TermTable(NamedTuple):
         )
 
     def strings(self) -> list[str]:
-        """Return the terms themselves."""
+        """Return the terms as strings."""
         joined = self.codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
         stops = np.cumsum(self.lengths).tolist()
         return [joined[start:stop] for start, stop in zip([0, *stops], stops, strict=False)]
@@ -62,7 +62,7 @@ def gather_slices(
 
 
 def _merge(tables: list[TermTable]) -> TermTable:
-    """Add up frequencies of equal terms."""
+    """Merge tables, adding the frequencies of equal terms."""
     keys = np.concatenate([table.keys for table in tables])
     unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     frequencies = np.concatenate([table.frequencies for table in tables])
@@ -79,14 +79,14 @@ def _merge(tables: list[TermTable]) -> TermTable:
 
 
 class TermCounter:
-    """Counts in how many texts every n-gram occurs.
+    """Counts the number of texts with each n-gram.
 
     Parameters
     ----------
     max_terms : int
-        When more distinct terms than this are held, the rarest are forgotten until at most half are
-        left (lossy counting; Manku & Motwani, VLDB 2002). A term that comes back later is then
-        counted from there on.
+        When there are more distinct terms than this, the rarest are dropped until at most half are
+        left (lossy counting; Manku & Motwani, VLDB 2002). A dropped term that occurs again is
+        counted from 0.
     """
 
     def __init__(self, max_terms: int) -> None:
@@ -97,7 +97,7 @@ class TermCounter:
         self._n_pending = 0
 
     def add(self, grams: Grams, n_rows: int) -> None:
-        """Count one batch of `n_rows` texts, none of which comes again."""
+        """Count a batch of `n_rows` new texts."""
         short = grams.stops - grams.starts <= MAX_TERM_LENGTH
         if not short.all():
             grams = Grams(grams.codes, grams.starts[short], grams.stops[short], grams.rows[short])
@@ -120,7 +120,7 @@ class TermCounter:
         self._pending, self._n_pending = [], 0
         if len(self._table.keys) > self._max_terms:
             counts = np.bincount(self._table.frequencies)
-            # The lowest frequency that leaves at most half.
+            # The lowest frequency that at most half of the terms reach.
             left = np.cumsum(counts[::-1])[::-1]
             fitting = np.flatnonzero(left <= self._max_terms // 2)
             threshold = int(fitting[0]) if len(fitting) else len(counts)

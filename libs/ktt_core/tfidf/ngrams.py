@@ -1,8 +1,9 @@
-"""Word and character n-grams of a whole batch at once, each named by a 64-bit hash.
+"""Word and character n-grams of a whole batch at once, identified by 64-bit hashes.
 
-A batch becomes one array of code points. Every n-gram is a slice of such an array, so its hash is a
-difference of two prefix sums: no Python loop runs over characters, words or n-grams. Two of m
-distinct n-grams share a hash with a probability of about m^2 / 2^65: one in four million for three
+A batch becomes one array of code points. Every n-gram is a slice of it, so its hash is a difference
+of two prefix sums, without a Python loop over characters, words or n-grams. Among m distinct
+n-grams, the probability of a collision is about m^2 / 2^65: one in four million for three million
+terms.
 million terms.
 """
 
@@ -19,8 +20,8 @@ __all__ = ["Grams", "char_grams", "gram_keys", "word_grams"]
 
 _N_CODE_POINTS = 0x110000
 _SPACE = 0x20
-# An odd number has an inverse modulo 2^64. This one is 3 modulo 8, so that differences of its
-# powers keep their bits.
+# Odd numbers have an inverse modulo 2^64. This one is 3 modulo 8, so that differences of its powers
+# keep as many bits as possible.
 _BASE = 0x9E3779B97F4A7C1B
 _INVERSE = pow(_BASE, -1, 1 << 64)
 _ODD = 0xD6E8FEB86659FD93
@@ -33,11 +34,11 @@ class Grams(NamedTuple):
     Attributes
     ----------
     codes : ndarray of uint32
-        Code points: the batch's words, with one space between any two.
+        Code points: the batch's words, separated by single spaces.
     starts, stops : ndarray of int64, shape (grams,)
         An n-gram is ``codes[start:stop]``.
     rows : ndarray of int64, shape (grams,)
-        The text each n-gram is of.
+        The text of each n-gram.
     """
 
     codes: NDArray[np.uint32]
@@ -47,7 +48,7 @@ class Grams(NamedTuple):
 
 
 class _CharacterClass:
-    """A lazily filled table that says of each code point whether it belongs to a class."""
+    """A lazily filled table of the code points that belong to a character class."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -65,8 +66,8 @@ class _CharacterClass:
     def _holds(self, character: str) -> bool:
         if self._kind == "space":
             return character.isspace()
-        # A vowel sign of Hindi or Tamil is part of its word, though Python's \w does not know it.
-        # Variation selectors (from U+FE00) belong to emoji.
+        # Vowel signs of Hindi or Tamil are part of their word, though not in Python's \w. Variation
+        # selectors (from U+FE00) belong to emoji.
         mark = ord(character) < 0xFE00 and unicodedata.category(character) in ("Mn", "Mc")
         return character.isalnum() or character == "_" or mark
 
@@ -76,14 +77,14 @@ _is_space = _CharacterClass("space")
 
 
 class _Powers:
-    """Powers of an odd number modulo 2^64, grown when a longer text comes."""
+    """Powers of an odd number modulo 2^64, extended for longer texts."""
 
     def __init__(self, base: int) -> None:
         self._base = base
         self._powers = np.ones(1, dtype=np.uint64)
 
     def __call__(self, n: int) -> NDArray[np.uint64]:
-        # The array is replaced, never written to: another thread may be reading the old one.
+        # The array is replaced, never written to: another thread may be reading it.
         powers = self._powers
         while len(powers) < n:
             factor = np.array(pow(self._base, len(powers), 1 << 64), dtype=np.uint64)
@@ -115,7 +116,7 @@ def gram_keys(grams: Grams) -> NDArray[np.uint64]:
 
 
 def _code_points(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Lower-cased code points of all texts, a line break after each, and where each text ends."""
+    """Return lower-cased code points of all texts, each with a line break, and the texts' ends."""
     lowered = [text.lower() for text in texts]
     joined = "\n".join(lowered) + "\n"
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4")
@@ -131,15 +132,15 @@ def _tokens(
     Returns
     -------
     codes : ndarray of uint32
-        A space, then every token with a space behind it.
+        A space, then every token followed by a space.
     starts, stops : ndarray of int64, shape (tokens,)
         Slices of `codes`.
     rows : ndarray of int64, shape (tokens,)
     """
     raw, ends = _code_points(texts)
     inside = _is_word(raw) if word else ~_is_space(raw)
-    # A line break is last, so every token has an end and a character behind it, which becomes its
-    # space.
+    # The last character is a line break, so every token has an end and a following character, which
+    # becomes its space.
     edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
     if len(inside) and inside[0]:
         edges = np.concatenate([np.zeros(1, np.int64), edges])
@@ -157,7 +158,7 @@ def _tokens(
 
 
 def word_grams(texts: Sequence[str], smallest: int, largest: int) -> Grams:
-    r"""Find runs of `smallest` to `largest` words; what stands between words does not matter.
+    r"""Find runs of `smallest` to `largest` words, ignoring characters between words.
 
     A word is a run of letters, digits, underscores (``\w``) and combining marks, of any length.
     """
@@ -178,12 +179,12 @@ def word_grams(texts: Sequence[str], smallest: int, largest: int) -> Grams:
 def char_grams(texts: Sequence[str], smallest: int, largest: int) -> Grams:
     """Find runs of `smallest` to `largest` characters within words.
 
-    As scikit-learn's ``char_wb``: words are what white space separates, each has a space before and
-    behind it, n-grams do not cross from one to the next, and a word shorter than an n-gram counts
-    once, whole.
+    As scikit-learn's ``char_wb``: words are separated by white space and surrounded by a space on
+    each side, n-grams do not cross words, and a word shorter than an n-gram counts once, as a
+    whole.
     """
     codes, starts, stops, rows = _tokens(texts, word=False)
-    # Every position before the last space opens n-grams up to the end of its word's closing space.
+    # Every position before the last space starts n-grams up to the closing space of its word.
     spans = stops - starts + 1
     left = np.repeat(stops + 1, spans) - np.arange(int(spans.sum()))
     position_rows = np.repeat(rows, spans)
@@ -192,7 +193,7 @@ def char_grams(texts: Sequence[str], smallest: int, largest: int) -> Grams:
         begin = np.flatnonzero(left >= n)
         found.append((begin, begin + n, position_rows[begin]))
     if smallest == 1:
-        # The closing space itself: above, it stood for the next word's opening one.
+        # The closing space itself; above, it was the opening one of the next word.
         found.append((stops, stops + 1, rows))
     short = np.flatnonzero(spans + 1 < smallest)
     found.append((starts[short] - 1, stops[short] + 1, rows[short]))

@@ -1,9 +1,9 @@
-"""The features of a reference set and of monitoring rows: a tf-idf row in 26 numbers.
+"""Features of a reference set and of monitoring rows: a tf-idf row in 26 numbers.
 
-Averages of alphabetically neighbouring terms would say nothing, so the row is projected onto random
-directions whose entries are +1 or -1 (D. Achlioptas, "Database-friendly random projections", 2003).
-A direction is not stored but hashed from the term's id, so training and a bundle draw the same ones
-under any version of numpy.
+Means over alphabetically adjacent terms would be meaningless, so the row is projected onto random
+directions with entries +1 or -1 (D. Achlioptas, "Database-friendly random projections", 2003). The
+entries are not stored but hashed from the term's id, so they are the same in training and in
+bundles, with any version of numpy.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ __all__ = [
 N_PROJECTIONS = 24
 #: The projections, the text's length and its share of unknown terms.
 N_REFERENCE_FEATURES = N_PROJECTIONS + 2
-#: What people call them.
+#: Readable names of the features.
 REFERENCE_FEATURE_TITLES = (
     *(f"word mixture {number}" for number in range(N_PROJECTIONS)),
     "text length",
     "unknown words",
 )
 
-# Non-zero weights whose signs are unpacked at once: 24 float32 each.
+# Non-zero weights whose signs are computed at once: 24 float32 each.
 _BLOCK_WEIGHTS = 2**18
 
 
@@ -49,7 +49,7 @@ def reference_features(
         The texts' tf-idf rows.
     texts : sequence of str, length n
     unknown : ndarray, shape (n,)
-        Per text the share of its terms that are not in the vocabulary, in [0, 1].
+        Share of each text's terms that are not in the vocabulary, in [0, 1].
 
     Returns
     -------
@@ -66,7 +66,7 @@ def reference_features(
 def random_projections(rows: CsrRows) -> NDArray[np.float32]:
     """Return each row's products with 24 fixed random directions of +1 and -1, shape (n, 24).
 
-    A row of unit length has products of mean 0 and variance 1 over the choice of the directions.
+    For rows of unit length, products have mean 0 and variance 1 over the choice of directions.
     """
     projected = np.zeros((rows.n_rows, N_PROJECTIONS), dtype=np.float32)
     indptr = np.asarray(rows.indptr, dtype=np.int64)
@@ -76,7 +76,7 @@ def random_projections(rows: CsrRows) -> NDArray[np.float32]:
         stop = max(start + 1, int(np.searchsorted(indptr, limit, side="right")) - 1)
         begin, end = int(indptr[start]), int(indptr[stop])
         products = random_signs(rows.indices[begin:end]) * rows.data[begin:end, None]
-        # reduceat gives an empty segment its neighbour's value: only rows with terms take part.
+        # reduceat gives empty segments another segment's value: use rows with terms only.
         filled = np.flatnonzero(np.diff(indptr[start : stop + 1])) + start
         if len(filled):
             projected[filled] = np.add.reduceat(products, indptr[filled] - begin, axis=0)
@@ -85,7 +85,7 @@ def random_projections(rows: CsrRows) -> NDArray[np.float32]:
 
 
 def random_signs(terms: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Return the entries of all directions at the given terms, shape (terms, 24)."""
+    """Return the entries of all directions for the given terms, shape (terms, 24)."""
     # SplitMix64 (Steele, Lea & Flood, 2014): 64 well mixed bits per term; 24 of them are the signs.
     mixed = (terms.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

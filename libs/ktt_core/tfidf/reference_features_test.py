@@ -1,4 +1,4 @@
-"""A text's features are the same everywhere, and say how its row differs from another."""
+"""Reference features are reproducible and reflect differences between tf-idf rows."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def test_projections_are_products_with_signs(dense: np.ndarray) -> None:
     np.testing.assert_allclose(random_projections(rows_of(dense)), dense @ directions, atol=1e-5)
 
 
-def test_blocks_make_no_difference(dense: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_size_has_no_effect(dense: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = random_projections(rows_of(dense))
     for size in (1, 30, 10_000):
         monkeypatch.setattr(module, "_BLOCK_WEIGHTS", size)
         np.testing.assert_array_equal(random_projections(rows_of(dense)), whole)
 
 
-def test_directions_are_balanced_and_unlike_each_other() -> None:
+def test_directions_are_balanced_and_uncorrelated() -> None:
     directions = random_projections(rows_of(np.eye(4096, dtype=np.float32)))
     assert np.abs(directions.mean(axis=0)).max() < 0.08
     correlations = directions.T @ directions / 4096
@@ -46,7 +46,7 @@ def test_directions_are_balanced_and_unlike_each_other() -> None:
 
 
 def test_directions_never_change() -> None:
-    # Reference sets that were written stay comparable: these figures must not move.
+    # Stored reference sets must stay comparable: these values must not change.
     first = random_projections(
         CsrRows(np.array([0, 3]), np.array([0, 1, 99_999]), np.ones(3, np.float32), 10**5)
     )

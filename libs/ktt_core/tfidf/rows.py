@@ -1,4 +1,4 @@
-"""Sparse rows, without scipy: a bundle has none."""
+"""Sparse rows without scipy, which bundles do not have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["CsrRows"]
 
 
 class CsrRows(NamedTuple):
-    """Rows in compressed sparse row form.
+    """Rows in compressed sparse row (CSR) format.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class CsrRows(NamedTuple):
 
     @classmethod
     def concatenate(cls, parts: list[CsrRows], n_columns: int) -> CsrRows:
-        """Stack rows of one width."""
+        """Concatenate rows of equal width."""
         if len(parts) == 1:
             return parts[0]
         ends = np.cumsum([0] + [int(part.indptr[-1]) for part in parts])

@@ -1,4 +1,4 @@
-"""From sparse rows to log-probabilities, with numpy alone."""
+"""Log-probabilities of sparse rows, with numpy only."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ __all__ = [
 
 LOSSES = ("softmax", "logistic", "modified_huber")
 
-# Class scores held at a time.
+# Class scores in memory at once.
 _BLOCK_CELLS = 1 << 22
-#: modified_huber says exactly 0 for most classes; a product needs a number instead.
+#: Lower bound of modified_huber, which is exactly 0 for most classes; products need more.
 SHARE_FLOOR = 1e-9
 
 FloatArray = NDArray[np.float32]
@@ -42,19 +42,19 @@ def log_shares(scores: NDArray[Any], starts: NDArray[np.int64], loss: str) -> ND
     Parameters
     ----------
     scores : ndarray, shape (..., children)
-        Linear scores; siblings stand together.
+        Linear scores; siblings are adjacent.
     starts : ndarray of int64, shape (parents,)
-        Where each parent's children start.
+        First child of each parent.
     loss : {"softmax", "logistic", "modified_huber"}
-        softmax: exp(score) over the siblings' sum. logistic: 1 / (1 + exp(-score)) over the
-        siblings' sum, as of classifiers of one class against the others. modified_huber:
-        clip((score + 1) / 2, 0, 1) over the siblings' sum (Zadrozny & Elkan, KDD 2002, as
-        scikit-learn has it); uniform where all are 0.
+        softmax: exp(score) divided by the siblings' sum. logistic: 1 / (1 + exp(-score)) divided by
+        the siblings' sum, as for one-vs-rest classifiers. modified_huber: clip((score + 1) / 2, 0,
+        1) divided by the siblings' sum (Zadrozny & Elkan, KDD 2002, as in scikit-learn); uniform
+        where all are 0.
 
     Returns
     -------
     ndarray, the shape and dtype of `scores`
-        ``exp`` of it sums to one over siblings.
+        ``exp`` of it sums to 1 over siblings.
     """
     widths = np.diff(np.append(starts, scores.shape[-1]))
     if loss == "logistic":
@@ -76,12 +76,12 @@ class LinearScorer(ABC):
     weights : BlockWeights
     loss : {"softmax", "logistic", "modified_huber"}
     class_scores : callable, optional
-        A faster stand-in for ``weights.class_scores`` with the same answers.
+        A faster replacement of ``weights.class_scores`` with the same results.
 
     Raises
     ------
     CheckpointError
-        If the loss is not known.
+        If the loss is unknown.
     """
 
     kind: ClassVar[str]
@@ -108,8 +108,8 @@ class LinearScorer(ABC):
         Returns
         -------
         list of ndarray of float32
-            Hierarchical: per level, shape (n, n_h), the log-probability of each class given its
-            parent. Flat: one array of shape (n, n_leaves), log p(leaf).
+            Hierarchical: one array per level, shape (n, n_h), the log-probability of each class
+            given its parent. Flat: one array of shape (n, n_leaves), log p(leaf).
 
         Raises
         ------
@@ -133,15 +133,15 @@ class LinearScorer(ABC):
 
     @abstractmethod
     def _widths(self) -> list[int]:
-        """Columns of each array of `level_scores`."""
+        """Widths of the arrays of `level_scores`."""
 
     @abstractmethod
     def _normalised(self, scores: FloatArray) -> list[FloatArray]:
-        """`level_scores` from the scores of all levels' classes, shape (n, C)."""
+        """Compute `level_scores` from the scores of all levels' classes, shape (n, C)."""
 
 
 class HierarchicalScorer(LinearScorer):
-    """A decision between the children of every node; p(path) is the product along it."""
+    """A classifier at every node; p(path) is the product of the probabilities along the path."""
 
     kind = "hierarchical"
 
@@ -162,20 +162,20 @@ class HierarchicalScorer(LinearScorer):
     def beam(
         self, rows: CsrRows, top_k: int = 1, width: int | None = None
     ) -> tuple[NDArray[np.int32], FloatArray]:
-        """Most probable leaves, without scoring the whole taxonomy.
+        """Find the most probable leaves without scoring the whole taxonomy.
 
         Parameters
         ----------
         rows : CsrRows, shape (n, n_features)
         top_k : int
-            Leaves to return, at most as many as there are.
+            Number of leaves to return, at most all.
         width : int, optional
-            Nodes kept per level. None: as many as it takes for the answer to be exact.
+            Nodes kept per level. None: as many as an exact result needs.
 
         Returns
         -------
         leaves : ndarray of int32, shape (n, k)
-            Best first; of equally probable ones the lower index first.
+            Best first; ties in the order of indices.
         log_proba : ndarray of float32, shape (n, k)
             Log-probability of the leaf's path.
         """
@@ -188,7 +188,7 @@ class HierarchicalScorer(LinearScorer):
 class FlatScorer(LinearScorer):
     """One linear function per leaf, and one softmax over all leaves.
 
-    A leaf's weights are the sum of those stored for the classes on its path.
+    A leaf's weights are the sum of the stored weights of the classes on its path.
     """
 
     kind = "flat"
@@ -219,7 +219,7 @@ def load_scorer(
     arrays, params : mapping
         The state.
     wanted : {"hierarchical", "flat"}, optional
-        The kind it must be of.
+        The required kind.
 
     Raises
     ------

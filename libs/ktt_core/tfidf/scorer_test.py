@@ -74,7 +74,7 @@ def test_class_scores_are_those_of_the_dense_product(gathered, monkeypatch):
 
 
 @pytest.mark.parametrize("loss", ["softmax", "modified_huber"])
-def test_children_of_a_node_share_one(loss):
+def test_probabilities_of_children_sum_to_one(loss):
     taxonomy = make_taxonomy()
     levels = HierarchicalScorer(make_weights(taxonomy), loss).level_scores(make_rows(9))
     for level, scores in enumerate(levels):
@@ -89,7 +89,7 @@ def test_children_of_a_node_share_one(loss):
 
 
 @pytest.mark.parametrize("loss", ["softmax", "modified_huber"])
-def test_flat_leaves_share_one_and_add_up_their_ancestors(loss):
+def test_probabilities_of_flat_leaves_sum_to_one_and_add_weights_of_ancestors(loss):
     taxonomy, rows = make_taxonomy(), make_rows(9)
     weights = make_weights(taxonomy)
     (levels,) = FlatScorer(weights, loss).level_scores(rows)
@@ -102,14 +102,14 @@ def test_flat_leaves_share_one_and_add_up_their_ancestors(loss):
     np.testing.assert_allclose(levels, expected, atol=1e-4)
 
 
-def test_modified_huber_without_any_score_is_uniform():
+def test_modified_huber_with_all_scores_zero_is_uniform():
     found = log_shares(np.full((1, 4), -3.0), np.array([0]), "modified_huber")
     np.testing.assert_allclose(np.exp(found), 0.25)
 
 
 @pytest.mark.parametrize("loss", ["softmax", "modified_huber"])
 @pytest.mark.parametrize("top_k", [1, 3, 100])
-def test_the_exact_beam_finds_what_scoring_everything_finds(loss, top_k):
+def test_the_exact_beam_equals_scoring_all_leaves(loss, top_k):
     taxonomy, rows = make_taxonomy(), make_rows(40)
     scorer = HierarchicalScorer(make_weights(taxonomy), loss)
     expected = dense_leaves(scorer.level_scores(rows), taxonomy)
@@ -132,7 +132,7 @@ def test_a_beam_of_full_width_is_exact_and_a_narrow_one_never_better(monkeypatch
     assert np.all(narrow <= expected + 1e-4)
 
 
-def test_a_model_without_any_weight_answers_with_its_biases():
+def test_a_model_without_weights_scores_with_its_biases():
     taxonomy = make_taxonomy()
     weights = make_weights(taxonomy, share=0.0)
     scorer = HierarchicalScorer(weights, "softmax")
@@ -142,7 +142,7 @@ def test_a_model_without_any_weight_answers_with_its_biases():
 
 
 @pytest.mark.parametrize("kind", ["hierarchical", "flat"])
-def test_the_state_answers_the_same(kind):
+def test_a_rebuilt_scorer_gives_the_same_scores(kind):
     taxonomy, rows = make_taxonomy(), make_rows(5)
     weights = make_weights(taxonomy)
     scorer = (HierarchicalScorer if kind == "hierarchical" else FlatScorer)(weights, "softmax")
@@ -177,7 +177,7 @@ def test_a_damaged_state_is_refused():
 
 @pytest.mark.parametrize("name", ["weights", "bias"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_state_with_a_number_that_is_none_is_refused(name, value):
+def test_a_state_with_a_number_that_is_not_finite_is_refused(name, value):
     taxonomy = make_taxonomy()
     state = make_weights(taxonomy).state_dict()
     state[name][-1] = value
@@ -207,7 +207,7 @@ def test_rows_of_another_width_are_refused():
         scorer.level_scores(make_rows(2)._replace(n_columns=3))
 
 
-def test_a_beam_needs_a_width():
+def test_a_beam_of_width_zero_is_refused():
     scorer = HierarchicalScorer(make_weights(make_taxonomy()), "softmax")
     with pytest.raises(InvalidArgumentError, match="at least 1"):
         scorer.beam(make_rows(2), top_k=0)

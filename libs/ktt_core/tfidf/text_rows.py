@@ -1,4 +1,4 @@
-"""From texts to the inputs of an exported tf-idf graph, by the vocabulary beside it."""
+"""Inputs of an exported tf-idf graph, made with the vocabulary beside it."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from ktt_core.tfidf.vectorizer import TfidfVectorizer
 
 __all__ = ["ARRAYS_NAME", "FORMAT_VERSION", "PARAMS_NAME", "TextRows"]
 
-#: How texts are cut into terms; the terms and their weights.
+#: Files of the vectorizer's parameters, and of the terms and their weights.
 PARAMS_NAME, ARRAYS_NAME = "vocabulary.json", "vocabulary.npz"
 FORMAT_VERSION = 1
 
-# A damaged archive fails in many ways: as a zip file, as an array, as JSON.
+# A damaged archive can fail as a zip file, as an array or as JSON.
 _DAMAGED = (
     AttributeError, EOFError, KeyError, KttError, OSError, TypeError, ValueError, zipfile.BadZipFile
 )  # fmt: skip
 
 
 class TextRows:
-    """Turns texts into tf-idf rows, exactly as the model was trained on them.
+    """Converts texts to tf-idf rows, exactly as in training.
 
     Parameters
     ----------
     folder : path
-        With ``vocabulary.json`` (how texts are cut into terms) and ``vocabulary.npz`` (the terms
-        and their weights), and, of a model with a preprocessor of its own, ``preprocessor.json``.
+        Has ``vocabulary.json`` (parameters of the vectorizer), ``vocabulary.npz`` (the terms and
+        their weights) and, if the model has its own preprocessor, ``preprocessor.json``.
 
     Raises
     ------
@@ -58,12 +58,12 @@ class TextRows:
         self.preprocessor = read_preprocessor(path)
 
     def prepared(self, texts: Sequence[str]) -> list[str]:
-        """Return texts as the vectorizer takes them: tidied up, and through the preprocessor.
+        """Return texts in the vectorizer's input form: cleaned and preprocessed.
 
         Raises
         ------
         InvalidArgumentError
-            If an entry is no valid Unicode string.
+            If an entry is not a valid Unicode string.
         """
         found: list[str] = self.preprocessor(clean_texts(texts))["text"]
         return found
@@ -74,20 +74,20 @@ class TextRows:
         Parameters
         ----------
         texts : sequence of str, length n
-            White space and control characters are tidied up as in the training data. Memory grows
-            with the texts: some hundreds at a time are enough.
+            White space and control characters are normalised as in the training data. Memory grows
+            with the texts: pass some hundreds at a time.
 
         Returns
         -------
         dict of str to ndarray
-            ``term_ids``: int64, the known terms of all texts, text after text. ``term_weights``:
+            ``term_ids``: int64, the known terms of all texts, concatenated. ``term_weights``:
             float32, their tf-idf weights. ``row_offsets``: int64, shape (n + 1,); text i has the
-            terms from its i-th number up to the next.
+            terms from offset i up to offset i + 1.
 
         Raises
         ------
         InvalidArgumentError
-            If `texts` is one string, or an entry is no valid Unicode string.
+            If `texts` is one string, or an entry is not a valid Unicode string.
         """
         if isinstance(texts, (str, bytes)):
             raise InvalidArgumentError("texts is a list of texts, not one text: wrap it in a list")

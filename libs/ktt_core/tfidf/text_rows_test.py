@@ -1,4 +1,4 @@
-"""The vocabulary beside a graph makes the rows that the model was trained on."""
+"""The vocabulary beside a graph gives the same rows as in training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def vectorizer():
     return TfidfVectorizer(char_min_df=1).fit([TEXTS[:2]])
 
 
-def test_it_makes_the_vectorizers_rows_of_cleaned_texts(vectorizer, tmp_path):
+def test_rows_equal_those_of_the_vectorizer_on_cleaned_texts(vectorizer, tmp_path):
     write_vocabulary(vectorizer, tmp_path)
     inputs = TextRows(tmp_path)(TEXTS)
     rows = vectorizer.transform([*TEXTS[:4], "Running SHOES ☃"])
@@ -50,7 +50,7 @@ def test_the_same_vocabulary_gives_the_same_bytes(vectorizer, tmp_path):
     assert contents[0] == contents[1]
 
 
-def test_one_text_is_not_taken_for_a_list(vectorizer, tmp_path):
+def test_a_single_string_is_refused(vectorizer, tmp_path):
     write_vocabulary(vectorizer, tmp_path)
     with pytest.raises(InvalidArgumentError, match="wrap it in a list"):
         TextRows(tmp_path)("shoes")

@@ -1,4 +1,4 @@
-"""tf-idf vectors of stemmed words and of character n-grams."""
+"""Tf-idf vectors of stemmed words and of character n-grams."""
 
 from __future__ import annotations
 
@@ -22,41 +22,40 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class TfidfVectorizer:
-    """Turn a text into one sparse vector: a block of words beside a block of character n-grams.
+    """Convert texts to sparse vectors: a block of words and a block of character n-grams.
 
     A block's entry for a term that occurs n times is ``(1 + ln n) * idf`` (`sublinear_tf`, else ``n
     * idf``) with ``idf = 1 + ln((1 + texts) / (1 + texts with the term))``. Each block is scaled to
     length 1, then by its share of `word_weight` and 1 (the characters), so that a row with both has
-    length 1. With one block alone, the features are scikit-learn's ``TfidfVectorizer`` for
-    ``analyzer="word", token_pattern=r"\\w+"`` and for ``analyzer="char_wb"``, but for one thing: a
+    length 1. With one block only, the features are those of scikit-learn's ``TfidfVectorizer`` with
+    ``analyzer="word", token_pattern=r"\\w+"`` or ``analyzer="char_wb"``, with one exception: a
     combining mark belongs to the word it is written on.
 
-    Texts are lower-cased. Only the words are stemmed: endings are what character n-grams are good
-    at.
+    Texts are lower-cased. Only words are stemmed, as character n-grams already match across
+    endings.
 
     Parameters
     ----------
     word_ngrams : tuple of int, or None
-        Shortest and longest run of words; None leaves the words out.
+        Smallest and largest number of words; None omits the block of words.
     char_ngrams : tuple of int, or None
-        Shortest and longest run of characters, with a space before and behind each word; None
-        leaves them out.
+        Smallest and largest number of characters, with a space before and after each word; None
+        omits the block of characters.
     stem : str or None
-        Snowball language the words are stemmed in (stop words stay as they are); None does not
-        stem.
+        Snowball language for stemming the words (stop words stay as they are); None does not stem.
     min_df, char_min_df : int or float
         Terms (words; characters) in fewer texts are left out: a count if an int, a share of the
         texts if a float.
     max_df : float
         Terms in more than this share of the texts are left out.
     max_features : int or None
-        At most this many terms a block, those in most texts.
+        Largest number of terms per block; those in the most texts are kept.
     sublinear_tf : bool
-        Count a term's repetitions logarithmically.
+        Whether repetitions of a term count logarithmically.
     word_weight : float
-        Weight of the words against the characters' 1.
+        Weight of the words; that of the characters is 1.
     max_candidates : int
-        Terms held while counting, per block (`TermCounter`): about 50 bytes each.
+        Terms in memory while counting, per block (`TermCounter`): about 50 bytes each.
 
     Raises
     ------
@@ -121,8 +120,7 @@ class TfidfVectorizer:
         Parameters
         ----------
         batches : iterable of sequences of str
-            How the texts are cut into batches makes no difference. For a plain list of texts:
-            ``[texts]``.
+            Batches of texts; their sizes have no effect. For a plain list of texts: ``[texts]``.
 
         Raises
         ------
@@ -161,8 +159,8 @@ class TfidfVectorizer:
         frequencies = table.frequencies
         kept = np.flatnonzero((frequencies >= least) & (frequencies <= self.max_df * n_texts))
         if self.max_features is not None and len(kept) > self.max_features:
-            # Stable: of two terms in equally many texts the one with the lower key stays, in every
-            # run.
+            # A stable sort: of two equally frequent terms the one with the lower key is kept, in
+            # every run.
             kept = kept[np.argsort(-frequencies[kept], kind="stable")[: self.max_features]]
         return table.take(np.sort(kept))
 
@@ -181,7 +179,7 @@ class TfidfVectorizer:
         return sum(len(table.keys) for table in self._tables)
 
     def terms(self) -> list[str]:
-        """Return every feature's term in feature order, ``w:`` or ``c:`` (its block) before it."""
+        """Return each feature's term in feature order, prefixed by its block, ``w:`` or ``c:``."""
         return [
             f"{kind}:{term}"
             for kind, table in zip(self._blocks(), self._tables, strict=True)
@@ -189,11 +187,11 @@ class TfidfVectorizer:
         ]
 
     def transform(self, texts: Sequence[str]) -> CsrRows:
-        """Vectors of texts, shape (n, n_features); unknown terms are left out."""
+        """Return vectors of texts, shape (n, n_features), without unknown terms."""
         return self.transform_counted(texts)[0]
 
     def transform_counted(self, texts: Sequence[str]) -> tuple[CsrRows, NDArray[np.float32]]:
-        """Vectors of texts, and what part of each text they do not show.
+        """Return vectors of texts, and each text's share of unknown terms.
 
         Parameters
         ----------
@@ -204,8 +202,7 @@ class TfidfVectorizer:
         rows : CsrRows
             Shape (n, n_features).
         unknown : ndarray of float32, shape (n,)
-            The share of a text's n-grams (0 to 1) that are not in the vocabulary; 0 for an empty
-            text.
+            Share of a text's n-grams (0 to 1) that are not in the vocabulary; 0 for an empty text.
         """
         if not self._tables:
             raise InvalidArgumentError("the vectorizer has no vocabulary yet: call fit first")
@@ -260,7 +257,7 @@ class TfidfVectorizer:
     # -- state
 
     def get_params(self) -> dict[str, Any]:
-        """Return the constructor's arguments, as JSON has them."""
+        """Return the constructor's arguments, as JSON values."""
         return {
             "word_ngrams": list(self.word_ngrams) if self.word_ngrams else None,
             "char_ngrams": list(self.char_ngrams) if self.char_ngrams else None,
@@ -275,7 +272,7 @@ class TfidfVectorizer:
         }
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
-        """Return everything `from_state` needs: arrays, and JSON-able parameters."""
+        """Return the arguments of `from_state`: arrays, and JSON-compatible parameters."""
         arrays: Arrays = {"idf": self.idf}
         for kind, table in zip(self._blocks(), self._tables, strict=True):
             arrays[f"{kind}_keys"] = table.keys
@@ -292,7 +289,7 @@ class TfidfVectorizer:
         Raises
         ------
         CheckpointError
-            If arrays are missing or do not fit together.
+            If arrays are missing or inconsistent.
         """
         try:
             vectorizer = cls(**params)

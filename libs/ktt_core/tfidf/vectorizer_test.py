@@ -81,7 +81,7 @@ def test_char_grams_are_those_of_a_plain_loop(texts, lo, more):
 
 @settings(max_examples=60, deadline=None)
 @given(_texts)
-def test_equal_grams_and_only_they_have_equal_keys(texts):
+def test_only_equal_grams_have_equal_keys(texts):
     for grams in (word_grams(texts, 1, 2), char_grams(texts, 2, 5)):
         by_key: dict[int, str] = {}
         by_term: dict[str, int] = {}
@@ -133,7 +133,7 @@ def test_features_are_those_of_scikit_learn(kind, smallest, largest, min_df):
         np.testing.assert_allclose(ours.transform(texts).to_dense(), expected, atol=2e-6)
 
 
-def test_batching_changes_nothing(monkeypatch):
+def test_results_do_not_depend_on_batches(monkeypatch):
     monkeypatch.setattr("ktt_core.tfidf.batches._CHUNK", 300)
     texts = _random_texts(120, 3) + TEXTS
     whole = TfidfVectorizer(max_features=200, max_candidates=1000).fit([texts])
@@ -152,7 +152,7 @@ def test_rows_have_length_one_and_ascending_columns():
     rows = vectorizer.transform(TEXTS)
     for row, text in enumerate(TEXTS):
         entry = rows.take(row, row + 1)
-        # An emoji is no word, so a text of emoji alone would have no word block.
+        # An emoji is not a word, so a text with only emoji would have no word block.
         assert np.linalg.norm(entry.data) == pytest.approx(1.0 if text else 0.0, abs=1e-5)
         assert np.all(np.diff(entry.indices) > 0)
     assert rows.indptr.dtype == np.int64
@@ -174,7 +174,7 @@ def test_unknown_terms_are_left_out_and_counted():
     assert np.diff(rows.indptr).tolist() == [1, 0, 0, 1]
 
 
-def test_no_texts_give_no_rows():
+def test_an_empty_batch_gives_no_rows():
     vectorizer = TfidfVectorizer(char_min_df=1).fit([TEXTS])
     rows, unknown = vectorizer.transform_counted([])
     assert rows.n_rows == 0
@@ -191,7 +191,7 @@ def test_min_df_is_a_count_or_a_share():
     assert sorted(TfidfVectorizer((1, 1), None, max_features=1).fit([texts]).terms()) == ["w:a"]
 
 
-def test_the_state_makes_the_same_vectors():
+def test_a_rebuilt_vectorizer_gives_the_same_vectors():
     vectorizer = TfidfVectorizer(char_min_df=1).fit([TEXTS])
     arrays, params = vectorizer.state_dict()
     again = TfidfVectorizer.from_state(arrays, json.loads(json.dumps(params)))
@@ -226,14 +226,14 @@ def test_a_megabyte_without_spaces_is_one_text_and_no_term():
     assert vectorizer.transform([long, "🎉" * 1000]).n_rows == 2
 
 
-def test_lone_surrogates_and_controls_do_not_break_it():
+def test_lone_surrogates_and_control_characters_are_accepted():
     texts = ["\ud800 lone", "nul \x00 byte", "\ufeffbom \u202e rtl"]
     vectorizer = TfidfVectorizer(char_min_df=1).fit([texts])
     assert len(vectorizer.terms()) == vectorizer.n_features
     assert np.all(np.diff(vectorizer.transform(texts).indptr) > 0)
 
 
-def test_what_cannot_be_learned_from_is_refused():
+def test_texts_without_a_vocabulary_are_refused():
     with pytest.raises(DataError, match="no texts"):
         TfidfVectorizer().fit([])
     with pytest.raises(DataError, match="min_df"):
@@ -260,7 +260,7 @@ def test_bad_parameters_are_refused(params):
         TfidfVectorizer(**params)
 
 
-def test_counting_forgets_the_rarest_when_full():
+def test_counting_drops_the_rarest_terms_when_full():
     counter = TermCounter(max_terms=1000)
     for start in range(0, 4000, 500):
         texts = [f"common w{start + i}" for i in range(500)]

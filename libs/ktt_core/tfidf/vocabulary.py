@@ -1,4 +1,4 @@
-"""Writing the vocabulary beside an exported graph; `ktt_core.tfidf.text_rows` reads it."""
+"""Writes the vocabulary beside an exported graph; `ktt_core.tfidf.text_rows` reads it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["write_vocabulary"]
 
 
 def write_vocabulary(vectorizer: TfidfVectorizer, folder: Path) -> None:
-    """Write what `TextRows` reads; the same vocabulary gives the same bytes."""
+    """Write the files of `TextRows`; the same vocabulary gives the same bytes."""
     arrays, params = vectorizer.state_dict()
     value = {"format_version": FORMAT_VERSION, "vectorizer": params}
     (folder / PARAMS_NAME).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Linear weights of a whole taxonomy, stored only where training gave them a value."""
+"""Sparse linear weights for all classes of a taxonomy."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from ktt_core.tfidf.rows import CsrRows
 
 __all__ = ["BlockWeights", "NodeLayout", "expand_ranges"]
 
-# Weights gathered at a time: about 100 MB of working memory.
+# Weights gathered at once: about 100 MB of working memory.
 _GATHERED = 1 << 22
 
 
 def expand_ranges(
     starts: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Write out ranges: which range each element is of, and the element."""
+    """Expand ranges: the range index and the value of each element."""
     owners = np.repeat(np.arange(len(lengths)), lengths)
     before = np.cumsum(lengths) - lengths
     return owners, np.arange(len(owners)) + (starts - before)[owners]
 
 
 class NodeLayout:
-    """The inner nodes of a taxonomy: where a decision between children is made.
+    """The inner nodes of a taxonomy, at which a classifier chooses among the children.
 
     Node 0 is the root; node ``1 + c`` is class c (on any level but the last). The children of a
     node are classes ``[child_start[node], child_start[node] + child_count[node])``, because a
-    taxonomy keeps siblings together.
+    taxonomy keeps siblings adjacent.
 
     Attributes
     ----------
     child_start, child_count : ndarray of int64, shape (n_nodes,)
-        In indices over all levels' classes.
+        As indices over the classes of all levels.
     """
 
     def __init__(self, taxonomy: Taxonomy) -> None:
@@ -57,7 +57,7 @@ class NodeLayout:
         return len(self.child_start)
 
     def nodes_of(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Nodes on the paths of rows, -1 where a node has one child and nothing is to decide.
+        """Nodes on the paths of rows, -1 where a node has only one child.
 
         Parameters
         ----------
@@ -77,21 +77,21 @@ class NodeLayout:
 
 
 class BlockWeights:
-    """Weights of (feature, node) pairs: for each pair one weight per child of the node.
+    """Weights of (feature, node) pairs: one weight per pair and child of the node.
 
-    Pairs may share what is stored: those that training cannot tell apart differ by a factor alone.
-    A text's words and their n-grams are mostly such pairs, so it is a fraction of the memory.
+    Pairs whose weights differ only by a factor, as training cannot tell them apart, share storage.
+    The words of a text and their n-grams are mostly such pairs, which saves most of the memory.
 
     Parameters
     ----------
     layout, feature_start, pair_node, bias
-        The attributes.
+        See the attributes.
     weights : ndarray of float32
-        The numbers stored.
+        The stored numbers.
     pair_start : ndarray of int32 or int64, shape (pairs,), optional
-        Where a pair's begin. None: behind those of the pair before.
+        Offset of each pair's numbers. None: pairs are stored consecutively.
     pair_scale : ndarray of float32, shape (pairs,), optional
-        A pair's weights are the numbers stored times this. None: they are the numbers.
+        Factor of the stored numbers. None: 1.
 
     Attributes
     ----------
@@ -100,10 +100,10 @@ class BlockWeights:
         A feature's pairs are ``[feature_start[f], feature_start[f + 1])``, ascending by node.
     pair_node : ndarray of int32, shape (pairs,)
     stored : ndarray of float32
-        A pair's numbers, one per child in class order, begin at ``pair_start[p]``.
+        A pair's numbers, one per child in class order, start at ``pair_start[p]``.
     pair_scale : ndarray of float32, shape (pairs,), or None
     bias : ndarray of float32, shape (C,)
-        One per class of any level.
+        One per class of all levels.
     """
 
     def __init__(
@@ -126,19 +126,19 @@ class BlockWeights:
 
     @property
     def pair_start(self) -> NDArray[np.integer[Any]]:
-        """Where each pair's numbers begin in `stored`."""
+        """Offset of each pair's numbers in `stored`."""
         return self.pair_offset[:-1] if self._pair_start is None else self._pair_start
 
     @cached_property
     def pair_offset(self) -> NDArray[np.int64]:
-        """Where each pair's weights begin in `weights`, and the end, shape (pairs + 1,)."""
+        """Offset of each pair's weights in `weights`, and the end, shape (pairs + 1,)."""
         offset = np.zeros(len(self.pair_node) + 1, dtype=np.int64)
         np.cumsum(self.layout.child_count[self.pair_node], out=offset[1:])
         return offset
 
     @cached_property
     def weights(self) -> NDArray[np.float32]:
-        """The weights of all pairs, one pair's behind the other's; kept once they are asked for."""
+        """The weights of all pairs, concatenated; computed once, on first access."""
         if self._pair_start is None and self.pair_scale is None:
             return self.stored
         offset = self.pair_offset
@@ -159,7 +159,7 @@ class BlockWeights:
     def _expand(
         self, pair: NDArray[np.integer[Any]]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Write out pairs' numbers: of which of the pairs each is, and its place in `stored`."""
+        """Expand pairs to their numbers: the pair of each, and its position in `stored`."""
         return expand_ranges(
             self.pair_start[pair].astype(np.int64), self.layout.child_count[self.pair_node[pair]]
         )
@@ -167,14 +167,14 @@ class BlockWeights:
     def gather(
         self, pair: NDArray[np.integer[Any]], factor: NDArray[Any]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
-        """Return pairs' weights times a factor for each pair.
+        """Return the weights of pairs, multiplied by a factor per pair.
 
         Returns
         -------
         owner : ndarray of int64
-            Of which of the pairs a weight is.
+            Position of each weight's pair among the given ones.
         child : ndarray of int64
-            Of which of the node's children, counted from 0.
+            Child of the node, from 0, of each weight.
         value : ndarray
         """
         owner, place = self._expand(pair)
@@ -217,7 +217,7 @@ class BlockWeights:
         return scores.astype(np.float32)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays `from_state` needs."""
+        """Return the arrays for `from_state`."""
         arrays: dict[str, NDArray[Any]] = {
             "feature_start": self.feature_start,
             "pair_node": self.pair_node,
@@ -232,7 +232,7 @@ class BlockWeights:
 
     @classmethod
     def from_state(cls, layout: NodeLayout, arrays: Mapping[str, NDArray[Any]]) -> BlockWeights:
-        """Rebuild weights, checking that the arrays fit each other and the taxonomy.
+        """Rebuild weights, and check that the arrays match each other and the taxonomy.
 
         Raises
         ------
@@ -245,7 +245,7 @@ class BlockWeights:
             weights = np.asarray(arrays["weights"], dtype=np.float32)
             bias = np.asarray(arrays["bias"], dtype=np.float32)
             begins = scale = None
-            # Neither is in the checkpoints of release 0.1.0.
+            # Both are missing in checkpoints of release 0.1.0.
             if "pair_start" in arrays or "pair_scale" in arrays:
                 begins = _whole_numbers(arrays["pair_start"])
                 scale = np.asarray(arrays["pair_scale"], dtype=np.float32)
@@ -258,7 +258,7 @@ class BlockWeights:
             and starts[-1] == len(nodes)
             and bool(np.all(starts[1:] >= starts[:-1]))
             and (len(nodes) == 0 or (nodes.min() >= 0 and nodes.max() < layout.n_nodes))
-            and _are_there(begins, layout.child_count[nodes], len(weights))
+            and _are_in_range(begins, layout.child_count[nodes], len(weights))
             and (scale is None or scale.shape == nodes.shape)
             and len(bias) == layout.taxonomy.n_classes
         )
@@ -282,10 +282,10 @@ def _whole_numbers(values: Any) -> NDArray[np.integer[Any]]:
     return found if found.dtype in (np.int32, np.int64) else found.astype(np.int64)
 
 
-def _are_there(
+def _are_in_range(
     begins: NDArray[np.integer[Any]] | None, widths: NDArray[np.int64], n_weights: int
 ) -> bool:
-    """Say whether pairs of these widths have theirs among the weights, up to the last."""
+    """Tell whether pairs of these widths lie within the weights and reach their end."""
     if begins is None:
         return int(widths.sum()) == n_weights
     if begins.shape != widths.shape:
@@ -295,12 +295,12 @@ def _are_there(
 
 
 def _ascend_within(starts: NDArray[np.int64], nodes: NDArray[np.int32]) -> bool:
-    """Say whether each feature's nodes ascend, and so none occurs twice."""
+    """Tell whether each feature's nodes ascend, and so are unique."""
     rises = nodes[1:] > nodes[:-1]
     rises[starts[(starts > 0) & (starts < len(nodes))] - 1] = True
     return bool(rises.all())
 
 
 def _all_finite(values: NDArray[np.float32]) -> bool:
-    # The extremes are NaN if any value is; there can be too many weights for an array of booleans.
+    # The extremes are NaN if any value is; unlike a boolean array, this needs no memory.
     return bool(np.isfinite(values.min(initial=0)) and np.isfinite(values.max(initial=0)))
