@@ -1,4 +1,4 @@
-"""Whether a checkpoint's classes are those of the rows it meets, and how they differ."""
+"""Comparison of the classes of a checkpoint with those of the rows it is applied to."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ __all__ = ["check_same_classes", "describe_changes"]
 
 
 def describe_changes(before: Taxonomy, now: Taxonomy) -> str:
-    """Say how a taxonomy has changed: "4 of its 9 class paths are left, and 3 are new"."""
+    """Describe the change of a taxonomy: "4 of its 9 class paths are left, and 3 are new"."""
     old, new = set(before.leaf_paths), set(now.leaf_paths)
     left, added = len(old & new), len(new - old)
     if not added and left == len(old):
-        return "the same class paths, in levels of another number"
+        return "the same class paths, in a different number of levels"
     verb = "is" if added == 1 else "are"
     return f"{left:,} of its {len(old):,} class paths are left, and {added:,} {verb} new"
 
 
 def check_same_classes(trained: Taxonomy, rows: Taxonomy, whose: str) -> None:
-    """Refuse rows whose codes mean other classes than a model's do.
+    """Refuse rows with other classes than a model's.
 
-    Two taxonomies with as many classes look alike to a model: its figures would be nonsense.
+    A model cannot tell two taxonomies of equal size apart: its metrics would be meaningless.
 
     Parameters
     ----------
     trained : Taxonomy
-        The model's.
+        Taxonomy of the model.
     rows : Taxonomy
-        That of the rows.
+        Taxonomy of the rows.
     whose : str
         The model, for the message: "this db_linear", "the checkpoint best_...safetensors".
 

@@ -1,4 +1,4 @@
-"""Typed hyperparameters: defaults in the class, overridden by a file, overridden by ``--set``."""
+"""Typed hyperparameters: defaults in the class, overridden by a file and by ``--set``."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _MAX_VALUE_LENGTH = 4096
 
 
 class ModelConfig(pydantic.BaseModel):
-    """Base of every model's hyperparameters.
+    """Base class of every model's hyperparameters.
 
     A field's description states its unit and meaning; its range is a constraint, so that the
-    listing of ``ktt models MODEL`` and the check of a value cannot disagree.
+    listing of ``ktt models MODEL`` always agrees with the validation.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -37,10 +37,10 @@ class ModelConfig(pydantic.BaseModel):
     )
 
     def check_here(self) -> None:
-        """Look whether what the config names outside of itself is on this machine.
+        """Check that resources which the config names exist on this machine.
 
-        Called before a run is started, so that nobody waits for a run that cannot begin. What it
-        raises is as a user should see it.
+        Called before a run is started, so that an impossible run fails at once. Its errors are
+        shown to users unchanged.
         """
 
 
@@ -48,13 +48,13 @@ ConfigT = TypeVar("ConfigT", bound=ModelConfig)
 
 
 def build_config(config_class: type[ConfigT], model: str, *overrides: Mapping[str, Any]) -> ConfigT:
-    """Make a config from its defaults and overrides, later ones winning.
+    """Make a config from its defaults and overrides; later ones take precedence.
 
     Raises
     ------
     InvalidConfigError
-        Naming every offending key, the model, the value and what is allowed; its `violations` are
-        by key, "" for what is wrong with the keys together.
+        With every invalid key, the model, the value and the allowed values; `violations` maps keys
+        to messages, "" for conflicts between keys.
     """
     values: dict[str, Any] = {}
     for override in overrides:
@@ -62,7 +62,7 @@ def build_config(config_class: type[ConfigT], model: str, *overrides: Mapping[st
     problems = [
         (key, f"{model}: {key} = {value}: true and false are no numbers")
         for key, value in values.items()
-        # Pydantic would take them for 1 and 0.
+        # Pydantic would convert them to 1 and 0.
         if _holds_bool(value) and not _takes_bool(config_class, key, isinstance(value, bool))
     ]
     if problems:
@@ -70,7 +70,7 @@ def build_config(config_class: type[ConfigT], model: str, *overrides: Mapping[st
     try:
         return config_class.model_validate(values)
     except pydantic.ValidationError as error:
-        # The options of a union fail one by one; together they are one problem of one value.
+        # The types of a union fail separately; they are reported as one problem of one value.
         reasons: dict[str, list[str]] = {}
         inputs: dict[str, Any] = {}
         keys: dict[str, str] = {}
@@ -98,7 +98,7 @@ def _invalid(problems: list[tuple[str, str]]) -> InvalidConfigError:
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
-    """Return the key and the positions in its value, without the names pydantic gives to types."""
+    """Return the key and positions within its value, without pydantic's names of types."""
     return ".".join(str(part) for part in loc if part in loc[:1] or isinstance(part, int)) or (
         "(config)"
     )
@@ -113,9 +113,9 @@ def _holds_bool(value: Any) -> bool:
 
 
 def _takes_bool(config_class: type[ModelConfig], key: str, plain: bool) -> bool:
-    """Say whether a bool may stand at a key, or inside its value if not `plain`.
+    """Tell whether a bool is allowed at a key, or inside its value if not `plain`.
 
-    Only where a number is meant may it not.
+    It is not where only a number is expected.
     """
     field = config_class.model_fields.get(key)
     if field is None:
@@ -125,7 +125,7 @@ def _takes_bool(config_class: type[ModelConfig], key: str, plain: bool) -> bool:
 
 
 def _plain_types(annotation: Any) -> list[Any]:
-    """Return what a value may be by itself, not inside a list or a tuple."""
+    """Return the types of a value itself, not of list or tuple items."""
     origin, options = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _plain_types(options[0])
@@ -135,13 +135,13 @@ def _plain_types(annotation: Any) -> list[Any]:
 
 
 def _all_types(annotation: Any) -> list[Any]:
-    """Return what a value may be, by itself and at any depth of lists and tuples."""
+    """Return the types of a value, and of items at any depth of lists and tuples."""
     nested = [kind for option in get_args(annotation) for kind in _all_types(option)]
     return [annotation, *nested]
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """Turn ``key=value`` strings into a mapping; a value is taken as JSON if it is, else as text.
+    """Parse ``key=value`` strings; a value is JSON if it parses as such, else text.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def read_hyperparameters(path: Path) -> dict[str, dict[str, Any]]:
         If it is not a JSON object of objects.
     """
     try:
-        # Some editors on Windows begin a file with a byte order mark.
+        # Some editors on Windows start a file with a byte order mark.
         value = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise NotFoundError(f"there is no hyperparameter file {path}") from None
@@ -196,7 +196,7 @@ def describe_config(config_class: type[ModelConfig]) -> list[dict[str, Any]]:
     """List a config's fields: name, type, default, range and description, as JSON values."""
     rows = []
     for name, field in config_class.model_json_schema()["properties"].items():
-        # A union states its types, and what holds for one of them, in its options.
+        # For a union, the types and constraints are in its options.
         options = field.get("anyOf", [field])
         kinds = [option.get("type") or json.dumps(option.get("const", "any")) for option in options]
         limits: dict[str, Any] = {}
@@ -216,7 +216,7 @@ def describe_config(config_class: type[ModelConfig]) -> list[dict[str, Any]]:
     return rows
 
 
-# By their names in the schema; pydantic leaves its own where a bound is put on a union.
+# Names in the JSON schema, then pydantic's own, which it uses for constraints on a union.
 _LIMITS = {
     "minimum": "minimum",
     "ge": "minimum",

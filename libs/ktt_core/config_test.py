@@ -1,4 +1,4 @@
-"""Hyperparameters: defaults, overrides, and what is said of wrong ones."""
+"""Hyperparameters: defaults, overrides, and errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def build(*overrides):
     return build_config(Config, "tfidf_test", *overrides)
 
 
-def test_later_overrides_win():
+def test_later_overrides_take_precedence():
     config = build({"epochs": 3, "alpha": 2}, {"epochs": 7})
     assert (config.epochs, config.alpha, config.loss, config.seed) == (7, 2.0, "softmax", 0)
 
@@ -78,7 +78,7 @@ def test_a_switch_takes_true_and_false():
 
 
 @pytest.mark.parametrize("value", [0, "some"])
-def test_a_value_of_two_types_is_one_problem_in_words_of_the_key_alone(value):
+def test_a_value_of_a_union_is_one_problem_named_by_its_key_only(value):
     with pytest.raises(InvalidConfigError) as error:
         build({"bounded": value})
     assert str(error.value).startswith(f"tfidf_test: bounded = {value!r}: ")
@@ -91,12 +91,12 @@ def test_a_wrong_item_is_named_by_its_position():
         build({"sizes": [1, "a"]})
 
 
-def test_an_unknown_key_is_an_error_that_lists_the_known():
+def test_an_unknown_key_is_an_error_that_lists_the_known_ones():
     with pytest.raises(InvalidConfigError, match="'epoch'.*epochs.*sizes"):
         build({"epoch": 3})
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_together():
     with pytest.raises(InvalidConfigError) as error:
         build({"epochs": 0, "nonsense": 1, "loss": "x"})
     problems = str(error.value).splitlines()
@@ -120,7 +120,7 @@ def test_a_config_cannot_be_changed():
         build().epochs = 3
 
 
-def test_assignments_are_json_or_else_text():
+def test_assigned_values_are_json_or_else_text():
     assert parse_assignments(
         ["a=1", "b=1e-3", "c=true", "d=[1, 2]", "e=word", "f=x=y", ' g ="1"', "h=", "i=null"]
     ) == {
@@ -137,7 +137,7 @@ def test_assignments_are_json_or_else_text():
 
 
 @pytest.mark.parametrize("assignment", ["epochs", "=3", " =3", "", "a=" + "x" * 5000])
-def test_what_is_no_assignment_is_refused(assignment):
+def test_invalid_assignments_are_refused(assignment):
     with pytest.raises(InvalidConfigError, match="--set"):
         parse_assignments([assignment])
 

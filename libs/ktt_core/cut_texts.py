@@ -1,4 +1,4 @@
-"""How much of the texts a model does not read, because they are longer than it reads."""
+"""Shares of texts and tokens that a model does not read because texts are too long."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ __all__ = [
     "tell_cut",
 ]
 
-#: The names of the two shares, among the figures of a split.
+#: Names of the two shares among a split's metrics.
 TEXTS_CUT, TOKENS_CUT = "texts_cut", "tokens_cut"
-#: The name of the limit that would do, in progress.
+#: Name of the sufficient limit, in progress events.
 WANTED_LENGTH = "wanted_max_len"
 
-#: The share of cut texts above which there is something to do.
+#: Share of truncated texts above which a change is advised.
 WARN_ABOVE = 0.05
 
-# The share of texts that a longer limit is to hold whole.
+# Share of texts that the advised limit does not truncate.
 _WHOLE = 0.99
 
 
 @dataclass(frozen=True)
 class CutShares:
-    """What is cut of the texts of a split.
+    """Shares of truncation of a split's texts.
 
     Attributes
     ----------
     texts, tokens : float
-        Shares of the texts that are cut, and of all tokens that are not read, in [0, 1].
+        Shares of texts that are truncated, and of all tokens that are not read, in [0, 1].
     limit : int
-        Tokens of a text that are read.
+        Largest number of tokens of a text that are read.
     needed : int
-        A limit that would hold 99 % of the texts whole.
+        A limit that would not truncate 99 % of the texts.
     setting : str
-        The hyperparameter that sets it.
+        The hyperparameter with the limit.
     """
 
     texts: float
@@ -59,17 +59,17 @@ class CutShares:
 
     @classmethod
     def of(cls, lengths: NDArray[np.integer], cut: NDArray[np.integer], limit: int) -> CutShares:
-        """Return the shares of texts.
+        """Compute the shares.
 
         Parameters
         ----------
         lengths : ndarray of int, shape (n,)
-            Tokens of each text that are read; n at least 1.
+            Number of tokens of each text that are read; n at least 1.
         cut : ndarray of int, shape (n,)
-            Tokens of each that are not.
+            Number of tokens of each text that are not read.
         limit : int
         """
-        # Who shows figures alone needs their names, and no numpy.
+        # Imported here: clients that only show the shares have no numpy.
         import numpy as np
 
         whole = lengths.astype(np.int64) + cut
@@ -83,7 +83,7 @@ class CutShares:
 
     @property
     def is_much(self) -> bool:
-        """Whether so many texts are cut that something is to be done."""
+        """Whether enough texts are truncated to advise a change."""
         return self.texts > WARN_ABOVE
 
     def figures(self) -> dict[str, float]:
@@ -92,9 +92,9 @@ class CutShares:
 
 
 def cut_shares_of(loader: Loader, progress: ProgressCallback) -> CutShares | None:
-    """Return what is cut of a loader's texts; None if its model reads texts whole.
+    """Return the shares of a loader's texts; None if its model reads texts completely.
 
-    A loader whose model cuts texts has ``cut_shares(progress) -> CutShares``.
+    A loader of a model that truncates texts has ``cut_shares(progress) -> CutShares``.
     """
     ask = getattr(loader, "cut_shares", None)
     found = ask(progress) if callable(ask) and loader.n_rows else None
@@ -102,19 +102,18 @@ def cut_shares_of(loader: Loader, progress: ProgressCallback) -> CutShares | Non
 
 
 def describe_cut(shares: CutShares, texts: str, model: Model, again: str = "") -> str:
-    """Say what is cut, and if it is much what to do.
+    """Describe the truncation, with advice if it is large.
 
     Parameters
     ----------
     shares : CutShares
-        With at least one text cut.
+        With at least one truncated text.
     texts : str
-        Which: "training texts".
+        Name of the texts: "training texts".
     model : Model
-        One that can be asked for a greater limit only up to a point has a `longest_text`, in
-        tokens.
+        A model with an upper bound of the limit has a `longest_text`, in tokens.
     again : str
-        What must be done for another limit to have an effect: "train again ".
+        Action needed before another limit takes effect: "train again ".
     """
     said = (
         f"{_percent(shares.texts)} of the {texts} are longer than the {shares.limit:,} tokens that "
@@ -124,12 +123,12 @@ def describe_cut(shares: CutShares, texts: str, model: Model, again: str = "") -
         return said
     wanted = _wanted(shares, model)
     if not wanted:
-        return f"{said}. This encoder reads no more: put what decides to the front, or shorten them"
+        return f"{said}. This encoder reads no more: shorten them, or put the essential part first"
     return f"{said}. To read more, {again or 'train '}with --set {shares.setting}={wanted}"
 
 
 def tell_cut(shares: CutShares, model: Model, rows: int, progress: ProgressCallback) -> None:
-    """Tell what is cut of texts that are about to be trained on, if anything is."""
+    """Report truncation of texts before training on them, if there is any."""
     if shares.texts:
         figures = shares.figures()
         if shares.is_much and (wanted := _wanted(shares, model)):
@@ -138,7 +137,7 @@ def tell_cut(shares: CutShares, model: Model, rows: int, progress: ProgressCallb
 
 
 def _wanted(shares: CutShares, model: Model) -> int:
-    """Return the limit to set; 0 if the model reads as much as it can."""
+    """Return the limit to set; 0 if the model's limit cannot be raised."""
     longest = int(getattr(model, "longest_text", 0))
     if not longest:
         return shares.needed

@@ -1,4 +1,4 @@
-"""What is said of texts that are longer than a model reads."""
+"""Reports of texts that are longer than a model reads."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ def test_shares_are_of_the_texts_and_of_their_tokens() -> None:
 @pytest.mark.parametrize(("longest", "needed"), [(120, 128), (128, 128), (129, 256), (1000, 1024)])
 def test_the_limit_to_set_holds_nearly_all_texts(longest: int, needed: int) -> None:
     assert shares([longest] * 100).needed == needed
-    # One in a thousand asks for nothing.
+    # One in a thousand needs no higher limit.
     assert shares([longest] * 999 + [9_000]).needed == needed
 
 
-def test_much_is_said_with_the_setting_to_change() -> None:
+def test_large_truncation_is_reported_with_the_setting_to_change() -> None:
     said = describe_cut(shares([121] * 10), "training texts", model(), "train again ")
     assert said == (
         "100.0% of the training texts are longer than the 64 tokens that are read: 47.1% of all "
         "tokens are cut. To read more, train again with --set max_len=128"
     )
     assert "--set max_len=512" in describe_cut(shares([2_000] * 10), "texts", model())
-    # An encoder that reads no more is no setting's fault; one that does not say is asked for all.
+    # An encoder at its upper bound gets no advice; one without a bound gets the full length.
     assert "This encoder reads no more" in describe_cut(shares([2_000] * 10), "texts", model(64))
     assert "--set max_len=2048" in describe_cut(shares([2_000] * 10), "texts", model(0))
     assert "--set max_len=2048" in describe_cut(shares([2_000] * 10), "texts", SimpleNamespace())  # type: ignore[arg-type]
 
 
-def test_little_is_said_without_advice() -> None:
+def test_small_truncation_is_reported_without_advice() -> None:
     few = shares([10] * 99 + [100])
     assert not few.is_much
     assert "--set" not in describe_cut(few, "texts", model())
     assert "less than 0.1%" in describe_cut(shares([60] * 9_999 + [65]), "texts", model())
 
 
-def test_training_tells_before_it_begins_and_only_if_something_is_cut() -> None:
+def test_training_reports_truncation_first_and_only_if_there_is_any() -> None:
     events: list[Progress] = []
     tell_cut(shares([10, 20]), model(), 2, events.append)
     assert events == []
@@ -67,7 +67,7 @@ def test_training_tells_before_it_begins_and_only_if_something_is_cut() -> None:
     assert "wanted_max_len" not in events[-1].metrics
 
 
-def test_a_model_that_cuts_nothing_has_nothing_to_say() -> None:
+def test_a_model_without_truncation_reports_nothing() -> None:
     assert cut_shares_of(SimpleNamespace(n_rows=3), ignore_progress) is None  # type: ignore[arg-type]
     empty = SimpleNamespace(n_rows=0, cut_shares=lambda progress: shares([1]))
     assert cut_shares_of(empty, ignore_progress) is None  # type: ignore[arg-type]

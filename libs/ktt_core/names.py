@@ -1,4 +1,4 @@
-"""Names that become folders: one strict pattern, checked before a name touches a path."""
+"""Names that become folders, validated by one strict pattern before use in a path."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ __all__ = ["NAME_PATTERN", "check_name"]
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
-# Device names that Windows resolves in every folder: a workspace on a network share must not meet
-# one.
+# Device names that Windows reserves in every folder, excluded for workspaces on network shares.
 _RESERVED = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
 )
@@ -25,7 +24,7 @@ def check_name(name: str, what: str) -> str:
     name : str
         The name of a dataset, model or job.
     what : str
-        What it names, for the message ("dataset", "model").
+        What is named, for the message ("dataset", "model").
 
     Raises
     ------

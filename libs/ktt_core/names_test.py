@@ -9,7 +9,7 @@ from ktt_core.names import NAME_PATTERN, check_name
 
 
 @pytest.mark.parametrize("name", ["a", "0", "Toys_2026-01", "x" * 63, "console", "com10"])
-def test_letters_digits_underscores_and_hyphens_are_fine(name: str) -> None:
+def test_letters_digits_underscores_and_hyphens_are_accepted(name: str) -> None:
     assert check_name(name, "dataset") == name
 
 

@@ -1,4 +1,4 @@
-"""How closely an exported model must answer as its checkpoint does, and the figures of a check."""
+"""Parity of an exported model with its checkpoint: thresholds and measured differences."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = [
     "ParityFigures",
 ]
 
-#: The least share of rows with the same most probable path that an export is published with.
+#: Smallest share of rows with the same most probable path for an export to be published.
 MIN_TOP_PATH_AGREEMENT = 0.999
-#: The largest difference of a leaf's probability that an export is published with.
+#: Largest difference of a leaf's probability for an export to be published.
 MAX_PROBABILITY_DIFFERENCE = 1e-4
-#: The largest difference of a feature of a monitoring row that an export is published with, as a
-#: part of the column's mean size. Rounding differs by a hundredth of it.
+#: Largest difference of a feature of a monitoring row for an export to be published, relative to
+#: the column's mean absolute value. Rounding errors are a hundredth of it.
 MAX_FEATURE_DIFFERENCE = 1e-3
 
-# A column of numbers near 0, on the rows compared, is measured by this part of what the other
-# columns hold: the error of a sum does not shrink with its result.
+# A column of values near 0 is scaled by this part of the other columns' size: the absolute error of
+# a sum does not shrink with its result.
 _SMALLEST_SCALE = 0.01
-# A mean of numbers around 1 that cancel out, such as a whole layer's after its normalisation, is
-# rounding alone: a column is taken to be at least this large.
+# A mean of values around 1 that cancel out, such as after a layer normalisation, is only rounding
+# error: the scale of a column is at least this.
 _ROUNDING_SCALE = 1e-3
 
 
@@ -40,18 +40,17 @@ class ParityFigures:
     Attributes
     ----------
     rows : int
-        The texts compared.
+        Number of texts compared.
     top_path_agreement : float
-        The share of them, in [0, 1], on which both have the same most probable path.
+        Share of rows, in [0, 1], with the same most probable path in both.
     max_probability_difference : float
-        The largest difference of a leaf's probability, over all rows and leaves; NaN if the
-        exported model answered with something that is no number.
+        Largest difference of a leaf's probability, over all rows and leaves; NaN if an output of
+        the exported model is not a number.
     max_feature_difference : float or None
-        The largest difference of a feature of a monitoring row, as a part of the mean absolute
-        value of its column; None where the exported model has no features, or they were not
-        compared.
+        Largest difference of a feature of a monitoring row, relative to the mean absolute value of
+        its column; None where the exported model has no features, or they were not compared.
     worst_feature : int or None
-        The column of that difference.
+        Column of that difference.
     """
 
     rows: int
@@ -62,7 +61,7 @@ class ParityFigures:
 
     @property
     def passed(self) -> bool:
-        """Whether an export with these figures may be published."""
+        """Whether an export with these differences may be published."""
         return (
             self.top_path_agreement >= MIN_TOP_PATH_AGREEMENT
             and self.max_probability_difference <= MAX_PROBABILITY_DIFFERENCE
@@ -74,16 +73,16 @@ class ParityFigures:
 
 
 class ParityCounter:
-    """Compares the columns of monitoring rows block by block: memory does not grow with the rows.
+    """Compares columns of monitoring rows block by block, in bounded memory.
 
-    Those are the features, and the leaves' probabilities.
+    The columns are the features, and the leaves' probabilities.
     """
 
     def __init__(self) -> None:
         self._rows = 0
         self._same = 0
         self._largest = 0.0
-        # Of each feature: its largest difference, and the sum of its absolute values.
+        # For each feature, its largest difference and the sum of its absolute values.
         self._feature_rows = 0
         self._feature_gaps: NDArray[np.float64] | None = None
         self._feature_sizes: NDArray[np.float64] = np.zeros(0)
@@ -96,7 +95,7 @@ class ParityCounter:
         Raises
         ------
         DataError
-            If the shapes differ: the exported model is of another taxonomy.
+            If the shapes differ, as the exported model has another taxonomy.
         """
         if expected.shape != found.shape:
             raise DataError(
@@ -108,7 +107,7 @@ class ParityCounter:
         self._rows += len(expected)
         self._same += int((expected.argmax(axis=1) == found.argmax(axis=1)).sum())
         difference = np.abs(np.exp(expected) - np.exp(found)).max()
-        # Unlike max(), this keeps a NaN.
+        # Unlike max(), this propagates NaN.
         self._largest = float(np.maximum(self._largest, difference))
 
     def add_features(self, expected: NDArray[np.floating], found: NDArray[np.floating]) -> None:
@@ -117,7 +116,7 @@ class ParityCounter:
         Raises
         ------
         DataError
-            If the shapes differ: the exported model is another.
+            If the shapes differ, as the exported model is another.
         """
         if expected.shape != found.shape:
             raise DataError(
@@ -130,18 +129,18 @@ class ParityCounter:
         if not len(expected):
             return
         gaps = np.abs(expected.astype(np.float64) - found).max(axis=0)
-        # Unlike max(), this keeps a NaN.
+        # Unlike max(), this propagates NaN.
         self._feature_gaps = np.maximum(self._feature_gaps, gaps)
         self._feature_sizes += np.abs(expected).sum(axis=0, dtype=np.float64)
         self._feature_rows += len(expected)
 
     def figures(self) -> ParityFigures:
-        """Return the figures of all blocks.
+        """Return the differences over all blocks.
 
         Raises
         ------
         DataError
-            If no row was compared: an export is not to be trusted unseen.
+            If no row was compared.
         """
         if not self._rows:
             raise DataError("an export is compared with its checkpoint on rows, and there are none")
@@ -155,6 +154,6 @@ class ParityCounter:
         sizes = self._feature_sizes / max(1, self._feature_rows)
         scales = np.maximum(sizes, max(_SMALLEST_SCALE * np.median(sizes), _ROUNDING_SCALE))
         parts = gaps / scales
-        # A NaN is the worst of all.
+        # NaN counts as the largest difference.
         worst = int(np.argmax(np.where(np.isnan(parts), np.inf, parts)))
         return float(parts[worst]), worst

@@ -1,4 +1,4 @@
-"""When an export may be published."""
+"""Conditions for publishing an export."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_both_thresholds_must_be_met():
     assert not ParityFigures(1000, 1.0, float("nan")).passed
 
 
-def test_features_must_agree_where_there_are_any():
+def test_features_must_agree_if_there_are_any():
     assert ParityFigures(1000, 1.0, 0.0, MAX_FEATURE_DIFFERENCE).passed
     for largest in (1.01 * MAX_FEATURE_DIFFERENCE, float("nan"), float("inf")):
         assert not ParityFigures(1000, 1.0, 0.0, largest, 3).passed
@@ -44,21 +44,21 @@ def features_compared(*blocks):
     return figures.max_feature_difference, figures.worst_feature
 
 
-def test_a_feature_s_difference_is_a_part_of_its_column_s_mean_size():
+def test_a_feature_s_difference_is_relative_to_its_column_s_mean_size():
     first = [[1, 200], [0.5, -300]], [[1, 200], [0.5, -302]]
     second = [[-2, 100]], [[-2.002, 100]]
     assert features_compared(first, second) == (pytest.approx(2 / 200), 1)
     assert features_compared(second) == (pytest.approx(0.001, rel=1e-3), 0)
 
 
-def test_a_feature_that_happens_to_be_near_zero_is_measured_by_the_others():
+def test_a_feature_near_zero_is_scaled_by_the_others():
     block = [[1e-7, 0.5, 0.4]], [[2e-7, 0.5, 0.4]]
     assert features_compared(block)[0] < MAX_FEATURE_DIFFERENCE
 
 
-def test_features_of_zero_and_of_no_number():
+def test_features_of_zero_and_of_nan():
     assert features_compared(([[0, 0]], [[0, 0]]))[0] == 0
-    # What rounding leaves of numbers that cancel out is no difference; more is.
+    # Rounding errors of values that cancel out are no difference; larger values are.
     assert features_compared(([[0, 0]], [[0, 1e-9]]))[0] < MAX_FEATURE_DIFFERENCE
     largest, worst = features_compared(([[0, 0]], [[0, 1e-4]]))
     assert largest > MAX_FEATURE_DIFFERENCE and worst == 1
@@ -66,7 +66,7 @@ def test_features_of_zero_and_of_no_number():
     assert np.isnan(largest) and worst == 0
 
 
-def test_blocks_are_counted_together():
+def test_differences_do_not_depend_on_the_blocks():
     counter = ParityCounter()
     counter.add(log_proba([0.5, 0.5], [0.2, 0.8]), log_proba([0.5, 0.5], [0.3, 0.7]))
     counter.add(log_proba([0.6, 0.4]), log_proba([0.4, 0.6]))
@@ -77,7 +77,7 @@ def test_blocks_are_counted_together():
     assert figures.max_probability_difference == pytest.approx(0.2, abs=1e-6)
 
 
-def test_what_is_no_number_never_passes():
+def test_nan_never_passes():
     counter = ParityCounter()
     counter.add(log_proba([0.6, 0.4]), np.array([[np.nan, np.nan]], dtype=np.float32))
     counter.add(log_proba([0.6, 0.4]), log_proba([0.6, 0.4]))

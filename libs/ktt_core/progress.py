@@ -1,4 +1,4 @@
-"""Progress of long work, as plain values that cross process boundaries."""
+"""Progress events of long work, as plain values that cross process boundaries."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["Progress", "ProgressCallback", "ignore_progress"]
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of a long piece of work.
+    """A progress event.
 
     Attributes
     ----------
     phase : str
-        What is being done: "import", "features", "fit", "validate", "test", "reference" ...
+        Current phase: "import", "features", "fit", "validate", "test", "reference" ...
     step : int
-        Units done in this phase.
+        Units completed in this phase.
     total : int or None
-        Units in this phase; None while unknown.
+        Number of units of this phase; None while unknown.
     unit : str
-        What a unit is: "rows", "epochs" ...
+        Name of the unit: "rows", "epochs" ...
     metrics : mapping of str to float
-        Figures known by now, by their names in `ktt_core.metrics`.
+        Metrics known so far, by their names in `ktt_core.metrics`.
     """
 
     phase: str
@@ -37,4 +37,4 @@ ProgressCallback = Callable[[Progress], None]
 
 
 def ignore_progress(event: Progress) -> None:
-    """Drop the event: the default when nobody watches."""
+    """Ignore the event; the default callback."""

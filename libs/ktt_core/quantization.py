@@ -1,4 +1,4 @@
-"""What quantizing an exported graph gains and costs."""
+"""Size, speed and quality of a quantized graph compared with the original."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ __all__ = ["GraphFigures", "QuantizationFigures"]
 
 @dataclass(frozen=True)
 class GraphFigures:
-    """One graph, measured.
+    """Measurements of one graph.
 
     Attributes
     ----------
     size_bytes : int
-        Of its files.
+        Size of its files.
     hierarchical_f1 : float
-        On the rows compared, in [0, 1].
+        On the compared rows, in [0, 1].
     ms_alone : float
-        Milliseconds for a text that comes alone, tokenizing not counted.
+        Milliseconds for a single text, without tokenization.
     ms_batched : float
-        Milliseconds for each text of a full batch.
+        Milliseconds per text of a full batch.
     """
 
     size_bytes: int
@@ -31,7 +31,7 @@ class GraphFigures:
 
 @dataclass(frozen=True)
 class QuantizationFigures:
-    """A quantized graph beside the one it was made of, on the same rows, texts and threads.
+    """A quantized graph and its original, on the same rows, texts and threads.
 
     Attributes
     ----------
@@ -40,13 +40,13 @@ class QuantizationFigures:
     path : str
         The quantized graph's file in the folder.
     rows : int
-        The rows compared.
+        Number of rows compared.
     top_path_agreement : float
-        The share of them, in [0, 1], on which both graphs have the same most probable path.
+        Share of rows, in [0, 1], with the same most probable path in both graphs.
     batch_texts : int
-        Texts of a full batch.
+        Number of texts of a full batch.
     threads : int
-        That answered.
+        Number of threads used.
     original, quantized : GraphFigures
     """
 

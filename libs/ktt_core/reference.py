@@ -1,4 +1,4 @@
-"""Reference sets: what a model said of its test split, for monitoring to compare live traffic with.
+"""Reference sets: a model's results on its test split, for monitoring to compare live traffic with.
 
 Columns, in this order: ``targets`` (the true leaf, by its column's name), the pooled features named
 "0".."k-1", then one column of probabilities per leaf.
@@ -46,9 +46,9 @@ def leaf_column_names(taxonomy: Taxonomy) -> tuple[str, ...]:
     """Return a unique column name for every leaf.
 
     A leaf is named by its deepest real class. Where two leaves share a name, or it is "targets" or
-    reads as a number, it is named by the shortest suffix of its path, joined by ``" > "``, that
-    sets it apart. A path that is used up without doing so (a root class called "12", say) is led by
-    ``"> "``, as often as it takes.
+    reads as a number, it is named by the shortest unique suffix of its path, joined by ``" > "``. A
+    path without a unique suffix (a root class called "12", say) gets ``"> "`` as a prefix, repeated
+    as often as needed.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def leaf_column_names(taxonomy: Taxonomy) -> tuple[str, ...]:
         ]
         if not clashing:
             return tuple(names)
-        # Of two that share a name only one may be out of classes to add; then it is the other that
-        # grows.
+        # Of two leaves that share a name, one may already have its whole path as name; then the
+        # other's name is extended.
         growing = [leaf for leaf in clashing if lengths[leaf] < len(paths[leaf])]
         if growing:
             for leaf in growing:
@@ -95,7 +95,7 @@ def _is_reserved(name: str) -> bool:
 
 
 def pool_features(features: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Average neighbouring features: kernel and stride 32, what remains pooled too.
+    """Average adjacent features: kernel and stride 32, including the remainder.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def reference_table(
     features: NDArray[np.floating],
     leaf_proba: NDArray[np.floating],
 ) -> pa.Table:
-    """Put a reference set together.
+    """Build the table of a reference set.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def reference_table(
     codes : ndarray of int, shape (n, depth)
         The true paths, level-local.
     features : ndarray, shape (n, k)
-        Already pooled.
+        Pooled features.
     leaf_proba : ndarray, shape (n, n_leaves)
         p(leaf), in [0, 1].
 
@@ -140,7 +140,7 @@ def reference_table(
     Raises
     ------
     InvalidArgumentError
-        If the shapes do not fit together, or a feature or probability is not finite.
+        If the shapes are inconsistent, or a feature or probability is not finite.
     """
     import pyarrow as pa
 
@@ -157,7 +157,7 @@ def reference_table(
             f"leaf probabilities need the shape ({n_rows}, {taxonomy.n_leaves}), "
             f"not {leaf_proba.shape}"
         )
-    # Monitoring refuses what is not a finite number; better to fail here than to serve a set it
+    # Monitoring refuses values that are not finite: fail here rather than publish a set that it
     # cannot read.
     if not np.isfinite(features).all():
         raise InvalidArgumentError("a feature of the reference set is not a finite number")
@@ -166,7 +166,7 @@ def reference_table(
     names = leaf_column_names(taxonomy)
     targets = pa.array(np.array(names, dtype=object)[codes[:, -1]], type=pa.string())
     columns = [targets]
-    # By column, because the arrays are stored by row.
+    # Copied by column, as the arrays are stored by row.
     for block in (features, leaf_proba):
         columns.extend(
             pa.array(column) for column in np.ascontiguousarray(block.T, dtype=np.float32)
@@ -176,11 +176,11 @@ def reference_table(
 
 
 def reference_set(model: Model, loader: Loader) -> pa.Table:
-    """Return what a trained model says of a split, as `reference_table` puts it together.
+    """Return the reference set of a trained model on a split, in the format of `reference_table`.
 
-    The features are those of its `scores_and_features`, if it has any. The rows are in the split's
-    order, whatever the batches': a window that begins with the last of them is a sample of the
-    split, and not its shortest texts.
+    The features are those of its `scores_and_features`, if any. Rows are in the order of the split,
+    not of the batches, which may be sorted by length: so the last rows, with which a window starts,
+    are a sample of the split and not its shortest texts.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def reference_set(model: Model, loader: Loader) -> pa.Table:
     """
     if not loader.n_rows:
         raise DataError("a reference set needs rows, and this split has none")
-    # By leaf, as a table's columns lie: they become the table without another copy.
+    # By leaf, so that the table's columns need no copy.
     proba = np.empty((model.taxonomy.n_leaves, loader.n_rows), dtype=np.float32)
     codes, features, places, done = [], [], [], 0
     for batch in loader:
@@ -210,7 +210,7 @@ def reference_set(model: Model, loader: Loader) -> pa.Table:
 
 
 def write_reference(table: pa.Table, path: Path) -> None:
-    """Write a reference set as Parquet, whole or not at all."""
+    """Write a reference set as Parquet, atomically."""
     import pyarrow.parquet as pq
 
     with atomic_file(path) as temporary:

@@ -1,4 +1,4 @@
-"""What a reference set looks like."""
+"""The reference set: column names, pooling and table."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_leaf_is_named_by_its_class():
     }
 
 
-def test_leaves_that_share_a_name_take_the_shortest_suffix_that_sets_them_apart():
+def test_leaves_that_share_a_name_take_the_shortest_unique_suffix():
     names = names_of(
         ("Shop", "Bikes", "Accessories"),
         ("Shop", "Phones", "Accessories"),
@@ -44,7 +44,7 @@ def test_leaves_that_share_a_name_take_the_shortest_suffix_that_sets_them_apart(
 
 
 @pytest.mark.parametrize("name", ["targets", "0", "23", "1e5", "-3.5", "nan"])
-def test_a_name_that_is_a_column_or_a_number_is_not_used_bare(name):
+def test_a_name_that_is_reserved_or_a_number_gets_a_prefix(name):
     assert names_of(("Years", name), ("Years", "other"))[("Years", name)] == f"Years > {name}"
     assert names_of((name,), ("other",))[(name,)] == f"> {name}"
 
@@ -57,7 +57,7 @@ def test_a_class_that_is_both_a_leaf_and_a_parent_keeps_its_name():
     assert names_of(("Food",), ("Food", "Pasta")) == {("Food",): "Food", ("Food", "Pasta"): "Pasta"}
 
 
-def test_names_that_hold_the_separator_still_come_out_unique():
+def test_names_with_the_separator_are_unique():
     names = names_of(("A", "B"), ("A > B",), ("C", "B"), ("> A > B",), ("C > B",))
     assert len(set(names.values())) == 5
 
@@ -82,7 +82,7 @@ def test_pooling_averages_32_neighbours():
     np.testing.assert_allclose(pooled[0], np.arange(24) * 32 + 15.5)
 
 
-def test_pooling_pools_what_remains():
+def test_pooling_includes_the_remainder():
     np.testing.assert_allclose(pool_features(np.array([[1.0] * 32 + [2.0, 4.0]])), [[1.0, 3.0]])
 
 
@@ -124,6 +124,6 @@ def test_a_table_without_rows_has_all_columns(taxonomy):
         (np.zeros((1, 1)), np.full((1, 2), 0.1)),
     ],
 )
-def test_what_monitoring_could_not_read_is_refused(taxonomy, features, proba):
+def test_values_that_monitoring_cannot_read_are_refused(taxonomy, features, proba):
     with pytest.raises(InvalidArgumentError):
         reference_table(taxonomy, np.zeros((1, 2), np.int32), features, proba)

@@ -1,9 +1,9 @@
-"""The class tree: a forest of classes on `depth` levels, in one canonical order.
+"""The taxonomy: a forest of classes on `depth` levels, in one canonical order.
 
-Classes are numbered level by level, and within a level the children of one parent stand side by
-side, in the order of their parents. So the children of a class, and the leaves below it, are always
-a *range* of indices: summing leaf probabilities up the tree, or taking a maximum over a subtree, is
-one segmented reduction (``np.add.reduceat``) and needs no class-by-class matrix.
+Classes are numbered level by level, and within a level the children of one parent are adjacent, in
+the order of their parents. So the children of a class, and the leaves below it, are always a
+*range* of indices: summing leaf probabilities up the tree, or taking a maximum over a subtree, is
+one segmented reduction (``np.add.reduceat``) and needs no matrix of class pairs.
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ Path = tuple[str, ...]
 #: The name of a padding class. No real class can have it.
 HIDDEN = ""
 
-#: In characters. Longer names are nearly always a text in the wrong column.
+#: In characters. Longer names mostly mean that a column of texts was taken for classes.
 MAX_NAME_LENGTH = 512
 
 FORMAT_VERSION = 1
 
-# Controls, line and paragraph separators (predictions are newline-separated), lone surrogates.
+# Control characters, line and paragraph separators (predictions separate names by line breaks),
+# lone surrogates.
 _FORBIDDEN = frozenset(["Cc", "Zl", "Zp", "Cs"])
 
 
 def check_class_name(name: object) -> str | None:
-    """Say what is wrong with a class name, or return None if nothing is."""
+    """Return the problem with a class name, or None if it is valid."""
     if not isinstance(name, str):
         return f"a class name must be text, not {type(name).__name__}"
     if not name.strip():
@@ -48,7 +49,7 @@ def check_class_name(name: object) -> str | None:
             f"a class name has {len(name):,} characters (at most {MAX_NAME_LENGTH}): "
             f"it begins {name[:40]!r}"
         )
-    # Printable text holds none of them; asking that first spares a walk over the characters.
+    # Printable strings hold none of them; this test is faster than a loop over the characters.
     if not name.isprintable() and any(unicodedata.category(c) in _FORBIDDEN for c in name):
         return f"a class name holds a control character or line break: {name[:80]!r}"
     return None
@@ -57,26 +58,26 @@ def check_class_name(name: object) -> str | None:
 class Taxonomy:
     """A padded forest of classes.
 
-    A class is identified by its path, never by its bare name. A class that ends before the last
-    level gets one *hidden* child per missing level, so every leaf lies on the last level; hidden
-    classes never show in predictions, scores, reference columns or metrics.
+    A class is identified by its path, not by its name alone. A class above the last level gets one
+    *hidden* child per missing level, so every leaf is on the last level; hidden classes never
+    appear in predictions, scores, reference columns or metrics.
 
     Parameters
     ----------
     names : sequence of sequence of str
-        Per level the bare names of its classes, in canonical order. `HIDDEN` marks a padding class.
+        Per level, the names of its classes in canonical order. `HIDDEN` marks padding classes.
     parents : sequence of sequence of int
-        Per level the index of each class's parent in the level above; level 0 points to itself.
+        Per level, the index of each class's parent in the level above; level 0 points to itself.
 
     Attributes
     ----------
     classes : tuple of str
-        The bare names of all levels, concatenated. Length C.
+        The names of all levels, concatenated. Length C.
     level_sizes : ndarray of int32, shape (depth,)
     level_offsets : ndarray of int32, shape (depth + 1,)
         Level h is ``classes[level_offsets[h]:level_offsets[h + 1]]``.
     parent_of : tuple of ndarray of int32
-        Per level, shape (n_h,), the index into the level above.
+        Per level, shape (n_h,), indices into the level above.
 
     Raises
     ------
@@ -136,14 +137,14 @@ class Taxonomy:
 
     @classmethod
     def from_paths(cls, paths: Iterable[Sequence[str]], depth: int | None = None) -> Taxonomy:
-        """Build the padded forest that holds every path.
+        """Build the padded forest of all given paths.
 
         Parameters
         ----------
         paths : iterable of sequence of str
-            Root-to-leaf names, in any order, repeats allowed, lengths may differ.
+            Root-to-leaf names, in any order, with repetitions and different lengths.
         depth : int, optional
-            The number of levels; default: that of the longest path.
+            Number of levels; default: that of the longest path.
 
         Raises
         ------
@@ -176,12 +177,12 @@ class Taxonomy:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Taxonomy:
-        """Rebuild a taxonomy from `to_json`'s value, checking it whole.
+        """Rebuild a taxonomy from the value of `to_json`, with full validation.
 
         Raises
         ------
         DataError
-            If it is not a canonically ordered, padded forest in every detail.
+            If it is not a canonically ordered, padded forest.
         """
         known = isinstance(value, Mapping) and type(value.get("format")) is int
         if not known or value.get("format") != FORMAT_VERSION:
@@ -194,7 +195,7 @@ class Taxonomy:
             raise DataError("a taxonomy needs the lists 'names' and 'parents'")
         if not all(isinstance(level, list) for level in (*names, *parents)):
             raise DataError("a taxonomy's 'names' and 'parents' must hold one list per level")
-        # NumPy would take "0", 0.5, true and nested lists for indices; older ones wrap 2**32 to 0.
+        # NumPy would accept "0", 0.5, true and nested lists as indices; older versions wrap 2**32.
         if not all(
             type(index) is int and 0 <= index < 2**31 for level in parents for index in level
         ):
@@ -205,7 +206,7 @@ class Taxonomy:
             raise DataError(f"a taxonomy's 'names' and 'parents' are malformed: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON value that is linear in the number of classes."""
+        """Return a JSON value, with a size linear in the number of classes."""
         return {
             "format": FORMAT_VERSION,
             "names": [list(level) for level in self._names],
@@ -295,7 +296,7 @@ class Taxonomy:
         return tuple(codes)
 
     def known_levels(self, path: Sequence[str]) -> int:
-        """Return how many names of a path, from the root on, are classes of the taxonomy."""
+        """Return the number of leading names of a path that are classes of the taxonomy."""
         above = -1
         for level, name in enumerate(path[: self.depth]):
             above = self._index[level].get((above, name), -1) if name != HIDDEN else -1
@@ -305,7 +306,7 @@ class Taxonomy:
 
     @cached_property
     def leaf_paths(self) -> tuple[Path, ...]:
-        """Each leaf's path of names, hidden classes left out, in leaf order."""
+        """Each leaf's path of names, without hidden classes, in leaf order."""
         return tuple(
             tuple(
                 name
@@ -316,7 +317,7 @@ class Taxonomy:
         )
 
     def path_of(self, level: int, code: int) -> Path:
-        """Return the names from the root to a class, hidden classes left out."""
+        """Return the names from the root to a class, without hidden classes."""
         names: list[str] = []
         for above in range(level, -1, -1):
             if self._names[above][code] != HIDDEN:
@@ -327,7 +328,7 @@ class Taxonomy:
     # -- derived matrices of the literature; quadratic, so never stored ---
 
     def ancestor_matrix(self) -> NDArray[np.bool_]:
-        """M, shape (C, C): ``M[i, j]`` says that class j is i or an ancestor of i."""
+        """M, shape (C, C): ``M[i, j]`` is true if class j is i or an ancestor of i."""
         matrix = np.eye(self.n_classes, dtype=bool)
         for level in range(1, self.depth):
             start, end = self.level_offsets[level], self.level_offsets[level + 1]
@@ -335,7 +336,7 @@ class Taxonomy:
         return matrix
 
     def leaf_matrix(self) -> NDArray[np.bool_]:
-        """R, shape (n_leaves, C): ``R[l, j]`` says that class j is on the path of leaf l."""
+        """R, shape (n_leaves, C): ``R[l, j]`` is true if class j is on the path of leaf l."""
         matrix = np.zeros((self.n_leaves, self.n_classes), dtype=bool)
         rows = np.arange(self.n_leaves)
         for level in range(self.depth):

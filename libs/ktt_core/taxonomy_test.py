@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from ktt_core.errors import DataError
 from ktt_core.taxonomy import HIDDEN, MAX_NAME_LENGTH, Path, Taxonomy, check_class_name
 
-# Few names, so that a bare name often stands under several parents, and paths often extend one
-# another.
+# Few names, so that names often occur under several parents, and paths often extend one another.
 _names = st.sampled_from(["a", "b", "c", "Zoë", "数学", "🎈 toys", "x > y", "' \"", "NaN", "0"])
 _paths = st.lists(_names, min_size=1, max_size=5).map(tuple)
 forests = st.lists(_paths, min_size=1, max_size=30)
@@ -20,7 +19,7 @@ forests = st.lists(_paths, min_size=1, max_size=30)
 
 @settings(deadline=None)
 @given(forests)
-def test_every_path_is_encoded_to_codes_that_lead_back_to_it(paths: list[Path]) -> None:
+def test_every_path_is_encoded_to_codes_and_decoded_back(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
     for path in paths:
         codes = taxonomy.encode(path)
@@ -91,7 +90,7 @@ def test_children_and_leaves_of_a_class_are_the_ranges(paths: list[Path]) -> Non
 
 @settings(deadline=None)
 @given(forests)
-def test_ancestor_matrix_says_who_is_an_ancestor_of_whom(paths: list[Path]) -> None:
+def test_ancestor_matrix_marks_all_ancestors(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
     matrix = taxonomy.ancestor_matrix()
     for level in range(taxonomy.depth):
@@ -127,7 +126,7 @@ def test_leaf_ranges_are_the_columns_of_the_leaf_matrix(paths: list[Path]) -> No
 
 @settings(deadline=None)
 @given(forests)
-def test_hidden_classes_fill_up_short_paths_and_nothing_else(paths: list[Path]) -> None:
+def test_hidden_classes_only_pad_short_paths(paths: list[Path]) -> None:
     taxonomy = Taxonomy.from_paths(paths)
     for leaf, codes in enumerate(taxonomy.leaf_codes.tolist()):
         hidden = [
@@ -160,7 +159,7 @@ def test_a_greater_depth_pads_and_keeps_the_paths(paths: list[Path], more: int) 
 
 @settings(deadline=None)
 @given(forests, _paths)
-def test_a_path_outside_raises_key_error(paths: list[Path], path: Path) -> None:
+def test_an_unknown_path_raises_key_error(paths: list[Path], path: Path) -> None:
     taxonomy = Taxonomy.from_paths(paths)
     if path not in paths:
         with pytest.raises(KeyError):
@@ -173,7 +172,7 @@ def test_same_name_under_two_parents_is_two_classes() -> None:
     assert taxonomy.encode(("Bikes", "Accessories")) != taxonomy.encode(("Phones", "Accessories"))
 
 
-def test_a_class_can_end_a_path_and_have_children() -> None:
+def test_a_class_can_be_a_leaf_and_a_parent() -> None:
     taxonomy = Taxonomy.from_paths([("a",), ("a", "b")])
     assert taxonomy.leaf_paths == (("a",), ("a", "b"))
     assert taxonomy.classes == ("a", HIDDEN, "b")
@@ -199,14 +198,14 @@ def test_paths_that_cannot_be_classes_are_refused(
 
 
 @pytest.mark.parametrize("name", ["a", "é", "数学", "🎈", "a b", "x\xa0y", "z" * MAX_NAME_LENGTH])
-def test_ordinary_names_are_fine(name: str) -> None:
+def test_ordinary_names_are_valid(name: str) -> None:
     assert check_class_name(name) is None
 
 
 @pytest.mark.parametrize(
     "name", [None, 1, float("nan"), "", "  ", "a\x00", "a\tb", "a\u2028b", "\udfff", "z" * 5000]
 )
-def test_other_names_are_not(name: object) -> None:
+def test_other_names_are_invalid(name: object) -> None:
     assert check_class_name(name)
 
 
@@ -252,7 +251,7 @@ def _json(names: Any, parents: Any, version: Any = 1) -> dict[str, Any]:
         _json([["a" * 5000]], [[0]]),
     ],
 )
-def test_json_that_is_no_forest_is_refused(value: Any) -> None:
+def test_json_of_an_invalid_forest_is_refused(value: Any) -> None:
     with pytest.raises(DataError):
         Taxonomy.from_json(value)
 
@@ -279,7 +278,7 @@ def test_json_grows_linearly_in_the_classes() -> None:
     assert size(8_000) < 1.2 * 8 * size(1_000)
 
 
-def test_a_path_is_known_as_far_as_its_names_are_classes() -> None:
+def test_known_levels_counts_the_leading_names_that_are_classes() -> None:
     taxonomy = Taxonomy.from_paths([("a", "b", "c"), ("a", "d"), ("e",)])
     for path, known in (
         (("a", "b", "c"), 3),

@@ -1,4 +1,4 @@
-"""Where things are: ``<root>/datasets/<dataset>`` and ``<root>/weights/<model>/<dataset>``."""
+"""The folder layout: ``<root>/datasets/<dataset>`` and ``<root>/weights/<model>/<dataset>``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Workspace"]
 
 
 class Workspace:
-    """A folder with datasets and weights. Nothing is made before something is written.
+    """A folder with datasets and weights, created at the first write.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ class Workspace:
     Raises
     ------
     InvalidArgumentError
-        If `root` is not a folder and cannot become one: it or what it stands in is a file, it is
-        too long, or it may not be looked into.
+        If `root` is not a folder and cannot become one: it or a parent is a file, its path is too
+        long, or access is denied.
     """
 
     def __init__(self, root: Path) -> None:
@@ -36,7 +36,7 @@ class Workspace:
         with self._reachable():
             if self.root.exists() and not self.root.is_dir():
                 raise InvalidArgumentError(f"the workspace {self.root} is a file; name a folder")
-            # A parent that is a file says so only here.
+            # Only this call reports a parent that is a file.
             with contextlib.suppress(FileNotFoundError):
                 os.stat(self.root / "datasets")
 
@@ -46,7 +46,7 @@ class Workspace:
         Raises
         ------
         InvalidArgumentError
-            If the name cannot be a folder's.
+            If the name is not valid.
         """
         return self.root / "datasets" / check_name(name, "dataset")
 
@@ -56,7 +56,7 @@ class Workspace:
         Raises
         ------
         InvalidArgumentError
-            If a name cannot be a folder's.
+            If a name is not valid.
         """
         return self.root / "weights" / check_name(model, "model") / check_name(dataset, "dataset")
 
@@ -81,9 +81,9 @@ class Workspace:
         Raises
         ------
         InvalidArgumentError
-            If the name cannot be a dataset's, or the workspace cannot be read.
+            If the name is not valid, or the workspace cannot be read.
         NotFoundError
-            If there is none of that name; the message lists those there are.
+            If there is no such dataset; the message lists the existing ones.
         DataError
             If it is damaged.
         """
@@ -96,14 +96,14 @@ class Workspace:
         return Dataset.open(folder)
 
     def remove_caches(self, dataset: str) -> None:
-        """Remove what was derived from a dataset to be at hand again: ``cache/<kind>/<dataset>``.
+        """Remove a dataset's caches, ``cache/<kind>/<dataset>``.
 
-        Who has opened such a file keeps it.
+        Processes with open cache files can still read them.
 
         Raises
         ------
         InvalidArgumentError
-            If the name cannot be a dataset's, or the workspace cannot be read.
+            If the name is not valid, or the workspace cannot be read.
         """
         name = check_name(dataset, "dataset")
         with self._reachable():
@@ -111,7 +111,7 @@ class Workspace:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> list[Path]:
-        """Remove what killed writers left; return what was removed."""
+        """Remove the leftovers of killed writers; return what was removed."""
         with self._reachable():
             folders = [
                 self.root / "datasets",

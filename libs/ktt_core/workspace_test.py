@@ -25,12 +25,12 @@ def test_datasets_are_listed_and_opened_by_name(workspace: Workspace) -> None:
     assert workspace.open_dataset("toys").name == "toys"
 
 
-def test_a_missing_dataset_is_answered_with_those_there_are(workspace: Workspace) -> None:
+def test_a_missing_dataset_is_reported_with_the_existing_ones(workspace: Workspace) -> None:
     with pytest.raises(NotFoundError, match=r"no dataset 'cars' in .*; there are: Bikes, toys"):
         workspace.open_dataset("cars")
 
 
-def test_a_workspace_without_datasets_says_how_to_make_one(tmp_path: Path) -> None:
+def test_an_empty_workspace_is_reported_with_how_to_import(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "nowhere")
     assert workspace.datasets() == []
     assert workspace.sweep() == []
@@ -58,14 +58,14 @@ def test_weights_stand_under_the_model_and_the_dataset(tmp_path: Path) -> None:
     assert folder == tmp_path / "weights" / "tfidf_lsgd" / "toys"
 
 
-def test_a_folder_without_a_hierarchy_is_no_dataset(workspace: Workspace) -> None:
+def test_a_folder_without_a_hierarchy_is_not_a_dataset(workspace: Workspace) -> None:
     (workspace.root / "datasets" / "half").mkdir()
     assert "half" not in workspace.datasets()
     with pytest.raises(DataError, match="damaged"):
         workspace.open_dataset("half")
 
 
-def test_leftovers_are_not_listed_and_can_be_swept(workspace: Workspace) -> None:
+def test_leftovers_are_not_listed_and_can_be_removed(workspace: Workspace) -> None:
     leftovers = [workspace.root / "datasets" / ".tmp-1-x", workspace.root / "weights/m/d/.tmp-1-y"]
     for leftover in leftovers:
         leftover.mkdir(parents=True)
@@ -91,7 +91,7 @@ def test_a_workspace_is_a_folder(tmp_path: Path) -> None:
         ("a\x00b", "null byte"),
     ],
 )
-def test_a_workspace_that_can_never_be_is_refused_in_words(
+def test_an_impossible_workspace_is_refused_with_the_reason(
     tmp_path: Path, name: str, problem: str
 ) -> None:
     (tmp_path / "file").write_text("x")
@@ -106,7 +106,7 @@ def test_a_workspace_whose_datasets_would_have_too_long_paths_is_refused(tmp_pat
         Workspace(tmp_path / ("y/" * (room // 2)))
 
 
-def test_what_was_derived_from_one_dataset_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_remove_caches_removes_those_of_one_dataset_only(tmp_path: Path) -> None:
     kept = tmp_path / "cache" / "tokens" / "bikes" / "a.arrow"
     gone = [tmp_path / "cache" / kind / "toys" / "a.arrow" for kind in ("tokens", "features")]
     for file in (kept, *gone):

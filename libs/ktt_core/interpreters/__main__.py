@@ -1,6 +1,6 @@
-"""``python -m ktt_core.interpreters 3.9 3.11``: print a Python of each version, one a line.
+"""``python -m ktt_core.interpreters 3.9 3.11``: print a Python of each version, one per line.
 
-What is missing is fetched first. ``./pants`` runs it.
+Missing ones are fetched first. ``./pants`` runs it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Print the Pythons, or why there is none."""
+    """Print the interpreters' paths, or the error."""
     try:
         found = provide_interpreters(sys.argv[1:])
     except KttError as error:

@@ -1,9 +1,9 @@
-"""Files of a project on the package indexes that pip's settings name, with the standard library.
+"""A project's files on the package indexes in pip's settings, with the standard library only.
 
 It reads the simple API of indexes (PEP 503 and its JSON form, PEP 691), folders and pages of links,
-over HTTPS, HTTP and ``file:``. Of pip's settings it knows ``index-url``, ``extra-index-url``,
+over HTTPS, HTTP and ``file:``. Of pip's settings it supports ``index-url``, ``extra-index-url``,
 ``no-index``, ``find-links``, ``proxy``, ``cert``, ``client-cert``, ``trusted-host`` and
-``timeout``; names and passwords come from the addresses or from ``.netrc``.
+``timeout``; credentials come from the addresses or from ``.netrc``.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ _DEFAULT_TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class Link:
-    """A file that an index offers.
+    """A file on an index.
 
     Attributes
     ----------
     name : str
         The file's name.
     url : str
-        Its address, without a fragment.
+        Its URL, without a fragment.
     sha256 : str
-        What the index says of its content, or "".
+        Its digest according to the index, or "".
     """
 
     name: str
@@ -66,18 +66,18 @@ class Link:
 
 
 def without_password(url: str) -> str:
-    """Return an address as it may be shown."""
+    """Return a URL without its password, for display."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def says_yes(value: str) -> bool:
-    """Whether a switch among pip's settings is on."""
+    """Whether a boolean of pip's settings is on."""
     return value.lower() in ("1", "true", "yes", "on", "t", "y")
 
 
 def certificates(settings: Mapping[str, str], environ: Mapping[str, str]) -> str:
-    """Return the file or folder of certificates that pip trusts instead of the system's, or ""."""
+    """Return pip's file or folder of trusted certificates, or "" for the system's."""
     names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     for place in (settings.get("cert"), *map(environ.get, names)):
         if place and os.path.exists(os.path.expanduser(place)):
@@ -86,14 +86,14 @@ def certificates(settings: Mapping[str, str], environ: Mapping[str, str]) -> str
 
 
 class PackageIndexes:
-    """The places where pip would look for a project.
+    """The locations where pip would look for a project.
 
     Parameters
     ----------
     settings : mapping of str to str
-        pip's.
+        pip's settings.
     environ : mapping of str to str
-        The environment.
+        The environment variables.
     """
 
     def __init__(self, settings: Mapping[str, str], environ: Mapping[str, str]) -> None:
@@ -122,28 +122,28 @@ class PackageIndexes:
 
     @property
     def addresses(self) -> list[str]:
-        """The indexes' addresses as they are, which may hold passwords."""
+        """The indexes' URLs, which may contain passwords."""
         return list(self._indexes)
 
     @property
     def places(self) -> list[str]:
-        """The addresses that are looked at, without passwords."""
+        """The URLs that are searched, without passwords."""
         return [without_password(place) for place in (*self._find_links, *self._indexes)]
 
     def links(self, project: str) -> Iterator[tuple[str, list[Link] | UnavailableError]]:
-        """Yield each place with the files that it offers of a project, or why it cannot be read.
+        """Yield each location with its files of a project, or the error that prevents reading it.
 
         Parameters
         ----------
         project : str
-            Its normalised name.
+            Normalised name of the project.
         """
         if not self._indexes and not self._find_links:
             raise FailedPreconditionError(
                 "pip's settings name no package index here, and there is no pip to ask for its "
                 "own: let PIP_INDEX_URL, or index-url in pip's configuration, name one"
             )
-        # Most of these are folders of this machine, so they are looked at first.
+        # These are mostly local folders, so they come first.
         for place in self._find_links:
             yield without_password(place), self._read(place)
         for index in self._indexes:
@@ -165,12 +165,12 @@ class PackageIndexes:
 
     @contextmanager
     def open(self, url: str) -> Iterator[http.client.HTTPResponse]:
-        """Open an address.
+        """Open a URL.
 
         Raises
         ------
         UnavailableError
-            If it does not answer, or not as it should.
+            If there is no valid response.
         """
         plain = without_password(url)
         request = urllib.request.Request(plain, headers={"Accept": _ACCEPT, "User-Agent": "ktt"})
@@ -186,10 +186,10 @@ class PackageIndexes:
 
 
 class _Credentials(urllib.request.BaseHandler):
-    """Sends a host the name and password that were given for it, and no other host.
+    """Sends each host only the credentials that were given for it.
 
-    Nor does it send in the clear what was given for HTTPS: a link or a redirection may lead to the
-    same host by HTTP.
+    Credentials for HTTPS are not sent over HTTP, to which a link or a redirection on the same host
+    may lead.
     """
 
     def __init__(self, places: list[str], environ: Mapping[str, str]) -> None:
@@ -205,7 +205,7 @@ class _Credentials(urllib.request.BaseHandler):
             file = environ.get("NETRC") or os.path.join(os.path.expanduser("~"), ".netrc")
             self._netrc = netrc.netrc(file)
         except (OSError, netrc.NetrcParseError):
-            # Without one, or with one that is broken, an index is asked without a name, as by pip.
+            # Without a valid .netrc, indexes are read without credentials, as by pip.
             self._netrc = None
 
     def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
@@ -217,7 +217,7 @@ class _Credentials(urllib.request.BaseHandler):
             known = (entry[0], entry[2] or "") if entry else None
         if known is not None:
             token = base64.b64encode(":".join(known).encode()).decode()
-            # It does not follow a redirection to another host.
+            # Not sent to other hosts after a redirection.
             request.add_unredirected_header("Authorization", f"Basic {token}")
         return request
 
@@ -225,7 +225,7 @@ class _Credentials(urllib.request.BaseHandler):
 
 
 class _Https(urllib.request.HTTPSHandler):
-    """Trusts what pip trusts."""
+    """Trusts the same certificates as pip."""
 
     def __init__(self, settings: Mapping[str, str], environ: Mapping[str, str]) -> None:
         super().__init__()
@@ -279,7 +279,7 @@ def _links(page: bytes, url: str, kind: str) -> list[Link]:
                 for file in files
             ]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UnavailableError(f"{url}: is no page of a package index") from error
+            raise UnavailableError(f"{url}: is not a page of a package index") from error
     anchors = _Anchors(url)
     anchors.feed(page.decode("utf-8", "replace"))
     links = []
@@ -292,14 +292,14 @@ def _links(page: bytes, url: str, kind: str) -> list[Link]:
 
 
 def as_url(place: str) -> str:
-    """Turn a place as pip takes it into an absolute address; addresses stay as they are."""
+    """Convert a location in pip's settings to an absolute URL; URLs stay as they are."""
     if urlsplit(place).scheme:
         return place
     return Path(os.path.abspath(os.path.expanduser(place))).as_uri()
 
 
 def _folder(url: str) -> Path | None:
-    """Return the folder that an address names, if it names one of this machine."""
+    """Return the local folder of a URL, or None."""
     parts = urlsplit(url)
     if parts.scheme != "file":
         return None
@@ -308,9 +308,9 @@ def _folder(url: str) -> Path | None:
 
 
 def _default_index() -> str:
-    """Return the index that pip would ask, as it says itself, or "" where there is no pip.
+    """Return pip's default index as pip itself reports it, or "" without pip.
 
-    This Python's pip is asked, or the one that `ensurepip` or the system keeps for new ones.
+    Asks this Python's pip, or the one bundled with `ensurepip` or the system.
     """
     paths = sys.path[:]
     keeps = [sysconfig.get_config_var("WHEEL_PKG_DIR"), "/usr/share/python-wheels"]
@@ -326,15 +326,15 @@ def _default_index() -> str:
 
 
 def copy(source: IO[bytes], target: IO[bytes], limit: int) -> None:
-    """Copy a stream, but no more than some bytes of it.
+    """Copy a stream, up to a limit in bytes.
 
     Raises
     ------
     UnavailableError
-        If there are more.
+        If it is longer.
     """
     while block := source.read(1 << 18):
         limit -= len(block)
         if limit < 0:
-            raise UnavailableError("it is larger than it may be")
+            raise UnavailableError("it is larger than allowed")
         target.write(block)

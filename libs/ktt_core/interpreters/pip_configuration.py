@@ -1,4 +1,4 @@
-"""What pip's settings say, read as pip reads them, where there may be no pip."""
+"""pip's settings, read as pip reads them, also without pip."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NO_SETTINGS = ("help", "version")
 def read_pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the settings that ``pip install`` would use.
 
-    A key of ``[install]`` beats one of ``[global]``, in whatever file, and an environment variable
-    ``PIP_...`` beats both. pip's own file in a virtual environment is not looked at.
+    A key of ``[install]`` overrides one of ``[global]``, in any file, and an environment variable
+    ``PIP_...`` overrides both. pip's configuration file in a virtual environment is ignored.
 
     Parameters
     ----------
     environ : mapping of str to str
-        The environment.
+        The environment variables.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def read_pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """
     sections: dict[str, dict[str, str]] = {"global": {}, "install": {}}
     for file in _configuration_files(environ):
-        # As pip has it: no interpolation, and names in lower case.
+        # As in pip: no interpolation, and keys in lower case.
         parser = configparser.RawConfigParser()
         try:
             with open(file, encoding="utf-8", errors="surrogateescape") as lines:
@@ -67,7 +67,7 @@ def _name(key: str) -> str:
 
 
 def _configuration_files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Yield the files that pip reads, the later ones stronger."""
+    """Yield pip's configuration files; later ones take precedence."""
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:
         return

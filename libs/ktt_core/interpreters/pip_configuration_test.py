@@ -28,7 +28,7 @@ def said_by_pip(environment: dict[str, str]) -> dict[str, str]:
     for section in ("global", "install", ":env:"):
         for line in output.splitlines():
             name, _, value = line.partition("=")
-            # It lists what is empty too, which installing passes over.
+            # It also lists empty settings, which an installation ignores.
             if name.startswith(f"{section}.") and ast.literal_eval(value):
                 settings[name[len(section) + 1 :]] = ast.literal_eval(value)
     return settings
@@ -48,7 +48,7 @@ CASES = {
     "variables", [{}, {"PIP_CERT": "/v", "PIP_INDEX_URL": "", "PIP_PROXY": "v"}]
 )
 @pytest.mark.parametrize("case", CASES)
-def test_they_are_what_pip_says(tmp_path: Path, case: str, variables: dict[str, str]) -> None:
+def test_settings_equal_those_of_pip(tmp_path: Path, case: str, variables: dict[str, str]) -> None:
     home = tmp_path / "home"
     files = {
         "etc": tmp_path / "etc/pip/pip.conf",
@@ -70,7 +70,7 @@ def test_they_are_what_pip_says(tmp_path: Path, case: str, variables: dict[str, 
             environment["PIP_CONFIG_FILE"] = str(files[name])
     told = said_by_pip(environment)
     read = read_pip_settings(environment)
-    # What this machine has set for everybody is in both.
+    # Settings of this machine's global configuration are in both.
     assert {**read, "config-file": ""} == {**told, "config-file": ""}
     environment["PIP_CONFIG_FILE"] = os.devnull
     assert set(read_pip_settings(environment)) <= {"cert", "proxy", "config-file"}
@@ -88,7 +88,7 @@ def test_without_settings_pip_is_asked_for_its_index() -> None:
     assert place.startswith("https://")
 
 
-def test_uv_is_pinned_for_all_usual_machines() -> None:
+def test_uv_is_pinned_for_all_supported_platforms() -> None:
     text = PINS.read_text()
     assert len(pinned_hashes(text)) > 10
     version = pinned_version(text)

@@ -1,4 +1,4 @@
-"""The Pythons that are asked for: those that are here, and from uv what is missing."""
+"""Provision of Python interpreters: existing ones are used, missing ones fetched with uv."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _LAST_LINES = 12
 
 
 def say(message: str) -> None:
-    """Print one line where it does not mix with a program's output."""
+    """Print one line on standard error, apart from a program's output."""
     print(f"ktt: {message}", file=sys.stderr, flush=True)
 
 
 def check_interpreter(version: str, otherwise: str) -> None:
-    """Tell early if a Python is not here and may not be fetched.
+    """Fail early if a Python is missing and may not be fetched.
 
     Parameters
     ----------
     version : str
         Such as "3.10".
     otherwise : str
-        How to do without, for the message.
+        An alternative, for the message.
 
     Raises
     ------
@@ -57,16 +57,16 @@ def check_interpreter(version: str, otherwise: str) -> None:
 def provide_interpreters(
     versions: Sequence[str], say: Callable[[str], None] = say
 ) -> dict[str, Path]:
-    """Return a CPython of each version; those that this machine lacks are fetched first.
+    """Return a CPython of each version; missing ones are fetched first.
 
-    Of two that need one at once one fetches it, and the other waits.
+    Of concurrent callers one fetches, and the others wait.
 
     Parameters
     ----------
     versions : sequence of str
         Such as "3.10".
     say : callable
-        Takes a line for whoever waits.
+        Receives lines of progress.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def provide_interpreters(
     folder = managed_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Where there are no locks, uv has one of its own.
+        # Without file locks, uv uses its own.
         with locked(
             folder.with_name("pythons.lock"),
             waiting=lambda: say("waiting for another run that is fetching Pythons"),
@@ -168,7 +168,7 @@ def _fetch(missing: Sequence[str], folder: Path, say: Callable[[str], None]) -> 
 
 
 def _uv_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment in which uv reaches its source as pip would."""
+    """Return uv's environment variables, so that it reaches its source as pip would."""
     environment = {**clean_environment(), "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
     trusted = certificates(settings, os.environ)
     if trusted:
@@ -183,7 +183,7 @@ def _uv_environment(settings: Mapping[str, str]) -> dict[str, str]:
 def _run(
     command: Sequence[str], environment: Mapping[str, str], folder: Path, say: Callable[[str], None]
 ) -> tuple[int, str]:
-    """Run a program to its end, with a line now and then for whoever waits."""
+    """Run a program to its end, with an occasional line of progress."""
     started = time.monotonic()
     with tempfile.TemporaryFile() as output:
         with subprocess.Popen(

@@ -1,6 +1,6 @@
-"""Pythons that a machine lacks are fetched with uv from what pip's settings name, once and whole.
+"""Missing Pythons are fetched with uv according to pip's settings, once and atomically.
 
-uv is a stand-in: a script in a wheel, whose hash is pinned for the test.
+uv is replaced by a script in a wheel, whose hash the test pins.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def pin(*wheels: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Be on a machine without other Pythons, settings or a cache; return its home."""
+    """Simulate a machine without other Pythons, settings or a cache; return the home folder."""
     home = tmp_path / "my home"
     home.mkdir()
     for name in list(os.environ):
@@ -75,7 +75,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Pin a stand-in for uv, and let pip's settings find it in a folder."""
+    """Pin a stand-in for uv, and configure pip to find it in a folder."""
 
     def use(first: str = "", code: int = 0) -> Path:
         file = wheel(tmp_path / "wheels", first, code)
@@ -92,7 +92,7 @@ def calls(home: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
 
-def test_what_is_missing_comes_after_one_line_and_only_once(
+def test_missing_pythons_are_announced_and_fetched_only_once(
     use: Callable[..., Path], bare: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheels = use().parent
@@ -127,7 +127,7 @@ def test_what_is_missing_comes_after_one_line_and_only_once(
     assert len(calls(bare)) == len(said) == 1
 
 
-def test_never_means_never_and_says_how_else(use: Callable[..., Path], bare: Path) -> None:
+def test_never_forbids_fetching_with_alternatives(use: Callable[..., Path], bare: Path) -> None:
     use()
     os.environ["KTT_PYTHON_DOWNLOADS"] = "never"
     with pytest.raises(FailedPreconditionError) as caught:
@@ -140,9 +140,7 @@ def test_never_means_never_and_says_how_else(use: Callable[..., Path], bare: Pat
         provide_interpreters(["3.10"])
 
 
-def test_another_file_than_the_pinned_one_is_not_unpacked(
-    use: Callable[..., Path], bare: Path
-) -> None:
+def test_a_file_with_another_hash_is_not_unpacked(use: Callable[..., Path], bare: Path) -> None:
     wheel(use().parent, "echo other")
     with pytest.raises(FailedPreconditionError, match="not the file whose hash is pinned"):
         provide_interpreters(["3.10"], print)
@@ -150,13 +148,13 @@ def test_another_file_than_the_pinned_one_is_not_unpacked(
     assert not list((bare / ".cache/ktt").glob("uv-*"))
 
 
-def test_an_index_without_it_is_named(tmp_path: Path, use: Callable[..., Path]) -> None:
+def test_an_index_without_uv_is_named(tmp_path: Path, use: Callable[..., Path]) -> None:
     use().unlink()
     with pytest.raises(FailedPreconditionError, match=r"wheels: has no wheel of uv 1\.2\.3"):
         provide_interpreters(["3.10"], print)
 
 
-def test_what_uv_says_is_the_error_with_the_ways_out(use: Callable[..., Path]) -> None:
+def test_uv_s_message_is_the_error_with_alternatives(use: Callable[..., Path]) -> None:
     use("echo 'no route to the source' >&2; exit 2")
     with pytest.raises(FailedPreconditionError) as caught:
         provide_interpreters(["3.10"], print)
@@ -164,7 +162,7 @@ def test_what_uv_says_is_the_error_with_the_ways_out(use: Callable[..., Path]) -
         assert part in str(caught.value)
 
 
-def test_a_python_that_does_not_start_here_is_told(use: Callable[..., Path]) -> None:
+def test_a_python_that_does_not_start_is_reported(use: Callable[..., Path]) -> None:
     use(code=1)
     with pytest.raises(FailedPreconditionError, match="does not start on this machine"):
         provide_interpreters(["3.10"], print)
@@ -180,7 +178,7 @@ def test_a_cache_that_cannot_be_written_is_one_error(
         provide_interpreters(["3.10"], print)
 
 
-def test_of_two_at_once_one_fetches_and_the_other_waits(
+def test_of_two_concurrent_callers_one_fetches_and_the_other_waits(
     use: Callable[..., Path], bare: Path
 ) -> None:
     use("sleep 0.5")
@@ -197,7 +195,7 @@ def test_of_two_at_once_one_fetches_and_the_other_waits(
     assert len([line for line in said if "waiting for another" in line]) == 2
 
 
-def test_one_that_was_killed_on_its_way_is_done_again(
+def test_a_killed_download_is_repeated(
     use: Callable[..., Path], bare: Path, tmp_path: Path
 ) -> None:
     use("sleep 600")
@@ -240,7 +238,7 @@ def test_pythons_of_pyenv_and_uv_are_used(
 
 
 class Index(ThreadingHTTPServer):
-    """A package index, which is a proxy too: it notes what it is asked, and wants a password."""
+    """A package index, also usable as a proxy, that records requests and requires a password."""
 
     def __init__(self, file: Path, form: str) -> None:
         self.asked: list[tuple[str, str, str]] = []
@@ -306,9 +304,7 @@ def basic(user: str) -> str:
     return f"Basic {base64.b64encode(user.encode()).decode()}"
 
 
-def test_an_index_of_ones_own_gets_its_password_and_nobody_else_does(
-    index: Index, bare: Path
-) -> None:
+def test_only_the_index_gets_its_password(index: Index, bare: Path) -> None:
     os.environ["PIP_INDEX_URL"] = f"http://me%40x:se%3Acret@{index.address}/simple"
     said: list[str] = []
     provide_interpreters(["3.10"], said.append)
@@ -316,26 +312,24 @@ def test_an_index_of_ones_own_gets_its_password_and_nobody_else_does(
     mine, others = basic("me@x:se:cret"), f"localhost:{index.server_address[1]}"
     assert index.asked[0] == (index.address, "/simple/uv/", mine)
     assert index.asked[1][2] == mine
-    # The redirection's host is not the index.
+    # The host of the redirection is not the index.
     assert index.asked[2] == (others, "/files", "")
 
 
 @pytest.mark.parametrize("netrc", [False, True])
-def test_a_password_for_https_is_not_sent_in_the_clear(
-    index: Index, bare: Path, netrc: bool
-) -> None:
+def test_a_password_for_https_is_not_sent_over_http(index: Index, bare: Path, netrc: bool) -> None:
     if netrc:
         (bare / ".netrc").write_text("machine localhost login me password secret\n")
         (bare / ".netrc").chmod(0o600)
     os.environ["PIP_INDEX_URL"] = f"https://me:secret@{index.address}/simple"
     os.environ["PIP_FIND_LINKS"] = f"http://{index.address}/simple/uv/"
     provide_interpreters(["3.10"], print)
-    # The page at the index's own address, the file there, and where that is redirected to.
+    # The page at the index's URL, the file there, and the target of its redirection.
     assert len(index.asked) == 3
     assert {authorization for *_, authorization in index.asked} == {""}
 
 
-def test_the_password_may_stand_in_netrc_and_the_index_in_pip_s_configuration(
+def test_the_password_may_be_in_netrc_and_the_index_in_pip_s_configuration(
     index: Index, bare: Path
 ) -> None:
     (bare / ".netrc").write_text("machine 127.0.0.1 login me password secret\n")
@@ -349,7 +343,7 @@ def test_the_password_may_stand_in_netrc_and_the_index_in_pip_s_configuration(
 
 
 @pytest.mark.parametrize("setting", ["http_proxy", "PIP_PROXY"])
-def test_a_proxy_is_used_but_for_what_needs_none(
+def test_a_proxy_is_used_except_for_excluded_hosts(
     index: Index, bare: Path, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     monkeypatch.setenv(setting, f"http://{index.address}")

@@ -1,4 +1,4 @@
-"""Which Pythons are on this machine."""
+"""Search for Python interpreters on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["cache_folder", "clean_environment", "find_interpreter", "managed_folder"]
 
-# Whole: Debian and its kin keep the first two apart from the rest.
+# Checks for a complete Python: Debian packages ensurepip and venv separately.
 _PROBE = """
 import sys
 if "%d.%d" % sys.version_info[:2] != sys.argv[1]:
@@ -23,20 +23,20 @@ _PROBE_SECONDS = 60
 
 
 def cache_folder() -> Path:
-    """Return where KTT keeps what it makes once for this user."""
+    """Return the folder of files that are made once per user."""
     cache = os.environ.get("XDG_CACHE_HOME") or ""
-    # As the specification has it: a path that is not absolute does not count.
+    # According to the XDG specification, relative paths are ignored.
     parent = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
     return parent / "ktt"
 
 
 def managed_folder() -> Path:
-    """Return where KTT keeps the Pythons that it has fetched."""
+    """Return the folder of Pythons that KTT has fetched."""
     return cache_folder() / "pythons"
 
 
 def clean_environment() -> dict[str, str]:
-    """Return this process's environment without what says where Python finds its modules."""
+    """Return this process's environment without variables that change Python's module search."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -46,10 +46,10 @@ def clean_environment() -> dict[str, str]:
 
 
 def find_interpreter(version: str) -> Path | None:
-    """Return a CPython X.Y that starts and can make environments, or None.
+    """Return a working CPython X.Y that can make environments, or None.
 
-    It is looked for on the ``PATH``, among pyenv's versions, switched on or not, among uv's, and
-    among those that KTT has fetched.
+    Searches the ``PATH``, pyenv's versions, also inactive ones, uv's, and those that KTT has
+    fetched.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def _candidates(version: str) -> Iterator[Path]:
 
 
 def _works(python: Path, version: str) -> bool:
-    # pyenv's shims are there for versions that are switched off, too.
+    # pyenv has shims for inactive versions, too.
     try:
         done = subprocess.run(
             [str(python), "-I", "-W", "ignore", "-c", _PROBE, version],

@@ -1,4 +1,4 @@
-"""The program uv, installed from the package index into the user's cache without pip.
+"""The program uv, installed from the package index into the user's cache, without pip.
 
 Its version and the hashes of its wheels are pinned in ``uv.txt``, which `3rdparty/python/lock`
 refreshes. Only a wheel with one of those hashes is unpacked.
@@ -29,7 +29,7 @@ _MAX_WHEEL = 200_000_000
 
 
 def pinned_version(pins: str) -> str:
-    """Return the version that the text of ``uv.txt`` names."""
+    """Return the version pinned in the text of ``uv.txt``."""
     found = re.search(r"^uv==(\S+)", pins, flags=re.MULTILINE)
     if found is None:
         raise FailedPreconditionError(f"{PINS} pins no uv: restore that file")
@@ -37,23 +37,23 @@ def pinned_version(pins: str) -> str:
 
 
 def pinned_hashes(pins: str) -> frozenset[str]:
-    """Return the SHA-256 of every file of that version."""
+    """Return the SHA-256 digests of all files of that version."""
     return frozenset(re.findall(r"--hash=sha256:([0-9a-f]{64})", pins))
 
 
 def wheel_fits(name: str, version: str, libc: str, machine: str) -> bool:
-    """Whether a file is uv's wheel for a kind of machine.
+    """Whether a file is uv's wheel for a platform.
 
     Parameters
     ----------
     name : str
         The file's name.
     version : str
-        uv's.
+        Version of uv.
     libc : {"manylinux", "musllinux", "macosx"}
-        What a platform tag begins with.
+        Prefix of the platform tag.
     machine : str
-        What it ends with: "x86_64", "aarch64", "arm64".
+        Suffix of the platform tag: "x86_64", "aarch64", "arm64".
     """
     start = f"uv-{version}-py3-none-"
     if not name.startswith(start) or not name.endswith(".whl"):
@@ -63,12 +63,12 @@ def wheel_fits(name: str, version: str, libc: str, machine: str) -> bool:
 
 
 def install_uv(folder: Path, indexes: PackageIndexes, pins: str) -> Path:
-    """Return the pinned uv, which is fetched into a folder of its own below `folder` if need be.
+    """Return the pinned uv, fetched into a subfolder of `folder` if missing.
 
     Raises
     ------
     FailedPreconditionError
-        If no index has it for this machine.
+        If no index has it for this platform.
     """
     version, hashes = pinned_version(pins), pinned_hashes(pins)
     home = folder / f"uv-wheel-{version}"
@@ -128,7 +128,7 @@ def _unpack(link: Link, indexes: PackageIndexes, hashes: frozenset[str], home: P
             try:
                 member = archive.open(inside)
             except KeyError as error:
-                raise UnavailableError(f"{plain}: holds no program uv") from error
+                raise UnavailableError(f"{plain}: does not contain the program uv") from error
             with member as source, open(staging / "uv", "wb") as target:
                 shutil.copyfileobj(source, target)
             os.chmod(staging / "uv", 0o755)

@@ -1,4 +1,4 @@
-"""From a model's artifacts to a bundle, by a packer in a process of its own."""
+"""Packing a model's artifacts as a bundle, by a packer in a separate process."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 __all__ = ["BundleOptions", "pack_bundle"]
 
 _FORMAT_VERSION = 1
-# How the system says that a disk, a quota or a file is full.
+# The system's messages for a full disk, quota or file.
 _FULL = tuple(map(os.strerror, DISK_FULL))
 
 
 @dataclass(frozen=True)
 class BundleOptions:
-    """What a bundle is to be.
+    """Options of a bundle.
 
     Attributes
     ----------
     dataset : str
-        What the model was trained on.
+        Dataset that the model was trained on.
     version : str
-        Of the service: letters and digits.
+        Version of the service: letters and digits.
     gpu : bool
         Whether the service's image runs on CUDA.
     reference_set : Path or None
-        What monitoring compares with; None: the service alone.
+        Reference set for monitoring; None: no monitoring.
     """
 
     dataset: str
@@ -61,25 +61,25 @@ def pack_bundle(
     progress: ProgressCallback = ignore_progress,
     scratch: Path | None = None,
 ) -> Watched | None:
-    """Make a bundle; returns what its monitor compares, if it has one.
+    """Make a bundle; return what its monitor compares, if it has one.
 
     Parameters
     ----------
     model : Model
     artifacts : Path
-        What its `export_artifacts` has written.
+        Folder with the results of the model's `export_artifacts`.
     output : Path
-        Exists, and is empty.
+        An existing, empty folder.
     options : BundleOptions
     progress : callable
-        Hears of the phases "packer", if one has to be made first, and "pack".
+        Called with the phases "packer", if one has to be made first, and "pack".
     scratch : Path, optional
-        A folder for what is needed meanwhile. Default: the system's.
+        Folder for temporary files. Default: the system's.
 
     Raises
     ------
     FailedPreconditionError
-        If there is no packer and none can be made, or the reference set is not this model's.
+        If there is no packer and none can be made, or the reference set is of another model.
     UnsupportedError
         If the model has no service.
     JobFailedError
@@ -117,12 +117,12 @@ def pack_bundle(
         progress(Progress("pack"))
         _run(packer, request, place)
     if not (output / "inference").is_dir():
-        raise JobFailedError("the packer said that it was done, and has made no service")
+        raise JobFailedError("the packer reported success, but made no service")
     return watched
 
 
 def _stage_preprocessor(model: Model, artifacts: Path, sources: Path) -> None:
-    """Put a model's own preprocessor where the artifacts' is looked for."""
+    """Put a model's own preprocessor where the artifacts' one is looked up."""
     if (artifacts / PREPROCESSOR_FILE).is_file():
         source = portable_source(model.preprocessor, model.model_id)
         if source is not None:
@@ -146,7 +146,7 @@ def _run(packer: Packer, request: Mapping[str, Any], place: Path) -> None:
 
 
 def _answer(ended: Ended) -> dict[str, Any]:
-    """Return what the packer said last, if it was an object."""
+    """Return the last JSON object that the packer printed, or an empty dict."""
     for line in reversed(ended.output.splitlines()):
         try:
             value = json.loads(line)

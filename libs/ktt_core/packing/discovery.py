@@ -1,4 +1,4 @@
-"""Which program packs bundles."""
+"""Discovery of the program that packs bundles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ktt_core.progress import ProgressCallback, ignore_progress
 
 __all__ = ["PACKER_VARIABLE", "Packer", "check_packer", "find_packer", "use_packer"]
 
-#: Names a packer: a program that is called with the path of a request.
+#: Environment variable with a packer: a program that is called with the path of a request.
 PACKER_VARIABLE = "KTT_PACKER"
 
 _MODULE = f"{SERVING}.packer"
@@ -28,23 +28,23 @@ class Packer:
     Attributes
     ----------
     command : tuple of str
-        To be followed by the path of the request.
+        Command line before the path of the request.
     imports_sources : bool
-        Whether it is a bare Python, which finds the packer among the staged sources.
+        Whether it is a plain Python, which imports the packer from the staged sources.
     """
 
     command: tuple[str, ...]
     imports_sources: bool = False
 
     def environment(self, sources: Path, scratch: Path) -> dict[str, str]:
-        """Return the variables that it is started with.
+        """Return the environment variables for the packer.
 
         Parameters
         ----------
         sources : Path
-            What `ktt_core.packing.staging` has staged.
+            Folder of `ktt_core.packing.staging`.
         scratch : Path
-            Where BentoML keeps what is of no interest.
+            Folder for BentoML's temporary files.
         """
         more = {
             "BENTOML_DO_NOT_TRACK": "True",
@@ -58,21 +58,21 @@ class Packer:
 
 
 def use_packer(path: Path) -> None:
-    """Have this process, and those that it starts, pack bundles with a program.
+    """Set the packer of this process and its children.
 
-    It is this machine's choice: nothing that comes over a wire may name one.
+    The choice belongs to this machine: it must not come from a request.
     """
     os.environ[PACKER_VARIABLE] = str(path.absolute())
 
 
 def check_packer() -> None:
-    """Tell early if no packer will be found.
+    """Fail early if there will be no packer.
 
     Raises
     ------
     FailedPreconditionError
-        If the one that is named cannot be run, or there is none, and no Python to make one with,
-        which may not be fetched either.
+        If the configured packer cannot be run, or there is none and no Python to make one with,
+        and fetching Python is forbidden.
     UnsupportedError
         If this installation lacks the packer's requirements.
     """
@@ -83,12 +83,12 @@ def check_packer() -> None:
 
 
 def find_packer(progress: ProgressCallback = ignore_progress) -> Packer:
-    """Return the packer that KTT_PACKER names, or one in an environment that is made if need be.
+    """Return the packer of KTT_PACKER, or one in an environment that is made if missing.
 
     Raises
     ------
     FailedPreconditionError
-        As `check_packer`.
+        See `check_packer`.
     JobFailedError
         If the environment cannot be made.
     """
@@ -106,7 +106,7 @@ def _given() -> Path | None:
     path = Path(value).absolute()
     if not path.is_file() or not os.access(path, os.X_OK):
         raise FailedPreconditionError(
-            f"the packer {path} ({PACKER_VARIABLE}, or --packer) is no program that can be run"
+            f"the packer {path} ({PACKER_VARIABLE}, or --packer) is not an executable program"
         )
     return path
 

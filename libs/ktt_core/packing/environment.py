@@ -1,7 +1,7 @@
-"""The Python in which bundles are packed where no packer is at hand: made once, kept in the cache.
+"""The cached Python environment that packs bundles where no other packer is configured.
 
-It is made of the packer's requirements, each pinned by its hash, with pip's settings as they are on
-this machine, and its Python 3.10, which is fetched where there is none.
+It is made once, from the packer's hash-pinned requirements, with pip's settings on this machine,
+and with Python 3.10, which is fetched if missing.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ PYTHON_VERSION = "3.10"
 
 
 def environment_folder(requirements: Path) -> Path:
-    """Return where the environment of a file of requirements is, or will be."""
+    """Return the path of the environment for a file of requirements, which may not exist yet."""
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()
     return cache_folder() / f"packer-{digest[:16]}"
 
 
 def make_environment(requirements: Path, progress: ProgressCallback = ignore_progress) -> Path:
-    """Return the Python of an environment with the requirements, which is made if need be.
+    """Return the Python of an environment with the requirements, which is made if missing.
 
-    Of two that need it at once one makes it, and the other waits.
+    Of concurrent callers one makes it, and the others wait.
 
     Parameters
     ----------
     requirements : Path
-        Pinned by hash.
+        A file of requirements pinned by hash.
     progress : callable
 
     Raises
@@ -58,13 +58,13 @@ def make_environment(requirements: Path, progress: ProgressCallback = ignore_pro
         return python
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Where there are no locks the environment is made twice.
+        # Without locks, concurrent callers each make one.
         with locked(folder.with_name(f"{folder.name}.lock")):
             if not folder.exists():
                 progress(Progress("packer"))
                 _make(folder, requirements)
             elif not python.exists():
-                # The Python that it was made with is gone, or has moved.
+                # The Python that it was made with has been removed or moved.
                 progress(Progress("packer"))
                 shutil.rmtree(folder)
                 _make(folder, requirements)
@@ -81,10 +81,10 @@ def _make(folder: Path, requirements: Path) -> None:
     sweep_leftovers(folder.parent)
     base = provide_interpreters([PYTHON_VERSION])[PYTHON_VERSION]
     with (
-        contextlib.suppress(ConflictError),  # on a file system without locks: another was quicker
+        contextlib.suppress(ConflictError),  # without file locks, another process was faster
         atomic_directory(folder) as staging,
     ):
-        # The environment works under any name, but for its scripts, which nobody runs.
+        # Renaming breaks only the environment's scripts, which are not used.
         _run([str(base), "-I", "-m", "venv", str(staging)], folder.parent, "made")
         pip = [f"{staging}/bin/python", "-I", "-m", "pip", "install", "--require-hashes"]
         quiet = ["--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
@@ -94,7 +94,7 @@ def _make(folder: Path, requirements: Path) -> None:
 
 def _run(command: list[str], folder: Path, what: str) -> None:
     environment = clean_environment()
-    # Pants keeps pip's configuration from what it runs; here it says where packages are.
+    # Pants disables pip's configuration in subprocesses; here it has the package indexes.
     if environment.get("PIP_CONFIG_FILE") == os.devnull:
         del environment["PIP_CONFIG_FILE"]
     ended = run_program(command, environment, folder, errors_too=True)

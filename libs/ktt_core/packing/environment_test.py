@@ -1,6 +1,6 @@
-"""The packer's environment: made once, whole, of what is pinned, with the Python that is there.
+"""The packer's environment: made once, atomically, from pinned requirements.
 
-What pip does is not tested here; stand-ins for Python 3.10 make environments as small as can be.
+pip itself is not tested here; scripts that stand in for Python 3.10 make minimal environments.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ktt_core.errors import FailedPreconditionError, JobFailedError
 from ktt_core.interpreters.search import find_interpreter
 from ktt_core.packing.environment import environment_folder, make_environment
 
-# Passes for a Python 3.10 that has venv, and whose environments have a pip that works, or fails.
+# A stand-in for a Python 3.10 with venv, whose environments have a pip that succeeds or fails.
 STAND_IN = """#!/bin/sh
 echo "$@" >> "{log}"
 case "$*" in
@@ -66,14 +66,14 @@ def test_it_is_made_once_with_pinned_hashes(tmp_path, requirements):
     assert not list(python.parents[2].glob(".tmp-*"))
 
 
-def test_other_requirements_have_another(tmp_path, requirements):
+def test_other_requirements_have_another_environment(tmp_path, requirements):
     install(tmp_path / "bin", tmp_path / "log")
     first = make_environment(requirements)
     requirements.write_text("bentoml==0.13.2 --hash=sha256:00\n")
     assert make_environment(requirements) != first
 
 
-def test_of_two_at_once_one_makes_it(tmp_path, requirements):
+def test_of_two_concurrent_callers_one_makes_it(tmp_path, requirements):
     log = tmp_path / "log"
     install(tmp_path / "bin", log)
     threads = [threading.Thread(target=make_environment, args=[requirements]) for _ in range(3)]
@@ -84,7 +84,7 @@ def test_of_two_at_once_one_makes_it(tmp_path, requirements):
     assert log.read_text().count("pip install") == 1
 
 
-def test_what_pip_says_is_the_error_and_nothing_is_left(tmp_path, requirements):
+def test_pip_s_message_is_the_error_and_nothing_is_left(tmp_path, requirements):
     failing = "echo 'ERROR: no matching distribution found for bentoml'; exit 1"
     install(tmp_path / "bin", tmp_path / "log", pip=failing)
     with pytest.raises(JobFailedError, match="no matching distribution.*pip config list"):
@@ -95,7 +95,7 @@ def test_what_pip_says_is_the_error_and_nothing_is_left(tmp_path, requirements):
     assert make_environment(requirements).is_file()
 
 
-def test_one_whose_python_is_gone_is_made_again(tmp_path, requirements):
+def test_an_environment_without_its_python_is_made_again(tmp_path, requirements):
     install(tmp_path / "bin", tmp_path / "log")
     python = make_environment(requirements)
     python.unlink()
@@ -104,7 +104,7 @@ def test_one_whose_python_is_gone_is_made_again(tmp_path, requirements):
     assert python.is_file()
 
 
-def test_pyenv_s_versions_are_looked_at_where_its_shims_do_not_answer(tmp_path):
+def test_pyenv_s_versions_are_found_where_its_shims_do_not_work(tmp_path):
     install(tmp_path / "bin", tmp_path / "log", probe=1)
     versions = tmp_path / "pyenv_root" / "versions"
     install(versions / "3.11.7" / "bin", tmp_path / "log")
@@ -113,7 +113,7 @@ def test_pyenv_s_versions_are_looked_at_where_its_shims_do_not_answer(tmp_path):
     assert find_interpreter("3.10") == wanted
 
 
-def test_a_cache_that_cannot_be_written_is_told(tmp_path, requirements, monkeypatch):
+def test_an_unwritable_cache_is_reported(tmp_path, requirements, monkeypatch):
     install(tmp_path / "bin", tmp_path / "log")
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
@@ -121,7 +121,7 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path, requirements, monkeypa
         make_environment(requirements)
 
 
-def test_a_killed_set_up_leaves_what_the_next_one_sweeps(tmp_path, requirements):
+def test_the_remains_of_a_killed_set_up_are_removed_by_the_next_one(tmp_path, requirements):
     log = tmp_path / "log"
     install(tmp_path / "bin", log, pip="sleep 600")
     code = (

@@ -1,4 +1,4 @@
-"""What a bundle's monitoring is given: the reference set, its settings and the dashboard."""
+"""Files of a bundle's monitoring: the reference set, its settings and the dashboard."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ __all__ = [
     "monitoring_files",
 ]
 
-#: Ten rows of today against ten of the test split show that all has changed, and nothing less. With
-#: fewer even that is no rarer than chance, over all columns of a row.
+#: With ten rows in window and reference, a complete change is significant, but nothing less. With
+#: fewer, not even that is, over all columns of a row.
 FEWEST_REFERENCE_ROWS = 10
 
 _SETTINGS, _DASHBOARD = "evidently.yaml", "dashboard.json"
-# Those of a model that brings none, and what stands in them for the model's name.
+# Default files for models without their own, and the placeholder for the model's name in them.
 _DEFAULTS = Path(__file__).with_name("defaults")
 _ANY_MODEL = "MODEL"
 _HINT = "train again with a reference set (ktt train -r), or export without monitoring"
 
-# As the monitoring service has it.
+# The default of the monitoring service.
 _DEFAULT_WINDOW = 30
-# Grafana takes no longer one.
+# Grafana's limit.
 _LONGEST_UID = 40
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What a bundle's monitor compares.
+    """Sizes that a bundle's monitor compares.
 
     Attributes
     ----------
     reference_rows : int
     window_size : int
-        The newest rows that are compared with them.
+        Number of newest rows that are compared with the reference.
     """
 
     reference_rows: int
@@ -59,31 +59,31 @@ class Watched:
 def monitoring_files(
     model: Model, dataset: str, artifacts: Path, reference_set: Path, service: Path, scratch: Path
 ) -> tuple[dict[str, str], Watched]:
-    """Return what a request tells the packer of monitoring, and what the monitor compares.
+    """Return the packer's request for monitoring, and the sizes that the monitor compares.
 
-    The settings and the dashboard are the model's own, or the library's where it has none. The
-    window is no larger than the reference set. In the settings stand, beside the columns of
-    scores, what ``/predict`` calls their classes and what people call the features. The dashboard's
-    title and uid are of the model and the dataset: bundles can share a Grafana.
+    The settings and the dashboard are the model's own, or the library's defaults. The window is at
+    most as large as the reference set. The settings have the score columns, the names that
+    ``/predict`` returns for their classes, and readable names of the features. The dashboard's
+    title and uid are specific to model and dataset, so bundles can share a Grafana.
 
     Parameters
     ----------
     model : Model
     dataset : str
     artifacts : Path
-        What its `export_artifacts` has written.
+        Folder with the results of the model's `export_artifacts`.
     reference_set : Path
     service : Path
         The staged ``bentoml`` folder of the model.
     scratch : Path
-        A folder for the settings and the dashboard.
+        Folder for the settings and the dashboard.
 
     Raises
     ------
     FailedPreconditionError
-        If the reference set is missing, damaged, not this model's, or too small.
+        If the reference set is missing, damaged, of another model, or too small.
     UnsupportedError
-        If the model's dashboard is none.
+        If the model's dashboard is not valid.
     """
     n_rows = check_reference_set(model, artifacts, reference_set)
     check_reference_rows(n_rows, reference_set)
@@ -123,7 +123,7 @@ def _own_or_default(file: Path) -> Path:
 
 
 def _dashboard_of(model: Model, dataset: str, file: Path) -> str:
-    """Return a dashboard as this bundle's: another bundle of the same Grafana has another."""
+    """Return a dashboard with a title and uid of this bundle."""
     try:
         text = file.read_text(encoding="utf-8")
         if file.parent == _DEFAULTS:
@@ -135,11 +135,11 @@ def _dashboard_of(model: Model, dataset: str, file: Path) -> str:
         ) from error
     if not isinstance(board, dict):
         raise UnsupportedError(
-            f"{model.model_id} cannot be monitored: its {file.name} is no dashboard, which is a "
-            "JSON object"
+            f"{model.model_id} cannot be monitored: its {file.name} is not a dashboard, which is "
+            "a JSON object"
         )
     name = get_entry(model.model_id).display_name or model.model_id
-    # Grafana's own number of a dashboard that was exported from it would clash, too.
+    # The internal id of a dashboard exported from Grafana would clash, too.
     board.pop("id", None)
     own = {"title": f"KTT: {name}, on {dataset}", "uid": _uid(model.model_id, dataset)}
     return json.dumps({**board, **own}, indent=2, ensure_ascii=False) + "\n"
@@ -149,18 +149,18 @@ def _uid(model_id: str, dataset: str) -> str:
     uid = f"ktt-{model_id}-{dataset}"
     if len(uid) <= _LONGEST_UID and "-" not in model_id + dataset:
         return uid
-    # Cut, or not to be told from that of another pair.
+    # A hash keeps truncated names unique.
     digest = hashlib.sha256(f"{model_id}/{dataset}".encode()).hexdigest()[:8]
     return f"{uid[: _LONGEST_UID - 9]}-{digest}"
 
 
 def _yaml(names: list[str]) -> str:
-    # JSON is YAML, whatever the classes are called.
+    # JSON is valid YAML for all class names.
     return json.dumps(names, ensure_ascii=True)
 
 
 def _fitted(settings: str, n_rows: int) -> tuple[str, int]:
-    """Make a window that is larger than the reference set as large as that."""
+    """Reduce a window that is larger than the reference set to its size."""
     found = re.search(r"(?m)^ +window_size: *(\d+)", settings)
     window = int(found[1]) if found else _DEFAULT_WINDOW
     if window <= n_rows or re.search(r"(?m)^ +use_reference: *(false|False|no)\b", settings):
@@ -174,7 +174,7 @@ def _fitted(settings: str, n_rows: int) -> tuple[str, int]:
 
 
 def check_reference_rows(n_rows: int, path: Path) -> None:
-    """See that there are rows enough to compare with.
+    """Check that there are enough rows to compare with.
 
     Raises
     ------
@@ -192,12 +192,12 @@ def check_reference_rows(n_rows: int, path: Path) -> None:
 
 
 def check_reference_set(model: Model, artifacts: Path, path: Path) -> int:
-    """See that a reference set has the columns of a model's monitoring rows; return its rows.
+    """Check that a reference set has the columns of a model's monitoring rows; return its rows.
 
     Raises
     ------
     FailedPreconditionError
-        If it has others, or cannot be read.
+        If it has other columns, or cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -222,11 +222,11 @@ def check_reference_set(model: Model, artifacts: Path, path: Path) -> int:
 
 
 def _described(artifacts: Path, field: str) -> list[str] | None:
-    """Return the names in a field of the artifacts' description; None if there are none."""
+    """Return the names in a field of the artifacts' description; None if it is missing."""
     try:
         value = json.loads((artifacts / "model.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None  # a model from outside, which has its own
+        return None  # a model defined elsewhere, with its own format
     names = value.get(field) if isinstance(value, Mapping) else None
     return [str(name) for name in names] if isinstance(names, list) else None
 

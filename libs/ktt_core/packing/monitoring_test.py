@@ -1,4 +1,4 @@
-"""What a bundle's monitoring is given where the model brings nothing, or something of its own."""
+"""Monitoring files of a bundle, with the library's defaults or the model's own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TAXONOMY = Taxonomy.from_paths([("a", "x"), ("b", "y")])
 
 @pytest.fixture
 def files(tmp_path, monkeypatch):
-    """Return a function that writes a model's files, and gives the monitor's as they are packed."""
+    """Return a function that writes a model's files and returns the packed monitoring files."""
     monkeypatch.setattr("ktt_core.registry._entries", {})
     register("outside", display_name="From outside", framework="numpy")(lambda: Model)
     model: Any = SimpleNamespace(model_id="outside", taxonomy=TAXONOMY)
@@ -43,7 +43,7 @@ def files(tmp_path, monkeypatch):
     return made
 
 
-def test_a_model_that_brings_nothing_is_monitored_with_the_librarys_files(files):
+def test_a_model_without_files_is_monitored_with_the_defaults(files):
     settings, dashboard = files()
     assert "  window_size: 30\n" in settings
     assert settings.endswith('prediction: ["x", "y"]\n')
@@ -54,7 +54,7 @@ def test_a_model_that_brings_nothing_is_monitored_with_the_librarys_files(files)
     assert "MODEL" not in json.dumps(dashboard)
 
 
-def test_files_of_the_models_own_take_their_place_each_by_itself(files):
+def test_each_file_of_the_model_replaces_its_default(files):
     _, dashboard = files(dashboard_json='{"panels": ["MODEL"]}')
     assert dashboard["panels"] == ["MODEL"]
     settings, _ = files(evidently_yaml="service:\n  calculation_period_sec: 7\n")

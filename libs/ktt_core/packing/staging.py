@@ -1,7 +1,7 @@
-"""The sources that a bundle is made of, copied to where the packer finds them.
+"""Staging: copies the sources of bundles to a folder for the packer.
 
-They run on another Python than this one, which therefore imports none of them: it finds them as
-files, beside its own modules.
+They run on another Python than this one, which therefore does not import them, but finds them as
+files beside its own modules.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ __all__ = [
     "stage_sources",
 ]
 
-#: What all services of bundles share, and the service that watches them.
+#: The code shared by all bundles' services, and the monitoring service.
 SERVING, MONITORING = "ktt_serving", "monitoring"
-#: In the package of each model that can be served.
+#: The service's module within the package of a model.
 SERVICE_MODULE = "bentoml.svc_lts"
 
 _BUNDLED = "ktt_models"
 
-# The part of ktt_core that bundles carry; its BUILD file says the same.
+# The part of ktt_core in bundles; its BUILD file has the same list.
 _CORE = (
     "__init__.py",
     "errors.py",
@@ -49,7 +49,7 @@ _PARENT = '"""In a bundle, a package for what stands in it."""\n'
 
 
 def find_package(name: str) -> list[Path]:
-    """Return the folders of a package's files, without importing it; none if there is none."""
+    """Return the folders of a package without importing it; empty if it is missing."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.submodule_search_locations is None:
         return []
@@ -65,12 +65,12 @@ def find_service(model_id: str, package: str, like: str = "") -> Path:
     package : str
         The package that registers the model.
     like : str
-        The model of `ktt_models` whose service is taken where the package has none.
+        A model of `ktt_models` whose service is used if the package has none.
 
     Raises
     ------
     UnsupportedError
-        If it has none.
+        If there is no service.
     """
     for name in [package, *([f"{_BUNDLED}.{like}"] if like else [])]:
         for folder in find_package(name):
@@ -83,17 +83,17 @@ def find_service(model_id: str, package: str, like: str = "") -> Path:
 
 
 def stage_sources(target: Path, model_id: str, package: str, like: str = "") -> None:
-    """Copy all that may go into a bundle of a model into a folder to import from.
+    """Copy all sources that a bundle of a model may need into a folder to import from.
 
     Parameters
     ----------
     target : Path
-        Made.
+        A new folder.
     model_id : str
     package : str
-        The package that registers the model. Of it only ``bentoml`` is copied.
+        The package that registers the model, of which only ``bentoml`` is copied.
     like : str
-        As `find_service` has it. A service that is taken gets the model's names.
+        See `find_service`. A service of another model gets this model's names.
 
     Raises
     ------
@@ -117,14 +117,14 @@ def stage_sources(target: Path, model_id: str, package: str, like: str = "") -> 
 
 
 def _rename_service(folder: Path, like: str, model_id: str) -> None:
-    """Put a model's names in the place of those of the model whose service was taken."""
+    """Replace the names of the model whose service is used by those of this model."""
     other, own = get_entry(like), get_entry(model_id)
     code = (folder / "svc_lts.py").read_text(encoding="utf-8")
     (old_class,) = re.findall(r"^class (\w+)\(", code, re.M)
     new_class = re.sub(r"(?:^|[_-]+)(\w)", lambda found: found[1].upper(), f"{model_id}_service")
     names = {
         old_class: new_class if new_class.isidentifier() else f"Model{new_class}",
-        # As JSON and Python's strings write it.
+        # Escaped as in JSON and Python strings.
         other.display_name: json.dumps(own.display_name)[1:-1],
         like: model_id,
     }
@@ -133,14 +133,14 @@ def _rename_service(folder: Path, like: str, model_id: str) -> None:
         for old, new in names.items():
             text = text.replace(old, new)
         if file.name == "dashboard.json":
-            # Grafana takes no longer one.
+            # Grafana's limit for the length of a uid.
             dashboard = json.loads(text)
             text = json.dumps({**dashboard, "uid": dashboard["uid"][:40]}, indent=2) + "\n"
         file.write_text(text, encoding="utf-8")
 
 
 def _copy_monitoring(folder: Path, target: Path) -> None:
-    """Copy the monitor as a bundle has it: what is started, and its package beside that."""
+    """Copy the monitor as laid out in a bundle: its launcher, and its package beside it."""
     if (folder / "bundle").is_dir():
         _copy_all([folder / "bundle"], target)
     if (folder / "requirements.txt").is_file():

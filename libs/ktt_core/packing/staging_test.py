@@ -1,4 +1,4 @@
-"""What is staged for a packer imports only what is staged too, or what a bundle installs."""
+"""The staged sources import only staged modules, or packages that a bundle installs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ bare/__init__.py module.py
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """Stand-ins for the sources that are no modules of this Python."""
+    """Stand-ins for sources that this Python cannot import."""
     root = tmp_path / "installed"
     for name in FILES.split():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def staged(target):
     return {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
 
 
-def test_a_model_s_service_and_all_that_bundles_share_are_staged(installed, tmp_path):
+def test_a_model_s_service_and_the_shared_sources_are_staged(installed, tmp_path):
     target = tmp_path / "sources"
     stage_sources(target, "outside", "outside")
     names = staged(target)
@@ -61,7 +61,7 @@ def test_a_model_s_service_and_all_that_bundles_share_are_staged(installed, tmp_
     assert "raise" not in (target / "outside/__init__.py").read_text()
 
 
-def test_of_the_core_nothing_is_missing(installed, tmp_path):
+def test_the_staged_core_is_complete(installed, tmp_path):
     target = tmp_path / "sources"
     stage_sources(target, "outside", "outside")
     names = staged(target)
@@ -73,12 +73,12 @@ def test_of_the_core_nothing_is_missing(installed, tmp_path):
 
 
 @pytest.mark.parametrize("package", ["bare", "module", "nowhere"])
-def test_a_model_without_a_service_is_told(installed, package):
+def test_a_model_without_a_service_is_reported(installed, package):
     with pytest.raises(UnsupportedError, match=r"no bentoml/svc_lts\.py in the package"):
         find_service("outside", package)
 
 
-def test_an_installation_without_the_sources_says_so(tmp_path, monkeypatch, installed):
+def test_an_installation_without_the_sources_is_reported(tmp_path, monkeypatch, installed):
     monkeypatch.setattr("ktt_core.packing.staging.SERVING", "ktt_serving_that_is_not_here")
     with pytest.raises(UnsupportedError, match="lacks the sources of ktt_serving_that"):
         stage_sources(tmp_path / "sources", "outside", "outside")
@@ -91,9 +91,7 @@ class LikeThatService(ClassifierService):
 DASHBOARD = {"uid": "ktt-like", "title": "KTT: Like that", "description": "Inference with like."}
 
 
-def test_a_model_without_a_service_gets_that_of_another_under_its_own_names(
-    installed, tmp_path, monkeypatch
-):
+def test_a_service_of_another_model_gets_this_model_s_names(installed, tmp_path, monkeypatch):
     monkeypatch.setattr("ktt_core.packing.staging._BUNDLED", "bundled")
     monkeypatch.setattr("ktt_core.registry._entries", {})
     other = installed / "bundled/like/bentoml"
