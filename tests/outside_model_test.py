@@ -80,6 +80,12 @@ def test_an_outside_model_goes_the_whole_road(environment: dict[str, str], tmp_p
     ]
 
 
+def test_the_guide_prints_the_examples_service(tmp_path: Path) -> None:
+    assert copy_listing("centroid", tmp_path)
+    printed = tmp_path / "centroid/bentoml/svc_lts.py"
+    assert printed.read_text() == (PRODUCTS.parent / "centroid/bentoml/svc_lts.py").read_text()
+
+
 def test_an_outside_model_says_what_it_does_not_export(environment: dict[str, str]) -> None:
     code = (
         "from ktt_core.registry import get_model\n"
