@@ -1,4 +1,4 @@
-"""The page that a training run leaves beside its checkpoint: one HTML file, complete in itself."""
+"""The report that a training run leaves beside its checkpoint: one self-contained HTML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts as geometry: numbers in, coordinates out; `templates/charts.html` draws them as SVG."""
+"""Charts as coordinates; `templates/charts.html` draws them as SVG."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ __all__ = [
     "thin",
 ]
 
-# Of the drawing, in units that are pixels on a narrow screen.
+# Size of a drawing, in units that are pixels on a narrow screen.
 WIDTH, HEIGHT = 420.0, 250.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 14.0, 10.0, 42.0
 
-#: Points drawn of a series; longer ones are averaged.
+#: Largest number of drawn points of a series; longer ones are averaged.
 MAX_POINTS = 240
 
-# Characters that stand below a drawing side by side.
+# Number of characters that fit side by side below a drawing.
 _MAX_LABELS = 36
 
-# Marks are drawn up to this many; beyond, they would hide the line.
+# Series with more points than this have no marks, which would hide the line.
 _MAX_MARKS = 40
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points to draw.
+    """A series of points.
 
     Attributes
     ----------
     name : str
-        In the legend.
+        Name in the legend.
     points : sequence of (float, float)
-        Finite, by x.
+        Finite values, sorted by x.
     notes : sequence of str
-        What a point says when it is pointed at; as many as points, or none.
+        Tooltip of each point; empty without tooltips.
     style : int
-        Which colour, dash and mark, from 0; 9 is a reference line.
+        Number of the colour, dash and mark, from 0; 9 is a reference line.
     marks : bool
-        Whether points are marked, if they are few enough.
+        Whether points have marks, if there are few enough.
     sizes : sequence of float
-        How large a point's mark is against the usual; as many as points, or none.
+        Size of each point's mark relative to the default; empty for the default.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point in the drawing, its note and its size against the usual."""
+    """A point in the drawing, its tooltip and its relative size."""
 
     x: float
     y: float
@@ -84,7 +84,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar in the drawing, its note and what stands above it."""
+    """A bar in the drawing, its tooltip and the text above it."""
 
     x: float
     y: float
@@ -101,9 +101,9 @@ class Chart:
     Attributes
     ----------
     id : str
-        Unique in the page.
+        Unique within the page.
     title, description : str
-        What it shows, and what it says, for who cannot see it.
+        Title, and a description for screen readers.
     x_axis, y_axis : Axis
     x_ticks, y_ticks : tuple of (float, str)
         Coordinates and labels.
@@ -129,13 +129,13 @@ class Chart:
 
     @property
     def dense(self) -> bool:
-        """Whether the labels below the drawing need a smaller script."""
+        """Whether the labels below the drawing need a smaller font."""
         return sum(len(label) for _, label in self.x_ticks) > _MAX_LABELS
 
 
 @dataclass(frozen=True)
 class BarChart:
-    """Bars to draw: a value each, and a label, what is written above, and a note, each or none."""
+    """Bars with values, and optional labels, texts above, and tooltips."""
 
     values: Sequence[float | None]
     labels: Sequence[str] = ()
@@ -151,7 +151,7 @@ def line_chart(
     x_axis: Axis,
     y_axis: Axis,
 ) -> Chart:
-    """Return the drawing of series."""
+    """Return a line chart of series."""
     lines = tuple(_line(entry, x_axis, y_axis) for entry in series if entry.points)
     return Chart(
         id,
@@ -168,10 +168,10 @@ def line_chart(
 def bar_chart(
     id: str, title: str, description: str, bars: BarChart, x_axis: Axis, y_axis: Axis
 ) -> Chart:
-    """Return the drawing of bars side by side; a value of None leaves a gap.
+    """Return a bar chart; a value of None leaves a gap.
 
-    The labels stand below the bars; without any, the ticks of `x_axis` do, whose ends are those of
-    the first and the last bar.
+    Labels are below the bars; without labels, the ticks of `x_axis` are, which spans the range from
+    the first to the last bar.
     """
     slot = (WIDTH - LEFT - RIGHT) / max(1, len(bars.values))
     drawn = []
@@ -205,7 +205,7 @@ def bar_chart(
 
 
 def thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return at most `MAX_POINTS` points: means of neighbours, the last point kept as it is."""
+    """Return at most `MAX_POINTS` points: means of neighbours, with the last point unchanged."""
     points = [point for point in points if all(map(math.isfinite, point))]
     if len(points) <= MAX_POINTS:
         return points
@@ -242,5 +242,5 @@ def _y(value: float, axis: Axis) -> float:
 
 
 def _round(value: float) -> float:
-    # A tenth of a pixel is not seen, and a report of many points stays small.
+    # A tenth of a pixel is invisible, and reports with many points stay small.
     return round(value, 1)

@@ -1,4 +1,4 @@
-"""Calibration, and what a minimal confidence gives, as charts and rows of a table."""
+"""Charts and tables of calibration, and of the effect of a minimal confidence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHOWN = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 @dataclass(frozen=True)
 class BinRow:
-    """A bin of the reliability diagram: its ends, and rows, mean probability and accuracy."""
+    """A bin of the reliability diagram: bounds, rows, mean probability and accuracy."""
 
     low: float
     high: float
@@ -56,13 +56,13 @@ def bin_rows(bins: CalibrationBins) -> list[BinRow]:
 
 
 def overconfidence(bins: CalibrationBins) -> float:
-    """Return mean stated probability less accuracy: above 0, the model is too sure of itself."""
+    """Return mean predicted probability minus accuracy: above 0, the model is overconfident."""
     rows = int(bins.rows.sum())
     return float((bins.confidence.sum() - bins.hits.sum()) / rows) if rows else 0.0
 
 
 def reliability_chart(diagnostics: SplitDiagnostics) -> Chart:
-    """Return how often paths are right against how probable the model says they are."""
+    """Return the reliability diagram: accuracy against predicted probability."""
     after, before = diagnostics.calibration, diagnostics.raw_calibration
     series = [
         Series("perfectly honest", [(0.0, 0.0), (1.0, 1.0)], style=9, marks=False),
@@ -96,19 +96,19 @@ def _reliability(name: str, bins: CalibrationBins, style: int) -> Series:
             for confidence, accuracy, rows in filled
         ],
         style,
-        # A few texts say little: the area of a mark grows with them, up to a point.
+        # The area of a mark grows with the bin's number of texts, within bounds.
         sizes=[round(min(1.3, max(0.55, (rows / total * 12) ** 0.5)), 2) for _, _, rows in filled],
     )
 
 
 def row_chart(diagnostics: SplitDiagnostics) -> Chart:
-    """Return how many paths are how probable."""
+    """Return the distribution of the paths' probabilities."""
     bins = bin_rows(diagnostics.calibration)
     notes = [f"{percent(row.low)} to {percent(row.high)}: {number(row.rows)} texts" for row in bins]
     sure = sum(row.rows for row in bins[-3:]) / max(1, diagnostics.rows)
     return bar_chart(
         "confidences",
-        "How sure it is",
+        "Distribution of probabilities",
         f"Number of texts by the stated probability of their path, after scaling; {percent(sure)} "
         "of them above 80 %.",
         BarChart([float(row.rows) for row in bins], notes=notes),
@@ -127,7 +127,7 @@ def answer_chart(shares: Sequence[AnswerShares]) -> Chart:
         "texts with any answer": [(s.min_confidence, 1.0 - s.none) for s in shares],
     }
     if all(s.part == 0.0 for s in shares):
-        # One level: there is nothing between a whole path and no answer.
+        # With one level, every answer is a whole path.
         del named["texts with any answer"]
     series = [
         Series(
@@ -152,12 +152,12 @@ def answer_chart(shares: Sequence[AnswerShares]) -> Chart:
 
 
 def answer_rows(shares: Sequence[AnswerShares]) -> list[AnswerShares]:
-    """Return the shares that stand in the table."""
+    """Return the shares that are shown in the table."""
     return [share for share in shares if share.min_confidence in SHOWN]
 
 
 def frequency_chart(buckets: Sequence[FrequencyBucket]) -> Chart:
-    """Return accuracy by how many training rows a class has."""
+    """Return accuracy against the number of training rows of the class."""
     notes = [
         f"{bucket_label(bucket)} training texts: {number(bucket.leaves)} classes, "
         f"{number(bucket.rows)} texts"
@@ -183,7 +183,7 @@ def frequency_chart(buckets: Sequence[FrequencyBucket]) -> Chart:
 
 
 def bucket_label(bucket: FrequencyBucket) -> str:
-    """Return the training rows of a bucket: "5\N{EN DASH}9"."""
+    """Return the range of training rows of a bucket: "5\N{EN DASH}9"."""
     low, high = _brief(bucket.low), bucket.high
     if high is None:
         return f"{low}+"

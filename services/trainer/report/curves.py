@@ -1,4 +1,4 @@
-"""How training went, as charts."""
+"""Charts of the training curves."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _METRICS = {
     "leaf_accuracy": "leaf accuracy",
     "leaf_macro_f1": "leaf macro-F1",
 }
-# What chooses the best state, in the order of trust.
+# Metrics that select the best state, in order of preference.
 _CHOOSING = ("hierarchical_f1", "leaf_accuracy", "leaf_macro_f1")
 _MAX_LINES = 4
 
 
 def curves(history: History) -> list[Chart]:
-    """Return the charts of what the history knows: loss, validation metrics, learning rates."""
+    """Return the charts of a history: loss, validation metrics, learning rates."""
     name, positions = _positions(history)
     charts = []
     losses = _losses(history, positions)
@@ -52,23 +52,23 @@ def curves(history: History) -> list[Chart]:
 
 
 def validated(history: History) -> tuple[str, Points, int]:
-    """Return how good the states were that were validated, and which of them was the best.
+    """Return the selection metric of the validated states, and the best of them.
 
     Returns
     -------
     unit : str
-        Of time: "epoch" or "step".
+        Unit of time: "epoch" or "step".
     points : list of (float, float)
-        Of the metric that chooses the best state.
+        The metric that selects the best state.
     best : int
-        The place among `points` of the highest; of several that of the lowest validation loss, and
-        of those the first, as training chooses.
+        Position in `points` of the highest value; ties go to the lowest validation loss, then to
+        the first, as in training.
     """
     for key in _CHOOSING:
         keys = (f"val_{key}", key)
         known = [point for point in history if _value(point, keys) is not None]
         if known:
-            # Of validations alone, the number of the epoch says more than that of the step.
+            # With validations only, the number of the epoch is more meaningful than the step.
             name, positions = _positions(known, ("epoch", "step"))
             points = _points(known, positions, keys)
             losses = dict(_points(known, positions, _VALIDATION_LOSS))
@@ -82,10 +82,10 @@ def validated(history: History) -> tuple[str, Points, int]:
 
 
 def _losses(history: History, positions: Sequence[float]) -> dict[str, Points]:
-    """Return the losses, each quantity a line of its own.
+    """Return the losses, each quantity as a separate line.
 
-    Those of whole epochs are another than those of some steps; those of a solver's first passes
-    from zero another than those of its last, where it starts anew and again.
+    Losses of whole epochs are separate from those of some steps; for a solver that starts several
+    times, those of its first passes are separate from those of its last passes.
     """
     everything = range(len(history))
     epochs = [index for index, point in enumerate(history) if "epoch" in point]
@@ -124,7 +124,7 @@ def _losses(history: History, positions: Sequence[float]) -> dict[str, Points]:
 def _positions(
     history: History, names: Sequence[str] = ("step", "epoch")
 ) -> tuple[str, list[float]]:
-    """Return what the entries are numbered by, and each one's number."""
+    """Return the unit of the entries' positions, and each entry's position."""
     for name in names:
         values = [_finite(point.get(name)) for point in history]
         if values and None not in values:
@@ -142,7 +142,7 @@ def _points(history: History, positions: Sequence[float], keys: Sequence[str]) -
 
 
 def _value(point: Mapping[str, Any], keys: Sequence[str]) -> float | None:
-    """Return the first of these figures that an entry has."""
+    """Return the first of these values that an entry has."""
     return next((v for key in keys if (v := _finite(point.get(key))) is not None), None)
 
 
@@ -158,7 +158,7 @@ def _is_rate(key: str) -> bool:
 
 def _value_axis(lines: Mapping[str, Points]) -> Axis:
     values = [y for points in lines.values() for _, y in thin(points)]
-    # A loss that is never below 0 is read against 0.
+    # A loss that is never below 0 has an axis from 0.
     return nice_axis(values, from_zero=min(values) >= 0)
 
 

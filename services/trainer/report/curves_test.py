@@ -1,4 +1,4 @@
-"""What a run's history shows."""
+"""Charts of a run's history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_epochs_of_a_model_without_steps():
     assert validated(history) == ("epoch", [(4.0, 0.9)], 0)
 
 
-def test_steps_and_epochs_are_lines_of_their_own():
+def test_steps_and_epochs_are_separate_lines():
     history = []
     for epoch in (1, 2, 3):
         history += [
@@ -40,12 +40,12 @@ def test_steps_and_epochs_are_lines_of_their_own():
     assert best == 2
 
 
-def test_a_loss_of_the_validation_rows_is_a_line_beside_it():
+def test_the_validation_loss_is_a_separate_line():
     history = [{"epoch": n, "loss": 1.0, "val_loss": 2.0} for n in (1, 2)]
     assert shown(history) == {"loss": ["training", "validation (log loss)"]}
 
 
-def test_a_solver_that_starts_anew_has_two_lines_and_neither_zigzags():
+def test_a_solver_with_several_starts_has_two_monotonic_lines():
     figures = [(0.55, 0.06), (0.54, 0.05), (0.56, 0.07)]
     history = [
         {"epoch": 2.0 * start + number + 1, "loss": loss, "pass": number + 1.0}
@@ -60,14 +60,14 @@ def test_a_solver_that_starts_anew_has_two_lines_and_neither_zigzags():
     for line, name in zip(lines, ("0.5", "0.0"), strict=True):
         assert len(line.marks) == 3
         assert all(f": {name}" in mark.note for mark in line.marks)
-    # One start is one line, however many passes it has.
+    # A solver with a single start has one line, with any number of passes.
     once = [{"epoch": n, "loss": 1 / n, "pass": n} for n in (1.0, 2.0, 3.0)]
     assert shown(once) == {"loss": ["training"]}
     anew_each_time = [{"epoch": n, "loss": 1 / n, "pass": 1.0} for n in (1.0, 2.0, 3.0)]
     assert shown(anew_each_time) == {"loss": ["training"]}
 
 
-def test_of_equally_good_states_the_one_with_the_least_loss_is_the_best():
+def test_among_equally_good_states_the_one_with_the_lowest_loss_is_the_best():
     def best(*states):
         keys = ("epoch", "hierarchical_f1", "val_loss")
         return validated([dict(zip(keys, state, strict=False)) for state in states])[2]
@@ -77,7 +77,7 @@ def test_of_equally_good_states_the_one_with_the_least_loss_is_the_best():
     assert best((1, 0.9), (2, 0.9, 0.3)) == 1
 
 
-def test_what_is_no_number_or_known_once_is_not_drawn():
+def test_single_and_non_finite_values_are_not_drawn():
     assert curves([]) == [] and validated([]) == ("epoch", [], 0)
     assert curves([{"loss": 1.0}]) == []
     history: list[Any] = [{"loss": math.nan}, {"loss": "high"}, {"loss": True}, {"loss": 1.0}]

@@ -1,4 +1,4 @@
-"""What a model computes on, in words."""
+"""The name of the device that a model runs on."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ __all__ = ["device_name"]
 
 
 def device_name(model: Any) -> str:
-    """Return the name of the device that a model's network is on, or the processor's cores.
+    """Return the name of the device of a model's network, or the number of processor cores.
 
     Parameters
     ----------
     model : Model
-        One of torch has a `network` with `parameters`; any other computes on the processor.
+        PyTorch models have a `network` with `parameters`; all others run on the processor.
     """
     parameters = getattr(getattr(model, "network", None), "parameters", None)
     device = getattr(next(iter(parameters()), None), "device", None) if parameters else None
     kind = getattr(device, "type", "cpu")
     if kind == "cuda":
-        # It is loaded already if something is on such a device.
+        # Already imported if a network is on such a device.
         import torch
 
         return f"{torch.cuda.get_device_name(device)} ({device})"

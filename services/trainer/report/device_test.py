@@ -1,4 +1,4 @@
-"""What a model computes on."""
+"""The name of the device that a model runs on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def model_on(kind):
     return SimpleNamespace(network=SimpleNamespace(parameters=lambda: iter(weights)))
 
 
-def test_a_model_without_a_network_computes_on_the_processor():
+def test_a_model_without_a_network_runs_on_the_processor():
     assert device_name(object()).startswith("CPU, ")
     assert device_name(model_on("cpu")) == device_name(object())
     nothing = SimpleNamespace(network=SimpleNamespace(parameters=lambda: iter(())))

@@ -1,4 +1,4 @@
-"""What a report is made of."""
+"""The data of a report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ReportFacts", "count_leaf_rows"]
 
 @dataclass(frozen=True)
 class ReportFacts:
-    """Facts of one training run.
+    """Data of one training run.
 
     Attributes
     ----------
@@ -32,29 +32,29 @@ class ReportFacts:
     config : mapping
         All hyperparameters, as JSON values.
     defaults : mapping
-        Those of a run that was asked for nothing in particular.
+        Default hyperparameters.
     metrics : mapping
-        Per split ("val", "test") the figures by their names in `ktt_core.metrics`.
+        Per split ("val", "test"), metrics by their names in `ktt_core.metrics`.
     diagnostics : SplitDiagnostics or None
-        None if no split but the training one has rows, or the model shows no scores.
+        None if neither test nor validation split has rows, or the model has no scores.
     split : str
-        The split the diagnostics are of.
+        Split of the diagnostics.
     history : sequence of mapping
         The run's progress, as `ktt_core.checkpoints.record.RunRecord` has it: numbers by name.
     checkpoint : str
-        The checkpoint's file name.
+        File name of the checkpoint.
     started : str
-        When the run began, UTC.
+        Start of the run, UTC.
     seconds : float
-        How long it took, from its start to this report.
+        Duration from the start to this report.
     device : str
-        What it ran on.
+        Device of the run.
     fingerprint : str
-        Of the dataset.
+        Fingerprint of the dataset.
     versions : mapping of str to str
-        Of what made the weights.
+        Versions of the packages that computed the weights.
     warnings : sequence of str
-        What else a person should know, without a full stop.
+        Further warnings, without a full stop.
     """
 
     dataset: str
@@ -78,5 +78,5 @@ class ReportFacts:
 
 
 def count_leaf_rows(split: Split) -> NDArray[np.int64]:
-    """Return how many rows of a split each leaf has, shape (n_leaves,). Reads no text."""
+    """Return the number of a split's rows of each leaf, shape (n_leaves,). Reads no texts."""
     return np.bincount(split.codes()[:, -1], minlength=split.taxonomy.n_leaves).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What the diagnostics show, as lists short enough to read."""
+"""The main results of the diagnostics, as short lists."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ __all__ = ["Findings", "find"]
 
 PAIRS, FEW_PAIRS = 15, 5
 CLASSES = 15
-#: Rows of the split that a class of the worst should have; fewer where too few classes have so many
-#: and a mistake among them.
+#: Minimum rows of the split for the worst classes; the first is used that leaves enough classes
+#: with a mistake.
 WORST_ROWS = (10, 5, 3, 2, 1)
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Figures of one split.
+    """Diagnostic results of one split.
 
     Attributes
     ----------
     levels : list of LevelFigures
     leaves : LeafFigures or None
-        None without diagnostics; all else is empty then.
+        None without diagnostics; all other fields are empty then.
     siblings, elsewhere : list of ConfusedPair
-        Most rows first.
+        Most frequent first.
     worst, rarest : list of int
-        Leaves.
+        Leaf indices.
     worst_rows : int
-        Rows that each of the worst has at least.
+        Rows that each of the worst leaves has at least.
     buckets : list of FrequencyBucket
     shares : list of AnswerShares
     """
@@ -71,7 +71,7 @@ def find(facts: ReportFacts) -> Findings:
     )
     worst = worst_leaves(leaves, CLASSES, worst_rows)
     siblings, elsewhere = (
-        _telling(top_pairs(diagnostics.confusions, facts.taxonomy, PAIRS, siblings=siblings))
+        _relevant_pairs(top_pairs(diagnostics.confusions, facts.taxonomy, PAIRS, siblings=siblings))
         for siblings in (True, False)
     )
     return Findings(
@@ -79,7 +79,7 @@ def find(facts: ReportFacts) -> Findings:
         leaves=leaves,
         siblings=siblings,
         elsewhere=elsewhere,
-        # A class without a mistake is not among the worst, however few there are.
+        # Classes without mistakes are left out.
         worst=[leaf for leaf in worst if leaves.f1[leaf] < 1.0],
         worst_rows=worst_rows,
         rarest=rarest_leaves(facts.train_rows, leaves, CLASSES),
@@ -88,7 +88,7 @@ def find(facts: ReportFacts) -> Findings:
     )
 
 
-def _telling(pairs: list[ConfusedPair]) -> list[ConfusedPair]:
-    """Return the pairs confused more than once; of single mistakes only a few."""
+def _relevant_pairs(pairs: list[ConfusedPair]) -> list[ConfusedPair]:
+    """Return the pairs confused more than once; if these are few, the first few pairs."""
     repeated = [pair for pair in pairs if pair.rows > 1]
     return repeated if len(repeated) >= FEW_PAIRS else pairs[:FEW_PAIRS]

@@ -1,4 +1,4 @@
-"""The report's figures for a program: one JSON value inside the page."""
+"""The report's data for programs: one JSON value inside the page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["FORMAT_VERSION", "embedded_json", "machine_readable"]
 
 FORMAT_VERSION = 1
 
-# A page's parser ends a script at "</script" and begins odd states at "<!--": neither gets in.
+# HTML parsers end a script at "</script" and change state at "<!--": both are escaped.
 _ESCAPES = {
     "<": "\\u003c",
     ">": "\\u003e",
@@ -28,7 +28,7 @@ _ESCAPES = {
 
 
 def embedded_json(value: Any) -> str:
-    """Return a JSON value that may stand unescaped inside a script element."""
+    """Return JSON that is safe inside a script element."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character, escape in _ESCAPES.items():
         text = text.replace(character, escape)
@@ -36,7 +36,7 @@ def embedded_json(value: Any) -> str:
 
 
 def machine_readable(facts: ReportFacts, findings: Findings) -> dict[str, Any]:
-    """Return the report's figures; its size has a bound, as the page's has."""
+    """Return the report's data, with a bounded size like the page."""
     value: dict[str, Any] = {
         "format": FORMAT_VERSION,
         "model": facts.model,
@@ -104,7 +104,7 @@ def _leaf(leaf: int, facts: ReportFacts, leaves: LeafFigures) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """Return a JSON value with null for every number that JSON cannot hold."""
+    """Return a JSON value with null in place of non-finite numbers."""
     if isinstance(value, Mapping):
         return {str(key): _finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

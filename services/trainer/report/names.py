@@ -1,4 +1,4 @@
-"""Class names as a page can show them: short, whole on demand, and never taken for markup."""
+"""Class names for display: shortened, with the full path as a tooltip, and safe as markup."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _SEPARATOR = " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 
 @dataclass(frozen=True)
 class ClassName:
-    """A class as it is shown.
+    """A class for display.
 
     Attributes
     ----------
     name : str
-        Of the class itself, shortened.
+        Name of the class itself, shortened.
     above : str
-        Of the classes above it, shortened; empty on the first level.
+        Names of the classes above it, shortened; empty on the first level.
     whole : str
-        The path.
+        The full path.
     """
 
     name: str
@@ -32,12 +32,12 @@ class ClassName:
 
 
 def class_name(taxonomy: Taxonomy, leaf: int) -> ClassName:
-    """Return the name of the class a leaf ends in."""
+    """Return the deepest real class of a leaf."""
     return shown(taxonomy.leaf_paths[leaf])
 
 
 def shown(path: Path) -> ClassName:
-    """Return how a path is shown."""
+    """Return a path in its display form."""
     return ClassName(
         shorten(path[-1], _NAME),
         _SEPARATOR.join(shorten(name, _PARENT) for name in path[:-1]),
@@ -45,16 +45,16 @@ def shown(path: Path) -> ClassName:
     )
 
 
-# What turns the direction of writing would turn that of its neighbours too.
+# Characters that override the writing direction would affect adjacent text, too.
 _TURNING = dict.fromkeys(
     [*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\N{REPLACEMENT CHARACTER}"
 )
 
 
 def shorten(text: str, limit: int) -> str:
-    """Return a text of at most `limit` characters; what is left out is left out of its middle.
+    """Shorten a text to `limit` characters by omitting its middle.
 
-    Marks that override the direction of writing are replaced.
+    Characters that override the writing direction are replaced.
     """
     text = text.translate(_TURNING)
     if len(text) <= limit:

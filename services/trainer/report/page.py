@@ -1,4 +1,4 @@
-"""Everything the template shows, from a run's facts."""
+"""The template's variables, computed from a run's data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MAX_VERSIONS = 12
 
 @dataclass(frozen=True)
 class Tile:
-    """A figure to begin with."""
+    """A headline metric."""
 
     name: str
     figure: str
@@ -150,7 +150,7 @@ def _run(facts: ReportFacts) -> list[tuple[str, str]]:
 
 
 def _moment(started: str) -> str:
-    """Return "2026-01-31T12:34:56Z" as a person writes it."""
+    """Return "2026-01-31T12:34:56Z" in a readable form."""
     return started.removesuffix("Z").replace("T", " ")
 
 
@@ -158,10 +158,10 @@ def _sections(facts: ReportFacts, values: dict[str, Any]) -> list[tuple[str, str
     known = values["found"].leaves is not None
     sections = (
         ("metrics", "Metrics", bool(values["metrics"])),
-        ("training", "How training went", bool(values["curves"])),
+        ("training", "Training curves", bool(values["curves"])),
         ("levels", "Level by level", known and facts.taxonomy.depth > 1),
         ("confidence", "Confidence", known),
-        ("mistakes", "What it confuses", known),
+        ("mistakes", "Confused classes", known),
         ("classes", "Class by class", known),
         ("run", "The run", True),
     )

@@ -1,4 +1,4 @@
-"""From facts to a file."""
+"""Rendering of a report, and writing it to a file."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ __all__ = ["render_report", "write_report"]
 
 
 def render_report(facts: ReportFacts) -> str:
-    """Return the page: HTML that needs no other file, no script and no network.
+    """Return the page: HTML without scripts, other files or network access.
 
-    The same facts give the same page. Its size has a bound that does not depend on the number of
-    classes or texts.
+    The same facts give the same page. Its size is bounded, independently of the number of classes
+    or texts.
     """
     if facts.diagnostics is not None and not facts.diagnostics.rows:
-        # A model that shows nobody its scores.
+        # A model without scores.
         facts = replace(facts, diagnostics=None)
     template = _environment().get_template("report.html")
     return template.render(page_values(facts), style=_read("style.css"))
 
 
 def write_report(path: Path, facts: ReportFacts) -> None:
-    """Write the page, atomically.
+    """Write the page atomically.
 
     Raises
     ------

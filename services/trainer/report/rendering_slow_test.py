@@ -1,4 +1,4 @@
-"""The page in a browser, where there is one."""
+"""The page in a browser, if one is installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trainer.report.rendering_test import ALL, Page
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no browser")
 @pytest.mark.parametrize("name", ["hostile names", "a tree"])
-def test_a_browser_makes_of_it_what_was_meant(name, tmp_path):
+def test_a_browser_renders_the_page(name, tmp_path):
     path = tmp_path / "report.html"
     write_report(path, ALL[name]())
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]

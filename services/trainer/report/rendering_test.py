@@ -1,4 +1,4 @@
-"""The page as a whole: well-formed, complete in itself, safe with any name, small, repeatable."""
+"""The page: well-formed, self-contained, safe with any name, small and reproducible."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOSTILE = [
     ("\u202egnp.exe", "https://evil.example/", "&lt;b&gt; & <b>"),
 ]
 VOID = {"meta", "br", "img", "link", "input", "hr"}
-# Inside SVG these have no content and close themselves.
+# In SVG these elements are empty and self-closing.
 DRAWN = {"path", "rect", "circle"}
 
 
@@ -119,7 +119,7 @@ ALL = {
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_page_is_well_formed_and_needs_nothing_else(name):
+def test_the_page_is_well_formed_and_self_contained(name):
     text = render_report(ALL[name]())
     assert text.startswith("<!DOCTYPE html>")
     page = Page(text)
@@ -137,7 +137,7 @@ def test_the_page_is_well_formed_and_needs_nothing_else(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_ids_are_unique_and_what_refers_to_them_finds_them(name):
+def test_ids_are_unique_and_references_are_valid(name):
     page = Page(render_report(ALL[name]()))
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -153,7 +153,7 @@ def test_the_same_facts_give_the_same_page(name):
     assert render_report(ALL[name]()) == render_report(ALL[name]())
 
 
-def test_every_chart_tells_what_it_shows_to_who_cannot_see_it():
+def test_every_chart_has_a_description_for_screen_readers():
     page = Page(render_report(make_facts()))
     charts = [a for tag, a in page.elements if tag == "svg" and a.get("role") == "img"]
     assert len(charts) == 6
@@ -169,14 +169,14 @@ def test_hostile_names_are_shown_and_never_markup():
     words = page.words()
     assert "<script>alert(1)</script>" in words
     assert "{{ 7 * 7 }}" in words and "{% raw %}" in words and " 49 " not in words
-    assert "\u202e" not in words, "it would turn the direction of what stands beside it"
-    # The JSON tells names as they are, and ends where it should.
+    assert "\u202e" not in words, "it would change the writing direction of adjacent text"
+    # The JSON has the names unchanged, and ends where it should.
     paths = [entry["path"] for entry in page.data()["classes"]["rarest"]]
     assert sorted(map(tuple, paths)) == sorted(HOSTILE)
     assert text.count("</script") == 1
 
 
-def test_the_json_holds_what_the_diagnostics_say():
+def test_the_json_has_the_values_of_the_diagnostics():
     facts = make_facts()
     data = Page(render_report(facts)).data()
     found = facts.diagnostics
@@ -192,14 +192,14 @@ def test_the_json_holds_what_the_diagnostics_say():
     assert sum(p["first_as_second"] + p["second_as_first"] for p in shown) == wrong
 
 
-def test_figures_that_are_no_numbers_are_null():
+def test_non_finite_values_are_null():
     facts = make_facts(metrics={"test": {"leaf_accuracy": float("nan")}})
     page = Page(render_report(facts))
     assert page.data()["metrics"] == {"test": {"leaf_accuracy": None}}
     assert "nan" not in page.words().lower()
 
 
-def test_the_figures_are_in_the_words():
+def test_the_summary_has_the_metrics():
     facts = make_facts(rows=1000)
     assert facts.diagnostics is not None
     metrics = {"leaf_accuracy": facts.diagnostics.counts.leaves()[0].sum() / 1000}
@@ -210,23 +210,23 @@ def test_the_figures_are_in_the_words():
     assert "2026-01-31 12:34:56 UTC" in words and "1\u00a0min 15\u00a0s" in words
 
 
-def test_what_there_is_none_of_is_not_spoken_of():
+def test_missing_data_is_left_out():
     words = Page(render_report(make_facts(rows=0, metrics={}))).words()
     assert "Nothing is known of how good this model is" in words
-    assert "What it confuses" not in words and "Level by level" not in words
+    assert "Confused classes" not in words and "Level by level" not in words
     words = Page(render_report(make_facts([("spam",), ("ham",)]))).words()
     assert "Level by level" not in words and "shorter paths" not in words
     words = Page(render_report(make_facts(split="val"))).words()
     assert "There are no test texts" in words and "300 validation texts" in words
 
 
-def test_ten_thousand_leaves_make_a_small_file():
+def test_a_report_on_ten_thousand_leaves_is_small():
     paths = [
         (f"{n // 500}", f"{n // 20}", f"{n}".ljust(MAX_NAME_LENGTH, "é")) for n in range(10_000)
     ]
     short = [tuple(name[:20] for name in path) for path in paths]
     assert len(render_report(make_facts(short, 1000)).encode()) < 150_000
-    # The longest names there may be.
+    # The longest names allowed.
     assert len(render_report(make_facts(paths, 1000)).encode()) < 400_000
 
 
@@ -254,7 +254,7 @@ def test_numbers_are_those_of_the_metrics():
     assert path_accuracy == pytest.approx(metrics["path_accuracy"])
 
 
-def test_the_file_is_written_whole_and_replaced_whole(tmp_path):
+def test_the_file_is_written_and_replaced_atomically(tmp_path):
     path = tmp_path / "last_2026-01-31T12:34:56_report.html"
     write_report(path, make_facts())
     first = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Axes: where ticks stand and how numbers read."""
+"""Axes: positions of ticks, and formats of numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 __all__ = ["Axis", "Tick", "nice_axis", "number", "percent", "share_axis"]
 
-# A space that does not break and is narrow: "91.2 %".
+# A narrow no-break space: "91.2 %".
 _NARROW = "\N{NARROW NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
 
@@ -23,7 +23,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values, its ticks and its name; values outside are drawn at its ends."""
+    """A range of values, its ticks and its label; values outside are drawn at its ends."""
 
     low: float
     high: float
@@ -31,7 +31,7 @@ class Axis:
     label: str = ""
 
     def place(self, value: float) -> float:
-        """Return where a value stands, from 0 at the low end to 1 at the high one."""
+        """Return the position of a value, from 0 at the low end to 1 at the high end."""
         if self.high <= self.low:
             return 0.5
         return min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
@@ -44,24 +44,24 @@ def nice_axis(
     from_zero: bool = False,
     whole: bool = False,
 ) -> Axis:
-    """Return an axis that holds the values, with about `count` ticks at round numbers.
+    """Return an axis that covers the values, with about `count` ticks at round numbers.
 
     Parameters
     ----------
     values : sequence of float
-        Finite; none gives the axis from 0 to 1.
+        Finite; if empty, the axis is from 0 to 1.
     label : str
     count : int
-        Steps aimed at.
+        Desired number of steps.
     from_zero : bool
-        Whether 0 belongs to the axis.
+        Whether the axis includes 0.
     whole : bool
-        Whether ticks stand at whole numbers only.
+        Whether ticks are at whole numbers only.
     """
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     if from_zero:
         low, high = min(low, 0.0), max(high, 0.0)
-    # Differences too small against the values themselves give no ticks that differ.
+    # Differences below the precision of the labels would give equal ones.
     spread = max(abs(low), abs(high), 1e-12)
     if high - low < 1e-6 * spread:
         low, high = low - 0.5 * spread, high + 0.5 * spread
@@ -78,7 +78,7 @@ def nice_axis(
 
 
 def share_axis(label: str, low: float = 0.0) -> Axis:
-    """Return the axis of a share, up to 100 %, with ticks every fifth of what it shows."""
+    """Return the axis of a share, up to 100 %, with ticks at fifths of its range."""
     step = (1.0 - low) / 5
     digits = 0 if abs(step * 100 - round(step * 100)) < 1e-9 else 1
     ticks = tuple(Tick(low + n * step, percent(low + n * step, digits)) for n in range(6))
@@ -86,13 +86,13 @@ def share_axis(label: str, low: float = 0.0) -> Axis:
 
 
 def number(value: float, step: float | None = None) -> str:
-    """Return a number as a person reads it: thousands apart, no more digits than mean something.
+    """Format a number with separated thousands and only significant digits.
 
     Parameters
     ----------
     value : float
     step : float, optional
-        The distance to the next number beside it; without it, about four digits are shown.
+        Distance to the adjacent numbers; without it, about four digits are shown.
     """
     if value == 0:
         return "0"
@@ -103,7 +103,7 @@ def number(value: float, step: float | None = None) -> str:
         return f"{mantissa}e{int(exponent)}".replace("-", _MINUS)
     if step is not None:
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
-        # A step of 0.25 needs a digit more than one of 0.2.
+        # A step of 0.25 needs one more digit than 0.2.
         if abs(step * 10**digits - round(step * 10**digits)) > 1e-9:
             digits += 1
     else:
@@ -115,7 +115,7 @@ def number(value: float, step: float | None = None) -> str:
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """Return a share in percent; what is not all or nothing never reads so."""
+    """Return a share in percent; only exact 0 and 1 are shown as 0 % and 100 %."""
     text = f"{100.0 * share:.{digits}f}"
     if float(text) >= 100.0 and share < 1.0:
         text = f"{100.0 - 10.0**-digits:.{digits}f}"

@@ -12,7 +12,7 @@ FINITE = st.floats(-1e9, 1e9, allow_nan=False)
 
 
 @given(st.lists(FINITE, min_size=1, max_size=20), st.booleans())
-def test_an_axis_holds_its_values_and_has_a_few_ticks_that_differ(values, from_zero):
+def test_an_axis_covers_its_values_and_has_a_few_distinct_ticks(values, from_zero):
     axis = nice_axis(values, from_zero=from_zero)
     slack = 1e-6 * max(1e-9, axis.high - axis.low)
     assert axis.low <= min(values) + slack and max(values) <= axis.high + slack
@@ -24,12 +24,12 @@ def test_an_axis_holds_its_values_and_has_a_few_ticks_that_differ(values, from_z
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000))
-def test_what_is_counted_has_ticks_at_whole_numbers(first, second):
+def test_counts_have_ticks_at_whole_numbers(first, second):
     axis = nice_axis([float(first), float(second)], whole=True)
     assert first == second or all(tick.value % 1 == 0 for tick in axis.ticks)
 
 
-def test_ticks_stand_at_round_numbers():
+def test_ticks_are_at_round_numbers():
     assert [tick.label for tick in nice_axis([0.0, 9.4]).ticks] == ["0", "2", "4", "6", "8", "10"]
     labels = [tick.label for tick in nice_axis([0.0, 1.1]).ticks]
     assert labels == ["0", "0.25", "0.50", "0.75", "1.00", "1.25"]
@@ -48,7 +48,7 @@ def test_ticks_stand_at_round_numbers():
         (123456789, "1.235e8"),
     ],
 )
-def test_numbers_have_the_digits_that_mean_something(value, text):
+def test_numbers_have_their_significant_digits(value, text):
     assert number(value) == text
 
 
@@ -63,5 +63,5 @@ def test_numbers_have_the_digits_that_mean_something(value, text):
         (0.996, 0, ">99\u202f%"),
     ],
 )
-def test_what_is_not_all_or_nothing_never_reads_so(share, digits, text):
+def test_only_exact_shares_are_shown_as_0_or_100_percent(share, digits, text):
     assert percent(share, digits) == text

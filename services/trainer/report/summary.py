@@ -1,4 +1,4 @@
-"""The report in words: what the model gets right, where it fails, and what follows."""
+"""The summary in sentences: what the model gets right, where it fails, and what follows."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from trainer.report.scales import number, percent
 
 __all__ = ["Summary", "summarise", "wilson_interval"]
 
-#: Texts below which a figure is too rough to speak of.
+#: Number of texts below which no statement is made.
 _FEW = 20
 _FEW_ROWS = 200
-#: Differences, as shares, that are worth a sentence.
+#: Smallest difference of shares that is worth a sentence.
 _GAP = 0.05
 _MISCALIBRATED = 0.03
-#: What few training rows are: the first that says something about enough texts.
+#: Limits of "few training rows"; the first with enough texts below it is used.
 _RARE = (5, 10, 20, 50, 100)
 _TARGETS = (0.8, 0.9, 0.95, 0.98, 0.99)
 
 
 @dataclass
 class Summary:
-    """Sentences of three kinds."""
+    """Sentences in three groups."""
 
     right: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ def summarise(
     levels: list[LevelFigures],
     leaves: LeafFigures | None,
 ) -> Summary:
-    """Return the summary; without diagnostics there are only notes.
+    """Return the summary; without diagnostics it has only notes.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def summarise(
     if diagnostics is None or leaves is None:
         summary.notes.append(
             "Nothing is known of how good this model is: neither the test nor the validation split "
-            "gave scores to judge it by."
+            "gave scores to evaluate it on."
         )
     else:
         _accuracy(summary, facts, diagnostics, levels, leaves)
@@ -170,8 +170,8 @@ def _probabilities(summary: Summary, diagnostics: SplitDiagnostics) -> None:
     scaled = f"{percent(before)} before scaling, temperature {number(diagnostics.temperature)}"
     if error <= _MISCALIBRATED:
         summary.right.append(
-            f"Its probabilities can be taken at their word: they are off by {percent(error)} on "
-            f"average ({scaled})."
+            f"Its probabilities are well calibrated: they are off by {percent(error)} on average "
+            f"({scaled})."
         )
     else:
         lean = overconfidence(diagnostics.calibration)
@@ -204,7 +204,7 @@ def _rows(summary: Summary, facts: ReportFacts, diagnostics: SplitDiagnostics) -
             "the best state and the temperature: on new texts, expect less."
         )
     if diagnostics.rows < _FEW_ROWS:
-        summary.notes.append(f"{_texts(diagnostics.rows)} to judge by: every figure here is rough.")
+        summary.notes.append(f"Only {_texts(diagnostics.rows)}: all metrics here are imprecise.")
     untested = int((diagnostics.counts.leaves()[2] == 0).sum())
     if untested:
         summary.notes.append(

@@ -40,16 +40,16 @@ def summary(
     return summarise(facts, found.levels, found.leaves)
 
 
-def test_a_good_model_is_praised_for_what_it_does():
+def test_the_summary_of_a_good_model_names_its_strengths():
     rows = [leaf for leaf in range(8) for _ in range(50)]
     text = summary(rows, rows, 0.99)
     assert text.wrong == []
     assert any("100\u202f% of 400 test texts get the whole path right" in s for s in text.right)
     assert any("8 of the 8 classes" in s for s in text.right)
-    assert any("taken at their word" in s for s in text.right)
+    assert any("well calibrated" in s for s in text.right)
 
 
-def test_a_poor_model_is_told_where_it_fails():
+def test_the_summary_of_a_poor_model_names_its_mistakes():
     true = [leaf for leaf in range(8) for _ in range(50)]
     # "c" and "d" below "a" are confused, and all of "c" below "b" goes to "a".
     predicted = [1] * 50 + [0] * 20 + [1] * 30 + true[100:200] + [2] * 50 + true[250:]
@@ -72,13 +72,13 @@ def test_rare_classes_that_fail_are_named_as_the_cause():
     assert "training texts" not in " ".join(summary(true, predicted, train_rows=rows).wrong)
 
 
-def test_few_rows_and_missing_test_rows_are_said():
+def test_few_rows_and_missing_test_rows_are_mentioned():
     text = " ".join(summary([0, 1], [0, 1], split="val").notes)
-    assert "There are no test texts" in text and "2 texts to judge by" in text
+    assert "There are no test texts" in text and "Only 2 texts: all metrics" in text
     assert "6 classes without validation texts" in text
 
 
-def test_one_level_has_no_parents():
+def test_with_one_level_there_are_no_parents():
     taxonomy = Taxonomy.from_paths([("spam",), ("ham",)])
     text = summary([0] * 10 + [1] * 10, [1] * 10 + [1] * 10, taxonomy=taxonomy)
     assert any("get the class right" in sentence for sentence in text.right)
@@ -97,19 +97,19 @@ def test_the_best_state_is_named(values, sentence):
     assert any(sentence in note for note in summary([0], [0], history=history).notes)
 
 
-def test_without_diagnostics_nothing_is_claimed():
+def test_without_diagnostics_there_are_only_notes():
     facts = ReportFacts("shop", "m", TREE, {"train": 8}, np.zeros(8, int), {})
     text = summarise(facts, [], None)
     assert text.right == [] and text.wrong == [] and "Nothing is known" in text.notes[0]
 
 
 @given(st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_the_interval_holds_the_share(case):
+def test_the_interval_contains_the_share(case):
     hits, rows = case
     low, high = wilson_interval(hits, rows)
     assert 0.0 <= low <= hits / rows + 1e-12 and hits / rows - 1e-12 <= high <= 1.0
 
 
 def test_the_interval_is_wilsons():
-    # Brown, Cai & DasGupta (2001) and any textbook: 8 of 10.
+    # From Brown, Cai & DasGupta (2001): 8 of 10.
     assert wilson_interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)

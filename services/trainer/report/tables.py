@@ -45,17 +45,18 @@ _MEANING = {
     "hierarchical_f1": "harmonic mean of the two: a wrong leaf below the right parent counts in "
     "part",
     "auprc_micro": "area under the precision-recall curve over all pairs of text and class",
-    "valid_paths": "share of texts where each level's best class, taken by itself, makes a path",
-    TEXTS_CUT: "share of texts that are longer than the model reads, and so were cut",
+    "valid_paths": "share of texts where the best classes of the levels, chosen separately, form a "
+    "path",
+    TEXTS_CUT: "share of texts that are longer than the model reads, and so were truncated",
     TOKENS_CUT: "share of all tokens that were not read for that reason",
-    "calibration_error": "how far stated probabilities are from how often they are right; less is "
+    "calibration_error": "mean absolute difference of predicted probability and accuracy; less is "
     "better",
 }
 
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A metric, what it says, and its figures as they are shown, one per split."""
+    """A metric, its meaning, and its formatted values, one per split."""
 
     name: str
     meaning: str
@@ -64,7 +65,7 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class PairRow:
-    """Two confused classes, as they are shown; shares are of the class's own texts."""
+    """Two confused classes, for display; shares are of the class's own texts."""
 
     first: ClassName
     second: ClassName
@@ -76,7 +77,7 @@ class PairRow:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class and its figures; None where one is undefined."""
+    """A class and its metrics; None where one is undefined."""
 
     name: ClassName
     train: int
@@ -88,7 +89,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class ConfigRow:
-    """A hyperparameter, its value and its default, as they are shown."""
+    """A hyperparameter, its value and its default, for display."""
 
     name: str
     value: str
