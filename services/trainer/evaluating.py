@@ -28,9 +28,8 @@ from trainer.evaluation_details import Comparison, RowFigures
 from trainer.evaluation_plan import EvaluationPlan, check_evaluation, uploads_of
 from trainer.known_classes import KnownClasses, find_known
 from trainer.measuring import Measured, measure
-from trainer.results import EvaluationResult
 from trainer.seen_texts import find_seen, training_data
-from trainer.specs import EvaluationSpec
+from trainer.specs import EvaluationOutcome, EvaluationSpec
 
 __all__ = ["evaluate_model"]
 
@@ -53,7 +52,7 @@ def evaluate_model(
     progress: ProgressCallback,
     folder: Path | None = None,
     errors_path: Path | None = None,
-) -> EvaluationResult:
+) -> EvaluationOutcome:
     """Test a checkpoint.
 
     Parameters
@@ -102,7 +101,7 @@ def _evaluate(
     folder: Path,
     errors_path: Path | None,
     progress: ProgressCallback,
-) -> EvaluationResult:
+) -> EvaluationOutcome:
     candidates = [ours] if theirs is None else [ours, theirs]
     warnings: list[str] = []
     seen_rows = 0
@@ -133,14 +132,11 @@ def _evaluate(
             whose = f"{it}: " if theirs is not None else ""
             said = describe_cut(answers.cut, "texts", it.model, "train again ")
             warnings.append(f"{whose}{said}")
-    result = EvaluationResult(
-        spec.model,
-        spec.dataset,
-        spec.split_of_rows,
-        ours.file.path,
+    result = EvaluationOutcome(
+        _relative(workspace, ours),
         int(shared.sum()),
         measured[0].figures,
-        warnings,
+        tuple(warnings),
         measured[0].seconds,
         seen_rows=seen_rows,
     )
@@ -159,6 +155,10 @@ def _evaluate(
         table.write(errors_path)
         result = replace(result, error_rows=table.n_rows)
     return result
+
+
+def _relative(workspace: Workspace, candidate: _Candidate) -> str:
+    return candidate.file.path.relative_to(workspace.root).as_posix()
 
 
 def _load(model: str, dataset: str, file: CheckpointFile) -> _Candidate:
@@ -234,7 +234,7 @@ def _compare(
     return Comparison(
         dataset=theirs.dataset,
         model=theirs.model.model_id,
-        checkpoint_path=theirs.file.path.relative_to(workspace.root).as_posix(),
+        checkpoint_path=_relative(workspace, theirs),
         figures=measured[1].figures,
         differences=compare_outcomes(ours.take(shared), other.take(shared)),
         all_rows=_all_rows(measured[1]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from ktt_core.errors import (
 )
 from ktt_core.progress import Progress, ignore_progress
 from ktt_core.registry import get_model
+from ktt_jobs import Job, JobState
 from trainer import Baseline, EvaluateRequest, RowSource, Trainer
 from trainer.evaluating import evaluate_model
+from trainer.job_results import evaluation_result
 from trainer.specs import EvaluationSpec
 
 OPTIONS = ImportOptions("text", "path", " > ")
@@ -89,10 +92,15 @@ def evaluate(trainer: Trainer, dataset: str, **fields: Any) -> Any:
     errors = fields.pop("errors_path", None)
     spec = EvaluationSpec(dataset, "tfidf_lsgd", **fields)
     try:
-        return evaluate_model(trainer.workspace, spec, ignore_progress, kept, errors)
+        outcome = evaluate_model(trainer.workspace, spec, ignore_progress, kept, errors)
     finally:
         assert sorted(trainer.root.rglob("*")) == before
         assert list(kept.glob("*")) == []
+    job = Job(
+        "0b5e6f1c", "evaluation", spec.to_json(), spec.labels, JobState.SUCCEEDED,
+        datetime.now(UTC), result=outcome.to_json(),
+    )  # fmt: skip
+    return evaluation_result(job, trainer.root)
 
 
 def on_file(file: Path, options: ImportOptions = OPTIONS) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def test_the_newest_checkpoint_is_evaluated_unless_another_is_asked_for(trainer:
         **oldest.metrics,
     }
     assert oldest.metrics["hierarchical_f1"] == 1.0
+    assert oldest.texts_per_second == pytest.approx(6 / oldest.seconds)
 
 
 def test_a_checkpoint_of_another_import_comes_with_a_warning(tmp_path: Path) -> None:
@@ -150,4 +151,3 @@ def test_the_time_is_that_of_the_answers_without_metrics_and_compilation(
     result = evaluate_model(trainer.workspace, spec, lambda event: None)
     assert calls == ["compile", "metrics"]
     assert 0.0 < result.seconds < pause
-    assert result.texts_per_second == pytest.approx(6 / result.seconds)

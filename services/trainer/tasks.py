@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ktt_core.errors import KttError, TrainingError
 from ktt_core.model_code import blaming_models
 from ktt_core.workspace import Workspace
-from trainer.specs import EvaluationOutcome, EvaluationSpec, TrainingOutcome, TrainingSpec
+from trainer.specs import EvaluationSpec, TrainingOutcome, TrainingSpec
 
 if TYPE_CHECKING:
     from ktt_core.checkpoints.staging import StagedRun
@@ -92,26 +92,13 @@ def evaluate(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
 
     workspace = _workspace(spec, context)
     wanted = EvaluationSpec.from_json(spec)
-    result = evaluate_model(
+    return evaluate_model(
         workspace,
         wanted,
         context.progress,
         # What a killed process leaves there goes with the job.
         folder=context.keep,
         errors_path=context.folder / FILE_NAME if wanted.list_errors else None,
-    )
-    return EvaluationOutcome(
-        checkpoint_path=_relative(result.checkpoint, workspace),
-        rows=result.rows,
-        figures=result.metrics,
-        warnings=tuple(result.warnings),
-        seconds=result.seconds,
-        on=result.on,
-        all_rows=result.all_rows,
-        unknown=result.unknown,
-        seen_rows=result.seen_rows,
-        comparison=result.comparison,
-        error_rows=result.error_rows,
     ).to_json()
 
 
