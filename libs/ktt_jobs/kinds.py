@@ -129,11 +129,8 @@ class JobHost(ABC):
         InvalidArgumentError, NotFoundError
             If it is no job's id, or there is none of that kind.
         """
-        try:
+        with at_field("id"):
             return self.jobs.get(job_id, kind.name)
-        except InvalidArgumentError as error:
-            error.field = "id"
-            raise
 
     def list_jobs(
         self,

@@ -39,8 +39,7 @@ def check_job_id(job_id: str) -> str:
     if not is_job_id(job_id):
         shown = repr(job_id) if len(repr(job_id)) <= 80 else repr(job_id)[:77] + "..."
         raise InvalidArgumentError(
-            f"{shown} is no id of a job: those look like 0b5e6f1c-2f7a-4d7e-9d55-6a1f0c3e8b42",
-            field="job_id",
+            f"{shown} is no id of a job: those look like 0b5e6f1c-2f7a-4d7e-9d55-6a1f0c3e8b42"
         )
     return job_id
 

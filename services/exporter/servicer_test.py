@@ -279,15 +279,15 @@ def test_lists_come_in_pages_and_by_filter(served: Served) -> None:
 
 
 @pytest.mark.parametrize("job_id", ["", "none", "../../etc", "x" * 5000])
-def test_a_job_that_is_none_is_not_found(resting: Served, job_id: str) -> None:
+def test_what_is_no_job_s_id_is_refused_by_its_field(resting: Served, job_id: str) -> None:
     calls = resting.calls
-    for call in (
-        lambda: calls.GetExportJob(pb.GetExportJobRequest(id=job_id)),
-        lambda: list(calls.WatchExportJob(pb.WatchExportJobRequest(id=job_id))),
-        lambda: calls.CancelExportJob(pb.CancelExportJobRequest(id=job_id)),
-        lambda: download(resting, job_id),
+    for call, field in (
+        (lambda: calls.GetExportJob(pb.GetExportJobRequest(id=job_id)), "id"),
+        (lambda: list(calls.WatchExportJob(pb.WatchExportJobRequest(id=job_id))), "id"),
+        (lambda: calls.CancelExportJob(pb.CancelExportJobRequest(id=job_id)), "id"),
+        (lambda: download(resting, job_id), "export_job_id"),
     ):
-        assert refused(call)[0] in ("NOT_FOUND", "INVALID_ARGUMENT")
+        assert refused(call)[:2] == ("INVALID_ARGUMENT", [field])
 
 
 def test_watching_begins_where_one_likes(served: Served) -> None:

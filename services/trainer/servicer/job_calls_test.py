@@ -92,6 +92,7 @@ def test_an_uploads_rows_are_evaluated_and_what_was_wrong_comes_back(
     (row,) = pq.read_table(io.BytesIO(whole)).to_pylist()
     assert (row["row"], row["text"], row["known"]) == (3, "=a flute", "partly")
     assert download(server, job.id, offset=100) == (whole[100:], start)
+    assert refusal(download, server, "x") == (Code.INVALID_ARGUMENT, ["evaluation_job_id"])
     beyond = refusal(download, server, job.id, offset=len(whole) + 1)
     assert beyond == (Code.INVALID_ARGUMENT, ["offset"])
     assert refusal(download, server, trained.id)[0] == Code.NOT_FOUND
