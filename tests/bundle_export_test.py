@@ -128,7 +128,7 @@ def test_what_cannot_be_served_says_why(ktt: Ktt, shop: str, tmp_path: Path) -> 
     gpu = ktt("export", shop, "-m", "tfidf_hsgd", "--bento", "--gpu")
     assert gpu.code != 0 and "nothing that a GPU would compute" in gpu.err
     absent = ktt("export", shop, "-m", "tfidf_hsgd", "--bento", "--packer", tmp_path / "absent")
-    assert absent.code != 0 and "no program that can be run" in absent.err
+    assert absent.code != 0 and "not an executable program" in absent.err
 
 
 def test_the_help_teaches_what_a_bundle_is(ktt: Ktt) -> None:

@@ -311,7 +311,7 @@ def test_a_reference_set_of_something_else_is_refused(
         ("os.kill(os.getpid(), signal.SIGSEGV)", JobFailedError, "killed by SIGSEGV"),
         ("pack(); sys.exit(3)", JobFailedError, "exit code 3 and did not say why"),
         ("sys.exit(127)", JobFailedError, r"the packer /.* cannot be run here.*python3\.10"),
-        ("print('[' * 10_000)", JobFailedError, "has made no service"),
+        ("print('[' * 10_000)", JobFailedError, "made no service"),
     ],
 )  # fmt: skip
 def test_what_stops_the_packer_is_the_job_s_error_and_the_older_bundle_stays(
@@ -383,7 +383,7 @@ def test_without_a_packer_no_job_is_made(
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("KTT_PACKER", str(tmp_path) if given == "folder" else given)
     monkeypatch.setenv("KTT_PYTHON_DOWNLOADS", "never")
-    message = "no program that can be run" if given else "Python 3.10.*KTT_PACKER"
+    message = "not an executable program" if given else "Python 3.10.*KTT_PACKER"
     with pytest.raises(FailedPreconditionError, match=message):
         Exporter(workspace).export(SPEC)
     assert not (workspace / "jobs").exists()
