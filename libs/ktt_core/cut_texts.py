@@ -115,16 +115,19 @@ def describe_cut(shares: CutShares, texts: str, model: Model, again: str = "") -
     again : str
         Action needed before another limit takes effect: "train again ".
     """
-    said = (
+    description = (
         f"{_percent(shares.texts)} of the {texts} are longer than the {shares.limit:,} tokens that "
         f"are read: {_percent(shares.tokens)} of all tokens are cut"
     )
     if not shares.is_much:
-        return said
+        return description
     wanted = _wanted(shares, model)
     if not wanted:
-        return f"{said}. This encoder reads no more: shorten them, or put the essential part first"
-    return f"{said}. To read more, {again or 'train '}with --set {shares.setting}={wanted}"
+        return (
+            f"{description}. This encoder reads no more: shorten them, or put the essential part "
+            "first"
+        )
+    return f"{description}. To read more, {again or 'train '}with --set {shares.setting}={wanted}"
 
 
 def tell_cut(shares: CutShares, model: Model, rows: int, progress: ProgressCallback) -> None:

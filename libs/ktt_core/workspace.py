@@ -33,7 +33,7 @@ class Workspace:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        with self._reachable():
+        with self._translate_errors():
             if self.root.exists() and not self.root.is_dir():
                 raise InvalidArgumentError(f"the workspace {self.root} is a file; name a folder")
             # Only this call reports a parent that is a file.
@@ -68,7 +68,7 @@ class Workspace:
         InvalidArgumentError
             If the workspace cannot be read.
         """
-        with self._reachable():
+        with self._translate_errors():
             return sorted(
                 entry.parent.name
                 for entry in self.root.glob(f"datasets/*/{FILE_NAME}")
@@ -88,7 +88,7 @@ class Workspace:
             If it is damaged.
         """
         folder = self.dataset_folder(name)
-        with self._reachable():
+        with self._translate_errors():
             found = folder.is_dir()
         if not found:
             known = ", ".join(self.datasets()) or "none yet (make one with: ktt data import)"
@@ -106,13 +106,13 @@ class Workspace:
             If the name is not valid, or the workspace cannot be read.
         """
         name = check_name(dataset, "dataset")
-        with self._reachable():
+        with self._translate_errors():
             for folder in self.root.glob(f"cache/*/{name}"):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> list[Path]:
         """Remove the leftovers of killed writers; return what was removed."""
-        with self._reachable():
+        with self._translate_errors():
             folders = [
                 self.root / "datasets",
                 *self.root.glob("weights/*/*"),
@@ -123,7 +123,7 @@ class Workspace:
             ]
 
     @contextlib.contextmanager
-    def _reachable(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError) as error:

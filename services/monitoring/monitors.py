@@ -89,7 +89,7 @@ def _cat_target_drift(
     snapshot: Snapshot, layout: Layout, rate: float, reports: ModuleType
 ) -> MonitorResult | None:
     columns = {"prediction": (snapshot.reference["predicted"], snapshot.window["predicted"])}
-    reference_labels = _known(snapshot.reference)["label"]
+    reference_labels = _labelled_rows(snapshot.reference)["label"]
     if len(snapshot.labelled) and len(reference_labels):
         columns["target"] = (reference_labels, snapshot.labelled["label"])
     # Bonferroni correction over the columns.
@@ -112,7 +112,7 @@ def _classification(
     found = reports.class_quality(
         layout.names(labelled["label"]), layout.names(labelled["predicted"])
     )
-    reference = _known(snapshot.reference)
+    reference = _labelled_rows(snapshot.reference)
     alarm = None
     if len(reference):
         table = [_wrong_and_right(labelled), _wrong_and_right(reference)]
@@ -132,7 +132,7 @@ def _prob_classification(
         layout.names(labelled["label"]), labelled["scores"][:, occurring], layout.names(occurring)
     )
     # On probabilities of the true class, rounding errors of losses near 0 remain distinguishable.
-    alarm = _losses_grew(snapshot, rate, lambda losses: -np.exp(-losses))
+    alarm = _losses_increased(snapshot, rate, lambda losses: -np.exp(-losses))
     return MonitorResult(alarm, quality=found.values, widgets=found.widgets)
 
 
@@ -143,7 +143,7 @@ def _regression(
     if not len(labelled):
         return None
     found = reports.regression_quality(labelled["label"], labelled["predicted"])
-    alarm = _losses_grew(snapshot, rate, lambda losses: losses)
+    alarm = _losses_increased(snapshot, rate, lambda losses: losses)
     return MonitorResult(alarm, quality=found.values, widgets=found.widgets)
 
 
@@ -169,7 +169,7 @@ def _drift(
     return MonitorResult(bool(alarm), columns, widgets=widgets)
 
 
-def _known(rows: NDArray) -> NDArray:
+def _labelled_rows(rows: NDArray) -> NDArray:
     return rows[~np.isnan(rows["label"])]
 
 
@@ -178,7 +178,7 @@ def _wrong_and_right(rows: NDArray) -> list[int]:
     return [len(rows) - right, right]
 
 
-def _losses_grew(
+def _losses_increased(
     snapshot: Snapshot, rate: float, scale: Callable[[NDArray], NDArray]
 ) -> bool | None:
     """Whether the labelled rows' losses exceed the reference's (Mann-Whitney U test).

@@ -124,12 +124,12 @@ def load_settings(path: Path) -> Settings:
 
 def _settings(document: object, folder: Path) -> Settings:
     if not isinstance(document, Mapping):
-        raise SettingsError(f"it must be a mapping with the keys {_listed(_TOP_LEVEL)}")
-    _known("", document, _TOP_LEVEL)
+        raise SettingsError(f"it must be a mapping with the keys {_joined(_TOP_LEVEL)}")
+    _check_known("", document, _TOP_LEVEL)
     service = document.get("service")
     if not isinstance(service, Mapping):
         raise SettingsError("`service:` is missing, or is not a mapping of fields")
-    _known("service.", service, _SERVICE_FIELDS)
+    _check_known("service.", service, _SERVICE_FIELDS)
     reference = service.get("reference_path")
     if not isinstance(reference, str) or not reference:
         raise SettingsError(
@@ -139,14 +139,14 @@ def _settings(document: object, folder: Path) -> Settings:
     prediction = document.get("prediction")
     settings = Settings(
         reference_path=folder / reference,
-        min_reference_size=_whole(service, "min_reference_size", 2, 10**9),
+        min_reference_size=_integer(service, "min_reference_size", 2, 10**9),
         use_reference=_flag(service, "use_reference"),
         moving_reference=_flag(service, "moving_reference"),
-        window_size=_whole(service, "window_size", 2, _LARGEST_WINDOW),
+        window_size=_integer(service, "window_size", 2, _LARGEST_WINDOW),
         calculation_period_sec=_number(service, "calculation_period_sec", 0.1, 7 * 86_400.0),
         monitors=_monitors(service),
         alarm_rate=_number(service, "alarm_rate", 0.001, 0.5),
-        feedback_size=_whole(service, "feedback_size", 0, _LARGEST_FEEDBACK),
+        feedback_size=_integer(service, "feedback_size", 0, _LARGEST_FEEDBACK),
         prediction=_prediction(prediction),
         target=_target(document.get("target")),
         is_regression=isinstance(prediction, str),
@@ -185,11 +185,11 @@ def _check_together(settings: Settings) -> None:
             )
 
 
-def _known(prefix: str, mapping: Mapping[Any, Any], known: tuple[str, ...]) -> None:
+def _check_known(prefix: str, mapping: Mapping[Any, Any], known: tuple[str, ...]) -> None:
     unknown = [str(name) for name in mapping if name not in known]
     if unknown:
         raise SettingsError(
-            f"unknown field {prefix}{unknown[0]}; there are {_listed(known)}"
+            f"unknown field {prefix}{unknown[0]}; there are {_joined(known)}"
             + (f" (and {len(unknown) - 1} more unknown ones)" if len(unknown) > 1 else "")
         )
 
@@ -198,7 +198,7 @@ def _default(name: str) -> Any:
     return Settings.__dataclass_fields__[name].default
 
 
-def _whole(service: Mapping[Any, Any], name: str, low: int, high: int) -> int:
+def _integer(service: Mapping[Any, Any], name: str, low: int, high: int) -> int:
     value = service.get(name, _default(name))
     if type(value) is not int or not low <= value <= high:
         raise SettingsError(
@@ -224,11 +224,11 @@ def _flag(service: Mapping[Any, Any], name: str) -> bool:
 def _monitors(service: Mapping[Any, Any]) -> tuple[str, ...]:
     value = service.get("monitors", list(_default("monitors")))
     if not isinstance(value, list) or not value:
-        raise SettingsError(f"service.monitors must be a list of some of {_listed(MONITORS)}")
+        raise SettingsError(f"service.monitors must be a list of some of {_joined(MONITORS)}")
     for monitor in value:
         if monitor not in MONITORS:
             raise SettingsError(
-                f"unknown monitor {monitor!r} in service.monitors; there are {_listed(MONITORS)}"
+                f"unknown monitor {monitor!r} in service.monitors; there are {_joined(MONITORS)}"
             )
     if len(set(value)) < len(value):
         raise SettingsError("service.monitors names a monitor twice")
@@ -277,5 +277,5 @@ def _target(value: object) -> str | None:
     return value
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def _joined(names: tuple[str, ...]) -> str:
     return ", ".join(names)

@@ -66,7 +66,7 @@ class Store:
     def __init__(self, folder: Path, layout: Layout, fingerprint: str) -> None:
         self.folder = folder
         self._layout = layout
-        self._lock_file = _locked(folder)
+        self._lock_file = _lock_folder(folder)
         try:
             self._connection = self._open(fingerprint)
         except (sqlite3.Error, OSError) as error:
@@ -264,7 +264,7 @@ def _set_aside(path: Path) -> None:
     path.replace(path.with_name(_ASIDE))
 
 
-def _locked(folder: Path) -> int:
+def _lock_folder(folder: Path) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -169,16 +169,16 @@ def _text(column: pa.Array, name: str, where: str) -> pa.Array:
         column = column.cast(pa.string())
     elif pa.types.is_null(kind):
         return pa.nulls(len(column), TEXT)
-    elif not _is_texty(kind):
+    elif not _is_text_like(kind):
         raise DataError(f"the column {name!r} of {where} holds {kind}, not text")
-    return _checked(column.cast(TEXT))
+    return _validated(column.cast(TEXT))
 
 
 def _lists(column: pa.Array, name: str, where: str) -> pa.Array:
     kind = column.type
     if pa.types.is_null(kind):
         return pa.nulls(len(column), LIST)
-    if _is_texty(kind) or pa.types.is_dictionary(kind):
+    if _is_text_like(kind) or pa.types.is_dictionary(kind):
         raise text_not_lists(name, where)
     is_list = (
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
@@ -188,16 +188,16 @@ def _lists(column: pa.Array, name: str, where: str) -> pa.Array:
             f"the column {name!r} of {where} holds lists within lists: it must hold one path a "
             f"row, such as {ONE_PATH}"
         )
-    if not is_list or not (_is_texty(kind.value_type) or _is_plain(kind.value_type)):
+    if not is_list or not (_is_text_like(kind.value_type) or _is_plain(kind.value_type)):
         raise DataError(f"the column {name!r} of {where} holds {kind}, not lists of text")
     if pa.types.is_dictionary(kind.value_type):
         column = column.cast(pa.list_(kind.value_type.value_type))
     if pa.types.is_integer(kind.value_type):
         column = column.cast(pa.list_(pa.string()))
-    return _checked(column.cast(LIST))
+    return _validated(column.cast(LIST))
 
 
-def _is_texty(kind: pa.DataType) -> bool:
+def _is_text_like(kind: pa.DataType) -> bool:
     types = pa.types
     return bool(
         types.is_string(kind)
@@ -214,7 +214,7 @@ def _is_plain(kind: pa.DataType) -> bool:
     return bool(types.is_integer(kind) or types.is_null(kind) or types.is_dictionary(kind))
 
 
-def _checked(column: pa.Array) -> pa.Array:
+def _validated(column: pa.Array) -> pa.Array:
     # A damaged file may have offsets outside its buffers. The bytes of texts are not checked here.
     column.validate(full=True)
     return column

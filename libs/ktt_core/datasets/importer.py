@@ -93,7 +93,7 @@ def import_dataset(
     source, folder = Path(source), Path(folder)
     check_name(folder.name, "dataset")
     if not replace and os.path.lexists(folder):
-        raise _taken(folder)
+        raise _name_conflict(folder)
     opened = open_source(source, Wanted.of(options))
     state = _state(source)
     try:
@@ -123,7 +123,7 @@ def import_dataset(
                     options=options.to_json(),
                     sizes=report.rows_written,
                     report=report.to_json(),
-                    text={name: _text_facts(writer) for name, writer in writers.items()},
+                    text={name: _text_statistics(writer) for name, writer in writers.items()},
                     created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
                     versions={
                         "python": platform.python_version(),
@@ -134,7 +134,7 @@ def import_dataset(
             )
     except ConflictError as error:
         # Another import of this name finished first.
-        raise _taken(folder) from error
+        raise _name_conflict(folder) from error
     except OSError as error:
         # pyarrow's own message describes its internal calls.
         reason = os.strerror(error.errno) if error.errno else str(error)
@@ -193,7 +193,7 @@ def _report(
     )
 
 
-def _text_facts(writer: SplitWriter) -> dict[str, float]:
+def _text_statistics(writer: SplitWriter) -> dict[str, float]:
     return {
         "mean_characters": round(writer.characters / writer.n_rows, 1) if writer.n_rows else 0.0,
         "max_characters": writer.longest,
@@ -205,23 +205,23 @@ def _fingerprint(source: Path) -> str:
         with source.open("rb") as file:
             return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise _gone(source, error) from error
+        raise _unreadable(source, error) from error
 
 
 def _state(source: Path) -> _State:
     try:
         status = source.stat()
     except OSError as error:
-        raise _gone(source, error) from error
+        raise _unreadable(source, error) from error
     return _State(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _taken(folder: Path) -> ConflictError:
+def _name_conflict(folder: Path) -> ConflictError:
     return ConflictError(
         f"there is a dataset {folder.name!r} already: choose another name, "
         "or replace it with --replace"
     )
 
 
-def _gone(source: Path, error: OSError) -> DataError:
+def _unreadable(source: Path, error: OSError) -> DataError:
     return DataError(f"{source} cannot be read: {error.strerror or error}")

@@ -13,7 +13,7 @@ __all__ = ["fingerprints", "squash", "squash_all", "valid_utf8"]
 
 # Everything `squash` replaces, in the syntax of RE2, whose \s is ASCII only: white space,
 # control characters, and leading, trailing and double spaces. Only matching texts are rewritten.
-_UNTIDY = (
+_SQUASHABLE = (
     r"[\x00-\x1f\x7f\x{80}-\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
     r"|  |^ | $"
 )
@@ -39,7 +39,7 @@ def _decodes(value: bytes | None) -> bool:
 def squash_all(column: pa.Array) -> pa.Array:
     """`squash` every text of a string column; nulls become ""."""
     column = pc.fill_null(column, "")
-    untidy = pc.match_substring_regex(column, _UNTIDY)
+    untidy = pc.match_substring_regex(column, _SQUASHABLE)
     rows = np.flatnonzero(untidy.to_numpy(zero_copy_only=False))
     if not len(rows):
         return column

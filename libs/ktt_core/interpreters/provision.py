@@ -73,7 +73,7 @@ def provide_interpreters(
     FailedPreconditionError
         If one is missing, and may not or cannot be fetched.
     """
-    found, missing = _look_for(versions)
+    found, missing = _search(versions)
     if not missing:
         return found
     if not _may_download():
@@ -86,10 +86,10 @@ def provide_interpreters(
             folder.with_name("pythons.lock"),
             waiting=lambda: say("waiting for another run that is fetching Pythons"),
         ):
-            found, missing = _look_for(versions)
+            found, missing = _search(versions)
             if missing:
                 _fetch(missing, folder, say)
-                found, missing = _look_for(versions)
+                found, missing = _search(versions)
     except OSError as error:
         raise FailedPreconditionError(
             f"nothing can be written in {folder}: {error.strerror or error}; make room there, or "
@@ -98,12 +98,12 @@ def provide_interpreters(
     if missing:
         raise FailedPreconditionError(
             f"the {_names(missing)} that uv fetched into {folder} does not start on this machine: "
-            f"{_ways(missing)}"
+            f"{_alternatives(missing)}"
         )
     return found
 
 
-def _look_for(versions: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
+def _search(versions: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
     here = {version: find_interpreter(version) for version in versions}
     found = {version: python for version, python in here.items() if python is not None}
     return found, [version for version, python in here.items() if python is None]
@@ -124,7 +124,7 @@ def _names(versions: Sequence[str]) -> str:
     return f"Python {', '.join(versions[:-1])} and {versions[-1]}"
 
 
-def _ways(versions: Sequence[str]) -> str:
+def _alternatives(versions: Sequence[str]) -> str:
     text, last = " ".join(versions), versions[-1]
     return (
         f"get it with `pyenv install {text}`, with `uv python install {text}`, or from your "
@@ -135,7 +135,7 @@ def _ways(versions: Sequence[str]) -> str:
 def _refusal(missing: Sequence[str]) -> str:
     return (
         f"found no whole {_names(missing)} on PATH, among pyenv's versions or uv's, and "
-        f"{DOWNLOADS_VARIABLE}=never forbids to fetch it: {_ways(missing)}"
+        f"{DOWNLOADS_VARIABLE}=never forbids to fetch it: {_alternatives(missing)}"
     )
 
 
@@ -161,7 +161,7 @@ def _fetch(missing: Sequence[str], folder: Path, say: Callable[[str], None]) -> 
                     f"uv could not fetch {_names(missing)}:",
                     *output.splitlines()[-_LAST_LINES:],
                     "UV_PYTHON_INSTALL_MIRROR names another place to fetch from, HTTPS_PROXY a "
-                    f"proxy; or {_ways(missing)}",
+                    f"proxy; or {_alternatives(missing)}",
                 ]
             )
         )

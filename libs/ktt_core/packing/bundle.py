@@ -140,12 +140,12 @@ def _run(packer: Packer, request: Mapping[str, Any], place: Path) -> None:
         raise JobFailedError(
             f"the packer {packer.command[0]} cannot be started: {error.strerror or error}"
         ) from error
-    answer = _answer(ended)
+    answer = _last_object(ended)
     if ended.code != 0 or "error" in answer:
         raise _failure(ended, answer, packer.command[0])
 
 
-def _answer(ended: Ended) -> dict[str, Any]:
+def _last_object(ended: Ended) -> dict[str, Any]:
     """Return the last JSON object that the packer printed, or an empty dict."""
     for line in reversed(ended.output.splitlines()):
         try:
@@ -165,20 +165,20 @@ def _failure(ended: Ended, answer: Mapping[str, Any], program: str) -> KttError:
         return JobFailedError(
             f"the packer was killed by {ended.killed_by}{hint}; nothing was published"
         )
-    said = answer.get("error")
-    if not said and ended.could_not_run:
+    message = answer.get("error")
+    if not message and ended.could_not_run:
         return JobFailedError(
             f"the packer {program} cannot be run here (exit code {ended.code}): the interpreter "
             "that its first line names, mostly python3.10, must be on the PATH and work; without "
             "KTT_PACKER and --packer one is found or fetched"
         )
-    if not said:
+    if not message:
         return JobFailedError(
             f"the packer ended with exit code {ended.code} and did not say why; the job's log "
             "has what it wrote"
         )
-    if str(said).endswith(_FULL):
+    if str(message).endswith(_FULL):
         return ResourceExhaustedError(
-            f"the bundle could not be packed: {said}; free some room on that disk"
+            f"the bundle could not be packed: {message}; free some room on that disk"
         )
-    return JobFailedError(f"the bundle could not be packed: {said}")
+    return JobFailedError(f"the bundle could not be packed: {message}")

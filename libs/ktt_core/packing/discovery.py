@@ -76,7 +76,7 @@ def check_packer() -> None:
     UnsupportedError
         If this installation lacks the packer's requirements.
     """
-    if _given() is None and not environment_folder(_requirements()).exists():
+    if _configured() is None and not environment_folder(_requirements()).exists():
         check_interpreter(
             PYTHON_VERSION, "or name a packer with KTT_PACKER; the exporter's image has one"
         )
@@ -92,14 +92,14 @@ def find_packer(progress: ProgressCallback = ignore_progress) -> Packer:
     JobFailedError
         If the environment cannot be made.
     """
-    given = _given()
+    given = _configured()
     if given is not None:
         return Packer((str(given),))
     python = make_environment(_requirements(), progress)
     return Packer((str(python), "-m", _MODULE), imports_sources=True)
 
 
-def _given() -> Path | None:
+def _configured() -> Path | None:
     value = os.environ.get(PACKER_VARIABLE)
     if not value:
         return None

@@ -88,8 +88,8 @@ def monitoring_files(
     n_rows = check_reference_set(model, artifacts, reference_set)
     check_reference_rows(n_rows, reference_set)
     settings_text = _own_or_default(service / _SETTINGS).read_text(encoding="utf-8")
-    text, window = _fitted(settings_text.rstrip(), n_rows)
-    titles = _described(artifacts, "feature_titles")
+    text, window = _fit_window(settings_text.rstrip(), n_rows)
+    titles = _names_in_description(artifacts, "feature_titles")
     parts = [text]
     if titles is not None:
         parts.append(
@@ -159,7 +159,7 @@ def _yaml(names: list[str]) -> str:
     return json.dumps(names, ensure_ascii=True)
 
 
-def _fitted(settings: str, n_rows: int) -> tuple[str, int]:
+def _fit_window(settings: str, n_rows: int) -> tuple[str, int]:
     """Reduce a window that is larger than the reference set to its size."""
     found = re.search(r"(?m)^ +window_size: *(\d+)", settings)
     window = int(found[1]) if found else _DEFAULT_WINDOW
@@ -210,7 +210,7 @@ def check_reference_set(model: Model, artifacts: Path, path: Path) -> int:
             f"the reference set {path} cannot be read: {error}; {_HINT}"
         ) from error
     leaves = list(leaf_column_names(model.taxonomy))
-    described = _described(artifacts, "feature_names")
+    described = _names_in_description(artifacts, "feature_names")
     features = names[1 : len(names) - len(leaves)]
     wanted = [str(number) for number in range(len(features))] if described is None else described
     if names != [TARGETS, *wanted, *leaves]:
@@ -221,7 +221,7 @@ def check_reference_set(model: Model, artifacts: Path, path: Path) -> int:
     return int(rows)
 
 
-def _described(artifacts: Path, field: str) -> list[str] | None:
+def _names_in_description(artifacts: Path, field: str) -> list[str] | None:
     """Return the names in a field of the artifacts' description; None if it is missing."""
     try:
         value = json.loads((artifacts / "model.json").read_text(encoding="utf-8"))

@@ -102,9 +102,9 @@ def stage_sources(target: Path, model_id: str, package: str, like: str = "") -> 
     """
     service = find_service(model_id, package, like)
     for name in _CORE:
-        _copy(name, _needed("ktt_core"), target / "ktt_core")
-    _copy_all(_needed(SERVING), target / SERVING)
-    for folder in _needed(MONITORING):
+        _copy(name, _required_package("ktt_core"), target / "ktt_core")
+    _copy_all(_required_package(SERVING), target / SERVING)
+    for folder in _required_package(MONITORING):
         _copy_monitoring(folder, target / MONITORING)
     above = target
     for part in package.split("."):
@@ -154,7 +154,7 @@ def _copy_monitoring(folder: Path, target: Path) -> None:
             shutil.copyfile(module, package / place)
 
 
-def _needed(package: str) -> list[Path]:
+def _required_package(package: str) -> list[Path]:
     folders = find_package(package)
     if not folders:
         raise UnsupportedError(

@@ -184,11 +184,11 @@ def frequency_chart(buckets: Sequence[FrequencyBucket]) -> Chart:
 
 def bucket_label(bucket: FrequencyBucket) -> str:
     """Return the range of training rows of a bucket: "5\N{EN DASH}9"."""
-    low, high = _brief(bucket.low), bucket.high
+    low, high = _abbreviated(bucket.low), bucket.high
     if high is None:
         return f"{low}+"
-    return low if high == bucket.low else f"{low}\N{EN DASH}{_brief(high)}"
+    return low if high == bucket.low else f"{low}\N{EN DASH}{_abbreviated(high)}"
 
 
-def _brief(count: int) -> str:
+def _abbreviated(count: int) -> str:
     return f"{count // 1000}k" if count >= 10_000 and count % 1000 == 0 else f"{count}"

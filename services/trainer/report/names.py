@@ -46,7 +46,7 @@ def shown(path: Path) -> ClassName:
 
 
 # Characters that override the writing direction would affect adjacent text, too.
-_TURNING = dict.fromkeys(
+_DIRECTION_OVERRIDES = dict.fromkeys(
     [*range(0x202A, 0x202F), *range(0x2066, 0x206A)], "\N{REPLACEMENT CHARACTER}"
 )
 
@@ -56,7 +56,7 @@ def shorten(text: str, limit: int) -> str:
 
     Characters that override the writing direction are replaced.
     """
-    text = text.translate(_TURNING)
+    text = text.translate(_DIRECTION_OVERRIDES)
     if len(text) <= limit:
         return text
     tail = limit // 3

@@ -51,7 +51,7 @@ def page_values(facts: ReportFacts) -> dict[str, Any]:
         "subtitle": [
             part
             for part in (
-                facts.started and f"started {_moment(facts.started)} UTC",
+                facts.started and f"started {_readable_time(facts.started)} UTC",
                 facts.seconds and f"took {duration(facts.seconds)}",
                 facts.checkpoint,
             )
@@ -139,7 +139,7 @@ def _run(facts: ReportFacts) -> list[tuple[str, str]]:
         ("Class paths", number(taxonomy.n_leaves)),
         ("Model", facts.model),
         ("Checkpoint", facts.checkpoint),
-        ("Started (UTC)", _moment(facts.started)),
+        ("Started (UTC)", _readable_time(facts.started)),
         ("Duration", duration(facts.seconds) if facts.seconds else ""),
         ("Device", facts.device),
         ("Seed", str(facts.config["seed"]) if "seed" in facts.config else ""),
@@ -149,7 +149,7 @@ def _run(facts: ReportFacts) -> list[tuple[str, str]]:
     return [(name, shorten(value, 300)) for name, value in entries if value]
 
 
-def _moment(started: str) -> str:
+def _readable_time(started: str) -> str:
     """Return "2026-01-31T12:34:56Z" in a readable form."""
     return started.removesuffix("Z").replace("T", " ")
 
