@@ -137,6 +137,8 @@ class Model(ABC):
     levels_stand_alone: ClassVar[bool] = True
     #: Whether `fit` keeps its last state at `path` while it goes on, and continues from it.
     resumable: ClassVar[bool] = False
+    #: The extension of the checkpoint files.
+    checkpoint_suffix: ClassVar[str] = ".checkpoint"
     #: The formats `export` can write: "onnx" by `export_onnx`, "bento" by `export_artifacts`.
     export_formats: ClassVar[frozenset[str]] = frozenset()
     #: The ONNX operator set of the graph that `export_onnx` writes; 0 if it writes none.

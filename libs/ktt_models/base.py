@@ -37,7 +37,6 @@ class FrameworkModel(Model):
 
     export_formats: ClassVar[frozenset[str]] = frozenset(["bento", "onnx"])
     onnx_opset: ClassVar[int] = 18
-    #: Of the checkpoint files.
     checkpoint_suffix: ClassVar[str] = ".safetensors"
     #: The framework's name in checkpoints.
     framework: ClassVar[str]

@@ -133,8 +133,7 @@ def _files_of(staged: StagedRun, planned: PlannedRun, model_class: type[Model]) 
     from trainer.training import RunFiles
 
     hidden = staged.staging
-    # A framework of its own may not say what its files end with; lookups ignore it.
-    suffix: str = getattr(model_class, "checkpoint_suffix", ".checkpoint")
+    suffix = model_class.checkpoint_suffix
     # A state that a run can be continued from must outlive whatever ends the run.
     place = staged.folder if model_class.resumable else hidden
     last = checkpoint_path(place, "last", staged.time, suffix)
