@@ -145,7 +145,7 @@ def test_texts_that_are_none_are_named_by_their_number(workspace: Path) -> None:
     exporter = Exporter(workspace)
     with pytest.raises(InvalidArgumentError, match="text 3 is not valid Unicode"):
         list(exporter.predict("shop", "tfidf_hsgd", ["a", "b", "c\udcff"], block_rows=2))
-    with pytest.raises(InvalidArgumentError, match="text 1 is no string, but NoneType"):
+    with pytest.raises(InvalidArgumentError, match="text 1 is not a string, but NoneType"):
         list(exporter.predict("shop", "tfidf_hsgd", [None]))  # type: ignore[list-item]
     with pytest.raises(InvalidArgumentError, match="wrap it in a list"):
         exporter.predict("shop", "tfidf_hsgd", "one text")

@@ -28,7 +28,7 @@ _MIB = 1024**2
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("evidently.yaml"),
     show_default=True,
-    help="What to watch. Its reference_path is relative to its own folder.",
+    help="What to monitor. Its reference_path is relative to its own folder.",
 )
 @click.option(
     "--state",
@@ -36,7 +36,7 @@ _MIB = 1024**2
     envvar="KTT_MONITOR_STATE",
     show_envvar=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where the window, labels and the report are kept; made if missing. By default `state` "
+    help="Folder for the window, labels and report; created if missing. By default `state` "
     "beside the configuration. One monitor at a time may use it.",
 )
 @click.option(
@@ -45,8 +45,8 @@ _MIB = 1024**2
     show_envvar=True,
     default="127.0.0.1",
     show_default=True,
-    help="The address to listen on. There is no authentication: on another than a loopback "
-    "address, see to it that only the inference service and Prometheus reach it.",
+    help="The address to listen on. There is no authentication: unless it is a loopback "
+    "address, make sure that only the inference service and Prometheus can reach it.",
 )
 @click.option(
     "--port",
@@ -55,7 +55,7 @@ _MIB = 1024**2
     type=click.IntRange(0, 65535),
     default=5001,
     show_default=True,
-    help="The port to listen on; 0 takes one that is free, which the log tells.",
+    help="The port to listen on; 0 takes a free one, which is logged.",
 )
 @click.option(
     "--threads",
@@ -64,7 +64,7 @@ _MIB = 1024**2
     type=click.IntRange(1, 64),
     default=4,
     show_default=True,
-    help="Requests that are answered at once.",
+    help="Number of requests answered concurrently.",
 )
 @click.option(
     "--body-limit-mb",
@@ -82,7 +82,7 @@ _MIB = 1024**2
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="Log lines are JSON, on standard error. No content of a request is in them.",
+    help="Log lines are JSON, on standard error, without any content of a request.",
 )
 def main(
     config: Path,

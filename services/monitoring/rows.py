@@ -57,7 +57,7 @@ def parse_rows(body: bytes, layout: Layout) -> Rows:
     n_rows, width = len(data), layout.width
     for row, cells in enumerate(data):
         if not isinstance(cells, list):
-            _refuse(f"data[{row}] is no list of cells", "shape", n_rows)
+            _refuse(f"data[{row}] is not a list of cells", "shape", n_rows)
         if len(cells) != width:
             _refuse(f"data[{row}] has {len(cells)} cells; {width} are needed", "width", n_rows)
     ids = _row_ids(document.get("ids"), n_rows)
@@ -109,7 +109,7 @@ def _object(body: bytes, known: tuple[str, ...], needed: str) -> dict[str, Any]:
         # Report the position only, not the content.
         place = getattr(error, "pos", None)
         at = f" at character {place}" if place is not None else ""
-        raise RequestError(f"the body is no JSON{at}", reason="json") from error
+        raise RequestError(f"the body is not JSON{at}", reason="json") from error
     if not isinstance(document, dict):
         _refuse(f"the body must be a JSON object with `{needed}`", "shape")
     for name in document:
@@ -121,7 +121,7 @@ def _object(body: bytes, known: tuple[str, ...], needed: str) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> NoReturn:
-    _refuse(f"the body holds {name}, which is no JSON and no finite number", "value")
+    _refuse(f"the body holds {name}, which is neither JSON nor a finite number", "value")
 
 
 def _row_ids(value: object, n_rows: int) -> list[str | None]:
@@ -170,7 +170,7 @@ def _label(value: object, where: str, layout: Layout, rows: int) -> float:
             _refuse(f"{where} must be a number, the true value", "label", rows)
         number = _float(value)
         if not math.isfinite(number):
-            _refuse(f"{where} is no finite number", "label", rows)
+            _refuse(f"{where} is not a finite number", "label", rows)
         return number
     if not isinstance(value, str):
         _refuse(f"{where} must be the name of a class, or its path", "label", rows)
@@ -193,7 +193,7 @@ def _numbers(data: list[list[Any]], width: int) -> NDArray[np.float32]:
         kinds = set(map(type, cells[1:]))
         if not kinds <= {int, float}:
             cell = next(c for c in range(1, width + 1) if type(cells[c]) not in (int, float))
-            _refuse(f"data[{row}][{cell}] is no number", "type", len(data))
+            _refuse(f"data[{row}][{cell}] is not a number", "type", len(data))
     flat = chain.from_iterable(cells[1:] for cells in data)
     try:
         with np.errstate(over="ignore"):
@@ -204,7 +204,7 @@ def _numbers(data: list[list[Any]], width: int) -> NDArray[np.float32]:
     finite = np.isfinite(numbers)
     if not finite.all():
         row, cell = np.argwhere(~finite)[0]
-        _refuse(f"data[{row}][{cell + 1}] is no finite 32-bit number", "value", len(data))
+        _refuse(f"data[{row}][{cell + 1}] is not a finite 32-bit number", "value", len(data))
     return numbers
 
 

@@ -123,7 +123,7 @@ def _array(file: TextFile) -> Iterator[Record]:
             _check_end(file, buffer[at + 1 :] + decode(file.stream.read(_READ)))
             return
         if mark not in ("", "," if row else "["):
-            raise unreadable(file.path, f"after row {row:,} of the array stands {mark!r}")
+            raise unreadable(file.path, f"after row {row:,} of the array there is {mark!r}")
         begin = _after_spaces(buffer, at + 1)
         if not row and buffer[begin : begin + 1] == "]":
             _check_end(file, buffer[begin + 1 :] + decode(file.stream.read(_READ)))
@@ -161,7 +161,7 @@ def _after_spaces(buffer: str, start: int) -> int:
 
 def _check_end(file: TextFile, rest: str) -> None:
     if rest.strip():
-        raise unreadable(file.path, f"after the array stands {rest.strip()[:20]!r}")
+        raise unreadable(file.path, f"after the array there is {rest.strip()[:20]!r}")
 
 
 def _chunks(

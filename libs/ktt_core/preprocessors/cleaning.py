@@ -34,7 +34,7 @@ def clean_texts(texts: Sequence[str], read: int = 0) -> list[str]:
     """
     for number, text in enumerate(texts, read + 1):
         if not isinstance(text, str):
-            raise InvalidArgumentError(f"text {number} is no string, but {type(text).__name__}")
+            raise InvalidArgumentError(f"text {number} is not a string, but {type(text).__name__}")
         try:
             text.encode()
         except UnicodeEncodeError:

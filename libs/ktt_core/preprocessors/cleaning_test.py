@@ -14,7 +14,7 @@ def test_white_space_and_controls_become_single_spaces():
 
 
 def test_an_invalid_text_is_named_by_its_number():
-    with pytest.raises(InvalidArgumentError, match="text 12 is no string, but int"):
+    with pytest.raises(InvalidArgumentError, match="text 12 is not a string, but int"):
         clean_texts(["a", 3], read=10)  # type: ignore[list-item]
     with pytest.raises(InvalidArgumentError, match="text 1 is not valid Unicode"):
         clean_texts(["\ud800"])
