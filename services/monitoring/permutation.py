@@ -129,7 +129,7 @@ def _pooled_ranks(pooled: NDArray) -> tuple[NDArray[np.int32], NDArray[np.int32]
 def _distances(
     choice: NDArray[np.intp], below: NDArray[np.int32], up_to: NDArray[np.int32], n_reference: int
 ) -> NDArray[np.float64]:
-    """Give the Kolmogorov-Smirnov distance of each choice from the rest; the largest of a column.
+    """Give the Kolmogorov-Smirnov distance of each choice from the rest, by column.
 
     The choice's distribution function steps at its own values only, and that of the rest never
     falls, so the supremum is at one of the choice's values or just below one. Of equal values the
