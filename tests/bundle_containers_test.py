@@ -178,7 +178,7 @@ def guide(exported: Path) -> Path:
 
 def packer_program(folder: Path) -> Path:
     program = folder / "packer"
-    python = provide_interpreters(["3.10"])["3.10"]
+    python = provide_interpreters(["3.11"])["3.11"]
     command = shlex.join([str(python), str(PACKER.absolute())])
     program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     program.chmod(0o755)
@@ -210,7 +210,7 @@ def bundle(compose: list[str], exported: Path, prometheus_image: str) -> Iterato
     environment |= {
         "GF_SECURITY_ADMIN_PASSWORD": uuid.uuid4().hex,
         "KTT_PROMETHEUS_IMAGE": prometheus_image,
-        "KTT_INFERENCE_BASE_IMAGE": os.environ.get("PACKER_BASE_IMAGE") or "python:3.10-slim",
+        "KTT_INFERENCE_BASE_IMAGE": os.environ.get("BASE_IMAGE") or "python:3.11-slim",
         "KTT_MONITORING_BASE_IMAGE": os.environ.get("BASE_IMAGE") or "python:3.11-slim",
     }
     command = (*compose, "-p", f"ktt-test-{uuid.uuid4().hex[:8]}")

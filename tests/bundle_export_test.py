@@ -30,7 +30,7 @@ def packer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.delenv("KTT_PACKER", raising=False)
         if PACKAGED.exists():
             program = tmp_path_factory.mktemp("packer") / "packer"
-            python = provide_interpreters(["3.10"])["3.10"]
+            python = provide_interpreters(["3.11"])["3.11"]
             command = shlex.join([str(python), str(PACKAGED.absolute())])
             program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
             program.chmod(0o755)

@@ -39,7 +39,7 @@ def pythons(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the Pythons that the README names, and nothing else of this test's."""
     folder = tmp_path_factory.mktemp("pythons")
     for name, program in (
-        ("python3.10", provide_interpreters(["3.10"])["3.10"].resolve()),
+        ("python3.11", provide_interpreters(["3.11"])["3.11"].resolve()),
         ("python3.11", Path(sys.executable).resolve()),
     ):
         script = folder / name

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import tomllib
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 CONFIGURATION = tomllib.loads(Path("pants.toml").read_text())["python"]
+# The one Python of all resolves.
+(PYTHON,) = re.findall(r"CPython==(3\.\d+)\.\*", " ".join(CONFIGURATION["interpreter_constraints"]))
 FOLDER = Path("3rdparty/python")
 REFRESH = "refresh it with 3rdparty/python/lock"
 
@@ -31,18 +33,6 @@ class Pin:
         (specifier,) = self.requirement.specifier
         assert specifier.operator == "==", f"not pinned: {self.requirement}"
         return Version(specifier.version)
-
-
-def pythons(resolve: str) -> list[str]:
-    """Return the Python versions a resolve is for; the test runner's serves those of all others."""
-    own = CONFIGURATION["resolves_to_interpreter_constraints"]
-    constraints = own.get(resolve, CONFIGURATION["interpreter_constraints"])
-    if resolve == "pytest":
-        constraints = [
-            *CONFIGURATION["interpreter_constraints"],
-            *(c for cs in own.values() for c in cs),
-        ]
-    return [re.sub(r"CPython==(\d+\.\d+)\.\*", r"\1", constraint) for constraint in constraints]
 
 
 def requirements(text: str, folder: Path = FOLDER) -> Iterator[Requirement]:
@@ -112,10 +102,7 @@ def lock(resolve: str) -> str:
 def test_a_lock_satisfies_its_requirements(resolve: str, lock: str) -> None:
     wanted = list(requirements((FOLDER / f"{resolve}.in").read_text()))
     assert wanted, resolve
-    for python in pythons(resolve):
-        assert (
-            unmet(wanted, pins(lock), python) == []
-        ), f"{resolve} on {python}: {REFRESH} {resolve}"
+    assert unmet(wanted, pins(lock), PYTHON) == [], f"{REFRESH} {resolve}"
 
 
 def test_every_entry_is_pinned_by_hash(lock: str) -> None:
@@ -172,12 +159,11 @@ def test_torch_is_the_build_without_cuda(lock: str) -> None:
 def test_the_test_runner_and_the_tests_agree_on_its_version(resolve: str, lock: str) -> None:
     """Both are on one path when a test runs."""
     runner = pins(Path(CONFIGURATION["resolves"]["pytest"]).read_text())
-    for python in pythons(resolve):
-        versions = {pin.requirement.name: pin.version for pin in pins(lock)}
-        expected = {
-            pin.requirement.name: pin.version for pin in runner if holds(pin.requirement, python)
-        }
-        assert {name: versions.get(name, version) for name, version in expected.items()} == expected
+    versions = {pin.requirement.name: pin.version for pin in pins(lock)}
+    expected = {
+        pin.requirement.name: pin.version for pin in runner if holds(pin.requirement, PYTHON)
+    }
+    assert {name: versions.get(name, version) for name, version in expected.items()} == expected
 
 
 def test_the_contracts_are_generated_by_what_runs_them() -> None:
@@ -206,11 +192,10 @@ class TestWhatBundlesRunOn:
         return str(request.param)
 
     def test_it_satisfies_its_requirements_and_names_no_place(self, part: str) -> None:
-        name, whole = PARTS[part]
+        name, _ = PARTS[part]
         text = Path(part).read_text()
         wanted = list(requirements((FOLDER / f"{name}.in").read_text()))
-        (python,) = pythons(whole)
-        assert unmet(wanted, pins(text), python) == [], f"{REFRESH} {name}"
+        assert unmet(wanted, pins(text), PYTHON) == [], f"{REFRESH} {name}"
         assert all(pin.hashes for pin in pins(text))
         assert "://" not in text
 

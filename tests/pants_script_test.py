@@ -44,6 +44,7 @@ PARTS = (
     "libs/ktt_core/__init__.py",
     "libs/ktt_core/atomic.py",
     "libs/ktt_core/errors.py",
+    "libs/ktt_core/locks.py",
     *(f"libs/ktt_core/interpreters/{name}.py" for name in (
         "__init__", "__main__", "package_index", "pip_configuration", "provision", "search", "uv",
     )),
@@ -109,7 +110,7 @@ def machine(tmp_path: Path) -> Machine:
 
 @pytest.fixture
 def ready(machine: Machine) -> Machine:
-    machine.add_pythons("3.9", "3.10", "3.11")
+    machine.add_pythons("3.9", "3.11")
     machine.environment["PIP_FIND_LINKS"] = str(machine.wheels)
     return machine
 
@@ -118,9 +119,9 @@ def test_missing_pythons_are_named_with_the_ways_to_get_them(machine: Machine) -
     machine.environment["KTT_PYTHON_DOWNLOADS"] = "never"
     machine.add_pythons("3.13")
     message = machine.pants("--version", code=1).stderr
-    assert "found no whole Python 3.9, 3.10 and 3.11" in message
-    assert "pyenv install 3.9 3.10 3.11" in message
-    assert "uv python install 3.9 3.10 3.11" in message
+    assert "found no whole Python 3.9 and 3.11" in message
+    assert "pyenv install 3.9 3.11" in message
+    assert "uv python install 3.9 3.11" in message
     assert "python3.11-venv" in message
     assert machine.calls() == []
 
@@ -134,11 +135,11 @@ def test_without_any_python_the_one_that_it_takes_is_named(machine: Machine) -> 
 
 def test_a_shim_that_leads_nowhere_is_no_python(ready: Machine) -> None:
     ready.environment["KTT_PYTHON_DOWNLOADS"] = "never"
-    broken = f"#!{SHELL}\necho 'pyenv: python3.10: command not found' >&2\nexit 127\n"
-    ready.program(ready.programs / "python3.10", broken)
+    broken = f"#!{SHELL}\necho 'pyenv: python3.9: command not found' >&2\nexit 127\n"
+    ready.program(ready.programs / "python3.9", broken)
     message = ready.pants("--version", code=1).stderr
-    assert "found no whole Python 3.10 on" in message
-    assert "pyenv install 3.10`" in message
+    assert "found no whole Python 3.9 on" in message
+    assert "pyenv install 3.9`" in message
 
 
 def test_pyenv_versions_that_are_not_switched_on_are_found(ready: Machine) -> None:
@@ -270,7 +271,7 @@ def test_with_a_launcher_a_program_that_runs_keeps_nobody_waiting(ready: Machine
 def test_pythons_that_were_fetched_are_looked_at_first_by_pants(ready: Machine) -> None:
     assert "PANTS_PYTHON_BOOTSTRAP_SEARCH_PATH" not in ready.options()
     ready.environment["XDG_CACHE_HOME"] = str(ready.home / "it's a cache")
-    folder = ready.home / "it's a cache/ktt/pythons/cpython-3.10.22-linux-x86_64-gnu/bin"
+    folder = ready.home / "it's a cache/ktt/pythons/cpython-3.11.22-linux-x86_64-gnu/bin"
     folder.mkdir(parents=True)
     path = ast.literal_eval(ready.options()["PANTS_PYTHON_BOOTSTRAP_SEARCH_PATH"])
     assert path == [str(folder), "<PYENV>", "<PATH>"]

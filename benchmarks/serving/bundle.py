@@ -39,7 +39,7 @@ class Bundle:
         The model's files in it.
     checkpoint : Path
     python : Path
-        A Python 3.10 with nothing but what the bundle's requirements.txt pins.
+        A Python with nothing but what the bundle's requirements.txt pins.
     leaves : int
     """
 

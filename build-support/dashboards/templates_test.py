@@ -61,7 +61,7 @@ def test_what_is_not_built_here_is_pinned(compose: dict[str, Any]) -> None:
     built = {name: compose["services"][name]["build"] for name in ("inference", "monitoring")}
     assert [built[name]["context"] for name in built] == ["./inference", "./monitoring"]
     assert [built[name]["args"]["BASE_IMAGE"] for name in built] == [
-        "${KTT_INFERENCE_BASE_IMAGE:-python:3.10-slim}",
+        "${KTT_INFERENCE_BASE_IMAGE:-python:3.11-slim}",
         "${KTT_MONITORING_BASE_IMAGE:-python:3.11-slim}",
     ]
 

@@ -59,7 +59,7 @@ __all__ = ["export_command", "print_exports"]
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="With --bento, without --address: the program that packs bundles. [default: one that is "
-    "made once, with a Python 3.10 (fetched where there is none), and kept in the cache]",
+    "made once, with a Python 3.11 (fetched where there is none), and kept in the cache]",
 )
 @click.option(
     "--quantize",
@@ -112,7 +112,7 @@ def export_command(
     --bento makes a folder with a service that answers over HTTP, and, if the model was trained with
     `ktt train -r`, with a monitor that raises an alarm when texts change; its README.md says how to
     run it. The first bundle on a machine takes a minute or two longer: what packs them is installed
-    first, with pip and a Python 3.10, which is fetched where there is none.
+    first, with pip and a Python 3.11, which is fetched where there is none.
 
     --quantize adds model.int8.onnx to the folder, next to model.onnx. It is smaller and faster, and
     answers a little differently: its size, its speed and its hierarchical F1 on rows of the dataset

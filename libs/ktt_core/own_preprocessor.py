@@ -202,7 +202,7 @@ def portable_source(preprocessor: BasePreprocessor, model_id: str) -> str | None
         # The oldest Python that reads an export.
         tree = ast.parse(source, feature_version=(3, 10))
     except SyntaxError as error:
-        raise UnsupportedError(f"{says}Python 3.10 cannot read its module: {error}") from error
+        raise UnsupportedError(f"{says}Python 3.11 cannot read its module: {error}") from error
     foreign = sorted({name for name in _imports(tree) if not _is_portable(name)})
     if foreign:
         raise UnsupportedError(

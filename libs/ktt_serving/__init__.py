@@ -9,6 +9,11 @@ A bundle holds this package, the part of ``ktt_core`` that needs numpy alone, an
 - `metrics`, `server`, `privacy`: what is added to BentoML's own server, and what is taken from it;
 - `bentoml_patches`: what is changed in BentoML itself for that, each with its reason.
 
-`packer` runs where a bundle is made, with `layout`, `spec` and `sources`. All of it runs on CPython
-3.10, without torch.
+`packer` runs where a bundle is made, with `layout`, `spec` and `sources`. All of it runs without
+torch.
 """
+
+from ktt_serving.bentoml_patches.imports import install
+
+# Before anything here imports BentoML.
+install()

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import InvalidArgumentError, KttError
+from ktt_serving.import_wheel import FOLDER, write_import_wheel
 from ktt_serving.layout import LayoutError, init_folder_structure
 from ktt_serving.sources import copy_sources, import_service, own_root
 from ktt_serving.spec import PackSpec, read_spec
@@ -36,7 +37,7 @@ _BUNDLE_FILES = Path(__file__).parent / "bundle_files"
 _REQUIREMENTS = Path(__file__).parent / "requirements"
 # What BentoML writes for images of its own, on conda.
 _UNUSED = ("environment.yml", "python_version", "README.md")
-_BASE_IMAGE = "python:3.10-slim"
+_BASE_IMAGE = "python:3.11-slim"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -155,7 +156,8 @@ def _replace_files(inference: Path, package: Path, spec: PackSpec, requirements:
     _fill("start", inference / "start", {"service": package.name})
     shutil.copyfile(_BUNDLE_FILES / "docker-entrypoint.sh", inference / "docker-entrypoint.sh")
     shutil.copyfile(_BUNDLE_FILES / "dockerignore", inference / ".dockerignore")
-    shutil.copyfile(requirements, inference / "requirements.txt")
+    pins = requirements.read_text(encoding="utf-8") + write_import_wheel(inference / FOLDER)
+    (inference / "requirements.txt").write_text(pins, encoding="utf-8")
     for script in ("start", "docker-entrypoint.sh", "bentoml-init.sh"):
         (inference / script).chmod(0o755)
     for cache in sorted(inference.rglob("__pycache__")):

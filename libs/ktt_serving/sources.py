@@ -29,7 +29,7 @@ _SERVING = (
     *(f"try_page/*.{kind}" for kind in ("html", "css", "js", "svg")),
 )
 # What only packs.
-_PACKING = frozenset(["layout.py", "packer.py", "sources.py", "spec.py"])
+_PACKING = frozenset(["import_wheel.py", "layout.py", "packer.py", "sources.py", "spec.py"])
 
 
 def own_root() -> Path:

@@ -383,7 +383,7 @@ def test_without_a_packer_no_job_is_made(
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("KTT_PACKER", str(tmp_path) if given == "folder" else given)
     monkeypatch.setenv("KTT_PYTHON_DOWNLOADS", "never")
-    message = "not an executable program" if given else "Python 3.10.*KTT_PACKER"
+    message = "not an executable program" if given else "Python 3.11.*KTT_PACKER"
     with pytest.raises(FailedPreconditionError, match=message):
         Exporter(workspace).export(SPEC)
     assert not (workspace / "jobs").exists()

@@ -77,7 +77,7 @@ __all__ = ["main"]
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
     help="The program that packs BentoML bundles. By default one is made when it is first needed, "
-    "with a Python 3.10 (fetched where there is none), and kept in the cache; the image has one.",
+    "with a Python 3.11 (fetched where there is none), and kept in the cache; the image has one.",
 )
 @server_options(default_port=50052, default_metrics_port=9465)
 def main(

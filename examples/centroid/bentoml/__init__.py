@@ -1,1 +1,1 @@
-"""Nearest centroid, served: what runs in a bundle, on CPython 3.10."""
+"""Nearest centroid, served: what runs in a bundle, on CPython 3.11."""

@@ -42,7 +42,7 @@ def check_interpreter(version: str, otherwise: str) -> None:
     Parameters
     ----------
     version : str
-        Such as "3.10".
+        Such as "3.11".
     otherwise : str
         An alternative, for the message.
 
@@ -64,7 +64,7 @@ def provide_interpreters(
     Parameters
     ----------
     versions : sequence of str
-        Such as "3.10".
+        Such as "3.11".
     say : callable
         Receives lines of progress.
 

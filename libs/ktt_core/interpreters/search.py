@@ -54,7 +54,7 @@ def find_interpreter(version: str) -> Path | None:
     Parameters
     ----------
     version : str
-        Such as "3.10".
+        Such as "3.11".
     """
     return next((python for python in _candidates(version) if _works(python, version)), None)
 

@@ -169,7 +169,7 @@ def _failure(ended: Ended, answer: Mapping[str, Any], program: str) -> KttError:
     if not message and ended.could_not_run:
         return JobFailedError(
             f"the packer {program} cannot be run here (exit code {ended.code}): the interpreter "
-            "that its first line names, mostly python3.10, must be on the PATH and work; without "
+            "that its first line names, mostly python3.11, must be on the PATH and work; without "
             "KTT_PACKER and --packer one is found or fetched"
         )
     if not message:

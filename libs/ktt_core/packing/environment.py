@@ -1,7 +1,7 @@
 """The cached Python environment that packs bundles where no other packer is configured.
 
 It is made once, from the packer's hash-pinned requirements, with pip's settings on this machine,
-and with Python 3.10, which is fetched if missing.
+and with Python 3.11, which is fetched if missing.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from ktt_core.subprocesses import run_program
 
 __all__ = ["PYTHON_VERSION", "environment_folder", "make_environment"]
 
-#: BentoML 0.13 needs it.
-PYTHON_VERSION = "3.10"
+#: That of the requirements.
+PYTHON_VERSION = "3.11"
 
 
 def environment_folder(requirements: Path) -> Path:
@@ -47,7 +47,7 @@ def make_environment(requirements: Path, progress: ProgressCallback = ignore_pro
     Raises
     ------
     FailedPreconditionError
-        If this machine has no Python 3.10 and none can be fetched, or the folder cannot be made.
+        If this machine has no Python 3.11 and none can be fetched, or the folder cannot be made.
     JobFailedError
         If pip cannot install the requirements.
     """

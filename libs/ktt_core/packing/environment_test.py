@@ -1,11 +1,12 @@
 """The packer's environment: made once, atomically, from pinned requirements.
 
-pip itself is not tested here; scripts that stand in for Python 3.10 make minimal environments.
+pip itself is not tested here; scripts that stand in for Python 3.11 make minimal environments.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from ktt_core.errors import FailedPreconditionError, JobFailedError
 from ktt_core.interpreters.search import find_interpreter
 from ktt_core.packing.environment import environment_folder, make_environment
 
-# A stand-in for a Python 3.10 with venv, whose environments have a pip that succeeds or fails.
+# A stand-in for a Python 3.11 with venv, whose environments have a pip that succeeds or fails.
 STAND_IN = """#!/bin/sh
 echo "$@" >> "{log}"
 case "$*" in
@@ -32,7 +33,12 @@ esac
 def nothing_of_this_machine(tmp_path, monkeypatch):
     for name in ("HOME", "PYENV_ROOT", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.defpath}")
+    # What the stand-ins call, without this machine's Pythons.
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("cp", "mkdir", "sleep"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{tools}")
     monkeypatch.setenv("KTT_PYTHON_DOWNLOADS", "never")
 
 
@@ -45,7 +51,7 @@ def requirements(tmp_path):
 
 def install(folder: Path, log: Path, probe: int = 0, pip: str = "exit 0") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    python = folder / "python3.10"
+    python = folder / "python3.11"
     python.write_text(STAND_IN.format(log=log, probe=probe, pip=pip))
     python.chmod(0o755)
     return python
@@ -99,7 +105,7 @@ def test_an_environment_without_its_python_is_made_again(tmp_path, requirements)
     install(tmp_path / "bin", tmp_path / "log")
     python = make_environment(requirements)
     python.unlink()
-    python.symlink_to("/nowhere/python3.10")
+    python.symlink_to("/nowhere/python3.11")
     assert make_environment(requirements) == python
     assert python.is_file()
 
@@ -107,10 +113,10 @@ def test_an_environment_without_its_python_is_made_again(tmp_path, requirements)
 def test_pyenv_s_versions_are_found_where_its_shims_do_not_work(tmp_path):
     install(tmp_path / "bin", tmp_path / "log", probe=1)
     versions = tmp_path / "pyenv_root" / "versions"
-    install(versions / "3.11.7" / "bin", tmp_path / "log")
-    assert find_interpreter("3.10") is None
-    wanted = install(versions / "3.10.13" / "bin", tmp_path / "log")
-    assert find_interpreter("3.10") == wanted
+    install(versions / "3.12.1" / "bin", tmp_path / "log")
+    assert find_interpreter("3.11") is None
+    wanted = install(versions / "3.11.13" / "bin", tmp_path / "log")
+    assert find_interpreter("3.11") == wanted
 
 
 def test_an_unwritable_cache_is_reported(tmp_path, requirements, monkeypatch):

@@ -76,7 +76,7 @@ PATCHES = (
             "bentoml.marshal.marshal:MarshalService.make_app",
             "aiohttp.web:Application._make_handler",
         ),
-        {**_BENTOML, "aiohttp": "3.10.11"},
+        {**_BENTOML, "aiohttp": "3.14.5"},
         "Requests whose clients are gone are answered to the end, before those that somebody waits "
         "for: aiohttp cancels them only if told so, and BentoML does not.",
     ),
@@ -98,7 +98,7 @@ PATCHES = (
         listen_on,
         "launcher",
         ("gunicorn.config:Config.set",),
-        {**_BENTOML, "gunicorn": "20.1.0"},
+        {**_BENTOML, "gunicorn": "23.0.0"},
         "All processes listen on all addresses, and there is no option for it.",
         settings=("host", "port"),
     ),
@@ -109,7 +109,7 @@ PATCHES = (
             "bentoml.server.gunicorn_config:worker_exit",
             "multiprocessing.util:_run_finalizers",
         ),
-        {**_BENTOML, "gunicorn": "20.1.0", "python": "3.10"},
+        {**_BENTOML, "gunicorn": "23.0.0", "python": "3.11"},
         "Workers are forked in the middle of BentoML's command and go on to its end: the one that "
         "makes batches stops those that answer, and may spin until it is killed.",
     ),
