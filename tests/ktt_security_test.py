@@ -18,7 +18,7 @@ from cli.main import run
 from conftest import Outcome, Server, running
 
 TOKEN = "0123456789abcdef0123456789abcdef"
-NOW = datetime.datetime.now(datetime.timezone.utc)
+NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
 
 

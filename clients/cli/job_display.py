@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,7 +50,7 @@ def event_to_json(job_id: str, event: JobEvent) -> dict[str, Any]:
 
 
 def _time(time: datetime | None) -> str | None:
-    return time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z") if time else None
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z") if time else None
 
 
 def _progress_to_json(progress: Progress | None, eta: float | None) -> dict[str, Any] | None:
@@ -90,7 +90,7 @@ def print_jobs(jobs: Sequence[Job]) -> None:
                 job.labels.get("dataset", ""),
                 _state(job),
                 _progress(job),
-                f"{job.create_time.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}",
+                f"{job.create_time.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
                 _duration(job),
             )
             for job in jobs
@@ -199,7 +199,7 @@ def _progress(job: Job) -> str:
 def _duration(job: Job) -> str:
     if job.start_time is None:
         return "-"
-    end = job.end_time or datetime.now(timezone.utc)
+    end = job.end_time or datetime.now(UTC)
     seconds = max((end - job.start_time).total_seconds(), 0.0)
     if seconds < 60:
         return f"{seconds:.1f} s"

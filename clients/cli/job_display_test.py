@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,7 +11,7 @@ from cli.job_display import print_job
 from ktt_jobs import Job, JobState
 from trainer.specs import EVALUATION, EvaluationSpec
 
-NOW = datetime(2026, 1, 31, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
 OWN = EvaluationSpec("shop", "tfidf_hsgd", "val")
 JOB = Job(
     "0b5e6f1c",

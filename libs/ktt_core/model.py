@@ -6,7 +6,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -386,7 +386,7 @@ class Model(ABC):
     def _export_bundle(self, folder: Path, dataset: str, reference_set: Path | None) -> None:
         from ktt_core.packing.bundle import BundleOptions, pack_bundle
 
-        version = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
+        version = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         options = BundleOptions(dataset, version, reference_set=reference_set)
         with tempfile.TemporaryDirectory() as artifacts:
             self.export_artifacts(Path(artifacts))

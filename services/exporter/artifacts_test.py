@@ -11,7 +11,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ def export(folder: Path, contents: dict[str, bytes], seconds: int = 0) -> Manife
         parity=ParityResult(10, "test", 1.0, 0.0, 0.999, 1e-4),
         temperature=1.5,
         files=describe_files(folder),
-        create_time=datetime(2026, 1, 31, second=seconds, tzinfo=timezone.utc),
+        create_time=datetime(2026, 1, 31, second=seconds, tzinfo=UTC),
     )
     (folder / MANIFEST_NAME).write_bytes(manifest_to_bytes(manifest))
     return manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,7 @@ def _write(plan: ExportPlan, staging: Path, scratch: Path, progress: ProgressCal
         parity=written.parity,
         temperature=model.temperature,
         files=describe_files(staging),
-        create_time=datetime.now(timezone.utc),
+        create_time=datetime.now(UTC),
         ir_version=written.ir_version,
         quantization=written.quantization,
         monitoring=written.monitoring,

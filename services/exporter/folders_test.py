@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -33,7 +33,7 @@ def manifest(model: str = "tfidf_hsgd", dataset: str = "shop", format: str = "on
         parity=ParityResult(10, "test", 1.0, 0.0, 0.999, 1e-4),
         temperature=1.5,
         files=(),
-        create_time=datetime(2026, 1, 31, tzinfo=timezone.utc),
+        create_time=datetime(2026, 1, 31, tzinfo=UTC),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from datetime import timezone
+from datetime import UTC
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -113,7 +113,7 @@ def manifest_from_proto(message: pb.ExportManifest) -> Manifest:
             ExportedFile(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256)
             for file in message.files
         ),
-        create_time=message.create_time.ToDatetime(tzinfo=timezone.utc),
+        create_time=message.create_time.ToDatetime(tzinfo=UTC),
         format_version=message.format_version,
         ir_version=message.ir_version,
         quantization=(

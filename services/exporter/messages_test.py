@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -49,7 +49,7 @@ name = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9_-]{0,62}\Z")
 share = st.floats(0, 1)
 count = st.integers(0, 2**62)
 # A Timestamp has microseconds here, and no leap seconds.
-moment = st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1), timezones=st.just(timezone.utc))
+moment = st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1), timezones=st.just(UTC))
 specs = st.builds(
     ExportSpec,
     name,
@@ -205,7 +205,7 @@ def test_a_manifest_is_protobufs_own_json() -> None:
         parity=ParityResult(10, "test", 1.0, 1e-6, 0.999, 1e-4),
         temperature=1.5,
         files=(ExportedFile("model.onnx", 12, "cd"),),
-        create_time=datetime(2026, 1, 31, tzinfo=timezone.utc),
+        create_time=datetime(2026, 1, 31, tzinfo=UTC),
     )
     value = json.loads(manifest_to_bytes(manifest))
     assert value["formatVersion"] == 1

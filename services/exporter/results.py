@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from ktt_core.quantization import GraphFigures, QuantizationFigures
@@ -184,7 +184,7 @@ class Manifest:
             **asdict(self),
             "versions": dict(self.versions),
             "files": [asdict(file) for file in self.files],
-            "create_time": self.create_time.astimezone(timezone.utc).isoformat(),
+            "create_time": self.create_time.astimezone(UTC).isoformat(),
         }
 
     @classmethod

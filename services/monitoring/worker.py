@@ -8,7 +8,7 @@ import os
 import tempfile
 import threading
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -90,7 +90,7 @@ class Worker:
         snapshot = self._state.snapshot()
         succeeded = True
         parts: dict[str, list[Any]] = {}
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         summary: dict[str, str] = {
             "rows in the window": str(len(snapshot.window)),
             "rows of the reference": str(len(snapshot.reference)),

@@ -17,7 +17,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -151,7 +151,7 @@ class UploadStore:
             sha256=record["sha256"],
             committed_bytes=status.st_size,
             complete=record["complete"],
-            expire_time=datetime.fromtimestamp(status.st_mtime, timezone.utc) + self._ttl,
+            expire_time=datetime.fromtimestamp(status.st_mtime, UTC) + self._ttl,
         )
 
     @contextlib.contextmanager

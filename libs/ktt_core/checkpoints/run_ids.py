@@ -10,7 +10,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ktt_core.checkpoints.paths import TIME_FORMAT, check_run_time
@@ -50,7 +50,7 @@ def reserve_run_time(
         # Each time: a run that failed may have removed the folder while it was empty.
         folder.mkdir(parents=True, exist_ok=True)
         moment = now()
-        run_time = datetime.fromtimestamp(moment, timezone.utc).strftime(TIME_FORMAT)
+        run_time = datetime.fromtimestamp(moment, UTC).strftime(TIME_FORMAT)
         mark = _mark(folder, run_time)
         descriptor = _hold(mark, os.O_EXCL)
         if descriptor is not None:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import platform
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,7 +124,7 @@ def import_dataset(
                     sizes=report.rows_written,
                     report=report.to_json(),
                     text={name: _text_statistics(writer) for name, writer in writers.items()},
-                    created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                    created=datetime.now(UTC).isoformat(timespec="seconds"),
                     versions={
                         "python": platform.python_version(),
                         "pyarrow": pa.__version__,
