@@ -310,7 +310,7 @@ def test_a_reference_set_of_something_else_is_refused(
          "killed by SIGKILL.*memory"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", JobFailedError, "killed by SIGSEGV"),
         ("pack(); sys.exit(3)", JobFailedError, "exit code 3 and did not say why"),
-        ("sys.exit(127)", JobFailedError, r"the packer /.* cannot be run here.*python3\.10"),
+        ("sys.exit(127)", JobFailedError, r"the packer /.* cannot be run here.*python3\.11"),
         ("print('[' * 10_000)", JobFailedError, "made no service"),
     ],
 )  # fmt: skip
