@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ktt_jobs.context import StoppedError, TaskContext
-    from ktt_jobs.jobs import Job, JobError, JobEvent, JobState, Manner
+    from ktt_jobs.jobs import Job, JobError, JobEvent, JobState, RunPolicy
     from ktt_jobs.service import JobService
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "JobEvent",
     "JobService",
     "JobState",
-    "Manner",
+    "RunPolicy",
     "StoppedError",
     "TaskContext",
 ]

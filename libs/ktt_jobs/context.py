@@ -15,7 +15,7 @@ from ktt_core.atomic import fsync_directory
 from ktt_core.errors import ConflictError
 from ktt_core.progress import Progress
 from ktt_jobs.keeping import keep_folder, write_word
-from ktt_jobs.publishing import promise, withdraw
+from ktt_jobs.publishing import abort, prepare
 
 __all__ = ["EventWriter", "StoppedError", "TaskContext"]
 
@@ -168,7 +168,7 @@ class TaskContext:
         self._asked_to_stop = self._takes_steps
         return not self._takes_steps
 
-    def leave_word(self, text: str, if_there: Path) -> None:
+    def set_failure_hint(self, text: str, if_there: Path) -> None:
         """Say what is added to the error's message if the job fails: how to go on, say.
 
         It is also said if the process is killed outright.
@@ -192,49 +192,49 @@ class TaskContext:
     def publishing(
         self,
         result: Mapping[str, Any],
-        proof: Path | Sequence[Path] = (),
+        outputs: Path | Sequence[Path] = (),
         *,
-        sign: Path | None = None,
+        commit_marker: Path | None = None,
     ) -> Iterator[None]:
         """Publish the task's files in the body: at most once, and never without the result.
 
         The result is made durable first; then the body moves the finished files where others see
         them. A request to stop waits until the body is done, and comes too late then. If the body
-        raises, the proofs are removed and the result is withdrawn. Nothing should come after it:
+        raises, the outputs and the result are removed. Nothing should come after it:
         its `result` is the job's, whatever the task returns.
 
         Parameters
         ----------
         result : mapping
             JSON values; what the job's `result` will be.
-        proof : Path or sequence of Path
-            Files or folders which exist once the body is done, and not before (so their names are
-            this job's alone). After a crash they tell what happened: all are there: the job has
-            succeeded; else those that are there are removed, and the job may be run again.
-        sign : Path, optional
-            For a body that puts a folder in another's place: a file named after the job that the
-            new one holds. It is there from that moment on, so the job has succeeded even if the
-            proofs are not there yet. Once they are, it may go.
+        outputs : Path or sequence of Path
+            Files or folders that exist once the body is done, and not before (so their names are
+            this job's alone). After a crash, the job has succeeded if all of them exist; otherwise
+            those that do are removed, and the job may be run again.
+        commit_marker : Path, optional
+            For a body that replaces a folder: a file named after the job in the new folder. It
+            exists from the moment of the replacement, so the job has succeeded even if the outputs
+            do not exist yet. Once they do, it may be removed.
 
         Raises
         ------
         ConflictError
-            If a proof or the sign exists already.
+            If an output or the commit marker exists already.
         """
         if self._published is not None or self._publishing:
             raise ConflictError("this job has published its result already")
-        proofs = [proof] if isinstance(proof, os.PathLike) else list(proof)
-        for path in [*proofs, *([] if sign is None else [sign])]:
+        paths = [outputs] if isinstance(outputs, os.PathLike) else list(outputs)
+        for path in [*paths, *([] if commit_marker is None else [commit_marker])]:
             if os.path.lexists(path):
                 raise ConflictError(f"{path} exists already")
         self._publishing = True
         try:
-            promise(self._job_folder, result, proofs, sign)
+            prepare(self._job_folder, result, paths, commit_marker)
             yield
-            for path in proofs:
+            for path in paths:
                 fsync_directory(path.parent)
             self._published = dict(result)
         except BaseException:
-            withdraw(self._job_folder)
+            abort(self._job_folder)
             self._publishing = False
             raise

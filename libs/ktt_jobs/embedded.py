@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ktt_core.errors import ConflictError
+from ktt_jobs.event_bus import EventBus
 from ktt_jobs.execution import Execution
-from ktt_jobs.feed import Feed
-from ktt_jobs.jobs import JobEvent, JobState, Manner
+from ktt_jobs.jobs import JobEvent, JobState, RunPolicy
 from ktt_jobs.locks import lock_job
 from ktt_jobs.queries import find
 from ktt_jobs.store import JobStore, NewJob
@@ -19,11 +19,11 @@ __all__ = ["run_here"]
 
 def run_here(
     store: JobStore,
-    feed: Feed,
+    feed: EventBus,
     folder: Path,
     new: NewJob,
     task: str,
-    manner: Manner,
+    policy: RunPolicy,
     on_event: Callable[[JobEvent], None],
     on_wait: Callable[[float], None] | None = None,
 ) -> tuple[str, bool]:
@@ -32,12 +32,12 @@ def run_here(
     Parameters
     ----------
     store : JobStore
-    feed : Feed
+    feed : EventBus
     folder : Path
         Holds the jobs' folders.
     new : NewJob
     task : str
-    manner : Manner
+    policy : RunPolicy
     on_event : callable
     on_wait : callable, optional
         As `Execution` takes them.
@@ -61,7 +61,7 @@ def run_here(
         feed.open(job_id, events)
         job = find(store, job_id)
         execution = Execution(
-            store, feed, folder / job_id, job, task, lock, manner, on_event, on_wait
+            store, feed, folder / job_id, job, task, lock, policy, on_event, on_wait
         )
         execution.run(events)
         return job_id, True

@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 from ktt_core.errors import KttError, NotFoundError, is_disk_full
 from ktt_core.progress import Progress
-from ktt_jobs.feed import Feed
-from ktt_jobs.jobs import Job, JobError, JobEvent, JobState, Manner
+from ktt_jobs.event_bus import EventBus
+from ktt_jobs.jobs import Job, JobError, JobEvent, JobState, RunPolicy
 from ktt_jobs.keeping import forget, read_word
 from ktt_jobs.locks import Lock
-from ktt_jobs.publishing import settle, withdraw
+from ktt_jobs.publishing import abort, resolve
 from ktt_jobs.queries import is_cancelled
 from ktt_jobs.recorder import ProgressRecorder
 from ktt_jobs.store import JobStore
@@ -49,7 +49,7 @@ class Execution:
     Parameters
     ----------
     store : JobStore
-    feed : Feed
+    feed : EventBus
     folder : Path
         The job's.
     job : Job
@@ -58,7 +58,7 @@ class Execution:
         "package.module:function"; None if this process knows no jobs of its kind.
     lock : Lock
         The job's; released when the job's state is stored.
-    manner : Manner
+    policy : RunPolicy
     on_event : callable, optional
         Called with every event from the next one on, in the thread that runs it.
     on_wait : callable, optional
@@ -69,18 +69,18 @@ class Execution:
     def __init__(
         self,
         store: JobStore,
-        feed: Feed,
+        feed: EventBus,
         folder: Path,
         job: Job,
         task: str | None,
         lock: Lock,
-        manner: Manner,
+        policy: RunPolicy,
         on_event: Callable[[JobEvent], None] | None = None,
         on_wait: Callable[[float], None] | None = None,
     ) -> None:
         self.job = job
         self._store, self._feed, self._folder = store, feed, folder
-        self._task, self._lock, self._manner = task, lock, manner
+        self._task, self._lock, self._policy = task, lock, policy
         self._on_event, self._on_wait = on_event, on_wait
         self._takes_steps = False
         self._stopping = threading.Event()
@@ -153,8 +153,8 @@ class Execution:
             "folder": str(self._folder.absolute()),
         }
         try:
-            # A promise that an earlier attempt did not keep.
-            withdraw(self._folder)
+            # What an earlier attempt prepared and did not publish.
+            abort(self._folder)
             worker = Worker(request, self._lock.descriptor, self._folder / "log.txt")
         except OSError as error:
             kind = "ResourceExhaustedError" if is_disk_full(error) else "UnavailableError"
@@ -171,7 +171,7 @@ class Execution:
             self._stopping.wait(_HEARSAY)
         if self._final is not None and "type" in self._final:
             return JobError(self._final["type"], self._final["message"], log_tail=worker.tail())
-        return death(code, worker.tail(), self._manner.memory_advice)
+        return death(code, worker.tail(), self._policy.memory_advice)
 
     def _follow(self, worker: Worker) -> None:
         """Listen to a worker until it has ended; tell it to when it should."""
@@ -186,7 +186,7 @@ class Execution:
                     told = True
                     worker.terminate()
                     if self._takes_steps and self._reason == "cancel":
-                        self._deadline = max(self._deadline, now + self._manner.step_grace)
+                        self._deadline = max(self._deadline, now + self._policy.step_grace)
                 if now >= self._deadline:
                     worker.kill()
             elif now >= self._done_by:
@@ -204,8 +204,8 @@ class Execution:
             worker.stop(_CANCEL_PATIENCE)
             return
         if self._on_wait is not None:
-            self._on_wait(self._manner.step_grace)
-        worker.stop(self._manner.step_grace)
+            self._on_wait(self._policy.step_grace)
+        worker.stop(self._policy.step_grace)
 
     def _take(self, events: list[dict[str, Any]]) -> None:
         for event in events:
@@ -230,7 +230,7 @@ class Execution:
 
     def _conclude(self, error: JobError) -> JobState:
         """Store how the job ended; the files decide whether it was done."""
-        result = settle(self._folder)
+        result = resolve(self._folder)
         state = JobState.FAILED
         if result is not None:
             state = JobState.SUCCEEDED

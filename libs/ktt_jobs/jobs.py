@@ -11,7 +11,7 @@ from typing import Any
 from ktt_core.errors import JobFailedError, KttError, error_class
 from ktt_core.progress import Progress
 
-__all__ = ["Job", "JobError", "JobEvent", "JobState", "Manner"]
+__all__ = ["Job", "JobError", "JobEvent", "JobState", "RunPolicy"]
 
 
 class JobState(StrEnum):
@@ -150,7 +150,7 @@ class JobEvent:
 
 
 @dataclass(frozen=True)
-class Manner:
+class RunPolicy:
     """How jobs of a kind are run.
 
     Attributes

@@ -1,7 +1,7 @@
 """What a job keeps from one attempt to the next, and what is said if no attempt ends well.
 
 ``keep`` in the job's folder is its task's; it goes when the job has ended. ``word.json`` in it is
-`TaskContext.leave_word`'s.
+`TaskContext.set_failure_hint`'s.
 """
 
 from __future__ import annotations

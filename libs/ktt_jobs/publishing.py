@@ -1,9 +1,9 @@
-"""How a job's result and its files come to be together: the result first, as a promise.
+"""A job's result and its files are published together: the result is written first (prepared).
 
 ``result.json`` in the job's folder is written before the files are moved to where others see them,
-and names some of these as its proof. Whoever finds it later can tell whether the job was done.
-A folder that takes another's place in one step can bring a sign of the job with it, which is there
-from that very moment and need not stay once the proofs are there.
+and names some of them as the job's outputs. After a crash they tell whether the job was done
+(`resolve`). A folder that replaces another in one step can hold a commit marker of the job, a file
+that exists from that moment and may be removed once the outputs exist.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from typing import Any
 
 from ktt_core.atomic import atomic_file, fsync_directory
 
-__all__ = ["promise", "settle", "withdraw"]
+__all__ = ["abort", "prepare", "resolve"]
 
 _log = logging.getLogger(__name__)
 _RESULT = "result.json"
 
 
-def promise(
-    folder: Path, result: Mapping[str, Any], proofs: Sequence[Path], sign: Path | None = None
+def prepare(
+    folder: Path,
+    result: Mapping[str, Any],
+    outputs: Sequence[Path],
+    commit_marker: Path | None = None,
 ) -> None:
     """Write a job's result durably, before its files are published.
 
@@ -34,10 +37,10 @@ def promise(
         The job's.
     result : mapping
         JSON values.
-    proofs : sequence of Path
-        What exists once the files are published, and not before.
-    sign : Path, optional
-        What exists from the moment on that they are published, until the proofs do.
+    outputs : sequence of Path
+        Files or folders that exist once the files are published, and not before.
+    commit_marker : Path, optional
+        A file that exists from the moment of publication until the outputs do.
 
     Raises
     ------
@@ -46,17 +49,18 @@ def promise(
     OSError
         If the system refuses.
     """
-    promised = {
+    # The names of the keys are those that earlier versions wrote.
+    prepared = {
         "result": result,
-        "proofs": [str(path.absolute()) for path in proofs],
-        "sign": None if sign is None else str(sign.absolute()),
+        "proofs": [str(path.absolute()) for path in outputs],
+        "sign": None if commit_marker is None else str(commit_marker.absolute()),
     }
-    text = json.dumps(promised)
+    text = json.dumps(prepared)
     with atomic_file(folder / _RESULT) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def settle(folder: Path) -> dict[str, Any] | None:
+def resolve(folder: Path) -> dict[str, Any] | None:
     """Return the result of a job that published all it had to; else undo what it published.
 
     Only for a job whose worker is gone. The answer stays the same until the job is run again.
@@ -66,36 +70,37 @@ def settle(folder: Path) -> dict[str, Any] | None:
     folder : Path
         The job's.
     """
-    promised = _read(folder / _RESULT)
-    if promised is None:
+    prepared = _read(folder / _RESULT)
+    if prepared is None:
         return None
-    proofs = [Path(proof) for proof in promised["proofs"]]
-    if all(proof.exists() for proof in proofs) or _signed(promised):
-        result: dict[str, Any] = promised["result"]
+    outputs = [Path(path) for path in prepared["proofs"]]
+    if all(output.exists() for output in outputs) or _committed(prepared):
+        result: dict[str, Any] = prepared["result"]
         return result
-    _undo(proofs)
+    _undo(outputs)
     (folder / _RESULT).unlink(missing_ok=True)
     return None
 
 
-def withdraw(folder: Path) -> None:
-    """Undo a promise, unless its sign is there: remove what of its proofs there is, and the result.
+def abort(folder: Path) -> None:
+    """Undo `prepare`: remove the result, and those outputs that exist.
 
-    What bears the sign is published, and may have taken the place of what cannot be brought back.
+    Nothing is done if the commit marker exists: what holds it is published, and may have replaced
+    something that cannot be restored.
     """
-    promised = _read(folder / _RESULT)
-    if promised is not None and _signed(promised):
+    prepared = _read(folder / _RESULT)
+    if prepared is not None and _committed(prepared):
         return
-    if promised is not None:
-        _undo([Path(proof) for proof in promised["proofs"]])
+    if prepared is not None:
+        _undo([Path(path) for path in prepared["proofs"]])
     (folder / _RESULT).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        promised = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(promised["result"], dict) and isinstance(promised["proofs"], list):
-            return {"sign": None, **promised}
+        prepared = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(prepared["result"], dict) and isinstance(prepared["proofs"], list):
+            return {"sign": None, **prepared}
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
@@ -106,15 +111,15 @@ def _read(path: Path) -> dict[str, Any] | None:
     return None
 
 
-def _signed(promised: Mapping[str, Any]) -> bool:
-    return promised["sign"] is not None and Path(promised["sign"]).exists()
+def _committed(prepared: Mapping[str, Any]) -> bool:
+    return prepared["sign"] is not None and Path(prepared["sign"]).exists()
 
 
-def _undo(proofs: Iterable[Path]) -> None:
-    for proof in proofs:
-        if proof.is_dir() and not proof.is_symlink():
-            shutil.rmtree(proof)
+def _undo(outputs: Iterable[Path]) -> None:
+    for output in outputs:
+        if output.is_dir() and not output.is_symlink():
+            shutil.rmtree(output)
         else:
-            proof.unlink(missing_ok=True)
-        if proof.parent.is_dir():
-            fsync_directory(proof.parent)
+            output.unlink(missing_ok=True)
+        if output.parent.is_dir():
+            fsync_directory(output.parent)

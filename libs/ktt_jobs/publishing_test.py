@@ -13,7 +13,7 @@ import pytest
 from ktt_core.errors import ConflictError
 from ktt_core.progress import Progress
 from ktt_jobs.context import EventWriter, TaskContext
-from ktt_jobs.publishing import promise, settle
+from ktt_jobs.publishing import prepare, resolve
 
 
 @pytest.fixture
@@ -25,99 +25,99 @@ def context(tmp_path):
 @pytest.mark.parametrize("moved", list(itertools.product([False, True], repeat=3)))
 def test_all_proofs_there_is_done_and_fewer_are_removed(tmp_path, moved):
     proofs = [tmp_path / name for name in "abc"]
-    promise(tmp_path / "job", {"f1": 0.5}, proofs)
+    prepare(tmp_path / "job", {"f1": 0.5}, proofs)
     for proof, is_moved in zip(proofs, moved, strict=True):
         if is_moved:
             proof.touch()
     for _ in range(2):  # it is the same how often it is asked
-        assert settle(tmp_path / "job") == ({"f1": 0.5} if all(moved) else None)
+        assert resolve(tmp_path / "job") == ({"f1": 0.5} if all(moved) else None)
     assert [proof.exists() for proof in proofs] == [all(moved)] * 3
 
 
 def test_a_result_without_proofs_is_done(tmp_path):
-    assert settle(tmp_path) is None
-    promise(tmp_path, {"x": None}, [])
-    assert settle(tmp_path) == {"x": None}
+    assert resolve(tmp_path) is None
+    prepare(tmp_path, {"x": None}, [])
+    assert resolve(tmp_path) == {"x": None}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"result": 1, "proofs": []}', "\x00"])
 def test_a_damaged_promise_is_none(tmp_path, text):
     (tmp_path / "result.json").write_text(text)
-    assert settle(tmp_path) is None
+    assert resolve(tmp_path) is None
 
 
 def test_a_folder_can_be_proof(tmp_path):
     folder = tmp_path / "out"
-    promise(tmp_path / "job", {}, [folder, tmp_path / "other"])
+    prepare(tmp_path / "job", {}, [folder, tmp_path / "other"])
     folder.mkdir()
     (folder / "file").touch()
-    assert settle(tmp_path / "job") is None
+    assert resolve(tmp_path / "job") is None
     assert not folder.exists()
 
 
 def test_publishing_promises_first(context, tmp_path):
     target = tmp_path / "target"
     assert context.stoppable
-    with context.publishing({"x": 1}, proof=target):
+    with context.publishing({"x": 1}, outputs=target):
         written = json.loads((tmp_path / "job" / "result.json").read_text())
         assert written == {"result": {"x": 1}, "proofs": [str(target)], "sign": None}
         assert not context.stoppable
         target.touch()
     assert context.published == {"x": 1}
-    assert settle(tmp_path / "job") == {"x": 1}
+    assert resolve(tmp_path / "job") == {"x": 1}
     with pytest.raises(ConflictError), context.publishing({}):
         raise AssertionError("it must not come here")
 
 
 def test_a_body_that_raises_publishes_nothing(context, tmp_path):
     proofs = [tmp_path / "a", tmp_path / "b"]
-    with pytest.raises(OSError), context.publishing({}, proof=proofs):
+    with pytest.raises(OSError), context.publishing({}, outputs=proofs):
         proofs[0].touch()
         raise OSError(28, "No space left on device")
     assert not proofs[0].exists()
-    assert settle(tmp_path / "job") is None
+    assert resolve(tmp_path / "job") is None
     assert context.stoppable and context.published is None
 
 
 def test_what_exists_already_proves_nothing(context, tmp_path):
     (tmp_path / "target").touch()
     with pytest.raises(ConflictError, match="exists already"):
-        with context.publishing({}, proof=tmp_path / "target"):
+        with context.publishing({}, outputs=tmp_path / "target"):
             raise AssertionError("it must not come here")
     assert (tmp_path / "target").exists()
 
 
 def test_what_bears_the_sign_is_published_though_the_proof_is_not_there(context, tmp_path):
     proof, sign = tmp_path / "proof", tmp_path / "folder" / "sign"
-    with pytest.raises(OSError), context.publishing({"x": 1}, proof, sign=sign):
+    with pytest.raises(OSError), context.publishing({"x": 1}, proof, commit_marker=sign):
         sign.parent.mkdir()
         sign.touch()
         raise OSError("the disk is gone")
-    assert settle(tmp_path / "job") == {"x": 1}
+    assert resolve(tmp_path / "job") == {"x": 1}
     assert sign.exists() and not proof.exists()
     # It need not stay once the proof is there.
     proof.touch()
     sign.unlink()
-    assert settle(tmp_path / "job") == {"x": 1}
+    assert resolve(tmp_path / "job") == {"x": 1}
 
 
 def test_without_the_sign_nothing_is_published(context, tmp_path):
     proof, sign = tmp_path / "proof", tmp_path / "sign"
-    with pytest.raises(OSError), context.publishing({"x": 1}, proof, sign=sign):
+    with pytest.raises(OSError), context.publishing({"x": 1}, proof, commit_marker=sign):
         raise OSError("the disk is full")
-    assert settle(tmp_path / "job") is None
+    assert resolve(tmp_path / "job") is None
     sign.touch()
-    with pytest.raises(ConflictError), context.publishing({"x": 1}, proof, sign=sign):
+    with pytest.raises(ConflictError), context.publishing({"x": 1}, proof, commit_marker=sign):
         raise AssertionError
     # Written before there were signs.
     (tmp_path / "job" / "result.json").write_text('{"result": {"y": 2}, "proofs": []}')
-    assert settle(tmp_path / "job") == {"y": 2}
+    assert resolve(tmp_path / "job") == {"y": 2}
 
 
 def test_a_result_that_is_no_json_is_no_result(context, tmp_path):
     with pytest.raises(TypeError), context.publishing({"x": object()}):
         raise AssertionError("it must not come here")
-    assert settle(tmp_path / "job") is None
+    assert resolve(tmp_path / "job") is None
 
 
 def lines(stream):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ktt_jobs.jobs import Job, JobEvent, JobState
 
 if TYPE_CHECKING:
-    from ktt_jobs.feed import Feed
+    from ktt_jobs.event_bus import EventBus
     from ktt_jobs.store import JobStore
 
 __all__ = ["JobRecords"]
@@ -42,7 +42,7 @@ class JobRecords:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self._mutex = threading.Lock()
-        self._opened: tuple[JobStore, Feed] | None = None
+        self._opened: tuple[JobStore, EventBus] | None = None
         self._looked = float("-inf")
 
     def get(self, job_id: str, kind: str | None = None) -> Job:
@@ -199,15 +199,15 @@ class JobRecords:
             if self._opened is not None:
                 self._opened[0].close()
 
-    def _open(self) -> tuple[JobStore, Feed]:
+    def _open(self) -> tuple[JobStore, EventBus]:
         with self._mutex:
             if self._opened is None:
-                from ktt_jobs.feed import Feed
+                from ktt_jobs.event_bus import EventBus
                 from ktt_jobs.queries import newest_events
                 from ktt_jobs.store import JobStore
 
                 store = JobStore(self.folder / "jobs.sqlite")
-                self._opened = store, Feed(lambda job_ids: newest_events(store, job_ids))
+                self._opened = store, EventBus(lambda job_ids: newest_events(store, job_ids))
             return self._opened
 
     def _recover(self) -> bool:

@@ -10,12 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from ktt_core.errors import KttError
-from ktt_jobs.feed import Feed
+from ktt_jobs.event_bus import EventBus
 from ktt_jobs.jobs import JobError, JobEvent, JobState
 from ktt_jobs.keeping import forget, read_word
 from ktt_jobs.locks import is_job_id, lock_job
 from ktt_jobs.logs import read_tail
-from ktt_jobs.publishing import settle
+from ktt_jobs.publishing import resolve
 from ktt_jobs.queries import RunningJob, running
 from ktt_jobs.rows import now
 from ktt_jobs.store import JobStore
@@ -46,7 +46,7 @@ class Recovered:
     ended: list[str]
 
 
-def recover(store: JobStore, feed: Feed, folder: Path) -> Recovered:
+def recover(store: JobStore, feed: EventBus, folder: Path) -> Recovered:
     """Bring jobs on that are RUNNING by the store, though nobody runs them.
 
     A job that published its result has succeeded. Else one that a command ran has failed, and one
@@ -56,7 +56,7 @@ def recover(store: JobStore, feed: Feed, folder: Path) -> Recovered:
     Parameters
     ----------
     store : JobStore
-    feed : Feed
+    feed : EventBus
     folder : Path
         Holds the jobs' folders.
 
@@ -91,7 +91,7 @@ def recover(store: JobStore, feed: Feed, folder: Path) -> Recovered:
 
 def _recover(store: JobStore, folder: Path, job: RunningJob) -> JobEvent | None:
     # The store changes nothing if the job has ended, or was queued again, a moment ago.
-    result = settle(folder)
+    result = resolve(folder)
     if result is not None:
         return store.end(job.id, JobState.SUCCEEDED, result=result)
     shutil.rmtree(folder / "files", ignore_errors=True)
@@ -125,7 +125,7 @@ def _error(kind: str, message: str, folder: Path) -> JobError:
     return JobError(kind, message, log_tail=read_tail(folder / "log.txt"))
 
 
-def prune(store: JobStore, feed: Feed, folder: Path, retention: timedelta) -> int:
+def prune(store: JobStore, feed: EventBus, folder: Path, retention: timedelta) -> int:
     """Remove jobs that ended long ago, with their events and folders; return how many.
 
     Folders that belong to no job are removed too, if they are old.

@@ -7,9 +7,9 @@ import shutil
 import pytest
 
 from ktt_jobs import JobState, queries
-from ktt_jobs.feed import Feed
+from ktt_jobs.event_bus import EventBus
 from ktt_jobs.locks import lock_job, new_job_id
-from ktt_jobs.publishing import promise
+from ktt_jobs.publishing import prepare
 from ktt_jobs.recovery import recover
 from ktt_jobs.store import JobStore, NewJob
 
@@ -29,7 +29,7 @@ def begun(store, *, embedded=False):
 
 
 def recovered(store, tmp_path):
-    return recover(store, Feed(lambda job_ids: {}), tmp_path)
+    return recover(store, EventBus(lambda job_ids: {}), tmp_path)
 
 
 def state(store, job_id):
@@ -49,7 +49,7 @@ def test_each_job_by_what_it_left(store, tmp_path):
         begun(store),
         begun(store),
     )
-    promise(tmp_path / done, {"f1": 1}, [])
+    prepare(tmp_path / done, {"f1": 1}, [])
     store.cancel(unwanted)
     lock = lock_job(tmp_path / held)
     assert lock is not None

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from ktt_core.progress import Progress
-from ktt_jobs import JobService, JobState, Manner, StoppedError, TaskContext
+from ktt_jobs import JobService, JobState, RunPolicy, StoppedError, TaskContext
 from ktt_jobs.context import EventWriter
 from ktt_jobs.sample_server import TASKS, eventually
 
@@ -100,7 +100,7 @@ def test_cancelling_waits_for_the_step_and_what_it_keeps(service, spec, tmp_path
 
 
 def test_cancelling_waits_no_longer_than_it_may(tmp_path, spec):
-    service = JobService(tmp_path / "jobs", TASKS, manner=Manner(step_grace=0.5))
+    service = JobService(tmp_path / "jobs", TASKS, policy=RunPolicy(step_grace=0.5))
     service.start()
     job = service.submit("resume", {**spec, "slow": 60}, labels={})
     assert eventually(lambda: count(service, job.id) >= 2)

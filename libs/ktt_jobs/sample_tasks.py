@@ -35,7 +35,7 @@ def resume(spec: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     """Count to a number, keep the count at each stop, and go on from there in the next attempt."""
     kept, last = context.keep / "count", Path(spec["last"])
     begun = int(kept.read_text()) if kept.exists() else 0
-    context.leave_word("go on with --resume", if_there=last)
+    context.set_failure_hint("go on with --resume", if_there=last)
     count = begun
     try:
         with context.taking_steps():
@@ -94,7 +94,7 @@ def publish(spec: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     context.progress(Progress("publish"))
     if dies == "before":
         _die(spec)
-    with context.publishing({"target": str(target), "attempt": context.attempt}, proof=target):
+    with context.publishing({"target": str(target), "attempt": context.attempt}, outputs=target):
         if dies == "promised":
             _die(spec)
         time.sleep(spec.get("slow", 0))
@@ -123,7 +123,7 @@ def fill(spec: dict[str, Any], context: TaskContext) -> dict[str, Any]:
         for _ in range(spec["bytes"] >> 16):
             stream.write(b"x" * (1 << 16))
     target = Path(spec["target"])
-    with context.publishing({"target": str(target)}, proof=target):
+    with context.publishing({"target": str(target)}, outputs=target):
         finished.rename(target)
     return {}
 

@@ -10,9 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from ktt_core.errors import KttError
+from ktt_jobs.event_bus import EventBus
 from ktt_jobs.execution import Execution
-from ktt_jobs.feed import Feed
-from ktt_jobs.jobs import Job, Manner
+from ktt_jobs.jobs import Job, RunPolicy
 from ktt_jobs.locks import Lock, lock_job
 from ktt_jobs.queries import find
 from ktt_jobs.recovery import prune, recover
@@ -37,14 +37,14 @@ class Scheduler:
     Parameters
     ----------
     store : JobStore
-    feed : Feed
+    feed : EventBus
     folder : Path
         Holds the jobs' folders.
     tasks : mapping of str to str
     workers : int
         Jobs at once.
     retention : timedelta
-    manner : Manner
+    policy : RunPolicy
     on_end : callable
         Called with every job that has ended.
     """
@@ -52,16 +52,16 @@ class Scheduler:
     def __init__(
         self,
         store: JobStore,
-        feed: Feed,
+        feed: EventBus,
         folder: Path,
         tasks: Mapping[str, str],
         workers: int,
         retention: timedelta,
-        manner: Manner,
+        policy: RunPolicy,
         on_end: Callable[[Job], None],
     ) -> None:
         self._store, self._feed, self._folder, self._tasks = store, feed, folder, tasks
-        self._retention, self._manner, self._on_end = retention, manner, on_end
+        self._retention, self._policy, self._on_end = retention, policy, on_end
         self._stopping = threading.Event()
         self._grown = threading.Condition()
         # One takes from the queue at a time, so that jobs are begun in their order.
@@ -150,7 +150,7 @@ class Scheduler:
         job = find(self._store, job_id)
         task = self._tasks.get(job.kind)
         return Execution(
-            self._store, self._feed, self._folder / job_id, job, task, lock, self._manner
+            self._store, self._feed, self._folder / job_id, job, task, lock, self._policy
         )
 
     def _run(self, execution: Execution) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ktt_core.errors import FailedPreconditionError, NotFoundError
-from ktt_jobs.jobs import Job, JobEvent, Manner
+from ktt_jobs.jobs import Job, JobEvent, RunPolicy
 from ktt_jobs.records import JobRecords
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class JobService(JobRecords):
         Jobs that may wait.
     retention : timedelta
         How long ended jobs are kept.
-    manner : Manner
+    policy : RunPolicy
         How the jobs are run.
 
     Attributes
@@ -58,13 +58,13 @@ class JobService(JobRecords):
         workers: int = 1,
         queue_limit: int = 1000,
         retention: timedelta = timedelta(days=30),
-        manner: Manner = Manner(),  # noqa: B008 - it cannot be changed
+        policy: RunPolicy = RunPolicy(),  # noqa: B008 - it cannot be changed
     ) -> None:
         super().__init__(folder)
         self.tasks = dict(tasks)
         self.on_end: list[Callable[[Job], None]] = []
         self._workers, self._queue_limit, self._retention = workers, queue_limit, retention
-        self.manner = manner
+        self.policy = policy
         self._server: tuple[Lock, Scheduler] | None = None
 
     # -- of a server -------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class JobService(JobRecords):
                 self.tasks,
                 self._workers,
                 self._retention,
-                self.manner,
+                self.policy,
                 self._ended,
             )
             scheduler.start()
@@ -231,7 +231,7 @@ class JobService(JobRecords):
             prune(store, feed, self.folder, self._retention)
         try:
             job_id, ran = run_here(
-                store, feed, self.folder, new, self.tasks[kind], self.manner, on_event, on_wait
+                store, feed, self.folder, new, self.tasks[kind], self.policy, on_event, on_wait
             )
         except BaseException:
             self._ended_if_known(new.id)
@@ -247,7 +247,7 @@ class JobService(JobRecords):
     def cancel(self, job_id: str) -> Job:
         """Cancel a job: at once if it is queued, within some 2 s if it runs.
 
-        One that takes steps has its manner's `step_grace` to finish one.
+        One that takes steps has its policy's `step_grace` to finish one.
 
         A job that has ended is returned as it is.
 

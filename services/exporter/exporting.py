@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exporter.checking import ExportPlan, check_export
+from exporter.commit_markers import marker_name, published_output
 from exporter.folders import export_folder, make_export
+from exporter.formats import write_bundle, write_onnx
 from exporter.job_kind import workspace_of
 from exporter.manifests import MANIFEST_NAME, describe_files, manifest_to_bytes, sha256_of
-from exporter.marks import mark_name, proof_in
 from exporter.requests import ExportSpec
 from exporter.results import ExportedCheckpoint, ExportResult, Manifest
-from exporter.writing import write_bundle, write_onnx
 from ktt_core.atomic import atomic_file, fsync_directory
 from ktt_core.checkpoints.record import installed_versions
 from ktt_core.errors import CheckpointError, NotFoundError
@@ -62,7 +62,7 @@ def run_export(value: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     def write(staging: Path) -> dict[str, Any]:
         manifest = _write(plan, staging, context.folder, context.progress)
         (staging / MANIFEST_NAME).write_bytes(manifest_to_bytes(manifest))
-        (staging / mark_name(context.job_id)).touch()
+        (staging / marker_name(context.job_id)).touch()
         return ExportResult(folder.relative_to(workspace).as_posix(), manifest).to_json()
 
     return make_export(folder, spec, write, lambda result: _publishing(context, folder, result))
@@ -73,11 +73,11 @@ def _publishing(context: TaskContext, folder: Path, result: dict[str, Any]) -> I
     # The mark comes with the folder, in the same step, so whatever moment this process is killed at
     # tells whether it was done. It gives way to a proof that the next export does not replace.
     # All that could fail for want of room is done before the step.
-    ready, done = context.folder / "ready", proof_in(context.folder)
-    mark = folder / mark_name(context.job_id)
+    ready, done = context.folder / "ready", published_output(context.folder)
+    mark = folder / marker_name(context.job_id)
     with atomic_file(ready) as temporary:
         temporary.write_bytes(b"")
-    with context.publishing(result, proof=done, sign=mark):
+    with context.publishing(result, outputs=done, commit_marker=mark):
         yield
         ready.rename(done)
         fsync_directory(done.parent)

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from exporter import Exporter, ExportSpec, exporting
 from exporter.checking import ExportPlan
 from exporter.checkpoints import locate
+from exporter.commit_markers import marker_name, sweep_markers
 from exporter.conftest import TIME, import_other_classes
 from exporter.exporting import run_export
+from exporter.formats import write_onnx
 from exporter.job_kind import EXPORT, workspace_of
 from exporter.manifests import manifest_from_bytes
-from exporter.marks import mark_name, sweep_marks
 from exporter.results import ExportResult
 from exporter.rows import parity_split, spread_rows, spread_texts
-from exporter.writing import write_onnx
 from ktt_core import atomic
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions
@@ -43,7 +43,7 @@ from ktt_core.progress import ignore_progress
 from ktt_core.taxonomy import Taxonomy
 from ktt_jobs import TaskContext
 from ktt_jobs.context import EventWriter
-from ktt_jobs.publishing import settle
+from ktt_jobs.publishing import resolve
 from ktt_models.sklearn.model import SklearnModel
 from ktt_models.tfidf_hsgd.tfidf_hsgd import TfidfHSGD
 
@@ -75,7 +75,7 @@ def run(folder: Path) -> dict[str, Any]:
 
 def test_the_result_is_settled_once_the_folder_is_there(workspace: Path, folder: Path) -> None:
     result = run(folder)
-    assert settle(folder) == result
+    assert resolve(folder) == result
     assert (workspace / result["path"] / "manifest.json").is_file()
 
 
@@ -90,7 +90,7 @@ def killed_while_it_publishes(
     with monkeypatch.context() as patched:
         patched.setattr(target, name, killed)
         # What is killed cleans nothing up.
-        patched.setattr("ktt_jobs.context.withdraw", lambda folder: None)
+        patched.setattr("ktt_jobs.context.abort", lambda folder: None)
         patched.setattr(shutil, "rmtree", lambda *arguments, **options: None)
         with pytest.raises(Killed):
             run_export(SPEC.to_json(), context(folder))
@@ -109,9 +109,9 @@ def test_an_export_killed_before_its_step_is_made_again(
     (folder / "files").mkdir(parents=True)
     killed_while_it_publishes(folder, monkeypatch, atomic, "_swap")
     assert manifest.read_bytes() == older
-    assert settle(folder) is None
+    assert resolve(folder) is None
     result = run(folder)
-    assert settle(folder) == result
+    assert resolve(folder) == result
     assert names(workspace / "outputs") == {".lock", "tfidf_hsgd_shop"}
 
 
@@ -133,14 +133,14 @@ def test_an_export_killed_after_its_step_is_not_made_again(
     newer = (exported / "manifest.json").read_bytes()
     assert newer != older
     for _ in range(2):
-        result = settle(folder)
+        result = resolve(folder)
         assert result is not None
         assert manifest_from_bytes(newer, exported) == ExportResult.from_json(result).manifest
     # Nor if another export takes its place before anybody looks.
     other = folder.with_name("6b1a83f6-0d0a-4f6b-9a58-8a4f5c3a9d21")
     (other / "files").mkdir(parents=True)
     run(other)
-    assert settle(folder) == result
+    assert resolve(folder) == result
     assert not [path for path in names(exported) if path.startswith(".")]
 
 
@@ -152,10 +152,10 @@ def test_marks_of_jobs_that_have_ended_go(workspace: Path) -> None:
     (ended,), _ = exporter.list_jobs(EXPORT)
     waiting = exporter.submit(EXPORT, SPEC)
     for job in (ended, waiting):
-        (exported / mark_name(job.id)).touch()
+        (exported / marker_name(job.id)).touch()
     (exported / ".published-by-me").touch()
-    sweep_marks(workspace, exporter.jobs)
-    assert names(exported) - before == {mark_name(waiting.id), ".published-by-me"}
+    sweep_markers(workspace, exporter.jobs)
+    assert names(exported) - before == {marker_name(waiting.id), ".published-by-me"}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TypeVar
 
+from exporter.commit_markers import hand_over
 from exporter.manifests import MANIFEST_NAME, read_manifest
-from exporter.marks import hand_over
 from exporter.requests import ExportSpec
 from ktt_core.atomic import atomic_directory, sweep_leftovers
 from ktt_core.errors import DataError, FailedPreconditionError

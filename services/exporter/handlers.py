@@ -74,13 +74,13 @@ class Exporter(JobHost):
 
     def start(self) -> None:
         """Begin to serve: what killed exports left is removed, now and whenever a job ends."""
+        from exporter.commit_markers import sweep_markers
         from exporter.folders import sweep_exports
-        from exporter.marks import sweep_marks
 
         def sweep(job: Job | None = None) -> None:
             if job is None or job.result is None:
                 sweep_exports(self.root)
-            sweep_marks(self.root, self.jobs)
+            sweep_markers(self.root, self.jobs)
 
         sweep()
         self.jobs.on_end.append(sweep)
@@ -108,13 +108,13 @@ class Exporter(JobHost):
         KttError
             As `exporter.checking.check_export`, and no job is made then.
         """
-        from exporter.marks import sweep_marks
+        from exporter.commit_markers import sweep_markers
 
         self.validate(EXPORT, spec)
         try:
             job = self.jobs.run(EXPORT.name, spec.to_json(), labels=spec.labels, on_event=on_event)
         finally:
-            sweep_marks(self.root, self.jobs)
+            sweep_markers(self.root, self.jobs)
         error = job.exception()
         if error is not None:
             raise error

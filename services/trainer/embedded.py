@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_core.progress import ProgressCallback
 from ktt_core.registry import get_config_class, list_models
-from ktt_jobs import JobService, Manner
+from ktt_jobs import JobService, RunPolicy
 from trainer.cleanup import clean_up
 from trainer.error_table import FILE_NAME
 from trainer.evaluation_plan import check_evaluation
@@ -35,7 +35,7 @@ __all__ = ["evaluate_here", "temporary_jobs", "train_here"]
 def temporary_jobs(
     tasks: Mapping[str, str],
     parent: Path | None = None,
-    manner: Manner = Manner(),  # noqa: B008 - it cannot be changed
+    policy: RunPolicy = RunPolicy(),  # noqa: B008 - it cannot be changed
 ) -> Iterator[JobService]:
     """Yield jobs that are kept nowhere: a dry run leaves no trace, and an import is no job.
 
@@ -45,11 +45,11 @@ def temporary_jobs(
         As `JobService` takes them.
     parent : Path, optional
         Where their folder is for the time being; by default where the system has such.
-    manner : Manner
+    policy : RunPolicy
         How they are run.
     """
     with tempfile.TemporaryDirectory(prefix="ktt-", dir=parent) as folder:
-        jobs = JobService(Path(folder), tasks, manner=manner)
+        jobs = JobService(Path(folder), tasks, policy=policy)
         try:
             yield jobs
         finally:
@@ -167,5 +167,5 @@ def _keeping(
     if keep:
         yield jobs, {}
     else:
-        with temporary_jobs(TASKS, manner=jobs.manner) as temporary:
+        with temporary_jobs(TASKS, policy=jobs.policy) as temporary:
             yield temporary, {"workspace": str(workspace.root.absolute())}

@@ -19,7 +19,7 @@ from trainer.specs import EvaluationSpec
 from trainer.uploads import UploadStore
 
 if TYPE_CHECKING:
-    from trainer.hosting import HostedTrainer
+    from trainer.server import TrainerServer
 
 __all__ = ["EvaluationPlan", "check_evaluation", "uploads_of", "validate"]
 
@@ -42,7 +42,7 @@ class EvaluationPlan:
     dataset: Dataset | None
 
 
-def validate(trainer: HostedTrainer, spec: EvaluationSpec, submitted: bool) -> None:
+def validate(trainer: TrainerServer, spec: EvaluationSpec, submitted: bool) -> None:
     """Check an evaluation job for a server's client; before it is submitted its file may miss.
 
     Raises

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ktt_core.datasets.options import ImportOptions
     from ktt_core.datasets.report import ImportReport
     from ktt_core.workspace import Workspace
-    from ktt_jobs import JobService, Manner
+    from ktt_jobs import JobService, RunPolicy
     from trainer.report_files import ReportFile
 
 __all__ = ["Trainer"]
@@ -72,7 +72,7 @@ class Trainer:
         if self._jobs is None:
             from ktt_jobs import JobService
 
-            self._jobs = JobService(jobs_folder(self.root), TASKS, manner=manner())
+            self._jobs = JobService(jobs_folder(self.root), TASKS, policy=run_policy())
         return self._jobs
 
     # -- datasets ----------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ class Trainer:
         return evaluate_here(self.workspace, self.jobs, request, progress)
 
 
-def manner(step_grace: float = STEP_GRACE) -> Manner:
+def run_policy(step_grace: float = STEP_GRACE) -> RunPolicy:
     """Return how the trainer's jobs are run.
 
     Parameters
@@ -256,9 +256,9 @@ def manner(step_grace: float = STEP_GRACE) -> Manner:
     step_grace : float
         Seconds that a cancelled run has to finish its step and to keep its state.
     """
-    from ktt_jobs import Manner
+    from ktt_jobs import RunPolicy
 
-    return Manner(step_grace=step_grace, memory_advice=_MEMORY_ADVICE)
+    return RunPolicy(step_grace=step_grace, memory_advice=_MEMORY_ADVICE)
 
 
 def jobs_folder(root: Path) -> Path:

@@ -136,8 +136,8 @@ def main(
     """
     from ktt_jobs import JobService
     from ktt_rpc.server import serve
-    from trainer.handlers import jobs_folder, manner
-    from trainer.hosting import HostedTrainer
+    from trainer.handlers import jobs_folder, run_policy
+    from trainer.server import TrainerServer
     from trainer.servicer.service import trainer_service
     from trainer.specs import TASKS
 
@@ -147,10 +147,10 @@ def main(
         workers=workers,
         queue_limit=queue_limit,
         retention=timedelta(days=retention_days),
-        manner=manner(cancel_grace),
+        policy=run_policy(cancel_grace),
     )
     try:
-        trainer = HostedTrainer(
+        trainer = TrainerServer(
             workspace,
             jobs,
             allowed_roots=allowed_roots,

@@ -24,7 +24,7 @@ from trainer.resuming import UnfinishedRun, find_unfinished
 from trainer.specs import TrainingSpec
 
 if TYPE_CHECKING:
-    from trainer.hosting import HostedTrainer
+    from trainer.server import TrainerServer
 
 __all__ = ["PlannedRun", "check", "check_all", "check_model", "open_dataset", "validate"]
 
@@ -50,7 +50,7 @@ class PlannedRun:
     continued: UnfinishedRun | None = None
 
 
-def validate(trainer: HostedTrainer, spec: TrainingSpec, submitted: bool) -> None:
+def validate(trainer: TrainerServer, spec: TrainingSpec, submitted: bool) -> None:
     """Check a training job for a server's client.
 
     Raises

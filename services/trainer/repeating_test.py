@@ -11,19 +11,19 @@ from ktt_core.errors import AlreadyExistsError, NotFoundError
 from ktt_jobs import JobService
 from trainer.conftest import import_shop
 from trainer.handlers import jobs_folder
-from trainer.hosting import HostedTrainer
+from trainer.server import TrainerServer
 from trainer.specs import EVALUATION, TASKS, TRAINING, EvaluationSpec, TrainingSpec
 
 
 @pytest.fixture
-def trainer(tmp_path: Path) -> HostedTrainer:
+def trainer(tmp_path: Path) -> TrainerServer:
     """Return a trainer whose jobs wait for ever, with the dataset "shop"."""
     workspace = tmp_path / "workspace"
     import_shop(workspace, count=30)
-    return HostedTrainer(workspace, JobService(jobs_folder(workspace), TASKS))
+    return TrainerServer(workspace, JobService(jobs_folder(workspace), TASKS))
 
 
-def test_a_training_is_repeated_without_its_dataset(trainer: HostedTrainer) -> None:
+def test_a_training_is_repeated_without_its_dataset(trainer: TrainerServer) -> None:
     spec = TrainingSpec("shop", "tfidf_hsgd", {"epochs": 1})
     job = trainer.submit(TRAINING, spec, "once")
     shutil.rmtree(trainer.root / "datasets/shop")
@@ -44,7 +44,7 @@ def test_a_training_is_repeated_without_its_dataset(trainer: HostedTrainer) -> N
     ],
 )
 def test_another_request_of_the_same_id_is_told_so_before_it_is_looked_at(
-    trainer: HostedTrainer, other: TrainingSpec
+    trainer: TrainerServer, other: TrainingSpec
 ) -> None:
     trainer.submit(TRAINING, TrainingSpec("shop", "tfidf_hsgd"), "once")
     with pytest.raises(AlreadyExistsError, match="'once' was made before"):
@@ -52,7 +52,7 @@ def test_another_request_of_the_same_id_is_told_so_before_it_is_looked_at(
 
 
 def test_an_evaluation_is_repeated_without_its_checkpoint(
-    trainer: HostedTrainer, monkeypatch: pytest.MonkeyPatch
+    trainer: TrainerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = EvaluationSpec("shop", "tfidf_hsgd")
     with monkeypatch.context() as there:

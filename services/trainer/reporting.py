@@ -10,9 +10,9 @@ from ktt_core.config import build_config
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.diagnostics import SplitDiagnostics
 from ktt_core.model import Model
-from trainer.report import ReportFacts, write_report
+from trainer.report import ReportData, write_report
 from trainer.report.device import device_name
-from trainer.report.facts import count_leaf_rows
+from trainer.report.report_data import count_leaf_rows
 
 __all__ = ["leave_report"]
 
@@ -53,7 +53,7 @@ def leave_report(
     """
     record = model.record
     try:
-        facts = ReportFacts(
+        facts = ReportData(
             dataset=dataset.name,
             model=model_id,
             taxonomy=dataset.taxonomy,

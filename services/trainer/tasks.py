@@ -49,7 +49,7 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
         files = _files_of(staged, planned, model_class)
         if model_class.resumable and files.last is not None:
             write_note(context.keep, staged.time)
-            context.leave_word(
+            context.set_failure_hint(
                 "its last state is kept: continue it with: "
                 f"ktt train {wanted.dataset} -m {wanted.model} --resume",
                 if_there=files.last,
@@ -74,7 +74,7 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
             warnings=trained.warnings,
             resumed=planned.continued is not None,
         ).to_json()
-        with context.publishing(result, proof=list(written.values())):
+        with context.publishing(result, outputs=list(written.values())):
             try:
                 staged.publish()
             except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainer.report.facts import ReportFacts
 from trainer.report.rendering import render_report, write_report
+from trainer.report.report_data import ReportData
 
-__all__ = ["ReportFacts", "render_report", "write_report"]
+__all__ = ["ReportData", "render_report", "write_report"]

@@ -17,7 +17,7 @@ from ktt_core.diagnostics import (
     top_pairs,
     worst_leaves,
 )
-from trainer.report.facts import ReportFacts
+from trainer.report.report_data import ReportData
 
 __all__ = ["Findings", "find"]
 
@@ -58,7 +58,7 @@ class Findings:
     shares: list[AnswerShares] = field(default_factory=list)
 
 
-def find(facts: ReportFacts) -> Findings:
+def find(facts: ReportData) -> Findings:
     """Return the findings of a run's diagnostics."""
     diagnostics = facts.diagnostics
     if diagnostics is None:

@@ -10,8 +10,8 @@ from typing import Any
 from ktt_core.diagnostics import ConfusedPair, LeafFigures
 from ktt_core.taxonomy import Taxonomy
 from trainer.report.confidence import bin_rows
-from trainer.report.facts import ReportFacts
 from trainer.report.findings import Findings
+from trainer.report.report_data import ReportData
 
 __all__ = ["FORMAT_VERSION", "embedded_json", "machine_readable"]
 
@@ -35,7 +35,7 @@ def embedded_json(value: Any) -> str:
     return text
 
 
-def machine_readable(facts: ReportFacts, findings: Findings) -> dict[str, Any]:
+def machine_readable(facts: ReportData, findings: Findings) -> dict[str, Any]:
     """Return the report's data, with a bounded size like the page."""
     value: dict[str, Any] = {
         "format": FORMAT_VERSION,
@@ -91,7 +91,7 @@ def _pair(pair: ConfusedPair, taxonomy: Taxonomy) -> dict[str, Any]:
     }
 
 
-def _leaf(leaf: int, facts: ReportFacts, leaves: LeafFigures) -> dict[str, Any]:
+def _leaf(leaf: int, facts: ReportData, leaves: LeafFigures) -> dict[str, Any]:
     return {
         "path": list(facts.taxonomy.leaf_paths[leaf]),
         "train_rows": int(facts.train_rows[leaf]),

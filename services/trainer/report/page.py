@@ -15,10 +15,10 @@ from trainer.report.confidence import (
     row_chart,
 )
 from trainer.report.curves import curves
-from trainer.report.facts import ReportFacts
 from trainer.report.findings import Findings, find
 from trainer.report.machine import embedded_json, machine_readable
 from trainer.report.names import shorten
+from trainer.report.report_data import ReportData
 from trainer.report.scales import number, percent
 from trainer.report.summary import summarise
 from trainer.report.tables import class_rows, config_rows, duration, metric_rows, pair_rows
@@ -38,7 +38,7 @@ class Tile:
     what: str
 
 
-def page_values(facts: ReportFacts) -> dict[str, Any]:
+def page_values(facts: ReportData) -> dict[str, Any]:
     """Return the template's variables."""
     found = find(facts)
     summary = summarise(facts, found.levels, found.leaves)
@@ -77,7 +77,7 @@ def page_values(facts: ReportFacts) -> dict[str, Any]:
     return values
 
 
-def _findings(facts: ReportFacts, found: Findings) -> dict[str, Any]:
+def _findings(facts: ReportData, found: Findings) -> dict[str, Any]:
     diagnostics, leaves, taxonomy = facts.diagnostics, found.leaves, facts.taxonomy
     assert diagnostics is not None and leaves is not None
     return {
@@ -102,7 +102,7 @@ def _findings(facts: ReportFacts, found: Findings) -> dict[str, Any]:
     }
 
 
-def _tiles(facts: ReportFacts) -> list[Tile]:
+def _tiles(facts: ReportData) -> list[Tile]:
     metrics = facts.metrics.get(facts.split, {})
     split = _SPLITS.get(facts.split, facts.split)
     whole = "whole path right" if facts.taxonomy.depth > 1 else "class right"
@@ -119,7 +119,7 @@ def _tiles(facts: ReportFacts) -> list[Tile]:
     ]
 
 
-def _run(facts: ReportFacts) -> list[tuple[str, str]]:
+def _run(facts: ReportData) -> list[tuple[str, str]]:
     taxonomy = facts.taxonomy
     hidden = taxonomy.hidden
     offsets = taxonomy.level_offsets.tolist()
@@ -154,7 +154,7 @@ def _readable_time(started: str) -> str:
     return started.removesuffix("Z").replace("T", " ")
 
 
-def _sections(facts: ReportFacts, values: dict[str, Any]) -> list[tuple[str, str]]:
+def _sections(facts: ReportData, values: dict[str, Any]) -> list[tuple[str, str]]:
     known = values["found"].leaves is not None
     sections = (
         ("metrics", "Metrics", bool(values["metrics"])),

@@ -11,15 +11,15 @@ import jinja2
 
 from ktt_core.atomic import atomic_file
 from trainer.report.confidence import bucket_label
-from trainer.report.facts import ReportFacts
 from trainer.report.page import page_values
+from trainer.report.report_data import ReportData
 from trainer.report.scales import number, percent
 from trainer.report.tables import optional_percent
 
 __all__ = ["render_report", "write_report"]
 
 
-def render_report(facts: ReportFacts) -> str:
+def render_report(facts: ReportData) -> str:
     """Return the page: HTML without scripts, other files or network access.
 
     The same facts give the same page. Its size is bounded, independently of the number of classes
@@ -32,7 +32,7 @@ def render_report(facts: ReportFacts) -> str:
     return template.render(page_values(facts), style=_read("style.css"))
 
 
-def write_report(path: Path, facts: ReportFacts) -> None:
+def write_report(path: Path, facts: ReportData) -> None:
     """Write the page atomically.
 
     Raises

@@ -13,7 +13,7 @@ import pytest
 from ktt_core.diagnostics import SplitDiagnostics
 from ktt_core.metrics import compute_metrics
 from ktt_core.taxonomy import MAX_NAME_LENGTH, Taxonomy
-from trainer.report import ReportFacts, render_report, write_report
+from trainer.report import ReportData, render_report, write_report
 
 SHOP = [("Food", "Bread"), ("Food", "Pasta", "Long"), ("Food", "Pasta", "Short"), ("Bikes",)]
 HOSTILE = [
@@ -29,7 +29,7 @@ DRAWN = {"path", "rect", "circle"}
 
 def make_facts(
     paths: Any = SHOP, rows: int = 300, split: str = "test", noise: float = 2.5, **more: Any
-) -> ReportFacts:
+) -> ReportData:
     taxonomy = Taxonomy.from_paths(paths)
     rng = np.random.default_rng(0)
     diagnostics = SplitDiagnostics(taxonomy, 1.4)
@@ -60,7 +60,7 @@ def make_facts(
         "fingerprint": "sha256:abc",
         "versions": {"python": "3.11.7"},
     }
-    return ReportFacts(taxonomy=taxonomy, **{**known, **more})
+    return ReportData(taxonomy=taxonomy, **{**known, **more})
 
 
 class Page(HTMLParser):
@@ -112,7 +112,7 @@ ALL = {
     "no mistakes": lambda: make_facts(noise=0.0),
     "nothing but mistakes": lambda: make_facts(noise=500.0, rows=5),
     "no history": lambda: make_facts(history=()),
-    "nothing optional": lambda: ReportFacts(
+    "nothing optional": lambda: ReportData(
         "d", "m", Taxonomy.from_paths(SHOP), {"train": 3}, np.zeros(4, int), {}
     ),
 }

@@ -13,8 +13,8 @@ from ktt_core.diagnostics import (
 )
 from trainer.report.confidence import overconfidence
 from trainer.report.curves import validated
-from trainer.report.facts import ReportFacts
 from trainer.report.names import class_name
+from trainer.report.report_data import ReportData
 from trainer.report.scales import number, percent
 
 __all__ = ["Summary", "summarise", "wilson_interval"]
@@ -40,7 +40,7 @@ class Summary:
 
 
 def summarise(
-    facts: ReportFacts,
+    facts: ReportData,
     levels: list[LevelFigures],
     leaves: LeafFigures | None,
 ) -> Summary:
@@ -48,7 +48,7 @@ def summarise(
 
     Parameters
     ----------
-    facts : ReportFacts
+    facts : ReportData
     levels : list of LevelFigures
     leaves : LeafFigures or None
     """
@@ -80,7 +80,7 @@ def wilson_interval(hits: int, rows: int) -> tuple[float, float]:
 
 def _accuracy(
     summary: Summary,
-    facts: ReportFacts,
+    facts: ReportData,
     diagnostics: SplitDiagnostics,
     levels: list[LevelFigures],
     leaves: LeafFigures,
@@ -111,7 +111,7 @@ def _accuracy(
 
 def _mistakes(
     summary: Summary,
-    facts: ReportFacts,
+    facts: ReportData,
     diagnostics: SplitDiagnostics,
     levels: list[LevelFigures],
     leaves: LeafFigures,
@@ -143,7 +143,7 @@ def _mistakes(
         )
 
 
-def _rare_classes(summary: Summary, facts: ReportFacts, leaves: LeafFigures) -> None:
+def _rare_classes(summary: Summary, facts: ReportData, leaves: LeafFigures) -> None:
     for limit in _RARE:
         rare = facts.train_rows < limit
         few, rest = int(leaves.support[rare].sum()), int(leaves.support[~rare].sum())
@@ -197,7 +197,7 @@ def _probabilities(summary: Summary, diagnostics: SplitDiagnostics) -> None:
         break
 
 
-def _rows(summary: Summary, facts: ReportFacts, diagnostics: SplitDiagnostics) -> None:
+def _rows(summary: Summary, facts: ReportData, diagnostics: SplitDiagnostics) -> None:
     if facts.split != "test":
         summary.notes.append(
             "There are no test texts, so all figures are of the validation texts. These also chose "
@@ -213,7 +213,7 @@ def _rows(summary: Summary, facts: ReportFacts, diagnostics: SplitDiagnostics) -
         )
 
 
-def _progress(summary: Summary, facts: ReportFacts) -> None:
+def _progress(summary: Summary, facts: ReportData) -> None:
     unit, points, best = validated(facts.history)
     if len(points) < 2:
         return
@@ -226,7 +226,7 @@ def _progress(summary: Summary, facts: ReportFacts) -> None:
         summary.notes.append(f"The validation was best at {where}.")
 
 
-def _split(facts: ReportFacts) -> str:
+def _split(facts: ReportData) -> str:
     return "validation" if facts.split == "val" else facts.split
 
 

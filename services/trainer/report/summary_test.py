@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ktt_core.diagnostics import SplitDiagnostics
 from ktt_core.taxonomy import Taxonomy
-from trainer.report.facts import ReportFacts
 from trainer.report.findings import find
+from trainer.report.report_data import ReportData
 from trainer.report.summary import Summary, summarise, wilson_interval
 
 TREE = Taxonomy.from_paths([(a, b) for a in "ab" for b in "cdef"])
@@ -35,7 +35,7 @@ def summary(
         "config": {},
         "diagnostics": diagnostics,
     }
-    facts = ReportFacts("shop", "m", taxonomy, **{**known, **more})
+    facts = ReportData("shop", "m", taxonomy, **{**known, **more})
     found = find(facts)
     return summarise(facts, found.levels, found.leaves)
 
@@ -98,7 +98,7 @@ def test_the_best_state_is_named(values, sentence):
 
 
 def test_without_diagnostics_there_are_only_notes():
-    facts = ReportFacts("shop", "m", TREE, {"train": 8}, np.zeros(8, int), {})
+    facts = ReportData("shop", "m", TREE, {"train": 8}, np.zeros(8, int), {})
     text = summarise(facts, [], None)
     assert text.right == [] and text.wrong == [] and "Nothing is known" in text.notes[0]
 

@@ -13,13 +13,13 @@ from ktt_core.progress import Progress
 from ktt_rpc.call import in_thread
 from ktt_rpc.job_messages import progress_to_proto
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
-from trainer.hosting import HostedTrainer
 from trainer.importing import ImportRun
 from trainer.messages.datasets import (
     dataset_to_proto,
     import_options_from_proto,
     import_report_to_proto,
 )
+from trainer.server import TrainerServer
 from trainer.servicer.ending import outlast
 
 __all__ = ["DatasetCalls"]
@@ -28,7 +28,7 @@ __all__ = ["DatasetCalls"]
 class DatasetCalls:
     """Making, showing and deleting datasets."""
 
-    trainer: HostedTrainer
+    trainer: TrainerServer
 
     async def CreateDataset(  # noqa: N802
         self, request: datasets_pb2.CreateDatasetRequest, context: Any

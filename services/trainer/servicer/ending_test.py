@@ -16,7 +16,7 @@ import pytest
 from ktt.trainer.v1 import datasets_pb2
 from ktt_core.errors import NotFoundError
 from trainer.conftest import TrainerProcess
-from trainer.hosting import HostedTrainer
+from trainer.server import TrainerServer
 from trainer.servicer import uploads as upload_calls
 from trainer.servicer.ending import outlast
 from trainer.servicer.uploads import UploadCalls
@@ -30,7 +30,7 @@ def test_an_upload_whose_id_nobody_hears_of_takes_no_place(
 ) -> None:
     calls = UploadCalls()
     store = UploadStore(tmp_path / "uploads", (".csv",))
-    calls.trainer = cast(HostedTrainer, SimpleNamespace(uploads=store))
+    calls.trainer = cast(TrainerServer, SimpleNamespace(uploads=store))
     request = datasets_pb2.CreateUploadRequest(file_name="a.csv", size_bytes=1, sha256=DIGEST)
     monkeypatch.setattr(upload_calls, "abandoned", lambda: True)
     calls._create(request)

@@ -11,7 +11,7 @@ from ktt.trainer.v1 import evaluation_pb2
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.fields import at_field
 from ktt_rpc.call import in_thread, in_work_thread, note_job
-from trainer.hosting import HostedTrainer
+from trainer.server import TrainerServer
 
 __all__ = ["EvaluationCalls"]
 
@@ -21,7 +21,7 @@ _CHUNK_BYTES = 512 * 1024
 class EvaluationCalls:
     """Sending what evaluation jobs have listed."""
 
-    trainer: HostedTrainer
+    trainer: TrainerServer
 
     async def DownloadEvaluationErrors(  # noqa: N802
         self, request: evaluation_pb2.DownloadEvaluationErrorsRequest, context: Any

@@ -10,8 +10,8 @@ from ktt.trainer.v1 import models_pb2
 from ktt_core.fields import at_field
 from ktt_rpc.call import in_thread
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
-from trainer.hosting import HostedTrainer
 from trainer.messages.models import checkpoint_to_proto, encoder_to_proto, model_to_proto
+from trainer.server import TrainerServer
 
 __all__ = ["ModelCalls"]
 
@@ -21,7 +21,7 @@ _CHUNK_BYTES = 512 * 1024
 class ModelCalls:
     """Listing what can be trained, and what was; sending reports."""
 
-    trainer: HostedTrainer
+    trainer: TrainerServer
 
     async def ListModels(  # noqa: N802
         self, request: models_pb2.ListModelsRequest, context: Any

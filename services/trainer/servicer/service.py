@@ -5,7 +5,7 @@ from __future__ import annotations
 from ktt.trainer.v1 import trainer_service_pb2, trainer_service_pb2_grpc
 from ktt_rpc.job_calls import add_job_calls
 from ktt_rpc.server import ServiceSpec
-from trainer.hosting import HostedTrainer
+from trainer.server import TrainerServer
 from trainer.servicer.datasets import DatasetCalls
 from trainer.servicer.evaluation import EvaluationCalls
 from trainer.servicer.models import ModelCalls
@@ -28,15 +28,15 @@ class TrainerServicer(
 
     Parameters
     ----------
-    trainer : HostedTrainer
+    trainer : TrainerServer
     """
 
-    def __init__(self, trainer: HostedTrainer) -> None:
+    def __init__(self, trainer: TrainerServer) -> None:
         self.trainer = trainer
         add_job_calls(self, trainer, KINDS)
 
 
-def trainer_service(trainer: HostedTrainer) -> ServiceSpec:
+def trainer_service(trainer: TrainerServer) -> ServiceSpec:
     """Return the trainer as `ktt_rpc.server.serve` takes it."""
     return ServiceSpec(
         trainer_service_pb2_grpc.add_TrainerServiceServicer_to_server,

@@ -11,8 +11,8 @@ from ktt.trainer.v1 import datasets_pb2
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.fields import within
 from ktt_rpc.call import abandoned, in_thread, in_work_thread
-from trainer.hosting import HostedTrainer
 from trainer.messages.datasets import upload_to_proto
+from trainer.server import TrainerServer
 from trainer.servicer.ending import outlast
 from trainer.upload_info import UploadInfo
 from trainer.upload_writer import UploadWriter
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class UploadCalls:
     """Announcing, writing and deleting uploads."""
 
-    trainer: HostedTrainer
+    trainer: TrainerServer
 
     async def CreateUpload(  # noqa: N802
         self, request: datasets_pb2.CreateUploadRequest, context: Any

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktt_jobs.feed import Feed
+from ktt_jobs.event_bus import EventBus
 from ktt_jobs.jobs import JobEvent
 from ktt_jobs.sample_server import eventually
 
@@ -20,7 +20,7 @@ def events(first, last):
 
 @given(st.integers(1, 5), st.integers(1, 400), st.integers(0, 450), st.integers(1, 300))
 def test_memory_says_what_the_store_would_or_nothing(first, count, after, limit):
-    feed = Feed(lambda job_ids: {})
+    feed = EventBus(lambda job_ids: {})
     last = first + count - 1
     feed.open("job", events(first, first))
     for event in events(first + 1, last):
@@ -34,7 +34,7 @@ def test_memory_says_what_the_store_would_or_nothing(first, count, after, limit)
 
 
 def test_a_job_that_went_elsewhere_is_not_remembered():
-    feed = Feed(lambda job_ids: {})
+    feed = EventBus(lambda job_ids: {})
     assert feed.events("job", 0, 10) is None
     feed.open("job", events(2, 2))
     assert feed.runs("job") and feed.events("job", 1, 10) == events(2, 2)
@@ -43,7 +43,7 @@ def test_a_job_that_went_elsewhere_is_not_remembered():
 
 
 def test_few_ended_jobs_are_remembered_and_all_running_ones():
-    feed = Feed(lambda job_ids: {})
+    feed = EventBus(lambda job_ids: {})
     for number in range(200):
         feed.open(str(number), events(1, 2))
         if number >= 100:
@@ -56,7 +56,7 @@ def test_few_ended_jobs_are_remembered_and_all_running_ones():
 
 def test_who_subscribes_hears_of_jobs_of_other_processes_and_of_none_after():
     newest = {"job": 1}
-    feed = Feed(lambda job_ids: {job_id: newest[job_id] for job_id in job_ids})
+    feed = EventBus(lambda job_ids: {job_id: newest[job_id] for job_id in job_ids})
     calls = []
     end = feed.subscribe("job", lambda: calls.append(1))
     assert eventually(lambda: len(calls) == 1)
@@ -79,7 +79,7 @@ def test_a_store_that_cannot_be_read_for_a_while_stops_no_news():
             raise error
         return {"job": 1}
 
-    feed = Feed(newest)
+    feed = EventBus(newest)
     calls = []
     end = feed.subscribe("job", lambda: calls.append(1))
     assert eventually(lambda: calls)

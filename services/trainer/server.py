@@ -37,7 +37,7 @@ from trainer.uploads import UploadStore
 if TYPE_CHECKING:
     from ktt_jobs import Job
 
-__all__ = ["HostedTrainer"]
+__all__ = ["TrainerServer"]
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ _SWEEP_INTERVAL = 300.0
 _COMPLEMENT = str.maketrans("0123456789", "9876543210")
 
 
-class HostedTrainer(Trainer, JobHost):
+class TrainerServer(Trainer, JobHost):
     """A trainer whose users are elsewhere.
 
     Parameters

@@ -1,7 +1,7 @@
-"""What an export's folder tells of the job that made it, as long as that matters.
+"""Commit markers: files in an export's folder that name the job which published it.
 
-A folder comes to its place with a file named after its job: the job's mark. Whoever looks after a
-killed job learns from it that the export was published. It goes once that is known elsewhere.
+A folder is moved to its place with a file named after its job. After a crash, recovery learns from
+it that the export was published. It is removed once the job's own folder says so.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from ktt_jobs.locks import is_job_id
 if TYPE_CHECKING:
     from ktt_jobs import JobService
 
-__all__ = ["hand_over", "mark_name", "proof_in", "sweep_marks"]
+__all__ = ["hand_over", "marker_name", "published_output", "sweep_markers"]
 
 _log = logging.getLogger(__name__)
 _PREFIX = ".published-by-"
 
 
-def mark_name(job_id: str) -> str:
-    """Return the name of a job's mark."""
+def marker_name(job_id: str) -> str:
+    """Return the name of a job's commit marker."""
     return f"{_PREFIX}{job_id}"
 
 
-def proof_in(folder: Path) -> Path:
-    """Return what proves in a job's folder of files that its export was published."""
+def published_output(folder: Path) -> Path:
+    """Return the output of a job which says that its export was published."""
     return folder / "published"
 
 
 def hand_over(workspace: Path, folder: Path) -> None:
-    """Let the jobs whose marks an export bears keep their proof, before it is replaced.
+    """Write the outputs of the jobs whose markers an export holds, before it is replaced.
 
-    There are such only if the process that published it was killed at that very moment.
+    There are markers only if the process that published it was killed at that moment.
 
     Raises
     ------
@@ -48,12 +48,12 @@ def hand_over(workspace: Path, folder: Path) -> None:
     for job_id, _ in _marks(folder):
         files = files_of(workspace, job_id)
         if files.is_dir():
-            proof_in(files).touch()
+            published_output(files).touch()
             fsync_directory(files)
 
 
-def sweep_marks(workspace: Path, jobs: JobService) -> None:
-    """Remove the marks of jobs that have ended, or are no more."""
+def sweep_markers(workspace: Path, jobs: JobService) -> None:
+    """Remove the markers of jobs that have ended or do not exist."""
     for folder in [*workspace.glob("outputs/*"), *workspace.glob("build/*")]:
         for job_id, mark in _marks(folder):
             try:

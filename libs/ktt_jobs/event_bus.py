@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from ktt_jobs.jobs import JobEvent
 
-__all__ = ["Feed"]
+__all__ = ["EventBus"]
 
 _log = logging.getLogger(__name__)
 # Events kept per job, and jobs that are kept after their end.
@@ -19,7 +19,7 @@ _JOBS = 64
 _INTERVAL = 0.5
 
 
-class Feed:
+class EventBus:
     """Answers watchers of this process' own jobs from memory, and wakes watchers of all jobs.
 
     While a process runs a job, nobody else adds events to it; so what it remembers is the truth.

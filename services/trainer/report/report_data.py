@@ -13,11 +13,11 @@ from ktt_core.datasets.dataset import Split
 from ktt_core.diagnostics import SplitDiagnostics
 from ktt_core.taxonomy import Taxonomy
 
-__all__ = ["ReportFacts", "count_leaf_rows"]
+__all__ = ["ReportData", "count_leaf_rows"]
 
 
 @dataclass(frozen=True)
-class ReportFacts:
+class ReportData:
     """Data of one training run.
 
     Attributes
