@@ -144,7 +144,7 @@ class EncoderConfig(ModelConfig):
 
     def check_here(self) -> None:
         """Find the encoder, unless it may be fetched; raises what `find_encoder` does."""
-        from ktt_models.pytorch.encoders import find_encoder
+        from ktt_models.pytorch.encoders.discovery import find_encoder
 
         if not self.download:
             find_encoder(self.encoder)
