@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ktt_core.batches import Batch, Loader
 from ktt_core.config import ModelConfig
 from ktt_core.errors import InvalidArgumentError
-from ktt_core.model import Batch, Loader
 from ktt_core.preprocessors.base import check_made
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_core.taxonomy import Taxonomy

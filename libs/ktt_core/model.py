@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.atomic import atomic_directory
+from ktt_core.batches import Batch, Loader
 from ktt_core.checkpoints.record import RunRecord
 from ktt_core.class_changes import check_same_classes
 from ktt_core.config import ModelConfig
@@ -37,38 +37,6 @@ Metrics = dict[str, float]
 
 #: Sees a batch's level scores and codes as they pass.
 Observer = Callable[[Sequence[NDArray[np.floating]], NDArray[np.int32]], None]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows on their way to a model.
-
-    Attributes
-    ----------
-    inputs : mapping of str to sequence or array
-        What the model's preprocessor made of the texts; always holds ``"text"`` unless the
-        preprocessor says otherwise.
-    codes : ndarray of int32, shape (rows, depth)
-        The true paths, in level-local indices.
-    """
-
-    inputs: Mapping[str, Any]
-    codes: NDArray[np.int32]
-
-
-class Loader(Protocol):
-    """Batches of one split; can be iterated any number of times.
-
-    One that also has a `taxonomy` is refused by models of another one.
-    One whose batches come in another order than the split's rows gives them `rows`, the rows'
-    places in the split: else what a model got wrong cannot be told by row.
-    """
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of the split."""
-
-    def __iter__(self) -> Iterator[Batch]: ...
 
 
 def check_rows(model: Model, loader: Loader) -> None:

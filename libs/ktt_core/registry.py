@@ -204,12 +204,10 @@ def get_model(model_id: str) -> type[Model]:
         If the model needs a package that is not installed, its code cannot be imported, or it is no
         `ktt_core.model.Model`.
     """
-    from ktt_core.model import Model
-
     entry = get_entry(model_id)
     with _loading(model_id):
         model = entry.load()
-    if not (isinstance(model, type) and issubclass(model, Model)):
+    if not (isinstance(model, type) and _is_model(model)):
         raise UnsupportedError(
             f"the model {model_id!r} cannot be used: its loader returns {model!r:.80}, which is no "
             "class derived from ktt_core.model.Model"
@@ -227,6 +225,12 @@ def get_model(model_id: str) -> type[Model]:
         )
     model.model_id = entry.id
     return model
+
+
+def _is_model(found: type) -> bool:
+    """Say whether a class is derived from `ktt_core.model.Model`, which needs this module."""
+    bases = [(base.__module__, base.__name__) for base in found.__mro__]
+    return ("ktt_core.model", "Model") in bases
 
 
 def get_config_class(model_id: str) -> type[ModelConfig]:
