@@ -6,4 +6,4 @@ __all__ = ["TerminatedError"]
 
 
 class TerminatedError(KeyboardInterrupt):
-    """A termination signal: it stops what Ctrl-C stops, but nobody sits there to be asked."""
+    """A termination signal: it stops what Ctrl-C stops, without a question."""

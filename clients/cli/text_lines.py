@@ -32,7 +32,7 @@ class TextLines:
     Attributes
     ----------
     interactive : bool
-        Whether somebody types them.
+        Whether they are typed on a terminal.
 
     Raises
     ------

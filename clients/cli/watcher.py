@@ -66,7 +66,7 @@ class TerminalWatcher:
 
     @property
     def is_watched(self) -> bool:
-        """Whether somebody sits at a terminal who can be asked."""
+        """Whether there is a terminal for a question."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     def confirm(self, question: str) -> bool:

@@ -25,7 +25,7 @@ from ktt_jobs.context import EventWriter, StoppedError, TaskContext
 
 __all__ = ["main"]
 
-# A job takes all the time that nobody else wants, and a server still answers while it does.
+# A job takes the processor time that is left, so that a server still answers while it runs.
 _NICENESS = 10
 
 Task = Callable[[dict[str, Any], TaskContext], Mapping[str, Any]]

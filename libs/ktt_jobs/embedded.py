@@ -48,7 +48,7 @@ def run_here(
     ran : bool
         False if the request was made before: then nothing was run, and the id is that job's.
     """
-    # Locked before anybody can see it: a job that nobody holds counts as lost.
+    # Locked before it is visible: a running job without a lock counts as lost.
     lock = lock_job(folder / new.id)
     if lock is None:
         raise ConflictError(f"another process uses {folder / new.id}")

@@ -1,4 +1,4 @@
-"""News of jobs: the newest events in memory, and who wants to hear of them."""
+"""Events of jobs in memory, and the watchers that wait for them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INTERVAL = 0.5
 class EventBus:
     """Answers watchers of this process' own jobs from memory, and wakes watchers of all jobs.
 
-    While a process runs a job, nobody else adds events to it; so what it remembers is the truth.
+    While a process runs a job, no other adds events to it, so its memory is complete.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class EventBus:
         self.notify(job_id)
 
     def forget(self, job_ids: Sequence[str]) -> None:
-        """Drop what is remembered of jobs that are no more."""
+        """Drop the events of jobs that were deleted."""
         with self._lock:
             for job_id in job_ids:
                 self._tails.pop(job_id, None)
@@ -137,7 +137,7 @@ class EventBus:
             self.notify(job_id)
 
     def _poll(self) -> None:
-        """Look for what other processes do to jobs, for as long as somebody waits for it."""
+        """Poll for events of other processes, as long as there are watchers."""
         seen: dict[str, int] = {}
         while True:
             self._wake.wait(_INTERVAL)

@@ -89,7 +89,7 @@ class Job:
     request_id : str
         The id it was created with, or "".
     cancel_requested : bool
-        Whether somebody has asked for its end, and it has not come yet.
+        Whether it was cancelled and has not ended yet.
     """
 
     id: str

@@ -40,7 +40,7 @@ def read_word(folder: Path) -> str:
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, KeyError, TypeError):
-        # It is written whole or not at all, so somebody else wrote this.
+        # It is written atomically, so another program wrote this.
         _log.exception("%s cannot be read", path)
         return ""
 

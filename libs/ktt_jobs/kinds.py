@@ -127,7 +127,7 @@ class JobHost(ABC):
         Raises
         ------
         InvalidArgumentError, NotFoundError
-            If it is no job's id, or there is none of that kind.
+            If it is not the id of a job, or not of one of that kind.
         """
         with at_field("id"):
             return self.jobs.get(job_id, kind.name)

@@ -79,7 +79,7 @@ class BoundedLog:
 
 
 def read_tail(path: Path) -> tuple[str, ...]:
-    """Return the last lines of a log file; nothing if there is none."""
+    """Return the last lines of a log file; empty if it does not exist."""
     try:
         with path.open("rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - _TAIL))

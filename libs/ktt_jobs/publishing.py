@@ -104,7 +104,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
-        # It is written whole or not at all, so somebody else wrote this.
+        # It is written atomically, so another program wrote this.
         _log.exception("%s is damaged; the job counts as not done", path)
         return None
     _log.error("%s is damaged; the job counts as not done", path)

@@ -62,7 +62,7 @@ def find(store: JobStore, job_id: str, kind: str | None = None) -> Job:
     Raises
     ------
     NotFoundError
-        If there is none of that id and kind.
+        If no job has that id and kind.
     """
     row = None
     if store.exists:
@@ -181,7 +181,7 @@ def newest_events(store: JobStore, job_ids: Sequence[str]) -> dict[str, int]:
 
 
 def is_cancelled(store: JobStore, job_id: str) -> bool:
-    """Say whether a job's end was asked for, or the job is no more."""
+    """Say whether a job was cancelled, or does not exist any more."""
     query = select(_jobs.c.cancel_requested).where(_jobs.c.id == job_id)
     with store.reading() as connection:
         return connection.scalar(query) is not False

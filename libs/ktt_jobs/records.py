@@ -1,4 +1,4 @@
-"""The jobs of one service in one workspace, as whoever watches them sees them."""
+"""The jobs of one service in one workspace, as readers see them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class JobRecords:
         InvalidArgumentError
             If that is no id of a job.
         NotFoundError
-            If there is none of that id, or it is of another kind.
+            If no job has that id, or it is of another kind.
         """
         from ktt_jobs.locks import check_job_id
         from ktt_jobs.queries import find

@@ -47,7 +47,7 @@ class Recovered:
 
 
 def recover(store: JobStore, feed: EventBus, folder: Path) -> Recovered:
-    """Bring jobs on that are RUNNING by the store, though nobody runs them.
+    """Recover the jobs that the store has as RUNNING, though no process runs them.
 
     A job that published its result has succeeded. Else one that a command ran has failed, and one
     that a server ran is queued again. Whether somebody runs a job is told by its lock alone, so any

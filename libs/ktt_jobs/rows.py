@@ -49,7 +49,7 @@ def canonical(value: object, what: str) -> str:
     Raises
     ------
     InvalidArgumentError
-        If it is not JSON: another type, a number that is none, or too deep.
+        If it is not JSON: another type, NaN or infinity, or nested too deeply.
     """
     try:
         text = json.dumps(

@@ -133,7 +133,7 @@ class Scheduler:
                 try:
                     execution = self._begin(job_id, lock)
                 except BaseException:
-                    # If it was begun already, the keeper finds that nobody runs it.
+                    # If it was started already, recovery finds that no process runs it.
                     self._feed.close(job_id, ended=False)
                     lock.release()
                     raise

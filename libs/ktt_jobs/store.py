@@ -251,7 +251,7 @@ class JobStore:
         Returns
         -------
         list of str
-            The ids of at most `limit` jobs that are no more.
+            The ids of at most `limit` jobs that were deleted.
         """
         with self.reading() as connection:
             old = select(_jobs.c.number, _jobs.c.id).where(_jobs.c.end_time < before).limit(limit)

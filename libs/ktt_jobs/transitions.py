@@ -36,7 +36,7 @@ def find(connection: Connection, job_id: str) -> Row[Any]:
     Raises
     ------
     NotFoundError
-        If there is none of that id.
+        If no job has that id.
     """
     row = connection.execute(_FIND, {"job_id": job_id}).one_or_none()
     if row is None:

@@ -1,4 +1,4 @@
-"""Addresses of servers, and which of them nobody else can reach."""
+"""Addresses of servers, and which of them only this machine can reach."""
 
 from __future__ import annotations
 

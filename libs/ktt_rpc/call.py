@@ -28,7 +28,7 @@ T = TypeVar("T")
 _POOL = ThreadPoolExecutor(16, thread_name_prefix="ktt-call")
 # Watchers only ask the store what is new. Of their own, so that long calls do not hold them up.
 _WATCH_POOL = ThreadPoolExecutor(4, thread_name_prefix="ktt-watch")
-# Few: more of them would not compute faster. Of their own, so that they hold nobody else up.
+# Few: more would not compute faster. A pool of their own, so that they delay no other call.
 _WORK_POOL = ThreadPoolExecutor(4, thread_name_prefix="ktt-work")
 
 

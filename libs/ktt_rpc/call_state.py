@@ -35,7 +35,7 @@ class CallState:
     private : PrivatePaths
         What its answer does not show.
     abandoned : threading.Event
-        Set when nobody waits for the answer any more.
+        Set when the caller does not wait for the answer any more.
     """
 
     method: str

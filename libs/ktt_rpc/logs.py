@@ -67,7 +67,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _traceback(error: BaseException, with_words: bool) -> str:
-    """Give an exception's traceback, and without words no more of what it says than its class."""
+    """Return an exception's traceback; without messages only the class of each exception."""
     if with_words:
         return "".join(traceback.format_exception(error))
     parts: list[str] = []

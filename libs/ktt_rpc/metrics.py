@@ -27,7 +27,7 @@ from ktt_jobs import Job, JobService, JobState
 __all__ = ["ServerMetrics"]
 
 _LOG = logging.getLogger(__name__)
-# A series more per counter, for which nobody here has a use.
+# One more series per counter, which is not used here.
 disable_created_metrics()
 
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)

@@ -51,7 +51,7 @@ def probe(
     Raises
     ------
     KttError
-        It does not serve, or it cannot be asked.
+        It does not serve, or cannot be reached.
     """
     host = _ANY.get(host, host)
     address = join_address(host, port)

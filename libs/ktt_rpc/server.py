@@ -235,7 +235,7 @@ class RunningServer:
         await self._stop_rest()
 
     async def hurry(self) -> None:
-        """Give what a running `stop` waits for no more time."""
+        """End the grace period of a running `stop`."""
         self._grace = 0.0
         await self._server.stop(0)
 

@@ -13,7 +13,7 @@ from ktt_rpc.call import in_watch_thread
 __all__ = ["watch"]
 
 _BATCH = 256
-# News that nobody told of (there should be none) are found after this time, in seconds.
+# Events without a notification (there should be none) are found after this time, in seconds.
 _LOOK_AGAIN = 5.0
 
 

@@ -44,5 +44,5 @@ def paths_with_probabilities(
 
 
 def _entry(prediction: Prediction) -> dict[str, object]:
-    # A float32 has no more than seven digits to tell.
+    # A float32 has seven significant digits.
     return {"path": list(prediction.path), "probability": float(f"{prediction.probability:.7g}")}

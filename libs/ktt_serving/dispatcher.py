@@ -54,7 +54,7 @@ class Slots:
         self._waiting: deque[Callable[[], bool]] = deque()
 
     def acquire(self, again: Callable[[], bool]) -> bool:
-        """Take one; if there is none, `again` is called once there is, in turn.
+        """Take a slot; if none is free, `again` is called once one is, in turn.
 
         It tells whether it is going to try again.
         """
@@ -118,7 +118,7 @@ class FairDispatcher:
     fallback : callable
         Makes the answer of a request that was refused, or given up.
     divide : callable, optional
-        Returns a request as a large one, or None if it is none.
+        Returns a request as a large one, or None if it is not large.
     """
 
     def __init__(

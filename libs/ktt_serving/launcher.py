@@ -113,10 +113,10 @@ def _host(value: str) -> str:
 
 
 def _check_free(host: str, port: int) -> None:
-    """End with one line where nobody can listen, before processes start that have to be ended."""
+    """End with one line if the address is taken, before any process is started."""
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     with socket.socket(family) as probe:
-        # As gunicorn: a connection of a server that has just ended keeps nobody waiting.
+        # As gunicorn does: connections of a server that has just ended do not block the address.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host.strip("[]"), port))
@@ -130,7 +130,7 @@ def _check_free(host: str, port: int) -> None:
 def _end_with_the_workers(ended: threading.Event) -> None:
     """End this process when the one that has the workers does.
 
-    By itself BentoML would go on batching requests, for nobody to answer.
+    BentoML itself would continue to batch requests that no process answers.
     """
     while not (found := multiprocessing.active_children()):
         time.sleep(0.2)

@@ -36,7 +36,7 @@ _WITH_OPTIONS = ("text", "texts", "top_k", "min_confidence")
 
 
 class RequestError(Exception):
-    """A request that cannot be answered; the message is for who sent it, and quotes no text.
+    """A request that cannot be answered; the message is for its sender, and quotes no text.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def read_question(body: bytes, encoding: str = "", options: bool = False) -> Que
     Parameters
     ----------
     body : bytes
-        JSON: ``{"text": "..."}``. Fields that nobody reads are refused: they are misspelt, or mean
+        JSON: ``{"text": "..."}``. Unknown fields are refused: they are misspelt, or mean
         something.
     encoding : str
         The request's ``Content-Encoding``.

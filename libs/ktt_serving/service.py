@@ -113,7 +113,7 @@ class ClassifierService(bentoml.BentoService):
     def _open(self, folder: Path) -> None:
         identity = self.identity = read_identity(folder)
         self.scorer = self.make_scorer(folder, identity)
-        # The first call of a model is its slowest: nobody waits for this one.
+        # The first call of a model is its slowest: no request waits for this one.
         self.scorer(["warm"])
         if hasattr(self.scorer, "on_tokens"):
             # It reads texts up to a length, and can tell what that costs them.

@@ -104,7 +104,7 @@ def make_export(
     with ExitStack() as staged:
         hidden = staged.enter_context(atomic_directory(folder, replace=True))
         result = write(hidden)
-        # Between the look and the step nobody else takes one, where there are locks.
+        # Check and replacement are one critical section, where the file system has locks.
         with locked(folder.parent / _LOCK_NAME):
             check_owner(folder, spec)
             hand_over(folder.parent.parent, folder)

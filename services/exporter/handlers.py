@@ -32,7 +32,7 @@ DEFAULT_MODEL_CACHE = 4
 
 
 def _ignore(event: JobEvent) -> None:
-    """Drop the event: the default when nobody watches."""
+    """Drop the event: the default without a watcher."""
 
 
 class Exporter(JobHost):

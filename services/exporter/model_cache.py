@@ -35,7 +35,7 @@ class CachedModel:
             yield self._model
 
     def load(self, load: Callable[[], Model]) -> None:
-        """Load the model if nobody has; wait if somebody does."""
+        """Load the model if it is not loaded; wait if another call is loading it."""
         with self._lock:
             if self._model is None:
                 self._model = load()
@@ -50,7 +50,7 @@ class ModelCache:
     Parameters
     ----------
     limit : int
-        Models to keep, at least 1. One that goes stays in memory until nobody uses it.
+        Models to keep, at least 1. A removed one stays in memory while it is in use.
     """
 
     def __init__(self, limit: int) -> None:

@@ -151,7 +151,7 @@ def evaluate_here(
             )
             result = evaluation_result(job, workspace.root)
             if request.errors_folder is not None:
-                # Texts do not stay where nobody looks for them.
+                # Texts are not left in temporary folders.
                 errors = request.errors_folder / f"{len(results)}.parquet"
                 shutil.move(service.files(job.id) / FILE_NAME, errors)
                 result = replace(result, errors=errors)

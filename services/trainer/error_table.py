@@ -1,4 +1,4 @@
-"""The rows that a model answered wrong, with their texts: what somebody asked to look at."""
+"""The rows that a model answered wrong, with their texts, as the request asked for them."""
 
 from __future__ import annotations
 

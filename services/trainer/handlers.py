@@ -39,7 +39,7 @@ EventCallback = Callable[[RunEvent], None]
 
 
 def _ignore(event: RunEvent) -> None:
-    """Drop the event: the default when nobody watches."""
+    """Drop the event: the default without a watcher."""
 
 
 class Trainer:

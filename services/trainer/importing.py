@@ -1,4 +1,4 @@
-"""Imports on a server: each in a process of its own, which ends when nobody waits for it."""
+"""Imports on a server: each in its own process, which ends when the client is gone."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class KnownClasses:
     Attributes
     ----------
     leaves : ndarray of int32, shape (n,)
-        Each row's leaf in the taxonomy; -1 where the row's path is none of its paths.
+        Each row's leaf in the taxonomy; -1 where the taxonomy does not have the row's path.
     levels : ndarray of int32, shape (n,)
         How many classes of the row's path, from the root on, the taxonomy has.
     unknown : UnknownClasses

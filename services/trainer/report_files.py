@@ -60,9 +60,9 @@ def read_report(
     Raises
     ------
     InvalidArgumentError
-        If a name or the time is none.
+        If a name or the time is invalid.
     NotFoundError
-        If there is none; the message lists the runs that left one.
+        If there is no report; the message lists the runs that have one.
     DataError
         If it cannot be read.
     """

@@ -31,7 +31,7 @@ def leave_report(
 ) -> bool:
     """Write the report of a run; return whether it is there.
 
-    A report that cannot be made costs nobody the run: what went wrong goes into the job's log.
+    A report that cannot be made does not fail the run: the error goes into the job's log.
 
     Parameters
     ----------

@@ -59,7 +59,7 @@ class TrainerServer(Trainer, JobHost):
     upload_limit_bytes : int
         The largest file that is taken.
     upload_ttl : timedelta
-        How long an upload is kept that nobody touches.
+        How long an unused upload is kept.
     import_limit : int
         Imports that may run at once.
     allow_download : bool
@@ -185,13 +185,13 @@ class TrainerServer(Trainer, JobHost):
     def submit(self, kind: JobKind[Any], spec: Any, request_id: str = "") -> Job:
         """Queue a job, as `JobHost.submit` does."""
         if isinstance(spec, EvaluationSpec) and spec.on_file:
-            # Where it really lies: nobody makes it another file while the job waits.
+            # The resolved path: a link cannot be pointed at another file while the job waits.
             spec = replace(spec, on_file=str(self.allowed.resolve(spec.on_file)))
         return super().submit(kind, spec, request_id)
 
     @contextlib.contextmanager
     def submitting(self, spec: JobSpec) -> Iterator[None]:
-        """Let nobody delete the dataset whose rows a job reads until the job is in the queue."""
+        """Lock the dataset that a job reads against deletion until the job is in the queue."""
         needed = spec.labels["dataset"]
         if isinstance(spec, EvaluationSpec) and not spec.of_own_rows:
             needed = spec.on_dataset

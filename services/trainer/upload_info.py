@@ -48,7 +48,7 @@ class UploadInfo:
 
 @dataclass(frozen=True)
 class UsedUpload:
-    """A complete upload that nobody else can change or remove meanwhile."""
+    """A complete upload, locked against changes and removal."""
 
     path: Path
     discard: Callable[[], None]

@@ -56,7 +56,7 @@ class UploadWriter:
         self.close()
 
     def close(self) -> None:
-        """Bring what was written to the disk, and take no more. A second time does nothing."""
+        """Flush to disk and accept no more bytes. A second call does nothing."""
         with self._lock:
             if self._descriptor < 0:
                 return

@@ -61,7 +61,7 @@ class UploadStore:
     max_uploads : int
         How many there may be at once.
     ttl : timedelta
-        How long an upload is kept that nobody touches.
+        How long an unused upload is kept.
     now : callable
         Seconds since 1970.
     """
@@ -128,7 +128,7 @@ class UploadStore:
         InvalidArgumentError
             If it is no upload's id.
         NotFoundError
-            If there is none, or no longer.
+            If there is no such upload, or not any more.
         """
         folder = self._find(upload_id)
         try:
@@ -220,7 +220,7 @@ class UploadStore:
 
     @contextlib.contextmanager
     def using(self, upload_id: str) -> Iterator[UsedUpload]:
-        """Yield a complete upload's file; nobody changes or removes it meanwhile.
+        """Yield a complete upload's file; it is not changed or removed meanwhile.
 
         Raises
         ------
@@ -237,7 +237,7 @@ class UploadStore:
 
     @contextlib.contextmanager
     def reading(self, upload_id: str) -> Iterator[Path]:
-        """Yield a complete upload's file, which others may read too, and nobody removes meanwhile.
+        """Yield a complete upload's file, which others may read too; it is not removed meanwhile.
 
         Raises
         ------
@@ -259,7 +259,7 @@ class UploadStore:
         InvalidArgumentError, NotFoundError
             If there is no such upload.
         FailedPreconditionError
-            If somebody writes to it or uses it.
+            If it is being written or used.
         """
         with self._locked(upload_id) as folder:
             self._remove(folder)

@@ -27,7 +27,7 @@ def unpack(archive: BinaryIO, folder: Path, strip: int = 0) -> list[str]:
     archive : file
         Open for reading in binary, anywhere.
     folder : Path
-        Must exist and be empty, and nobody else may write to it meanwhile.
+        Must exist and be empty; no other process may write to it meanwhile.
     strip : int
         Leading folders to leave out of the paths; all entries must lie in the same ones.
 

@@ -28,7 +28,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If there is none, or it is no manifest.
+        If there is no manifest, or it is not valid.
     """
     path = folder / MANIFEST
     try:

@@ -209,7 +209,7 @@ class RemoteBackend:
     # -- jobs --------------------------------------------------------------------------------------
 
     def list_jobs(self, wanted: JobFilter, limit: int, watcher: Watcher) -> list[Job]:
-        """Return jobs of both services; an exporter that nobody named may be missing."""
+        """Return jobs of both services; an exporter that was not named may be missing."""
         streams: list[Iterable[Job]] = []
         for calls in self._services.all_jobs():
             if not wanted.kinds or calls.kind in wanted.kinds:

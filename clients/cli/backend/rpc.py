@@ -1,4 +1,4 @@
-"""One call to a service, with words for when nobody answers."""
+"""One call to a service, with messages for when it does not answer."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def call_service(
     address : str
         Of the service, for messages.
     patience : float, optional
-        Seconds in which new tries are made when nobody answers; the connection's, unless given.
+        Seconds of retries while the service does not answer; the connection's, unless given.
     idempotent : bool
         Whether doing it twice is the same as once.
     **fields : object

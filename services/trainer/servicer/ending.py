@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 async def outlast(running: asyncio.Future[Any]) -> None:
-    """Wait for work whose result nobody will ask for; a failure that is no answer is logged."""
+    """Wait for work whose result is not needed any more; an unexpected failure is logged."""
     await asyncio.wait([running])
     error = None if running.cancelled() else running.exception()
     if error is not None and not isinstance(error, KttError):

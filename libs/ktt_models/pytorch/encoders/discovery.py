@@ -54,7 +54,7 @@ def find_encoder(encoder: str | Path, download: bool = False) -> Path:
     Raises
     ------
     MissingEncoderError
-        If there is none of that name; the message says in one line how to get one.
+        If no encoder has that name; the message says in one line how to get one.
     NotFoundError
         If it is no name and there is no such folder, or files of it are missing.
     InvalidArgumentError
@@ -99,7 +99,7 @@ def _expanded(text: str) -> Path | None:
         path = Path(text).expanduser()
         return path if path.is_dir() else None
     except (OSError, RuntimeError):
-        # Too long a name, a folder that may not be looked into, a user whom nobody knows.
+        # The name is too long, the folder cannot be read, or the user is unknown.
         return None
 
 

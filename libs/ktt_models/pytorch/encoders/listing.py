@@ -73,7 +73,7 @@ def _candidates() -> Iterator[tuple[str, str, Path]]:
             [*folder.glob(f"*/{CONFIG_FILE}"), *folder.glob(f"*/*/{CONFIG_FILE}")]
         ):
             inner = config.parent
-            # What lies within an encoder, such as its pooling's settings, is none.
+            # A folder within an encoder, such as its pooling's settings, is not one.
             if not (inner.parent / CONFIG_FILE).is_file():
                 yield str(inner.relative_to(folder)), ENCODERS_VARIABLE, inner
     for repository in sorted(cache_folder().glob("models--*")):

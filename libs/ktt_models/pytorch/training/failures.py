@@ -52,7 +52,7 @@ def _is_about_memory(error: RuntimeError) -> bool:
 def check_loss(
     loss: float, norm: float, step: int, total: int, config: EncoderConfig, kept: Path | None
 ) -> None:
-    """Stop a run whose numbers are none any more.
+    """Stop a run whose loss or gradients are not finite.
 
     Parameters
     ----------

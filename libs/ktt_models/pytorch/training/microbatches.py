@@ -24,7 +24,7 @@ class Microbatch(NamedTuple):
         The part's share of the batch's mean loss, times the processes: their gradients are
         averaged.
     last : bool
-        Whether this process has no more rows of the step.
+        Whether it is this process's last one of the step.
     """
 
     batch: Batch
