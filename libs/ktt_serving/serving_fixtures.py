@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -218,9 +219,12 @@ def serving(inference: Path, home: Path, *command: str, **environment: str) -> I
         "BENTOML_HOME": str(home / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",
         "OMP_NUM_THREADS": "1",
-        # Where the test's own packages are; none of ours is among them.
+        # Where the test's own packages are; none of ours is among them but the bundle's wheel.
         "PYTHONPATH": os.pathsep.join(
-            path for path in sys.path if path and "site-packages" in path
+            [
+                str(_installed_wheel(inference, home / "site-packages")),
+                *(path for path in sys.path if path and "site-packages" in path),
+            ]
         ),
         **environment,
     }
@@ -239,6 +243,16 @@ def serving(inference: Path, home: Path, *command: str, **environment: str) -> I
         yield server
     finally:
         server.stop()
+
+
+def _installed_wheel(inference: Path, target: Path) -> Path:
+    """Install a bundle's wheel into a folder, as one whose .pth files Python reads at its start."""
+    (wheel,) = (inference / "wheels").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    code = f"import site\nsite.addsitedir({str(target)!r})\n"
+    (target / "sitecustomize.py").write_text(code, encoding="utf-8")
+    return target
 
 
 def _wait_until_up(server: Server) -> None:
