@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ktt_core.documents import Damaged, Document
 from ktt_core.errors import CheckpointError
 
 __all__ = ["RunRecord", "installed_versions"]
@@ -20,7 +20,19 @@ def _now() -> str:
 
 
 @dataclass
-class RunRecord:
+class _Dataset(Document):
+    name: str = ""
+    fingerprint: str = ""
+
+
+def _damaged(problem: str) -> CheckpointError:
+    return CheckpointError(
+        f"the record of the run is damaged: {problem}. Use another checkpoint, or train again"
+    )
+
+
+@dataclass
+class RunRecord(Document):
     """Where a model's weights come from.
 
     Attributes
@@ -50,16 +62,12 @@ class RunRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as JSON values."""
-        return {
-            "dataset": {"name": self.dataset, "fingerprint": self.fingerprint},
-            "metrics": self.metrics,
-            "created": self.created,
-            "versions": self.versions,
-            "history": self.history,
-        }
+        value = super().to_json()
+        del value["fingerprint"]
+        return {**value, "dataset": {"name": self.dataset, "fingerprint": self.fingerprint}}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> RunRecord:
+    def from_json(cls, value: Mapping[str, Any], damaged: Damaged | None = None) -> RunRecord:
         """Undo `to_json`; what is missing stays empty.
 
         Raises
@@ -67,59 +75,12 @@ class RunRecord:
         CheckpointError
             If something is there, but of another type.
         """
-        dataset = _object(value, "dataset")
-        metrics = _object(value, "metrics")
-        versions = _object(value, "versions")
-        return cls(
-            dataset=_text(dataset, "name"),
-            fingerprint=_text(dataset, "fingerprint"),
-            metrics={
-                split: {name: _number(figures, name) for name in figures}
-                for split, figures in ((split, _object(metrics, split)) for split in metrics)
-            },
-            created=_text(value, "created"),
-            versions={name: _text(versions, name) for name in versions},
-            history=[
-                {name: _number(point, name) for name in point}
-                for point in _points(value, "history")
-            ],
+        tell = damaged or _damaged
+        dataset = _Dataset.from_json(
+            value.get("dataset", {}), lambda problem: tell(f"'dataset': {problem}")
         )
-
-
-def _damaged(key: str, wanted: str, found: Any) -> CheckpointError:
-    return CheckpointError(
-        f"the record of the run is damaged: {key!r:.60} is no {wanted}, but {found!r:.60}. "
-        "Use another checkpoint, or train again"
-    )
-
-
-def _object(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key, {})
-    if not isinstance(found, dict):
-        raise _damaged(key, "object", found)
-    return found
-
-
-def _points(value: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    found = value.get(key, [])
-    if not isinstance(found, list) or not all(isinstance(point, dict) for point in found):
-        raise _damaged(key, "list of objects", found)
-    return found
-
-
-def _text(value: Mapping[str, Any], key: str) -> str:
-    found = value.get(key, "")
-    if not isinstance(found, str):
-        raise _damaged(key, "text", found)
-    return found
-
-
-def _number(value: Mapping[str, Any], key: str) -> float:
-    found = value[key]
-    # A whole number may be too large for a float; JSON as Python reads it may hold NaN.
-    if type(found) is int and abs(found) < 2**53 or type(found) is float and math.isfinite(found):
-        return float(found)
-    raise _damaged(key, "finite number", found)
+        flat = {"dataset": dataset.name, "fingerprint": dataset.fingerprint}
+        return super().from_json({"created": "", **value, **flat}, tell)
 
 
 def installed_versions(*packages: str) -> dict[str, str]:
