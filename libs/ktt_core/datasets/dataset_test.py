@@ -172,7 +172,10 @@ def _edited(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         lambda value: value.pop("sizes"),
         lambda value: value["sizes"].update(train=799),
         lambda value: value["sizes"].update(train="800"),
+        lambda value: value["sizes"].update(train=True),
+        lambda value: value["sizes"].update(train=-1),
         lambda value: value["sizes"].pop("val"),
+        lambda value: value.update(versions={"numpy": 2}),
         lambda value: value.update(options=[]),
         lambda value: value.update(fingerprint=None),
         lambda value: value.pop("source_fingerprint"),
@@ -183,6 +186,17 @@ def test_an_inconsistent_hierarchy_is_detected_when_opened(
 ) -> None:
     _edited(folder, change)
     with pytest.raises(DataError, match=r"import (it|the dataset) again with --replace"):
+        Dataset.open(folder)
+
+
+def test_a_source_may_have_a_name_that_is_no_text(folder: Path) -> None:
+    _edited(folder, lambda value: value["source"].update(file="\udc80.csv"))
+    assert Dataset.open(folder).hierarchy.source["file"] == "\udc80.csv"
+
+
+def test_what_is_wrong_in_a_hierarchy_is_told_with_its_place(folder: Path) -> None:
+    _edited(folder, lambda value: value["sizes"].update(train="800"))
+    with pytest.raises(DataError, match=r"hierarchy.json: 'sizes.train' is '800', and should be"):
         Dataset.open(folder)
 
 

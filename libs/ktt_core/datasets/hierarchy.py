@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ktt_core.documents import Document, parse_object
 from ktt_core.errors import DataError
 from ktt_core.taxonomy import Taxonomy
 
@@ -31,59 +33,53 @@ SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
-class Hierarchy:
+class Hierarchy(Document):
     """The contents of ``hierarchy.json``.
 
     Attributes
     ----------
-    taxonomy : Taxonomy
+    created : str
+        UTC, ISO 8601.
+    source : mapping
+        "file" (its name without folders) and "bytes".
     fingerprint : str
         `contents_fingerprint`: differs where the rows or their splits may differ.
     source_fingerprint : str
         "sha256:" and the hex digest of the source's bytes.
-    source : mapping
-        "file" (its name without folders) and "bytes".
     options : mapping
         `ImportOptions.to_json` of the import.
     sizes : mapping of str to int
         Rows per split.
-    report : mapping
-        `ImportReport.to_json`: counts of rows read and dropped, and warnings.
     text : mapping of str to mapping
         Per split "mean_characters" and "max_characters".
-    created : str
-        UTC, ISO 8601.
+    report : mapping
+        `ImportReport.to_json`: counts of rows read and dropped, and warnings.
     versions : mapping of str to str
         Versions of the packages that wrote the files.
+    taxonomy : Taxonomy
     """
 
-    taxonomy: Taxonomy
+    __pydantic_config__ = {**Document.__pydantic_config__, "arbitrary_types_allowed": True}
+
+    created: str
+    source: Mapping[str, Any]
     fingerprint: str
     source_fingerprint: str
-    source: Mapping[str, Any]
     options: Mapping[str, Any]
     sizes: Mapping[str, int]
-    report: Mapping[str, Any] = field(default_factory=dict)
-    text: Mapping[str, Any] = field(default_factory=dict)
-    created: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
+    text: Mapping[str, Any]
+    report: Mapping[str, Any]
+    versions: Mapping[str, str]
+    taxonomy: Taxonomy
+
+    def __post_init__(self) -> None:
+        if set(self.sizes) != set(SPLITS) or any(rows < 0 for rows in self.sizes.values()):
+            raise ValueError("'sizes' must hold the rows of train, val and test")
 
 
 def write_hierarchy(path: Path, hierarchy: Hierarchy) -> None:
     """Write the file; its size is linear in the number of classes."""
-    value = {
-        "format": FORMAT_VERSION,
-        "created": hierarchy.created,
-        "source": dict(hierarchy.source),
-        "fingerprint": hierarchy.fingerprint,
-        "source_fingerprint": hierarchy.source_fingerprint,
-        "options": dict(hierarchy.options),
-        "sizes": dict(hierarchy.sizes),
-        "text": dict(hierarchy.text),
-        "report": dict(hierarchy.report),
-        "versions": dict(hierarchy.versions),
-        "taxonomy": hierarchy.taxonomy.to_json(),
-    }
+    value = {"format": FORMAT_VERSION, **hierarchy.to_json()}
     # Lone surrogates, as in file names that are not UTF-8, are written as JSON escapes.
     with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
         json.dump(value, file, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -123,43 +119,18 @@ def parse_hierarchy(path: Path, content: bytes) -> Hierarchy:
     DataError
         If it is damaged, of another format version or inconsistent.
     """
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, f"not JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise damaged(path, "not a JSON object")
+    damaged_here = partial(damaged, path)
+    value = parse_object(content, damaged_here)
     if value.get("format") != FORMAT_VERSION:
         raise DataError(
             f"{path} has the format version {str(value.get('format'))[:40]!r}, this program reads "
             f"{FORMAT_VERSION}: import the dataset again with --replace"
         )
-    for key, kind in _KEYS.items():
-        if not isinstance(value.get(key), kind):
-            raise damaged(path, f"{key!r} is missing or not a {kind.__name__}")
-    sizes = value["sizes"]
-    if set(sizes) != set(SPLITS) or not all(type(n) is int and n >= 0 for n in sizes.values()):
-        raise damaged(path, "'sizes' must hold the rows of train, val and test")
     try:
-        taxonomy = Taxonomy.from_json(value["taxonomy"])
+        taxonomy = Taxonomy.from_json(value.get("taxonomy", {}))
     except DataError as error:
-        raise damaged(path, str(error)) from None
-    known = {key: value[key] for key in _KEYS if key != "taxonomy"}
-    return Hierarchy(taxonomy=taxonomy, **known)
-
-
-_KEYS: dict[str, type] = {
-    "taxonomy": dict,
-    "fingerprint": str,
-    "source_fingerprint": str,
-    "source": dict,
-    "options": dict,
-    "sizes": dict,
-    "report": dict,
-    "text": dict,
-    "created": str,
-    "versions": dict,
-}
+        raise damaged_here(str(error)) from None
+    return Hierarchy.from_json({**value, "taxonomy": taxonomy}, damaged_here)
 
 
 def damaged(path: Path, problem: str) -> DataError:
