@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .ties import first_near_largest
 
-__all__ = ["CONFIDENCE", "LabelKind", "Layout"]
+__all__ = ["CONFIDENCE", "LabelKind", "Layout", "beyond_probabilities"]
 
 #: The drift column made of each row's largest score.
 CONFIDENCE = "confidence"
@@ -22,6 +22,14 @@ _SEPARATOR = " > "
 # prefixes that is tried.
 _LEAD, _MOST_LEADS = "> ", 3
 _LEAST_PROBABILITY = 1e-15
+# Sums of 32-bit numbers, and numbers rounded to a few digits, pass 1 by less.
+_ROUNDING = 1e-3
+_MOST_FLOAT32 = float(np.finfo(np.float32).max)
+
+
+def beyond_probabilities(scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Mark what lies outside 0 to 1 by more than rounding."""
+    return (scores < -_ROUNDING) | (scores > 1.0 + _ROUNDING)
 
 
 class LabelKind(Enum):
@@ -62,6 +70,8 @@ class Layout:
         The classes' paths as ``/predict`` returns them, or empty.
     feature_titles : tuple of str
         Readable names of the features, or empty.
+    has_probabilities : bool
+        Whether the scores are probabilities, as those of the reference are.
     """
 
     columns: tuple[str, ...]
@@ -74,6 +84,7 @@ class Layout:
     truth: int | None = None
     labels: tuple[str, ...] = ()
     feature_titles: tuple[str, ...] = ()
+    has_probabilities: bool = False
 
     @property
     def width(self) -> int:
@@ -179,6 +190,8 @@ class Layout:
         kept["label"] = labels
         if self.scores:
             scores = numbers[:, self._score_places]
+            if self.has_probabilities:
+                scores = np.clip(scores, 0.0, 1.0)
             # Equal scores give the same class on every processor.
             kept["predicted"] = first_near_largest(scores)
             kept["drift"][:, n_features] = scores.max(axis=1)
@@ -207,10 +220,54 @@ class Layout:
             return
         labels = kept["label"][known]
         if self.label_kind is LabelKind.NUMBER:
-            kept["loss"][known] = np.abs(kept["predicted"][known] - labels)
+            # The difference of two numbers may be too large for their type.
+            errors = np.abs(kept["predicted"][known] - labels)
+            kept["loss"][known] = np.minimum(errors, _MOST_FLOAT32)
         elif self.keeps_scores and self.label_kind is LabelKind.CLASS:
             true = kept["scores"][known, labels.astype(np.intp)]
             kept["loss"][known] = -np.log(np.clip(true, _LEAST_PROBABILITY, 1.0))
+
+    def is_label(self, label: float) -> bool:
+        """Whether a known label can be what a row's true value is."""
+        if self.label_kind is LabelKind.CLASS:
+            return label.is_integer() and 0 <= label < len(self.classes)
+        return abs(label) <= _MOST_FLOAT32
+
+    def is_possible(self, kept: NDArray) -> bool:
+        """Whether records can have been made by `records`."""
+        numbers = [kept["drift"]]
+        if "scores" in (kept.dtype.names or ()):
+            numbers.append(kept["scores"])
+        # A boolean that is neither 0 nor 1 is true and false at once.
+        seeded = np.ascontiguousarray(kept["seeded"]).view(np.uint8)
+        return (
+            all(bool(np.isfinite(part).all()) for part in numbers)
+            and bool((seeded <= 1).all())
+            and self._are_values(kept["label"])
+            and self._are_values(kept["predicted"])
+            and not np.isinf(kept["loss"]).any()
+        )
+
+    def _are_values(self, values: NDArray[np.float64]) -> bool:
+        known = values[~np.isnan(values)]
+        if self.classes:
+            return bool(((known >= 0) & (known < len(self.classes)) & (known % 1 == 0)).all())
+        return bool((np.abs(known) <= _MOST_FLOAT32).all())
+
+    def out_of_range(self, numbers: NDArray[np.float32]) -> NDArray[np.intp]:
+        """Find scores that are no probabilities, though the reference's are.
+
+        Returns
+        -------
+        ndarray of int, shape (n, 2)
+            Row and place among the numbers.
+        """
+        if not self.has_probabilities:
+            return np.empty((0, 2), dtype=np.intp)
+        scores = numbers[:, self._score_places]
+        found = np.argwhere(beyond_probabilities(scores))
+        found[:, 1] = np.asarray(self.scores, dtype=np.intp)[found[:, 1]]
+        return found
 
     def names(self, classes: Iterable[float]) -> list[str]:
         """Name classes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from .errors import SettingsError
-from .layout import LabelKind, Layout
+from .layout import LabelKind, Layout, beyond_probabilities
 from .settings import Settings
 
 __all__ = ["Reference", "load_reference"]
@@ -71,6 +72,7 @@ def load_reference(settings: Settings) -> Reference:
                     f"(service.window_size: {settings.window_size}): make the window smaller, let "
                     "it start empty (service.use_reference: false), or train with more test rows"
                 )
+            layout = dataclasses.replace(layout, has_probabilities=_has_probabilities(file, layout))
             rows = np.concatenate(list(_read(file, layout)))
         except SettingsError as error:
             raise SettingsError(f"the reference {path}: {error}") from error
@@ -169,14 +171,41 @@ def _holds_text(kind: Any) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)
 
 
+def _has_probabilities(file: pq.ParquetFile, layout: Layout) -> bool:
+    """Whether all scores lie between 0 and 1.
+
+    Raises
+    ------
+    SettingsError
+        If one does not, though a monitor needs probabilities.
+    """
+    names = [layout.columns[place + 1] for place in layout.scores]
+    for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=names):
+        for name in names:
+            scores = _float32(batch.column(name))
+            wrong = scores[beyond_probabilities(scores)]
+            if len(wrong) and layout.keeps_scores:
+                raise SettingsError(
+                    f"the column {name!r} holds {wrong[0]:g}, but prob_classification_performance "
+                    "needs probabilities, from 0 to 1: leave that monitor out, or train again with "
+                    "--reference"
+                )
+            if len(wrong):
+                return False
+    return bool(names)
+
+
+def _float32(column: pa.Array) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        return column.to_numpy(zero_copy_only=False).astype(np.float32)
+
+
 def _read(file: pq.ParquetFile, layout: Layout) -> Iterator[NDArray]:
     done = 0
     for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
         numbers = np.empty((batch.num_rows, layout.width - 1), dtype=np.float32)
         for place in range(layout.width - 1):
-            column = batch.column(place + 1)
-            with np.errstate(over="ignore"):
-                numbers[:, place] = column.to_numpy(zero_copy_only=False)
+            numbers[:, place] = _float32(batch.column(place + 1))
         finite = np.isfinite(numbers)
         if not finite.all():
             row, place = np.argwhere(~finite)[0]
@@ -194,9 +223,12 @@ def _labels(values: list[Any], done: int, layout: Layout) -> NDArray[np.float64]
     if layout.label_kind is LabelKind.NONE or layout.truth is not None:
         return labels
     for row, value in enumerate(values):
-        if value is None:
+        # A missing number of a table from pandas.
+        if value is None or value != value:
             continue
         if layout.label_kind is LabelKind.NUMBER:
+            if not layout.is_label(float(value)):
+                raise SettingsError(f"row {done + row} has the target {value}, no 32-bit number")
             labels[row] = value
             continue
         place = layout.class_index.get(value)

@@ -36,6 +36,17 @@ def test_features_confidence_and_prediction_are_kept_of_a_row(tmp_path, model):
     assert "scores" not in (reference.rows.dtype.names or ())
 
 
+def test_scores_beyond_0_to_1_are_no_probabilities(tmp_path, model):
+    table = model.reference(50)
+    assert load(tmp_path / "probabilities", table).layout.has_probabilities
+    place = table.column_names.index(CLASSES[1])
+    column = pa.array(np.where(np.arange(50) == 40, 2.5, table[CLASSES[1]].to_numpy()))
+    table = table.set_column(place, CLASSES[1], column)
+    assert not load(tmp_path / "scores", table).layout.has_probabilities
+    with pytest.raises(SettingsError, match="'Shoes' holds 2.5, but prob_classification"):
+        load(tmp_path / "both", table, monitors=["prob_classification_performance"])
+
+
 def titled(tmp_path, table, titles):
     path = write_config(tmp_path, table, list(CLASSES))
     path.write_text(path.read_text() + f"\nfeature_titles: {json.dumps(titles)}\n")

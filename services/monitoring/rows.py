@@ -65,6 +65,15 @@ def parse_rows(body: bytes, layout: Layout) -> Rows:
         _cell_label(cells[0], f"data[{row}][0]", layout, n_rows) for row, cells in enumerate(data)
     ]
     numbers = _numbers(data, width - 1)
+    wrong = layout.out_of_range(numbers)
+    if len(wrong):
+        row, place = wrong[0]
+        _refuse(
+            f"data[{row}][{place + 1}], a score, is {numbers[row, place]:g}; those of the "
+            "reference are probabilities, from 0 to 1",
+            "value",
+            n_rows,
+        )
     return Rows(layout.records(numbers, labels), ids)
 
 
@@ -169,8 +178,8 @@ def _label(value: object, where: str, layout: Layout, rows: int) -> float:
         if type(value) not in (int, float):
             _refuse(f"{where} must be a number, the true value", "label", rows)
         number = _float(value)
-        if not math.isfinite(number):
-            _refuse(f"{where} is not a finite number", "label", rows)
+        if not layout.is_label(number):
+            _refuse(f"{where} is not a finite 32-bit number", "label", rows)
         return number
     if not isinstance(value, str):
         _refuse(f"{where} must be the name of a class, or its path", "label", rows)

@@ -71,6 +71,29 @@ def test_without_a_monitor_of_labels_a_class_name_is_ignored():
     assert math.isnan(parse_rows(body({"data": [["x", 1]]}), UNLABELLED).records["label"][0])
 
 
+@pytest.mark.parametrize("score", [-0.1, 1.1, 3e38, -3e38])
+def test_a_score_beyond_the_references_probabilities_is_refused(score):
+    probabilities = dataclasses.replace(LAYOUT, has_probabilities=True)
+    document = body({"data": [GOOD, [*GOOD[:4], score, 0.2]]})
+    with pytest.raises(RequestError, match=r"data\[1\]\[4\], a score, is .*, from 0 to 1"):
+        parse_rows(document, probabilities)
+    assert len(parse_rows(document, LAYOUT).records) == 2
+
+
+def test_a_score_that_passes_one_by_rounding_counts_as_one():
+    probabilities = dataclasses.replace(LAYOUT, has_probabilities=True)
+    record = parse_rows(body({"data": [[*GOOD[:3], 0, 1.0001, -0.0001]]}), probabilities).records[0]
+    np.testing.assert_array_equal(record["scores"], as_float32([0, 1, 0]))
+    assert record["drift"][2] == 1
+
+
+def test_the_error_of_a_regression_stays_finite():
+    parsed = parse_rows(body({"data": [[3e38, 1, -3e38]]}), REGRESSION)
+    assert np.isfinite(parsed.records["loss"]).all()
+    with pytest.raises(RequestError, match="not a finite 32-bit number"):
+        parse_rows(body({"data": [[1e300, 1, 2]]}), REGRESSION)
+
+
 def rowed(*cells):
     return {"data": [GOOD, list(cells)]}
 

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from numpy.typing import NDArray
@@ -181,11 +181,12 @@ class State:
         StateError
             If they cannot be stored; then nothing is changed.
         """
-        joined = 0
+        # Of labels for one row the last counts.
+        labels = dict(zip(feedback.ids, feedback.labels, strict=True))
         with self._lock:
             with self._store.transaction():
-                for row_id, label in zip(feedback.ids, feedback.labels, strict=True):
-                    joined += self._join(row_id, label)
+                found = self._join(labels)
+            joined = sum(row_id in found for row_id in feedback.ids)
             self._changed = self._changed or joined > 0
         return Joined(joined, len(feedback.ids) - joined)
 
@@ -212,17 +213,14 @@ class State:
     def _fresh(self, rows: Rows) -> list[int]:
         """Positions of the rows that were not sent before: a new id, or other numbers."""
         fresh: list[int] = []
-        seen: dict[str, bytes] = {}
+        stored = self._store.known([row_id for row_id in rows.ids if row_id is not None])
+        known = {row_id: self._identity(record) for row_id, record in stored.items()}
         for place, row_id in enumerate(rows.ids):
             if row_id is not None:
                 own = self._identity(rows.records[place : place + 1])
-                known = seen.get(row_id)
-                if known is None:
-                    stored = self._store.known(row_id)
-                    known = None if stored is None else self._identity(stored)
-                if known == own:
+                if known.get(row_id) == own:
                     continue
-                seen[row_id] = own
+                known[row_id] = own
             fresh.append(place)
         return fresh
 
@@ -235,10 +233,11 @@ class State:
         labelled: list[tuple[str | None, bytes]] = []
         pending: dict[str, bytes] = {}
         joined = 0
+        early = self._store.take_early([row_id for row_id in ids if row_id is not None])
         for place, row_id in enumerate(ids):
             record = records[place : place + 1]
             if row_id is not None:
-                label = self._store.take_early(row_id)
+                label = early.pop(row_id, None)
                 if label is not None and math.isnan(record["label"][0]):
                     record["label"] = label
                     self._layout.set_losses(record)
@@ -253,18 +252,21 @@ class State:
             self._store.add_pending(list(pending.items()), self._keep_pending)
         return joined
 
-    def _join(self, row_id: str, label: float) -> bool:
-        record = self._store.take_pending(row_id)
-        is_correction = record is None
-        if record is None:
-            record = self._store.known(row_id)
-        if record is None:
-            self._store.add_early(row_id, label, self._settings.feedback_size)
-            return False
-        record["label"] = label
-        self._layout.set_losses(record)
-        if is_correction:
-            self._store.correct(row_id, record.tobytes())
-        else:
-            self._store.add_labelled([(row_id, record.tobytes())], self._settings.window_size)
-        return True
+    def _join(self, labels: Mapping[str, float]) -> set[str]:
+        """Assign labels by the id of their row; return the ids whose row was found."""
+        ids = list(labels)
+        waiting = self._store.take_pending(ids)
+        known = self._store.known([row_id for row_id in ids if row_id not in waiting])
+        for row_id, record in (waiting | known).items():
+            record["label"] = labels[row_id]
+            self._layout.set_losses(record)
+        if waiting:
+            # In the order of the request, of which the newest stay.
+            added = [(row_id, waiting[row_id].tobytes()) for row_id in ids if row_id in waiting]
+            self._store.add_labelled(added, self._settings.window_size)
+        self._store.correct([(row_id, record.tobytes()) for row_id, record in known.items()])
+        found = waiting.keys() | known.keys()
+        early = [(row_id, label) for row_id, label in labels.items() if row_id not in found]
+        if early:
+            self._store.add_early(early, self._settings.feedback_size)
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 
@@ -16,7 +17,7 @@ from monitoring.errors import StateError
 from monitoring.reference import load_reference
 from monitoring.rows import parse_feedback, parse_rows
 from monitoring.settings import load_settings
-from monitoring.state import State
+from monitoring.state import Joined, State
 from monitoring.store import Store
 
 PROBABILITIES = ["data_drift", "prob_classification_performance"]
@@ -184,8 +185,76 @@ def test_a_damaged_state_is_set_aside(kept, caplog):
     for path in (kept.folder / "state").glob("state.sqlite*"):
         path.write_bytes(b"no database" * 1000)
     kept.open()
-    assert "unreadable" in caplog.text
+    assert "is damaged and was set aside" in caplog.text
     assert kept.add(numbered(1)).rows == 1
+
+
+def _overwrite_page(path):
+    with path.open("r+b") as file:
+        # The third: that of a table.
+        file.seek(2 * 4096)
+        file.write(b"\xa5" * 4096)
+
+
+def _changing(statement):
+    def change(path):
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA ignore_check_constraints = ON")
+            assert connection.execute(statement).rowcount
+
+    return change
+
+
+def _set_all_bits(path):
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (size,) = connection.execute("SELECT length(row) FROM labelled").fetchone()
+        connection.execute("UPDATE labelled SET row = ?", (b"\xff" * size,))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _overwrite_page,
+        _changing("UPDATE rows SET row = substr(row, 2)"),
+        _changing("UPDATE labelled SET row = zeroblob(3)"),
+        _changing("UPDATE pending SET row = 'text'"),
+        _changing("UPDATE rows SET row = CAST(replace(hex(row), '0', 'F') AS BLOB)"),
+        # All bits set: not-a-numbers, and a boolean of 255.
+        _set_all_bits,
+        _changing("UPDATE meta SET value = 'many' WHERE name = 'collected'"),
+        _changing("UPDATE meta SET value = '-1' WHERE name = 'collected'"),
+        _changing("UPDATE meta SET value = x'ff' WHERE name = 'collected'"),
+        _changing("UPDATE early SET label = 4e9"),
+        _changing("UPDATE early SET label = 'Shirts'"),
+        _changing("UPDATE early SET label = 0.5"),
+    ],
+)
+def test_a_state_with_one_damaged_value_is_set_aside(tmp_path, caplog, damage):
+    kept = Kept(tmp_path, monitors=["prob_classification_performance"])
+    kept.add(numbered(1, 2, 3), ["a", "b", "c"])
+    kept.label(a="Shoes", unknown="Shirts")
+    kept.state.close()
+    damage(tmp_path / "state" / "state.sqlite")
+    kept.open()
+    assert len([r for r in caplog.records if r.levelname == "ERROR"]) == 1
+    assert "damaged and was set aside as state.unreadable.sqlite" in caplog.text
+    assert (tmp_path / "state" / "state.unreadable.sqlite").exists()
+    assert kept.add(numbered(1)).rows == 1
+    kept.reopen()
+    assert kept.first_features()[-1] == 1
+
+
+def test_labels_of_unknown_rows_are_kept_up_to_the_limit_in_little_time(tmp_path):
+    kept = Kept(tmp_path, feedback_size=100)
+    kept.add(numbered(1), ["a"])
+    statements = []
+    kept.store._connection.set_trace_callback(statements.append)
+    labels = {f"unknown-{n}": "Shirts" for n in range(20_000)}
+    assert kept.label(**labels, a="Shoes") == Joined(joined=1, unknown=20_000)
+    assert kept.store.sizes()["early"] == 100
+    # Of those that are not kept nothing is written, and each lookup is one for all.
+    assert len(statements) < 150
+    assert kept.add(numbered(2), ["unknown-19999"]).joined == 1
 
 
 def test_only_one_monitor_can_use_a_folder(kept):

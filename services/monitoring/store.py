@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import logging
 import os
 import sqlite3
@@ -27,8 +28,13 @@ _FORMAT = "1"
 _NAME = "state.sqlite"
 _ASIDE = "state.unreadable.sqlite"
 _BUSY_SECONDS = 5
+# Rows in memory at once while the state is checked.
+_ROWS_AT_ONCE = 1_000
 # Pages of the write-ahead log before a checkpoint, which keeps the log small.
 _CHECKPOINT_PAGES = 1_000
+
+# One query for any number of ids.
+_OF_IDS = "id IN (SELECT value FROM json_each(?))"
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -44,6 +50,10 @@ CREATE TABLE IF NOT EXISTS early (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, label REAL NOT NULL
 );
 """
+
+
+class _DamagedError(Exception):
+    """The state holds what no monitor stored."""
 
 
 class Store:
@@ -124,14 +134,11 @@ class Store:
 
     # Labels, and rows that wait for them.
 
-    def known(self, row_id: str) -> NDArray | None:
-        """Give the row of an id, labelled or waiting for its label; shape (1,)."""
-        for table in ("pending", "labelled"):
-            found = self._connection.execute(f"SELECT row FROM {table} WHERE id = ?", (row_id,))
-            row = found.fetchone()
-            if row is not None:
-                return _array([row], self._layout.dtype)
-        return None
+    def known(self, ids: Sequence[str]) -> dict[str, NDArray]:
+        """Give the rows of ids, labelled or waiting for their label; shape (1,) each."""
+        return self._by_id("SELECT id, row FROM labelled", ids) | self._by_id(
+            "SELECT id, row FROM pending", ids
+        )
 
     def add_pending(self, items: Sequence[tuple[str, bytes]], keep: int) -> None:
         """Add rows that wait for a label."""
@@ -140,26 +147,24 @@ class Store:
         )
         self._trim("pending", keep)
 
-    def take_pending(self, row_id: str) -> NDArray | None:
-        """Remove and return the row of an id that waits for its label; shape (1,)."""
-        found = self._connection.execute(
-            "DELETE FROM pending WHERE id = ? RETURNING row", (row_id,)
-        ).fetchone()
-        return None if found is None else _array([found], self._layout.dtype)
+    def take_pending(self, ids: Sequence[str]) -> dict[str, NDArray]:
+        """Remove and return the rows of ids that wait for their label; shape (1,) each."""
+        return self._by_id("DELETE FROM pending", ids, "RETURNING id, row")
 
-    def add_early(self, row_id: str, label: float, keep: int) -> None:
-        """Keep a label whose row has not arrived."""
-        self._connection.execute(
-            "INSERT OR REPLACE INTO early (id, label) VALUES (?, ?)", (row_id, label)
+    def add_early(self, items: Sequence[tuple[str, float]], keep: int) -> None:
+        """Keep labels whose row has not arrived."""
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO early (id, label) VALUES (?, ?)", items[-keep:] if keep else []
         )
         self._trim("early", keep)
 
-    def take_early(self, row_id: str) -> float | None:
-        """Remove and return a label that arrived before its row."""
-        found = self._connection.execute(
-            "DELETE FROM early WHERE id = ? RETURNING label", (row_id,)
-        ).fetchone()
-        return None if found is None else float(found[0])
+    def take_early(self, ids: Sequence[str]) -> dict[str, float]:
+        """Remove and return labels that arrived before their rows."""
+        return dict(
+            self._connection.execute(
+                f"DELETE FROM early WHERE {_OF_IDS} RETURNING id, label", (json.dumps(ids),)
+            )
+        )
 
     def add_labelled(self, items: Sequence[tuple[str | None, bytes]], keep: int) -> None:
         """Add rows with a label; only the newest `keep` stay."""
@@ -168,9 +173,9 @@ class Store:
         )
         self._trim("labelled", keep)
 
-    def correct(self, row_id: str, row: bytes) -> None:
-        """Replace a labelled row."""
-        self._connection.execute("UPDATE labelled SET row = ? WHERE id = ?", (row, row_id))
+    def correct(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """Replace labelled rows."""
+        self._connection.executemany("UPDATE labelled SET row = ?2 WHERE id = ?1", items)
 
     def labelled(self) -> NDArray:
         """Give the labelled rows, oldest first."""
@@ -202,25 +207,67 @@ class Store:
         wanted = {"format": _FORMAT, "fingerprint": fingerprint}
         try:
             connection = _connect(path)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
+            stored = _values(connection)
+            is_other = stored and any(stored.get(name) != value for name, value in wanted.items())
+            if stored and not is_other:
+                self._check(connection)
+        except (sqlite3.Error, _DamagedError) as error:
+            if not _is_damage(error):
                 raise
             _LOG.error(
-                "the state is unreadable and was set aside; a new one was started: %s", error
+                "the state is damaged and was set aside as %s; a new one was started: %s",
+                _ASIDE,
+                error,
             )
-            _set_aside(path)
-            connection = _connect(path)
-        stored = dict(connection.execute("SELECT name, value FROM meta"))
-        if stored and any(stored.get(name) != value for name, value in wanted.items()):
-            _LOG.warning(
-                "the state is of another reference or configuration and was set aside; a new "
-                "one was started"
-            )
-            connection.close()
-            _set_aside(path)
-            connection = _connect(path)
+            connection = _start_anew(path)
+        else:
+            if is_other:
+                _LOG.warning(
+                    "the state is of another reference or configuration and was set aside as %s; "
+                    "a new one was started",
+                    _ASIDE,
+                )
+                connection.close()
+                connection = _start_anew(path)
         connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", wanted.items())
         return connection
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Read all that is stored, as a computation on damaged rows fails as long as they stay.
+
+        Raises
+        ------
+        _DamagedError
+        """
+        try:
+            for (found,) in connection.execute("PRAGMA quick_check(1)"):
+                if found != "ok":
+                    raise _DamagedError(found)
+            collected = _values(connection).get("collected", "0")
+            if not (collected.isascii() and collected.isdigit()):
+                raise _DamagedError(f"it counts {collected!r:.80} rows")
+            for table, dtype in (
+                ("rows", self._layout.window_dtype),
+                ("moved", self._layout.window_dtype),
+                ("pending", self._layout.dtype),
+                ("labelled", self._layout.dtype),
+            ):
+                found = connection.execute(f"SELECT row FROM {table}")
+                while rows := found.fetchmany(_ROWS_AT_ONCE):
+                    if any(type(row) is not bytes or len(row) != dtype.itemsize for (row,) in rows):
+                        raise _DamagedError(f"a row in {table} has another size")
+                    if not self._layout.is_possible(_array(rows, dtype)):
+                        raise _DamagedError(f"a row in {table} holds impossible numbers")
+            for (label,) in connection.execute("SELECT label FROM early"):
+                if type(label) is not float or not self._layout.is_label(label):
+                    raise _DamagedError("a label is impossible")
+        except BaseException:
+            connection.close()
+            raise
+
+    def _by_id(self, statement: str, ids: Sequence[str], end: str = "") -> dict[str, NDArray]:
+        found = self._connection.execute(f"{statement} WHERE {_OF_IDS} {end}", (json.dumps(ids),))
+        return {row_id: _array([(row,)], self._layout.dtype) for row_id, row in found}
 
     def _insert(self, statement: str, records: NDArray) -> None:
         self._connection.executemany(statement, ((record.tobytes(),) for record in records))
@@ -256,6 +303,24 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _values(connection: sqlite3.Connection) -> dict[str, str]:
+    return {str(name): str(value) for name, value in connection.execute("SELECT * FROM meta")}
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether an error is about what the file holds, not about the disk or another process."""
+    if isinstance(error, _DamagedError):
+        return True
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    # The lowest byte is the kind; tables that lack a column are a general error.
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def _start_anew(path: Path) -> sqlite3.Connection:
+    _set_aside(path)
+    return _connect(path)
 
 
 def _set_aside(path: Path) -> None:

@@ -87,16 +87,16 @@ class Worker:
             self._stop.wait(self._settings.calculation_period_sec)
 
     def _compute(self, reports: ModuleType) -> None:
-        snapshot = self._state.snapshot()
         succeeded = True
         parts: dict[str, list[Any]] = {}
         now = datetime.now(UTC)
-        summary: dict[str, str] = {
-            "rows in the window": str(len(snapshot.window)),
-            "rows of the reference": str(len(snapshot.reference)),
-            f"computed on {now:%Y-%m-%d} (UTC)": f"{now:%H:%M:%S}",
-        }
         try:
+            snapshot = self._state.snapshot()
+            summary: dict[str, str] = {
+                "rows in the window": str(len(snapshot.window)),
+                "rows of the reference": str(len(snapshot.reference)),
+                f"computed on {now:%Y-%m-%d} (UTC)": f"{now:%H:%M:%S}",
+            }
             self._metrics.publish_window(snapshot)
             for monitor in self._settings.monitors:
                 result = self._run_one(monitor, snapshot, reports)
