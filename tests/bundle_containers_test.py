@@ -34,7 +34,7 @@ from ktt_core.interpreters.provision import provide_interpreters
 MODEL, DATASET = "tfidf_hsgd", "garden"
 BUNDLE = f"{MODEL}_{DATASET}"
 # As `./pants package` makes it. Without Pants, what the export makes itself is used.
-PACKER = Path("libs.ktt_serving/packer.pex/__main__.py")
+PACKER = Path("libs.ktt_packing/packer.pex/__main__.py")
 ALERT_CASES = Path("tests/bundle_alerts.yaml")
 USER = "10001:10001"
 SERVICES = ("inference", "monitoring", "prometheus")

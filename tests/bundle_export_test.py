@@ -17,7 +17,7 @@ from conftest import Ktt, Services
 from ktt_core.interpreters.provision import provide_interpreters
 
 # As `./pants package` makes it. Without Pants, what the export makes itself is used.
-PACKAGED = Path("libs.ktt_serving/packer.pex/__main__.py")
+PACKAGED = Path("libs.ktt_packing/packer.pex/__main__.py")
 ALONE = {"README.md", "inference", "manifest.json"}
 WATCHED = ALONE | {
     "docker-compose.gpu.yaml", "docker-compose.yaml", "grafana", "monitoring", "prometheus",

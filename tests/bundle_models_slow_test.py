@@ -31,10 +31,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import COLUMNS, environment, free_port, install_model
-from ktt_core.packing.environment import make_environment
 from ktt_core.reference import leaf_column_names
 from ktt_core.workspace import Workspace
 from ktt_models.pytorch.encoders.tiny import write_tiny_encoder
+from ktt_packing.client.environment import make_environment
 from quickstart.icd10cm import labelled_texts
 
 ENCODER_MODELS = ["db_achmcnn", "db_ahmcnf", "db_bhcn", "db_bhcn_awx", "db_linear"]

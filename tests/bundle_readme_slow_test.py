@@ -176,7 +176,7 @@ def _check_that_labels_find_their_rows(shell: Shell) -> None:
 
 
 def test_a_bundle_without_a_monitor_has_the_same_commands() -> None:
-    files = Path("libs/ktt_serving/bundle_files")
+    files = Path("libs/ktt_packing/packer/bundle_files")
     both, alone = (
         commands((files / name).read_text()) for name in ("README.md", "README-alone.md")
     )

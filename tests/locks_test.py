@@ -178,10 +178,10 @@ def test_the_contracts_are_generated_by_what_runs_them() -> None:
 
 #: What bundles run on, by the file that is handed out: its requirements, and the lock it is of.
 PARTS = {
-    "libs/ktt_serving/requirements/packer.txt": ("bundle-packer", "bento"),
-    "libs/ktt_serving/requirements/tfidf.txt": ("bundle-tfidf", "bento"),
-    "libs/ktt_serving/requirements/encoder.txt": ("bundle-encoder", "bento"),
-    "libs/ktt_serving/requirements/encoder-gpu.txt": ("bundle-encoder-gpu", "bento"),
+    "libs/ktt_packing/packer/requirements/packer.txt": ("bundle-packer", "bento"),
+    "libs/ktt_packing/packer/requirements/tfidf.txt": ("bundle-tfidf", "bento"),
+    "libs/ktt_packing/packer/requirements/encoder.txt": ("bundle-encoder", "bento"),
+    "libs/ktt_packing/packer/requirements/encoder-gpu.txt": ("bundle-encoder-gpu", "bento"),
     "services/monitoring/requirements.txt": ("bundle-monitoring", "monitoring"),
 }
 

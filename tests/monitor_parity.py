@@ -36,8 +36,8 @@ from numpy.typing import NDArray
 from scipy.stats import binom, ks_2samp
 
 from conftest import free_port
-from ktt_core.packing.environment import make_environment
 from ktt_core.workspace import Workspace
+from ktt_packing.client.environment import make_environment
 
 __all__ = ["ALARM_RATE", "Bundle", "Watcher", "most_alarms", "served_rows"]
 

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from conftest import environment
-from ktt_core.packing.environment import make_environment
 from ktt_models.pytorch.encoders.tiny import write_tiny_encoder
+from ktt_packing.client.environment import make_environment
 from monitor_parity import WINDOW, Bundle, Watcher, most_alarms, served_rows, texts_of
 
 DATASET = "shop"

@@ -15,9 +15,9 @@ from ktt_core.config import build_config
 from ktt_core.datasets.dataset import Dataset
 from ktt_core.datasets.importer import import_dataset
 from ktt_core.datasets.options import ImportOptions
-from ktt_core.packing.bundle import BundleOptions, pack_bundle
-from ktt_core.packing.environment import make_environment
 from ktt_core.registry import get_model
+from ktt_packing.client.bundle import BundleOptions, pack_bundle
+from ktt_packing.client.environment import make_environment
 
 __all__ = ["Bundle", "import_texts", "make_bundle", "sample_texts"]
 

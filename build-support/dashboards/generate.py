@@ -18,7 +18,7 @@ __all__ = ["DASHBOARD", "DEFAULTS", "MODELS", "SETTINGS", "main", "stale", "writ
 
 LIBRARIES = Path("libs")
 #: Below the libraries: the models, and what a model gets that has no such files.
-MODELS, DEFAULTS = Path("ktt_models"), Path("ktt_core/packing/defaults")
+MODELS, DEFAULTS = Path("ktt_models"), Path("ktt_packing/client/defaults")
 DASHBOARD, SETTINGS = "dashboard.json", "evidently.yaml"
 
 

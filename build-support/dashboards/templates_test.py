@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-TEMPLATES = Path("libs/ktt_serving/templates")
+TEMPLATES = Path("libs/ktt_packing/packer/templates")
 PROVISIONING = TEMPLATES / "grafana" / "provisioning"
 GUIDE = Path("docs/operator-guide.md")
 REQUIREMENTS = Path("3rdparty/python/dashboards.in")

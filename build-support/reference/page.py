@@ -44,7 +44,7 @@ SECTIONS = {
         "ktt_models.pytorch.hierarchy",
     ],
     "Bundles": [
-        "ktt_serving.layout",
+        "ktt_packing.packer.layout",
         "ktt_serving.service",
         "ktt_serving.adapters",
         "ktt_serving.scores",

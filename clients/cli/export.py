@@ -140,7 +140,7 @@ def export_command(
 
 def _use(session: Session, packer: Path) -> None:
     if session.connection is None:
-        from ktt_core.packing.discovery import use_packer
+        from ktt_packing.client.discovery import use_packer
 
         use_packer(packer)
     elif click.get_current_context().get_parameter_source("packer") is ParameterSource.COMMANDLINE:

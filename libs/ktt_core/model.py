@@ -327,7 +327,7 @@ class Model(ABC):
         dataset_name : str
             What the model was trained on.
         bento : bool
-            A bundle that serves, instead of an ONNX graph; see `ktt_core.packing`.
+            A bundle that serves, instead of an ONNX graph; see `ktt_packing`.
         reference_set_path : Path, optional
             What a bundle's monitoring compares with; without it, it is a service alone.
 
@@ -338,7 +338,7 @@ class Model(ABC):
         ConflictError
             If the folder exists.
         KttError
-            If a bundle cannot be packed; see `ktt_core.packing.bundle.pack_bundle`.
+            If a bundle cannot be packed; see `ktt_packing.client.bundle.pack_bundle`.
         """
         wanted = "bento" if bento else "onnx"
         self._check_format(wanted)
@@ -352,7 +352,8 @@ class Model(ABC):
         return folder
 
     def _export_bundle(self, folder: Path, dataset: str, reference_set: Path | None) -> None:
-        from ktt_core.packing.bundle import BundleOptions, pack_bundle
+        # Makes bundles on top of this package, which depends on it here alone.
+        from ktt_packing.client.bundle import BundleOptions, pack_bundle
 
         version = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         options = BundleOptions(dataset, version, reference_set=reference_set)

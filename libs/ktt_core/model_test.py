@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ from ktt_core.errors import (
     UnsupportedError,
 )
 from ktt_core.model import Batch, Model
-from ktt_core.packing import bundle
 from ktt_core.progress import Progress
 from ktt_core.taxonomy import Taxonomy
 
@@ -52,7 +52,7 @@ def test_export_publishes_what_the_format_writes(tmp_path, monkeypatch):
         calls.append((options.dataset, options.reference_set))
         (output / "served").write_bytes((artifacts / "weights").read_bytes())
 
-    monkeypatch.setattr(bundle, "pack_bundle", pack_bundle)
+    monkeypatch.setattr("ktt_packing.client.bundle.pack_bundle", pack_bundle)
 
     def export_onnx(self, folder):
         (folder / "half").write_text("done")
@@ -74,6 +74,15 @@ def test_export_publishes_what_the_format_writes(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="full"):
         model.export("shop")
     assert [path.name for path in tmp_path.iterdir()] == ["build"]
+
+
+def test_what_packs_a_bundle_is_found_under_its_former_name() -> None:
+    with pytest.warns(DeprecationWarning, match="is ktt_packing.client.bundle now"):
+        former = importlib.reload(importlib.import_module("ktt_core.packing.bundle"))
+    new = importlib.import_module("ktt_packing.client.bundle")
+    assert {getattr(former, name) for name in new.__all__} == {
+        getattr(new, name) for name in new.__all__
+    }
 
 
 def test_a_format_that_is_not_declared_is_an_error_that_lists_what_is():

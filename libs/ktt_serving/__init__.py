@@ -1,4 +1,4 @@
-"""What runs inside an exported bundle, and what packs one.
+"""What runs inside an exported bundle.
 
 A bundle holds this package, the part of ``ktt_core`` that needs numpy alone, and one model's
 ``bentoml`` folder. `service` is what a model's BentoService builds on:
@@ -9,8 +9,7 @@ A bundle holds this package, the part of ``ktt_core`` that needs numpy alone, an
 - `metrics`, `server`, `privacy`: what is added to BentoML's own server, and what is taken from it;
 - `bentoml_patches`: what is changed in BentoML itself for that, each with its reason.
 
-`packer` runs where a bundle is made, with `layout`, `spec` and `sources`. All of it runs without
-torch.
+All of it runs without torch. `ktt_packing` makes bundles.
 """
 
 from ktt_serving.bentoml_patches.imports import install

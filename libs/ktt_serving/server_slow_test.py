@@ -18,12 +18,12 @@ import psutil
 import pytest
 
 from ktt_core.decoding import decode, leaf_log_proba
+from ktt_packing.packer.packing_fixtures import make_bundle
 from ktt_serving.scoring import load_scorer
 from ktt_serving.serving_fixtures import (
     LEARNED,
     TAXONOMY,
     FakeMonitor,
-    make_bundle,
     serving,
     write_onnx_artifacts,
     write_tfidf_artifacts,

@@ -1,4 +1,4 @@
-"""Small models as artifacts, bundles made of them, and servers that run those."""
+"""Small models as artifacts, and servers that run bundles made of them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,11 @@ from ktt_core.taxonomy import Taxonomy
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_core.tfidf.vocabulary import write_vocabulary
 from ktt_core.tfidf.weights import NodeLayout
-from ktt_serving.packer import pack
-from ktt_serving.spec import PackSpec
 
 LIBS = Path(__file__).resolve().parent.parent
 TAXONOMY = Taxonomy.from_paths([("a", "b", "c"), ("a", "b", "d"), ("a", "e"), ("f",), ("g", "h")])
 LEARNED = ["running shoes for men", "tennis balls", "guitars", "a novel", "men running"]
 TEMPERATURE = 0.8
-VERSION = "20260131T123456"
 
 
 def write_tfidf_artifacts(folder: Path) -> Path:
@@ -85,50 +82,6 @@ def _describe(folder: Path, model: str, kind: str, **more: Any) -> None:
     (folder / "hierarchy.json").write_text(json.dumps(hierarchy))
     description = {"format_version": 1, "model": model, "kind": kind, "temperature": TEMPERATURE}
     (folder / "model.json").write_text(json.dumps({**description, **more}))
-
-
-def write_monitoring_inputs(folder: Path) -> dict[str, str]:
-    """Write what stands for a reference set, a dashboard and a configuration."""
-    folder.mkdir(parents=True)
-    files = {
-        "reference_set_path": ("set.parquet", b"PAR1"),
-        "grafana_dashboard_path": ("board.json", b"{}"),
-        "evidently_config": ("conf.yaml", b"service: {}\n"),
-    }
-    for name, content in files.values():
-        (folder / name).write_bytes(content)
-    return {key: str(folder / name) for key, (name, _) in files.items()}
-
-
-def make_spec(artifacts: Path, output: Path, **changes: Any) -> PackSpec:
-    """Return a specification of a bundle."""
-    model = json.loads((artifacts / "model.json").read_text())["model"]
-    values: dict[str, Any] = {
-        "model": model,
-        "dataset": "toys",
-        "display_name": "A model",
-        "service_module": f"ktt_models.{model}.bentoml.svc_lts",
-        "artifacts": artifacts,
-        "output": output,
-        "service_version": VERSION,
-        "gpu": False,
-        "sources": None,
-        "monitoring": None,
-    }
-    return PackSpec(**{**values, **changes})
-
-
-def make_bundle(artifacts: Path, output: Path, monitored: bool = False) -> Path:
-    """Pack artifacts, and return the folder of the service.
-
-    A monitored one is marked as such, without a monitoring service beside it.
-    """
-    inference = pack(make_spec(artifacts, output))
-    if monitored:
-        (file,) = inference.glob("*/artifacts/model/service.json")
-        value = json.loads(file.read_text())
-        file.write_text(json.dumps({**value, "monitoring": True}))
-    return inference
 
 
 def free_port() -> int:

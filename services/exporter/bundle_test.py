@@ -38,12 +38,12 @@ from ktt_core.errors import (
     ResourceExhaustedError,
     UnsupportedError,
 )
-from ktt_core.packing import monitoring
 from ktt_core.reference import write_reference
 from ktt_core.registry import get_model
 from ktt_core.workspace import Workspace
 from ktt_jobs import JobEvent, TaskContext
 from ktt_jobs.context import EventWriter
+from ktt_packing.client import monitoring
 
 SPEC = ExportSpec("shop", "tfidf_hsgd", format="bento")
 JOB = "0b5e6f1c-2f7a-4d7e-9d55-6a1f0c3e8b42"
@@ -151,7 +151,7 @@ def test_a_bundle_is_packed_from_what_was_compared_and_published_with_its_manife
         "gpu": False,
         "monitoring": None,
     }
-    for name in ("ktt_core/taxonomy.py", "ktt_serving/packer.py", "monitoring/monitoring.py"):
+    for name in ("ktt_core/taxonomy.py", "ktt_packing/packer/pack.py", "monitoring/monitoring.py"):
         assert name in names
     assert "ktt_models/tfidf_hsgd/bentoml/svc_lts.py" in names
     assert not {"ktt_core/model.py", "ktt_models/tfidf_hsgd/tfidf_hsgd.py"} & set(names)

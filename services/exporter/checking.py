@@ -13,10 +13,10 @@ from exporter.rows import parity_split
 from ktt_core.checkpoints.paths import CheckpointFile, reference_path
 from ktt_core.errors import InvalidArgumentError, UnsupportedError
 from ktt_core.fields import at_field
-from ktt_core.packing.discovery import check_packer
-from ktt_core.packing.monitoring import check_reference_rows
-from ktt_core.packing.staging import find_service
 from ktt_core.registry import get_entry
+from ktt_packing.client.discovery import check_packer
+from ktt_packing.client.monitoring import check_reference_rows
+from ktt_packing.client.staging import find_service
 
 if TYPE_CHECKING:
     from exporter.handlers import Exporter

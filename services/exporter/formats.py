@@ -17,9 +17,9 @@ from ktt_core.checkpoints.paths import reference_path
 from ktt_core.class_changes import describe_changes
 from ktt_core.errors import FailedPreconditionError
 from ktt_core.model import Batch
-from ktt_core.packing.bundle import BundleOptions, pack_bundle
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_core.reference import write_reference
+from ktt_packing.client.bundle import BundleOptions, pack_bundle
 
 if TYPE_CHECKING:
     from ktt_core.datasets.dataset import Split

@@ -105,8 +105,8 @@ def main(
     from exporter.handlers import Exporter
     from exporter.job_kind import open_jobs
     from exporter.servicer import exporter_service
-    from ktt_core.packing.discovery import use_packer
     from ktt_core.workspace import Workspace
+    from ktt_packing.client.discovery import use_packer
     from ktt_rpc.server import serve
 
     try:

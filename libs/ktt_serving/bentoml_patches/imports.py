@@ -11,8 +11,8 @@ Three of its modules do not import there as they are, so a finder makes them oth
 
 `install` has to come before the first import of BentoML. In this package `ktt_serving` itself calls
 it. A bundle's environment has this file as a package of its own, which is called when Python starts
-(`ktt_serving.import_wheel`), because BentoML's commands import BentoML before any code of a bundle.
-So the module imports nothing but the standard library until it is needed.
+(`ktt_packing.packer.import_wheel`), because BentoML's commands import BentoML before any code of a
+bundle. So the module imports nothing but the standard library until it is needed.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import pytest
 
 from ktt_core.errors import UnsupportedError
 from ktt_core.model import Model
-from ktt_core.packing.staging import find_service, stage_sources
 from ktt_core.registry import register
+from ktt_packing.client.staging import find_service, stage_sources
 
 FILES = """
 ktt_serving/__init__.py ktt_serving/packer.py ktt_serving/packer_test.py ktt_serving/BUILD
@@ -79,7 +79,7 @@ def test_a_model_without_a_service_is_reported(installed, package):
 
 
 def test_an_installation_without_the_sources_is_reported(tmp_path, monkeypatch, installed):
-    monkeypatch.setattr("ktt_core.packing.staging.SERVING", "ktt_serving_that_is_not_here")
+    monkeypatch.setattr("ktt_packing.client.staging.SERVING", "ktt_serving_that_is_not_here")
     with pytest.raises(UnsupportedError, match="lacks the sources of ktt_serving_that"):
         stage_sources(tmp_path / "sources", "outside", "outside")
 
@@ -92,7 +92,7 @@ DASHBOARD = {"uid": "ktt-like", "title": "KTT: Like that", "description": "Infer
 
 
 def test_a_service_of_another_model_gets_this_model_s_names(installed, tmp_path, monkeypatch):
-    monkeypatch.setattr("ktt_core.packing.staging._BUNDLED", "bundled")
+    monkeypatch.setattr("ktt_packing.client.staging._BUNDLED", "bundled")
     monkeypatch.setattr("ktt_core.registry._entries", {})
     other = installed / "bundled/like/bentoml"
     other.mkdir(parents=True)

@@ -16,8 +16,8 @@ INFERENCE = "inference"
 _TEMPLATES = Path(__file__).parent / "templates"
 # The monitoring service, beside this package where sources are staged, or in KTT's own tree.
 _MONITORING = (
-    Path(__file__).parent.parent / "monitoring",
-    Path(__file__).parent.parent.parent / "services" / "monitoring",
+    Path(__file__).parents[2] / "monitoring",
+    Path(__file__).parents[3] / "services" / "monitoring",
 )
 _FILES = {
     "reference_set_path": Path("monitoring", "references.parquet"),

@@ -16,7 +16,7 @@ import pytest
 
 from ktt_core.errors import FailedPreconditionError, JobFailedError
 from ktt_core.interpreters.search import find_interpreter
-from ktt_core.packing.environment import environment_folder, make_environment
+from ktt_packing.client.environment import environment_folder, make_environment
 
 # A stand-in for a Python 3.11 with venv, whose environments have a pip that succeeds or fails.
 STAND_IN = """#!/bin/sh
@@ -132,7 +132,7 @@ def test_the_remains_of_a_killed_set_up_are_removed_by_the_next_one(tmp_path, re
     install(tmp_path / "bin", log, pip="sleep 600")
     code = (
         "import sys; from pathlib import Path; "
-        "from ktt_core.packing.environment import make_environment; "
+        "from ktt_packing.client.environment import make_environment; "
         "make_environment(Path(sys.argv[1]))"
     )
     process = subprocess.Popen(

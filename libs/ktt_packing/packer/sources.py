@@ -28,13 +28,11 @@ _SERVING = (
     "bentoml_patches/*.py",
     *(f"try_page/*.{kind}" for kind in ("html", "css", "js", "svg")),
 )
-# What only packs.
-_PACKING = frozenset(["import_wheel.py", "layout.py", "packer.py", "sources.py", "spec.py"])
 
 
 def own_root() -> Path:
-    """Return the folder that this package is imported from."""
-    return Path(__file__).resolve().parent.parent
+    """Return the folder that KTT's packages are imported from."""
+    return Path(__file__).resolve().parents[2]
 
 
 def import_service(module: str, root: Path) -> ModuleType:
@@ -111,5 +109,4 @@ def _left_out(file: Path) -> bool:
         or file.name in ("conftest.py", "BUILD")
         or "testdata" in file.parts
         or "__pycache__" in file.parts
-        or (file.parent == Path("ktt_serving") and file.name in _PACKING)
     )

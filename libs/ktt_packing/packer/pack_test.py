@@ -12,17 +12,11 @@ import sys
 import pytest
 
 from ktt_core.errors import InvalidArgumentError
-from ktt_serving import layout
-from ktt_serving.packer import pack
-from ktt_serving.serving_fixtures import (
-    LIBS,
-    VERSION,
-    make_spec,
-    write_monitoring_inputs,
-    write_onnx_artifacts,
-    write_tfidf_artifacts,
-)
-from ktt_serving.spec import FORMAT_VERSION, read_spec
+from ktt_packing.packer import layout
+from ktt_packing.packer.pack import pack
+from ktt_packing.packer.packing_fixtures import VERSION, make_spec, write_monitoring_inputs
+from ktt_packing.request import FORMAT_VERSION, read_spec
+from ktt_serving.serving_fixtures import LIBS, write_onnx_artifacts, write_tfidf_artifacts
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +54,7 @@ def run_packer(spec, folder, *arguments):
     file.write_text(spec if isinstance(spec, str) else json.dumps(spec))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return subprocess.run(
-        [sys.executable, "-m", "ktt_serving.packer", *(arguments or [str(file)])],
+        [sys.executable, "-m", "ktt_packing.packer", *(arguments or [str(file)])],
         env=environment,
         capture_output=True,
         text=True,

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from ktt_serving import layout
-from ktt_serving.layout import LayoutError, init_folder_structure
-from ktt_serving.serving_fixtures import write_monitoring_inputs
+from ktt_packing.packer import layout
+from ktt_packing.packer.layout import LayoutError, init_folder_structure
+from ktt_packing.packer.packing_fixtures import write_monitoring_inputs
 
 
 @pytest.fixture

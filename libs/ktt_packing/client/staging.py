@@ -42,6 +42,8 @@ _CORE = (
     "preprocessors",
     "tfidf",
 )
+# Of this package, the end of the packer.
+_PACKING = ("__init__.py", "request.py", "packer")
 _IGNORED = shutil.ignore_patterns(
     "__pycache__", "*.pyc", "BUILD", "conftest.py", "*_test.py", "testdata", ".*_cache"
 )
@@ -103,6 +105,8 @@ def stage_sources(target: Path, model_id: str, package: str, like: str = "") -> 
     service = find_service(model_id, package, like)
     for name in _CORE:
         _copy(name, _required_package("ktt_core"), target / "ktt_core")
+    for name in _PACKING:
+        _copy(name, _required_package("ktt_packing"), target / "ktt_packing")
     _copy_all(_required_package(SERVING), target / SERVING)
     for folder in _required_package(MONITORING):
         _copy_monitoring(folder, target / MONITORING)

@@ -1,63 +1,37 @@
-"""Packs a model's artifacts into a bundle: ``python -m ktt_serving.packer SPEC.json``.
-
-Says one line of JSON on its standard output, ``{"inference": "<path>"}`` or ``{"error": "..."}``;
-the exit code of the latter is 1. What BentoML has to say goes to standard error.
-"""
+"""Packs a model's artifacts into a bundle."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import logging
 import os
 import re
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from string import Template
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ktt_core.errors import InvalidArgumentError, KttError
-from ktt_serving.import_wheel import FOLDER, write_import_wheel
-from ktt_serving.layout import LayoutError, init_folder_structure
-from ktt_serving.sources import copy_sources, import_service, own_root
-from ktt_serving.spec import PackSpec, read_spec
+from ktt_core.errors import InvalidArgumentError
+from ktt_packing.packer.import_wheel import FOLDER, write_import_wheel
+from ktt_packing.packer.layout import init_folder_structure
+from ktt_packing.packer.sources import copy_sources, import_service, own_root
+from ktt_packing.request import PackSpec
 
 if TYPE_CHECKING:
     from ktt_serving.service import ClassifierService
 
-__all__ = ["main", "pack"]
+__all__ = ["pack"]
 
 _BUNDLE_FILES = Path(__file__).parent / "bundle_files"
 _REQUIREMENTS = Path(__file__).parent / "requirements"
 # What BentoML writes for images of its own, on conda.
 _UNUSED = ("environment.yml", "python_version", "README.md")
 _BASE_IMAGE = "python:3.11-slim"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Pack what a specification asks for; returns the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    with _stdout_kept() as say:
-        try:
-            if len(given) != 1:
-                raise InvalidArgumentError("give one argument, the path of a specification")
-            answer = {"inference": str(pack(read_spec(Path(given[0]))))}
-        except (KttError, LayoutError) as error:
-            answer = {"error": str(error)}
-        except OSError as error:
-            # A full disk says it by its number alone.
-            answer = {"error": f"{error.filename or 'the bundle'}: {error.strerror or error}"}
-        except Exception as error:  # the caller sees one line, the log the rest
-            logging.getLogger(__name__).exception("packing failed")
-            answer = {"error": f"packing failed with {type(error).__name__}: {error}"}
-        say(json.dumps(answer))
-    return int("error" in answer)
 
 
 def pack(spec: PackSpec) -> Path:
@@ -199,25 +173,3 @@ def _quiet_bentoml() -> Iterator[None]:
         os.environ.setdefault("BENTOML_HOME", home)
         yield
         logging.shutdown()
-
-
-@contextlib.contextmanager
-def _stdout_kept() -> Iterator[Callable[[str], None]]:
-    """Give a function that writes a line to standard output; all else goes to standard error."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-
-    def say(line: str) -> None:
-        os.write(kept, f"{line}\n".encode())
-
-    try:
-        yield say
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

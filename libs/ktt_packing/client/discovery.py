@@ -9,16 +9,16 @@ from pathlib import Path
 from ktt_core.errors import FailedPreconditionError, UnsupportedError
 from ktt_core.interpreters.provision import check_interpreter
 from ktt_core.interpreters.search import clean_environment
-from ktt_core.packing.environment import PYTHON_VERSION, environment_folder, make_environment
-from ktt_core.packing.staging import SERVING, find_package
 from ktt_core.progress import ProgressCallback, ignore_progress
+from ktt_packing.client.environment import PYTHON_VERSION, environment_folder, make_environment
+from ktt_packing.client.staging import find_package
 
 __all__ = ["PACKER_VARIABLE", "Packer", "check_packer", "find_packer", "use_packer"]
 
 #: Environment variable with a packer: a program that is called with the path of a request.
 PACKER_VARIABLE = "KTT_PACKER"
 
-_MODULE = f"{SERVING}.packer"
+_PACKER = "ktt_packing.packer"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Packer:
         Parameters
         ----------
         sources : Path
-            Folder of `ktt_core.packing.staging`.
+            Folder of `ktt_packing.client.staging`.
         scratch : Path
             Folder for BentoML's temporary files.
         """
@@ -96,7 +96,7 @@ def find_packer(progress: ProgressCallback = ignore_progress) -> Packer:
     if given is not None:
         return Packer((str(given),))
     python = make_environment(_requirements(), progress)
-    return Packer((str(python), "-m", _MODULE), imports_sources=True)
+    return Packer((str(python), "-m", _PACKER), imports_sources=True)
 
 
 def _configured() -> Path | None:
@@ -112,7 +112,7 @@ def _configured() -> Path | None:
 
 
 def _requirements() -> Path:
-    for folder in find_package(SERVING):
+    for folder in find_package(_PACKER):
         file = folder / "requirements" / "packer.txt"
         if file.is_file():
             return file

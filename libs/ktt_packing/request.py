@@ -43,7 +43,8 @@ class PackSpec:
     sources : Path or None
         A folder of all packages that go into the bundle; None takes those the packer runs from.
     monitoring : mapping or None
-        `ktt_serving.layout.init_folder_structure`'s configuration; None leaves monitoring out.
+        Configuration of `ktt_packing.packer.layout.init_folder_structure`; None leaves monitoring
+        out.
     """
 
     model: str

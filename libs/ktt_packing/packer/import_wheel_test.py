@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ktt_serving.import_wheel import write_import_wheel
+from ktt_packing.packer.import_wheel import write_import_wheel
 
 
 @pytest.fixture

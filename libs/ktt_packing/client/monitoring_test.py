@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from ktt_core.model import Model
-from ktt_core.packing.monitoring import monitoring_files
 from ktt_core.reference import reference_table, write_reference
 from ktt_core.registry import register
 from ktt_core.taxonomy import Taxonomy
+from ktt_packing.client.monitoring import monitoring_files
 
 TAXONOMY = Taxonomy.from_paths([("a", "x"), ("b", "y")])
 
