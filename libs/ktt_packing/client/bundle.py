@@ -20,13 +20,13 @@ from ktt_core.subprocesses import Ended, run_program
 from ktt_packing.client.discovery import Packer, find_packer
 from ktt_packing.client.monitoring import Watched, monitoring_files
 from ktt_packing.client.staging import SERVICE_MODULE, stage_sources
+from ktt_packing.request import PackRequest, write_request
 
 if TYPE_CHECKING:
     from ktt_core.model import Model
 
 __all__ = ["BundleOptions", "pack_bundle"]
 
-_FORMAT_VERSION = 1
 # The system's messages for a full disk, quota or file.
 _FULL = tuple(map(os.strerror, DISK_FULL))
 
@@ -100,19 +100,18 @@ def pack_bundle(
             monitoring, watched = monitoring_files(
                 model, options.dataset, artifacts, options.reference_set, service, place
             )
-        request = {
-            "format_version": _FORMAT_VERSION,
-            "model": model.model_id,
-            "dataset": options.dataset,
-            "display_name": entry.display_name,
-            "service_module": f"{package}.{SERVICE_MODULE}",
-            "artifacts": str(artifacts.absolute()),
-            "output": str(output.absolute()),
-            "service_version": options.version,
-            "gpu": options.gpu,
-            "sources": str(sources),
-            "monitoring": monitoring,
-        }
+        request = PackRequest(
+            model=model.model_id,
+            dataset=options.dataset,
+            display_name=entry.display_name,
+            service_module=f"{package}.{SERVICE_MODULE}",
+            artifacts=artifacts.absolute(),
+            output=output.absolute(),
+            service_version=options.version,
+            gpu=options.gpu,
+            sources=sources,
+            monitoring=monitoring,
+        )
         packer = find_packer(progress)
         progress(Progress("pack"))
         _run(packer, request, place)
@@ -130,9 +129,9 @@ def _stage_preprocessor(model: Model, artifacts: Path, sources: Path) -> None:
             place.write_text(source, encoding="utf-8")
 
 
-def _run(packer: Packer, request: Mapping[str, Any], place: Path) -> None:
+def _run(packer: Packer, request: PackRequest, place: Path) -> None:
     file = place / "request.json"
-    file.write_text(json.dumps(request, indent=2) + "\n", encoding="utf-8")
+    write_request(request, file)
     environment = packer.environment(place / "sources", place)
     try:
         ended = run_program([*packer.command, file], environment, place)

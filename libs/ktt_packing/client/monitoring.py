@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ktt_core.errors import FailedPreconditionError, UnsupportedError
 from ktt_core.reference import TARGETS, leaf_column_names
 from ktt_core.registry import get_entry
+from ktt_packing.request import MonitoringFiles
 
 if TYPE_CHECKING:
     from ktt_core.model import Model
@@ -58,7 +59,7 @@ class Watched:
 
 def monitoring_files(
     model: Model, dataset: str, artifacts: Path, reference_set: Path, service: Path, scratch: Path
-) -> tuple[dict[str, str], Watched]:
+) -> tuple[MonitoringFiles, Watched]:
     """Return the packer's request for monitoring, and the sizes that the monitor compares.
 
     The settings and the dashboard are the model's own, or the library's defaults. The window is at
@@ -110,11 +111,11 @@ def monitoring_files(
     own = scratch / _DASHBOARD
     dashboard = _dashboard_of(model, dataset, _own_or_default(service / _DASHBOARD))
     own.write_text(dashboard, encoding="utf-8")
-    files = {
-        "reference_set_path": str(reference_set.absolute()),
-        "grafana_dashboard_path": str(own),
-        "evidently_config": str(settings),
-    }
+    files = MonitoringFiles(
+        reference_set_path=reference_set.absolute(),
+        grafana_dashboard_path=own,
+        evidently_config=settings,
+    )
     return files, Watched(n_rows, window)
 
 

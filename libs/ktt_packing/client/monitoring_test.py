@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,8 +35,8 @@ def files(tmp_path, monkeypatch):
             model, "shop", tmp_path, tmp_path / "reference.parquet", tmp_path, tmp_path / "scratch"
         )
         assert (watched.reference_rows, watched.window_size) == (40, 30)
-        settings = Path(found["evidently_config"]).read_text()
-        return settings, json.loads(Path(found["grafana_dashboard_path"]).read_text())
+        settings = found.evidently_config.read_text()
+        return settings, json.loads(found.grafana_dashboard_path.read_text())
 
     (tmp_path / "scratch").mkdir()
     return made

@@ -9,44 +9,18 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 from ktt_core.errors import UnsupportedError
 from ktt_core.registry import get_entry
+from ktt_packing.contents import CARRIED, MONITORING, PACKING, copy_files, copy_monitoring
 
-__all__ = [
-    "MONITORING",
-    "SERVICE_MODULE",
-    "SERVING",
-    "find_package",
-    "find_service",
-    "stage_sources",
-]
+__all__ = ["SERVICE_MODULE", "find_package", "find_service", "stage_sources"]
 
-#: The code shared by all bundles' services, and the monitoring service.
-SERVING, MONITORING = "ktt_serving", "monitoring"
 #: The service's module within the package of a model.
 SERVICE_MODULE = "bentoml.svc_lts"
 
 _BUNDLED = "ktt_models"
-
-# The part of ktt_core in bundles; its BUILD file has the same list.
-_CORE = (
-    "__init__.py",
-    "errors.py",
-    "names.py",
-    "taxonomy.py",
-    "decoding",
-    "preprocessors",
-    "tfidf",
-)
-# Of this package, the end of the packer.
-_PACKING = ("__init__.py", "request.py", "packer")
-_IGNORED = shutil.ignore_patterns(
-    "__pycache__", "*.pyc", "BUILD", "conftest.py", "*_test.py", "testdata", ".*_cache"
-)
 _PARENT = '"""In a bundle, a package for what stands in it."""\n'
 
 
@@ -103,19 +77,17 @@ def stage_sources(target: Path, model_id: str, package: str, like: str = "") -> 
         If the model has no service, or this installation lacks the sources.
     """
     service = find_service(model_id, package, like)
-    for name in _CORE:
-        _copy(name, _required_package("ktt_core"), target / "ktt_core")
-    for name in _PACKING:
-        _copy(name, _required_package("ktt_packing"), target / "ktt_packing")
-    _copy_all(_required_package(SERVING), target / SERVING)
+    for name, patterns in {**CARRIED, **PACKING}.items():
+        for folder in _required_package(name):
+            copy_files(folder, target / name, patterns)
     for folder in _required_package(MONITORING):
-        _copy_monitoring(folder, target / MONITORING)
+        copy_monitoring(folder, target / MONITORING)
     above = target
     for part in package.split("."):
         above /= part
         above.mkdir(exist_ok=True)
         (above / "__init__.py").write_text(_PARENT, encoding="utf-8")
-    shutil.copytree(service, above / "bentoml", ignore=_IGNORED)
+    copy_files(service, above / "bentoml")
     if service.parent not in find_package(package):
         _rename_service(above / "bentoml", like, model_id)
 
@@ -143,21 +115,6 @@ def _rename_service(folder: Path, like: str, model_id: str) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def _copy_monitoring(folder: Path, target: Path) -> None:
-    """Copy the monitor as laid out in a bundle: its launcher, and its package beside it."""
-    if (folder / "bundle").is_dir():
-        _copy_all([folder / "bundle"], target)
-    if (folder / "requirements.txt").is_file():
-        target.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / "requirements.txt", target / "requirements.txt")
-    package = target / "ktt_monitor"
-    for module in folder.rglob("*.py"):
-        place = module.relative_to(folder)
-        if place.parts[0] != "bundle" and not _IGNORED(str(module.parent), [module.name]):
-            (package / place).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(module, package / place)
-
-
 def _required_package(package: str) -> list[Path]:
     folders = find_package(package)
     if not folders:
@@ -165,17 +122,3 @@ def _required_package(package: str) -> list[Path]:
             f"this installation of KTT cannot make bundles: it lacks the sources of {package}"
         )
     return folders
-
-
-def _copy_all(folders: Iterable[Path], target: Path) -> None:
-    for folder in folders:
-        shutil.copytree(folder, target, ignore=_IGNORED, dirs_exist_ok=True)
-
-
-def _copy(name: str, folders: Iterable[Path], target: Path) -> None:
-    target.mkdir(parents=True, exist_ok=True)
-    for folder in folders:
-        if (folder / name).is_dir():
-            _copy_all([folder / name], target / name)
-        elif (folder / name).is_file():
-            shutil.copyfile(folder / name, target / name)

@@ -13,8 +13,8 @@ from ktt_core.registry import register
 from ktt_packing.client.staging import find_service, stage_sources
 
 FILES = """
-ktt_serving/__init__.py ktt_serving/packer.py ktt_serving/packer_test.py ktt_serving/BUILD
-ktt_serving/templates/prometheus.yaml
+ktt_serving/__init__.py ktt_serving/service.py ktt_serving/service_test.py ktt_serving/BUILD
+ktt_serving/serving_fixtures.py ktt_serving/try_page/index.html
 monitoring/__init__.py monitoring/app.py monitoring/app_test.py monitoring/requirements.txt
 monitoring/bundle/monitoring.py monitoring/bundle/.dockerignore monitoring/.ruff_cache/content
 outside/__init__.py outside/model.py outside/bentoml/svc_lts.py outside/bentoml/dashboard.json
@@ -42,8 +42,14 @@ def test_a_model_s_service_and_the_shared_sources_are_staged(installed, tmp_path
     stage_sources(target, "outside", "outside")
     names = staged(target)
     assert {
-        "ktt_serving/packer.py",
-        "ktt_serving/templates/prometheus.yaml",
+        "ktt_serving/service.py",
+        "ktt_serving/try_page/index.html",
+        "ktt_packing/contents.py",
+        "ktt_packing/request.py",
+        "ktt_packing/packer/__main__.py",
+        "ktt_packing/packer/bundle_files/start",
+        "ktt_packing/packer/requirements/tfidf.txt",
+        "ktt_packing/packer/templates/prometheus/prometheus.yaml",
         "monitoring/monitoring.py",
         "monitoring/requirements.txt",
         "monitoring/.dockerignore",
@@ -55,8 +61,11 @@ def test_a_model_s_service_and_the_shared_sources_are_staged(installed, tmp_path
         "ktt_core/decoding/paths.py",
     } <= names
     assert not {"outside/model.py", "ktt_core/model.py", "monitoring/app.py"} & names
+    assert not [name for name in names if name.startswith("ktt_packing/client")]
     assert "monitoring/ktt_monitor/bundle/monitoring.py" not in names
-    assert not [name for name in names if name.endswith(("_test.py", "BUILD", ".pyc"))]
+    assert not [
+        name for name in names if name.endswith(("_test.py", "_fixtures.py", "BUILD", ".pyc"))
+    ]
     assert not [name for name in names if "_cache" in name]
     assert "raise" not in (target / "outside/__init__.py").read_text()
 
@@ -79,8 +88,8 @@ def test_a_model_without_a_service_is_reported(installed, package):
 
 
 def test_an_installation_without_the_sources_is_reported(tmp_path, monkeypatch, installed):
-    monkeypatch.setattr("ktt_packing.client.staging.SERVING", "ktt_serving_that_is_not_here")
-    with pytest.raises(UnsupportedError, match="lacks the sources of ktt_serving_that"):
+    monkeypatch.setattr("ktt_packing.client.staging.MONITORING", "monitoring_that_is_not_here")
+    with pytest.raises(UnsupportedError, match="lacks the sources of monitoring_that"):
         stage_sources(tmp_path / "sources", "outside", "outside")
 
 

@@ -17,19 +17,19 @@ from pathlib import Path
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_packing.packer.layout import LayoutError
 from ktt_packing.packer.pack import pack
-from ktt_packing.request import read_spec
+from ktt_packing.request import read_request
 
 __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Pack what a specification asks for; returns the exit code."""
+    """Pack what a request asks for; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     with _stdout_kept() as say:
         try:
             if len(given) != 1:
-                raise InvalidArgumentError("give one argument, the path of a specification")
-            answer = {"inference": str(pack(read_spec(Path(given[0]))))}
+                raise InvalidArgumentError("give one argument, the path of a request")
+            answer = {"inference": str(pack(read_request(Path(given[0]))))}
         except (KttError, LayoutError) as error:
             answer = {"error": str(error)}
         except OSError as error:

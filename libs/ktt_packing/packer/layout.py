@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from ktt_packing.contents import MONITORING, copy_files, copy_monitoring
+
 __all__ = ["INFERENCE", "LayoutError", "init_folder_structure"]
 
 #: Where the BentoService goes.
@@ -16,17 +18,14 @@ INFERENCE = "inference"
 _TEMPLATES = Path(__file__).parent / "templates"
 # The monitoring service, beside this package where sources are staged, or in KTT's own tree.
 _MONITORING = (
-    Path(__file__).parents[2] / "monitoring",
-    Path(__file__).parents[3] / "services" / "monitoring",
+    Path(__file__).parents[2] / MONITORING,
+    Path(__file__).parents[3] / "services" / MONITORING,
 )
 _FILES = {
-    "reference_set_path": Path("monitoring", "references.parquet"),
+    "reference_set_path": Path(MONITORING, "references.parquet"),
     "grafana_dashboard_path": Path("grafana", "provisioning", "dashboards", "dashboard.json"),
-    "evidently_config": Path("monitoring", "evidently.yaml"),
+    "evidently_config": Path(MONITORING, "evidently.yaml"),
 }
-_IGNORED = shutil.ignore_patterns(
-    "__pycache__", "*.pyc", "BUILD", "conftest.py", "*_test.py", "testdata", ".*_cache"
-)
 
 
 class LayoutError(Exception):
@@ -76,8 +75,8 @@ def init_folder_structure(
     if files:
         if not _TEMPLATES.is_dir():
             raise LayoutError(f"this installation lacks the templates of bundles ({_TEMPLATES})")
-        shutil.copytree(_TEMPLATES, target, ignore=_IGNORED, dirs_exist_ok=True)
-        _copy_monitoring(target / "monitoring")
+        copy_files(_TEMPLATES, target)
+        _copy_monitoring(target / MONITORING)
         for name, source in files.items():
             copy = target / _FILES[name]
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -99,21 +98,14 @@ def _checked(config: Mapping[str, str | os.PathLike[str]]) -> dict[str, Path]:
     return files
 
 
-def _not_a_module(place: str, names: list[str]) -> set[str]:
-    return _IGNORED(place, names) | {"bundle", "requirements.txt", "Dockerfile"}.intersection(names)
-
-
 def _copy_monitoring(target: Path) -> None:
     # A packaged packer lies elsewhere than the sources staged for it, which it imports from.
-    staged = [Path(entry) / "monitoring" for entry in sys.path if entry]
+    staged = [Path(entry) / MONITORING for entry in sys.path if entry]
     for folder in (*_MONITORING, *staged):
         if (folder / "monitoring.py").is_file():
-            shutil.copytree(folder, target, ignore=_IGNORED)
+            copy_files(folder, target)
             return
         if (folder / "bundle" / "monitoring.py").is_file():
-            # KTT's own tree: what is started stands in a folder of its own, its package around it.
-            shutil.copytree(folder / "bundle", target, ignore=_IGNORED)
-            shutil.copyfile(folder / "requirements.txt", target / "requirements.txt")
-            shutil.copytree(folder, target / "ktt_monitor", ignore=_not_a_module)
+            copy_monitoring(folder, target)
             return
     raise LayoutError("this installation lacks the monitoring service, which goes into bundles")

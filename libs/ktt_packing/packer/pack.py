@@ -20,7 +20,7 @@ from ktt_core.errors import InvalidArgumentError
 from ktt_packing.packer.import_wheel import FOLDER, write_import_wheel
 from ktt_packing.packer.layout import init_folder_structure
 from ktt_packing.packer.sources import copy_sources, import_service, own_root
-from ktt_packing.request import PackSpec
+from ktt_packing.request import PackRequest
 
 if TYPE_CHECKING:
     from ktt_serving.service import ClassifierService
@@ -34,52 +34,53 @@ _UNUSED = ("environment.yml", "python_version", "README.md")
 _BASE_IMAGE = "python:3.11-slim"
 
 
-def pack(spec: PackSpec) -> Path:
+def pack(request: PackRequest) -> Path:
     """Make a bundle; returns the folder of its BentoService.
 
     Raises
     ------
     KttError, LayoutError
-        If something of the specification cannot be used; the message says what.
+        If something of the request cannot be used; the message says what.
     """
-    root = (spec.sources or own_root()).resolve()
+    root = (request.sources or own_root()).resolve()
     with _quiet_bentoml():
         from ktt_serving.identity import Identity, write_identity
 
-        service_class = _service_class(import_service(spec.service_module, root))
-        requirements = _requirements_file(service_class, spec.gpu)
+        service_class = _service_class(import_service(request.service_module, root))
+        requirements = _requirements_file(service_class, request.gpu)
         # It warns of this Python, whose image it would take from conda, and is not asked for.
         logging.getLogger("bentoml").setLevel(logging.ERROR)
         service = service_class()
-        service.set_version(spec.service_version)
-        inference = init_folder_structure(spec.output, spec.monitoring)
-        service.pack("model", spec.artifacts)
+        service.set_version(request.service_version)
+        monitoring = request.monitoring.to_json() if request.monitoring is not None else None
+        inference = init_folder_structure(request.output, monitoring)
+        service.pack("model", request.artifacts)
         service.save_to_dir(str(inference))
     name = str(service.name)
     package = inference / name
-    _remove_strays(package / "artifacts", spec.artifacts)
+    _remove_strays(package / "artifacts", request.artifacts)
     write_identity(
         Identity(
-            spec.model,
-            spec.dataset,
-            spec.display_name,
-            spec.service_version,
-            spec.gpu,
-            spec.monitoring is not None,
+            request.model,
+            request.dataset,
+            request.display_name,
+            request.service_version,
+            request.gpu,
+            request.monitoring is not None,
         ),
         package / "artifacts" / "model",
     )
-    copy_sources(spec.service_module, root, package)
-    _replace_files(inference, package, spec, requirements)
+    copy_sources(request.service_module, root, package)
+    _replace_files(inference, package, request, requirements)
     values = {
-        "model": spec.model,
-        "dataset": spec.dataset,
-        "display_name": spec.display_name,
-        "version": spec.service_version,
+        "model": request.model,
+        "dataset": request.dataset,
+        "display_name": request.display_name,
+        "version": request.service_version,
     }
-    readme = "README.md" if spec.monitoring is not None else "README-alone.md"
-    _fill(readme, spec.output / "README.md", values)
-    _let_all_read(spec.output)
+    readme = "README.md" if request.monitoring is not None else "README-alone.md"
+    _fill(readme, request.output / "README.md", values)
+    _let_all_read(request.output)
     return inference
 
 
@@ -123,7 +124,9 @@ def _remove_strays(artifacts: Path, packed: Path) -> None:
             stray.unlink(missing_ok=True)
 
 
-def _replace_files(inference: Path, package: Path, spec: PackSpec, requirements: Path) -> None:
+def _replace_files(
+    inference: Path, package: Path, request: PackRequest, requirements: Path
+) -> None:
     for name in _UNUSED:
         (inference / name).unlink(missing_ok=True)
     shutil.copyfile(_BUNDLE_FILES / "Dockerfile", inference / "Dockerfile")
@@ -142,7 +145,9 @@ def _replace_files(inference: Path, package: Path, spec: PackSpec, requirements:
     for file in (inference / "bentoml.yml", package / "bentoml.yml"):
         text = file.read_text(encoding="utf-8")
         # The version says when; so one checkpoint, exported twice at one time, gives one bundle.
-        text = re.sub(r"(?m)^( *created_at: ).*$", rf"\g<1>{_moment(spec.service_version)}", text)
+        text = re.sub(
+            r"(?m)^( *created_at: ).*$", rf"\g<1>{_moment(request.service_version)}", text
+        )
         text = re.sub(r"(?m)^( *docker_base_image: ).*$", rf"\g<1>{_BASE_IMAGE}", text)
         file.write_text(text, encoding="utf-8")
 

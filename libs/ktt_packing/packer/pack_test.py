@@ -14,8 +14,8 @@ import pytest
 from ktt_core.errors import InvalidArgumentError
 from ktt_packing.packer import layout
 from ktt_packing.packer.pack import pack
-from ktt_packing.packer.packing_fixtures import VERSION, make_spec, write_monitoring_inputs
-from ktt_packing.request import FORMAT_VERSION, read_spec
+from ktt_packing.packer.packing_fixtures import VERSION, make_request, write_monitoring_inputs
+from ktt_packing.request import MonitoringFiles, write_request
 from ktt_serving.serving_fixtures import LIBS, write_onnx_artifacts, write_tfidf_artifacts
 
 
@@ -32,29 +32,10 @@ def contents(folder):
     }
 
 
-def request(artifact_folder, output, **changes):
-    return {
-        "format_version": FORMAT_VERSION,
-        "model": "tfidf_hsgd",
-        "dataset": "toys",
-        "display_name": "A model",
-        "service_module": "ktt_models.tfidf_hsgd.bentoml.svc_lts",
-        "artifacts": str(artifact_folder),
-        "output": str(output),
-        "service_version": VERSION,
-        "gpu": False,
-        "sources": None,
-        "monitoring": None,
-        **changes,
-    }
-
-
-def run_packer(spec, folder, *arguments):
-    file = folder / "spec.json"
-    file.write_text(spec if isinstance(spec, str) else json.dumps(spec))
+def run_packer(*arguments):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return subprocess.run(
-        [sys.executable, "-m", "ktt_packing.packer", *(arguments or [str(file)])],
+        [sys.executable, "-m", "ktt_packing.packer", *map(str, arguments)],
         env=environment,
         capture_output=True,
         text=True,
@@ -63,7 +44,7 @@ def run_packer(spec, folder, *arguments):
 
 
 def test_a_bundle_s_service_has_the_files_it_is_known_by(artifacts, tmp_path):
-    inference = pack(make_spec(artifacts, tmp_path / "bundle"))
+    inference = pack(make_request(artifacts, tmp_path / "bundle"))
     assert inference == tmp_path / "bundle" / "inference"
     files = contents(inference)
     assert {name for name in files if "/" not in name} == {
@@ -106,7 +87,7 @@ def test_a_bundle_s_service_has_the_files_it_is_known_by(artifacts, tmp_path):
 
 
 def test_a_bundle_has_what_its_modules_import(artifacts, tmp_path):
-    root = pack(make_spec(artifacts, tmp_path / "bundle")) / "TfidfHSGDService"
+    root = pack(make_request(artifacts, tmp_path / "bundle")) / "TfidfHSGDService"
     missing = {
         f"{file.relative_to(root)}: {node.module}"
         for file in root.rglob("*.py")
@@ -119,7 +100,7 @@ def test_a_bundle_has_what_its_modules_import(artifacts, tmp_path):
 
 
 def test_nothing_tells_where_it_was_packed(artifacts, tmp_path):
-    pack(make_spec(artifacts, tmp_path / "bundle"))
+    pack(make_request(artifacts, tmp_path / "bundle"))
     for name, content in contents(tmp_path / "bundle").items():
         for path in (str(tmp_path), str(LIBS), sys.prefix, os.path.expanduser("~")):
             # A root's home is "/root", which others' words may hold.
@@ -129,20 +110,20 @@ def test_nothing_tells_where_it_was_packed(artifacts, tmp_path):
 def test_what_is_packed_twice_is_the_same(artifacts, tmp_path):
     first, second = (tmp_path / name for name in ("one", "two"))
     for output in (first, second):
-        pack(make_spec(artifacts, output))
+        pack(make_request(artifacts, output))
     assert contents(first) == contents(second)
 
 
 def test_requirements_are_pinned_by_hash_and_the_smallest_that_serve(artifacts, tmp_path):
-    text = (pack(make_spec(artifacts, tmp_path / "a")) / "requirements.txt").read_text()
+    text = (pack(make_request(artifacts, tmp_path / "a")) / "requirements.txt").read_text()
     names = re.findall(r"(?m)^([\w.-]+)==", text)
     assert "bentoml" in names and "pystemmer" in names
     assert not {"torch", "transformers", "scikit-learn", "onnxruntime", "tokenizers"} & set(names)
     assert text.count("--hash=sha256:") >= len(names)
     onnx = write_onnx_artifacts(tmp_path / "onnx")
-    text = (pack(make_spec(onnx, tmp_path / "b")) / "requirements.txt").read_text()
+    text = (pack(make_request(onnx, tmp_path / "b")) / "requirements.txt").read_text()
     assert "\nonnxruntime==" in text and "\ntokenizers==" in text
-    text = (pack(make_spec(onnx, tmp_path / "c", gpu=True)) / "requirements.txt").read_text()
+    text = (pack(make_request(onnx, tmp_path / "c", gpu=True)) / "requirements.txt").read_text()
     assert "\nonnxruntime-gpu==" in text
 
 
@@ -152,7 +133,9 @@ def test_requirements_are_pinned_by_hash_and_the_smallest_that_serve(artifacts, 
 )
 def test_every_model_is_packed_by_its_own_service(model, artifacts, tmp_path):
     module = f"ktt_models.{model}.bentoml.svc_lts"
-    inference = pack(make_spec(artifacts, tmp_path / "bundle", model=model, service_module=module))
+    inference = pack(
+        make_request(artifacts, tmp_path / "bundle", model=model, service_module=module)
+    )
     text = (inference / "bentoml.yml").read_text()
     assert f"module_name: {module}" in text
     assert "name: predict\n" in text and "name: predict_proba\n" in text
@@ -184,14 +167,14 @@ def test_a_model_from_outside_packs_what_it_has(artifacts, tmp_path):
     )
     for name in ("ktt_core", "ktt_serving"):
         (root / name).symlink_to(LIBS / name)
-    spec = make_spec(
+    request = make_request(
         artifacts,
         tmp_path / "bundle",
         model="acme",
         service_module="acme.model.bentoml.svc_lts",
         sources=root,
     )
-    inference = pack(spec)
+    inference = pack(request)
     files = contents(inference)
     assert b"hello" in files["AcmeService/acme/model/bentoml/words.py"]
     assert files["AcmeService/acme/model/__init__.py"] == b""
@@ -203,8 +186,8 @@ def test_monitoring_stands_beside_it(artifacts, tmp_path, monkeypatch):
     monitoring.mkdir()
     (monitoring / "monitoring.py").write_text("")
     monkeypatch.setattr(layout, "_MONITORING", (monitoring,))
-    config = write_monitoring_inputs(tmp_path / "inputs")
-    inference = pack(make_spec(artifacts, tmp_path / "bundle", monitoring=config))
+    config = MonitoringFiles.from_json(write_monitoring_inputs(tmp_path / "inputs"))
+    inference = pack(make_request(artifacts, tmp_path / "bundle", monitoring=config))
     names = {path.name for path in (tmp_path / "bundle").iterdir()}
     assert names >= {"README.md", "docker-compose.yaml", "grafana", "monitoring", "prometheus"}
     (identity,) = inference.glob("*/artifacts/model/service.json")
@@ -216,43 +199,29 @@ def test_monitoring_stands_beside_it(artifacts, tmp_path, monkeypatch):
 
 
 def test_the_program_says_one_line(artifacts, tmp_path):
-    output = tmp_path / "bundle"
-    ended = run_packer(request(artifacts, output), tmp_path)
+    file, output = tmp_path / "request.json", tmp_path / "bundle"
+    write_request(make_request(artifacts, output), file)
+    ended = run_packer(file)
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout) == {"inference": str(output / "inference")}
     assert ended.stdout.count("\n") == 1
     # A second one does not write over the first.
-    again = run_packer(request(artifacts, output), tmp_path)
+    again = run_packer(file)
     assert again.returncode == 1 and "not empty" in json.loads(again.stdout)["error"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"format_version": 2}, "version 1"),
-        ({"model": "../up"}, "not a valid model name"),
-        ({"dataset": ""}, "dataset"),
-        ({"service_module": "os; import"}, "service_module"),
-        ({"service_module": "ktt_models.none.bentoml.svc_lts"}, "does not exist"),
-        ({"service_version": "a b"}, "service_version"),
-        ({"artifacts": "/none"}, "artifacts is no folder"),
-        ({"sources": "/none"}, "sources is no folder"),
-        ({"gpu": "yes"}, "gpu"),
-        ({"monitoring": {"reference_set_path": "x"}}, "evidently_config"),
-        ({"more": 1}, "unknown fields: more"),
-    ],
-)
-def test_a_wrong_specification_is_explained(artifacts, tmp_path, changes, message):
-    file = tmp_path / "spec.json"
-    file.write_text(json.dumps(request(artifacts, tmp_path / "bundle", **changes)))
-    with pytest.raises(InvalidArgumentError, match=message):
-        pack(read_spec(file))
+def test_a_service_that_is_not_there_is_named_before_anything_is_written(artifacts, tmp_path):
+    absent = "ktt_models.none.bentoml.svc_lts"
+    with pytest.raises(InvalidArgumentError, match="does not exist"):
+        pack(make_request(artifacts, tmp_path / "bundle", service_module=absent))
     assert not (tmp_path / "bundle").exists()
 
 
 def test_the_program_explains_what_is_wrong_with_its_argument(tmp_path):
-    for spec, arguments in (("{", ()), ("{}", ("a", "b"))):
-        ended = run_packer(spec, tmp_path, *arguments)
+    damaged = tmp_path / "request.json"
+    damaged.write_text("{")
+    for arguments in ((damaged,), ("a", "b")):
+        ended = run_packer(*arguments)
         assert ended.returncode == 1
         assert list(json.loads(ended.stdout)) == ["error"]
         assert "Traceback" not in ended.stderr

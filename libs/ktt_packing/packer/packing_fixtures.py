@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ktt_packing.packer.pack import pack
-from ktt_packing.request import PackSpec
+from ktt_packing.request import PackRequest
 
 VERSION = "20260131T123456"
 
@@ -25,8 +25,8 @@ def write_monitoring_inputs(folder: Path) -> dict[str, str]:
     return {key: str(folder / name) for key, (name, _) in files.items()}
 
 
-def make_spec(artifacts: Path, output: Path, **changes: Any) -> PackSpec:
-    """Return a specification of a bundle."""
+def make_request(artifacts: Path, output: Path, **changes: Any) -> PackRequest:
+    """Return a request for a bundle."""
     model = json.loads((artifacts / "model.json").read_text())["model"]
     values: dict[str, Any] = {
         "model": model,
@@ -40,7 +40,7 @@ def make_spec(artifacts: Path, output: Path, **changes: Any) -> PackSpec:
         "sources": None,
         "monitoring": None,
     }
-    return PackSpec(**{**values, **changes})
+    return PackRequest(**{**values, **changes})
 
 
 def make_bundle(artifacts: Path, output: Path, monitored: bool = False) -> Path:
@@ -48,7 +48,7 @@ def make_bundle(artifacts: Path, output: Path, monitored: bool = False) -> Path:
 
     A monitored one is marked as such, without a monitoring service beside it.
     """
-    inference = pack(make_spec(artifacts, output))
+    inference = pack(make_request(artifacts, output))
     if monitored:
         (file,) = inference.glob("*/artifacts/model/service.json")
         value = json.loads(file.read_text())

@@ -1,33 +1,16 @@
-"""The sources a bundle carries, and how they get there."""
+"""How the sources that a bundle carries get there."""
 
 from __future__ import annotations
 
 import importlib
-import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 from ktt_core.errors import InvalidArgumentError
+from ktt_packing.contents import CARRIED, copy_files
 
 __all__ = ["copy_sources", "import_service", "own_root"]
-
-# Of ktt_core; its BUILD file says the same.
-_CORE = (
-    "__init__.py",
-    "errors.py",
-    "names.py",
-    "taxonomy.py",
-    "decoding/**/*.py",
-    "preprocessors/**/*.py",
-    "tfidf/**/*.py",
-)
-_SERVING = (
-    "*.py",
-    "bentoml_patches/*.py",
-    *(f"try_page/*.{kind}" for kind in ("html", "css", "js", "svg")),
-)
 
 
 def own_root() -> Path:
@@ -80,33 +63,9 @@ def copy_sources(module: str, root: Path, target: Path) -> None:
     target : Path
     """
     folder = Path(*module.split(".")[:-1])
-    for file in _files(root, folder):
-        copy = target / file
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / file, copy)
+    for package, patterns in {**CARRIED, folder.as_posix(): ("**/*.py",)}.items():
+        copy_files(root / package, target / package, patterns)
     for parent in folder.parents:
         if parent != Path("."):
             # Instead of one that imports what is not here.
             (target / parent / "__init__.py").write_bytes(b"")
-
-
-def _files(root: Path, folder: Path) -> Iterator[Path]:
-    for package, patterns in (
-        ("ktt_core", _CORE),
-        ("ktt_serving", _SERVING),
-        (folder, ["**/*.py"]),
-    ):
-        for pattern in patterns:
-            for path in sorted((root / package).glob(pattern)):
-                file = path.relative_to(root)
-                if path.is_file() and not _left_out(file):
-                    yield file
-
-
-def _left_out(file: Path) -> bool:
-    return (
-        file.name.endswith(("_test.py", "_fixtures.py"))
-        or file.name in ("conftest.py", "BUILD")
-        or "testdata" in file.parts
-        or "__pycache__" in file.parts
-    )
