@@ -44,6 +44,7 @@ SECTIONS = {
         "ktt_models.pytorch.hierarchy",
     ],
     "Bundles": [
+        "ktt_packing.client.bundle",
         "ktt_packing.packer.layout",
         "ktt_serving.service",
         "ktt_serving.adapters",
