@@ -10,7 +10,7 @@ import click
 from cli.output import format_figure, in_order, print_table
 
 if TYPE_CHECKING:
-    from ktt_core.metrics.bootstrap import Difference
+    from ktt_core.difference import Difference
     from trainer import EvaluationResult, UnknownClasses
 
 __all__ = ["print_results"]
@@ -151,7 +151,7 @@ def _costs(results: Sequence[EvaluationResult]) -> list[tuple[str, list[str]]]:
 def _print_unknown(model: str, unknown: UnknownClasses | None) -> None:
     if unknown is None or not unknown.rows:
         return
-    shown = ", ".join(f"{' > '.join(path)} ({rows:,})" for path, rows in unknown.largest)
+    shown = ", ".join(f"{' > '.join(it.path)} ({it.rows:,})" for it in unknown.largest)
     more = ", ..." if unknown.classes > len(unknown.largest) else ""
     partly = (
         f"; of {unknown.partly_known_rows:,} of them it knows the first classes"

@@ -114,8 +114,10 @@ def test_the_metrics_are_over_the_classes_that_the_model_knows(trainer: Trainer)
     unknown = result.unknown
     assert result.on == "new"
     assert result.rows + unknown.rows == result.all_rows.rows == sizes["train"]
-    assert unknown.classes == 2 and {path for path, _ in unknown.largest} == {("a", "w"), ("c",)}
-    assert unknown.partly_known_rows == dict(unknown.largest)["a", "w"]
+    assert unknown.classes == 2 and {it.path for it in unknown.largest} == {("a", "w"), ("c",)}
+    assert unknown.partly_known_rows == next(
+        it.rows for it in unknown.largest if it.path == ("a", "w")
+    )
     assert result.metrics["leaf_accuracy"] == 1.0
     # Unknown classes are wrong, but the parent of a new leaf can be right.
     figures = result.all_rows.figures
@@ -140,7 +142,7 @@ def test_a_file_is_read_as_an_import_reads_it_and_leaves_nothing(
     assert (result.rows, result.unknown.rows, result.all_rows.rows) == (2, 2, 4)
     assert result.to_json()["split"] is None
     # A path that ends where the model goes on is none of its answers.
-    assert {path for path, _ in result.unknown.largest} == {("a",), ("a", "w")}
+    assert {it.path for it in result.unknown.largest} == {("a",), ("a", "w")}
     assert result.unknown.partly_known_rows == 2
     file.write_text(file.read_text() + ",a > x\n")
     with pytest.raises(DataError, match="1 of 5 rows of rows.csv cannot be used"):

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
 
-if TYPE_CHECKING:
-    from ktt_core.metrics.bootstrap import Difference
+from ktt_core.difference import Difference
+from ktt_core.documents import Document
 
-__all__ = ["Comparison", "RowFigures", "UnknownClasses"]
+__all__ = ["Comparison", "RowFigures", "UnknownClass", "UnknownClasses"]
 
 
 @dataclass(frozen=True)
-class UnknownClasses:
+class UnknownClass(Document):
+    """A class that a model does not know.
+
+    Attributes
+    ----------
+    path : tuple of str
+    rows : int
+        How many rows are of it.
+    """
+
+    path: tuple[str, ...]
+    rows: int
+
+
+@dataclass(frozen=True)
+class UnknownClasses(Document):
     """Rows whose class a model does not know: it cannot answer them with the whole path.
 
     Attributes
@@ -22,33 +36,18 @@ class UnknownClasses:
         How many rows, and of how many class paths.
     partly_known_rows : int
         Those of them of whose path the model knows the beginning.
-    largest : tuple of (tuple of str, int)
-        The paths with the most rows, and how many.
+    largest : tuple of UnknownClass
+        Those with the most rows.
     """
 
     rows: int = 0
     classes: int = 0
     partly_known_rows: int = 0
-    largest: tuple[tuple[tuple[str, ...], int], ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        largest = [{"path": list(path), "rows": rows} for path, rows in self.largest]
-        return {**asdict(self), "largest": largest}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> UnknownClasses:
-        """Rebuild from `to_json`'s value."""
-        return cls(
-            int(value["rows"]),
-            int(value["classes"]),
-            int(value["partly_known_rows"]),
-            tuple((tuple(entry["path"]), int(entry["rows"])) for entry in value["largest"]),
-        )
+    largest: tuple[UnknownClass, ...] = ()
 
 
 @dataclass(frozen=True)
-class RowFigures:
+class RowFigures(Document):
     """Figures over some rows.
 
     Attributes
@@ -61,18 +60,9 @@ class RowFigures:
     rows: int = 0
     figures: Mapping[str, float] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return {"rows": self.rows, "figures": dict(self.figures)}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> RowFigures:
-        """Rebuild from `to_json`'s value."""
-        return cls(int(value["rows"]), dict(value["figures"]))
-
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Document):
     """A second checkpoint, the baseline, on the same rows.
 
     Attributes
@@ -101,41 +91,3 @@ class Comparison:
     all_rows: RowFigures = RowFigures()
     all_differences: Mapping[str, Difference] = field(default_factory=dict)
     unknown: UnknownClasses = UnknownClasses()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return {
-            "dataset": self.dataset,
-            "model": self.model,
-            "checkpoint_path": self.checkpoint_path,
-            "figures": dict(self.figures),
-            "differences": _differences_to_json(self.differences),
-            "all_rows": self.all_rows.to_json(),
-            "all_differences": _differences_to_json(self.all_differences),
-            "unknown": self.unknown.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Comparison:
-        """Rebuild from `to_json`'s value."""
-        return cls(
-            dataset=value["dataset"],
-            model=value["model"],
-            checkpoint_path=value["checkpoint_path"],
-            figures=dict(value["figures"]),
-            differences=_differences_from_json(value["differences"]),
-            all_rows=RowFigures.from_json(value["all_rows"]),
-            all_differences=_differences_from_json(value["all_differences"]),
-            unknown=UnknownClasses.from_json(value["unknown"]),
-        )
-
-
-def _differences_to_json(differences: Mapping[str, Difference]) -> dict[str, Any]:
-    return {name: asdict(difference) for name, difference in differences.items()}
-
-
-def _differences_from_json(value: Mapping[str, Any]) -> dict[str, Difference]:
-    # Brings numpy, which a client that has no comparison to show does without.
-    from ktt_core.metrics.bootstrap import Difference
-
-    return {name: Difference(**entry) for name, entry in value.items()}

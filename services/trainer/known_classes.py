@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ktt_core.datasets.labelled import LabelledRows
 from ktt_core.taxonomy import Taxonomy
-from trainer.evaluation_details import UnknownClasses
+from trainer.evaluation_details import UnknownClass, UnknownClasses
 
 __all__ = ["KnownClasses", "find_known"]
 
@@ -58,6 +58,8 @@ def find_known(rows: LabelledRows, taxonomy: Taxonomy) -> KnownClasses:
             rows=int(counts[unknown].sum()),
             classes=len(unknown),
             partly_known_rows=int(counts[unknown[levels[unknown] > 0]].sum()),
-            largest=tuple((tuple(rows.paths[i]), int(counts[i])) for i in largest.tolist()),
+            largest=tuple(
+                UnknownClass(tuple(rows.paths[i]), int(counts[i])) for i in largest.tolist()
+            ),
         ),
     )

@@ -8,9 +8,10 @@ elsewhere when they are read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
+from ktt_core.documents import Document
 from ktt_core.errors import InvalidArgumentError
 from ktt_jobs.kinds import JobKind
 from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
@@ -33,7 +34,7 @@ STEP_GRACE = 60.0
 
 
 @dataclass(frozen=True)
-class TrainingSpec:
+class TrainingSpec(Document):
     """Train one model on one dataset, test it and write its checkpoint.
 
     Attributes
@@ -83,18 +84,9 @@ class TrainingSpec:
                 "a time names the run to continue: it needs --resume", field="resume_time"
             )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return {**asdict(self), "hyperparameters": dict(self.hyperparameters)}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> TrainingSpec:
-        """Rebuild from `to_json`'s value; what it does not know is left out."""
-        return cls(**_known(cls, value))
-
 
 @dataclass(frozen=True)
-class EvaluationSpec:
+class EvaluationSpec(Document):
     """Test a checkpoint on a split of its dataset, or on other labelled rows.
 
     Attributes
@@ -156,18 +148,9 @@ class EvaluationSpec:
         whole_file = self.file_options and not self.file_options.get("split_column")
         return "" if whole_file else self.split
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return {**asdict(self), "file_options": dict(self.file_options)}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> EvaluationSpec:
-        """Rebuild from `to_json`'s value; what it does not know is left out."""
-        return cls(**_known(cls, value))
-
 
 @dataclass(frozen=True)
-class TrainingOutcome:
+class TrainingOutcome(Document):
     """What a training job made.
 
     Attributes
@@ -195,19 +178,9 @@ class TrainingOutcome:
     resumed: bool = False
     warnings: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        metrics = {split: dict(figures) for split, figures in self.metrics.items()}
-        return {**asdict(self), "metrics": metrics, "warnings": list(self.warnings)}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> TrainingOutcome:
-        """Rebuild from `to_json`'s value; what it does not know is left out."""
-        return cls(**{**_known(cls, value), "warnings": tuple(value.get("warnings", ()))})
-
 
 @dataclass(frozen=True)
-class EvaluationOutcome:
+class EvaluationOutcome(Document):
     """What an evaluation job measured.
 
     Attributes
@@ -249,38 +222,6 @@ class EvaluationOutcome:
     seen_rows: int = 0
     comparison: Comparison | None = None
     error_rows: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        parts = {name: getattr(self, name) for name in _PARTS}
-        return {
-            **{entry.name: getattr(self, entry.name) for entry in fields(self)},
-            "figures": dict(self.figures),
-            "warnings": list(self.warnings),
-            **{name: part.to_json() if part else None for name, part in parts.items()},
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> EvaluationOutcome:
-        """Rebuild from `to_json`'s value; what it does not know is left out."""
-        parts = {
-            name: kind.from_json(value[name]) if value.get(name) else None
-            for name, kind in _PARTS.items()
-        }
-        return cls(**{**_known(cls, value), "warnings": tuple(value["warnings"]), **parts})
-
-
-# What an outcome holds that is an object by itself.
-_PARTS: dict[str, Any] = {
-    "all_rows": RowFigures,
-    "unknown": UnknownClasses,
-    "comparison": Comparison,
-}
-
-
-def _known(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(kind)}
-    return {name: item for name, item in value.items() if name in names}
 
 
 TRAINING = JobKind(

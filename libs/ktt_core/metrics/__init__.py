@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ktt_core.difference import Difference
 from ktt_core.metrics.accumulator import (
     METRIC_NAMES,
     CollectedRows,
@@ -9,7 +10,7 @@ from ktt_core.metrics.accumulator import (
     compute_metrics,
     make_accumulator,
 )
-from ktt_core.metrics.bootstrap import Difference, bootstrap_difference
+from ktt_core.metrics.bootstrap import bootstrap_difference
 from ktt_core.metrics.calibration import (
     UNCALIBRATED,
     VALIDATION_LOSS,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ktt_core.difference import Difference
 from ktt_core.errors import DataError, InvalidArgumentError
 
 __all__ = ["Difference", "bootstrap_difference"]
@@ -19,28 +19,6 @@ DRAWS = 10_000
 
 # Counts in memory at once: 32 MiB.
 _BLOCK_CELLS = 2**22
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The difference of a metric between two classifiers.
-
-    Attributes
-    ----------
-    value : float
-        Difference over the original rows.
-    low, high : float
-        Bounds of its confidence interval.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 if the whole interval is above or below 0, else 0: it may be chance."""
-        return int(self.low > 0) - int(self.high < 0)
 
 
 def bootstrap_difference(

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ktt_core.difference import Difference
 from ktt_core.errors import DataError
-from ktt_core.metrics.bootstrap import DRAWS, Difference, bootstrap_difference
+from ktt_core.metrics.bootstrap import DRAWS, bootstrap_difference
 from ktt_core.taxonomy import Path
 
 __all__ = ["PathOutcomes", "compare_outcomes", "path_outcomes"]

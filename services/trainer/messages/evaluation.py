@@ -7,10 +7,10 @@ from typing import Any
 
 from ktt.trainer.v1 import evaluation_pb2
 from ktt_core.datasets.options import ImportOptions
+from ktt_core.difference import Difference
 from ktt_core.fields import at_field, within
-from ktt_core.metrics.bootstrap import Difference
 from ktt_rpc.job_messages import JobCodec
-from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
+from trainer.evaluation_details import Comparison, RowFigures, UnknownClass, UnknownClasses
 from trainer.messages.datasets import import_options_from_proto, import_options_to_proto
 from trainer.specs import EvaluationOutcome, EvaluationSpec
 
@@ -87,23 +87,7 @@ def evaluation_spec_from_proto(message: evaluation_pb2.EvaluationSpec) -> Evalua
 
 def evaluation_outcome_to_proto(outcome: EvaluationOutcome) -> evaluation_pb2.EvaluationResult:
     """Give the message of what an evaluation job measured."""
-    message = evaluation_pb2.EvaluationResult(
-        checkpoint_path=outcome.checkpoint_path,
-        rows=outcome.rows,
-        figures=outcome.figures,
-        warnings=outcome.warnings,
-        seconds=outcome.seconds,
-        on=outcome.on,
-        seen_rows=outcome.seen_rows,
-        error_rows=outcome.error_rows,
-    )
-    if outcome.all_rows is not None:
-        message.all_rows.CopyFrom(_row_figures_to_proto(outcome.all_rows))
-    if outcome.unknown is not None:
-        message.unknown.CopyFrom(_unknown_to_proto(outcome.unknown))
-    if outcome.comparison is not None:
-        message.comparison.CopyFrom(_comparison_to_proto(outcome.comparison))
-    return message
+    return evaluation_pb2.EvaluationResult(**outcome.to_json())
 
 
 def evaluation_outcome_from_proto(message: evaluation_pb2.EvaluationResult) -> EvaluationOutcome:
@@ -132,21 +116,8 @@ CODEC = JobCodec(
 )
 
 
-def _row_figures_to_proto(value: RowFigures) -> evaluation_pb2.RowFigures:
-    return evaluation_pb2.RowFigures(rows=value.rows, figures=value.figures)
-
-
 def _row_figures(message: evaluation_pb2.RowFigures) -> RowFigures:
     return RowFigures(message.rows, dict(message.figures))
-
-
-def _unknown_to_proto(value: UnknownClasses) -> evaluation_pb2.UnknownClasses:
-    return evaluation_pb2.UnknownClasses(
-        rows=value.rows,
-        classes=value.classes,
-        partly_known_rows=value.partly_known_rows,
-        largest=[evaluation_pb2.UnknownClass(path=path, rows=rows) for path, rows in value.largest],
-    )
 
 
 def _unknown(message: evaluation_pb2.UnknownClasses) -> UnknownClasses:
@@ -154,20 +125,7 @@ def _unknown(message: evaluation_pb2.UnknownClasses) -> UnknownClasses:
         message.rows,
         message.classes,
         message.partly_known_rows,
-        tuple((tuple(entry.path), entry.rows) for entry in message.largest),
-    )
-
-
-def _comparison_to_proto(value: Comparison) -> evaluation_pb2.EvaluationComparison:
-    return evaluation_pb2.EvaluationComparison(
-        dataset=value.dataset,
-        model=value.model,
-        checkpoint_path=value.checkpoint_path,
-        figures=value.figures,
-        differences=_differences_to_proto(value.differences),
-        all_rows=_row_figures_to_proto(value.all_rows),
-        all_differences=_differences_to_proto(value.all_differences),
-        unknown=_unknown_to_proto(value.unknown),
+        tuple(UnknownClass(tuple(it.path), it.rows) for it in message.largest),
     )
 
 
@@ -182,15 +140,6 @@ def _comparison(message: evaluation_pb2.EvaluationComparison) -> Comparison:
         all_differences=_differences(message.all_differences),
         unknown=_unknown(message.unknown),
     )
-
-
-def _differences_to_proto(
-    differences: Mapping[str, Difference],
-) -> dict[str, evaluation_pb2.FigureDifference]:
-    return {
-        name: evaluation_pb2.FigureDifference(value=it.value, low=it.low, high=it.high)
-        for name, it in differences.items()
-    }
 
 
 def _differences(

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.report import ImportReport
+from ktt_core.difference import Difference
 from ktt_core.errors import InvalidArgumentError
-from ktt_core.metrics.bootstrap import Difference
 from ktt_core.progress import Progress
 from ktt_core.registry import get_model
 from ktt_jobs import Job, JobError, JobState
 from ktt_rpc.job_messages import job_from_proto, job_to_proto, time_from_proto
 from trainer.catalogue import describe_model
-from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
+from trainer.evaluation_details import Comparison, RowFigures, UnknownClass, UnknownClasses
 from trainer.messages import datasets, evaluation, models
 from trainer.results import CheckpointInfo, DatasetInfo, EncoderInfo, ModelInfo
 from trainer.specs import (
@@ -281,7 +281,8 @@ UNKNOWN = st.builds(
     classes=COUNT,
     partly_known_rows=COUNT,
     largest=st.lists(
-        st.tuples(st.lists(TEXT, min_size=1, max_size=3).map(tuple), COUNT), max_size=3
+        st.builds(UnknownClass, st.lists(TEXT, min_size=1, max_size=3).map(tuple), COUNT),
+        max_size=3,
     ).map(tuple),
 )
 ROW_FIGURES = st.builds(RowFigures, rows=COUNT, figures=FIGURES)
