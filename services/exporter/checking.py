@@ -1,8 +1,7 @@
-"""Whether an export can be made, told before a job is."""
+"""Check an export before its job is created."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,31 +19,8 @@ from ktt_packing.client.staging import find_service
 
 if TYPE_CHECKING:
     from exporter.handlers import Exporter
-    from ktt_core.datasets.dataset import Split
-    from ktt_core.model import Model
 
-__all__ = ["ExportPlan", "check_export", "validate"]
-
-
-@dataclass(frozen=True)
-class ExportPlan:
-    """An export that nothing speaks against, and what it is made of.
-
-    Attributes
-    ----------
-    spec : ExportSpec
-    model_class : type
-    checkpoint : CheckpointFile
-    split_name : str
-    split : Split
-        The rows on which it is compared with the checkpoint.
-    """
-
-    spec: ExportSpec
-    model_class: type[Model]
-    checkpoint: CheckpointFile
-    split_name: str
-    split: Split
+__all__ = ["check_export", "validate"]
 
 
 def validate(exporter: Exporter, spec: ExportSpec, submitted: bool) -> None:
@@ -52,8 +28,11 @@ def validate(exporter: Exporter, spec: ExportSpec, submitted: bool) -> None:
     check_export(exporter.root, spec)
 
 
-def check_export(workspace: Path, spec: ExportSpec) -> ExportPlan:
-    """Check all that can be known before the work begins, and look up what it needs.
+def check_export(workspace: Path, spec: ExportSpec) -> None:
+    """Check all that can be known before the job starts.
+
+    The job does not repeat this: it looks up its inputs again (`exporter.planning.plan_export`),
+    and the steps that use the folder, the packer and the reference set check those.
 
     Raises
     ------
@@ -64,8 +43,8 @@ def check_export(workspace: Path, spec: ExportSpec) -> ExportPlan:
     NotFoundError
         If there is no such model or checkpoint.
     FailedPreconditionError
-        If there are no rows to compare on, the folder belongs to something else, or of a bundle
-        there is no packer, or too small a reference set.
+        If there are no rows to compare on, the folder belongs to something else, or a bundle has
+        no packer or too small a reference set.
     """
     with at_field("format"):
         if spec.format not in FORMATS:
@@ -107,9 +86,8 @@ def check_export(workspace: Path, spec: ExportSpec) -> ExportPlan:
             f"{spec.model} cannot be quantized to {spec.quantize}: that makes the matrix products "
             "of an encoder smaller and faster, and this model has none; export it without"
         )
-    split_name, split = parity_split(workspace, spec.dataset)
+    parity_split(workspace, spec.dataset)
     check_owner(export_folder(workspace, spec), spec)
-    return ExportPlan(spec, model_class, file, split_name, split)
 
 
 def _check_reference_rows(file: CheckpointFile) -> None:

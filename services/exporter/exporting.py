@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from exporter.checking import ExportPlan, check_export
 from exporter.commit_markers import marker_name, published_output
 from exporter.folders import export_folder, make_export
 from exporter.formats import write_bundle, write_onnx
 from exporter.job_kind import workspace_of
 from exporter.manifests import MANIFEST_NAME, describe_files, manifest_to_bytes, sha256_of
+from exporter.planning import ExportPlan, plan_export
 from exporter.requests import ExportSpec
 from exporter.results import ExportedCheckpoint, ExportResult, Manifest
 from ktt_core.atomic import atomic_file, fsync_directory
@@ -56,7 +56,7 @@ def run_export(value: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     spec = ExportSpec.from_json(value)
     workspace = workspace_of(context.folder)
     context.progress(Progress("load"))
-    plan = check_export(workspace, spec)
+    plan = plan_export(workspace, spec)
     folder = export_folder(workspace, spec)
 
     def write(staging: Path) -> dict[str, Any]:

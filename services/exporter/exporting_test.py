@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from exporter import Exporter, ExportSpec, exporting
-from exporter.checking import ExportPlan
 from exporter.checkpoints import locate
 from exporter.commit_markers import marker_name, sweep_markers
 from exporter.conftest import TIME, import_other_classes
@@ -25,6 +24,7 @@ from exporter.exporting import run_export
 from exporter.formats import write_onnx
 from exporter.job_kind import EXPORT, workspace_of
 from exporter.manifests import manifest_from_bytes
+from exporter.planning import plan_export
 from exporter.results import ExportResult
 from exporter.rows import parity_split, spread_rows, spread_texts
 from ktt_core import atomic
@@ -228,8 +228,7 @@ def test_a_graph_is_not_measured_on_labels_of_other_classes(
     target = tmp_path / "exported"
     target.mkdir()
     with pytest.raises(FailedPreconditionError, match="other classes.*0 of its 4.*--quantize"):
-        plan = ExportPlan(spec, model_class, file, *parity_split(workspace, "shop"))
-        write_onnx(plan, model, target, ignore_progress)
+        write_onnx(plan_export(workspace, spec), model, target, ignore_progress)
     assert not list(target.iterdir())
 
 
@@ -297,12 +296,9 @@ def test_an_interrupted_export_publishes_nothing(workspace: Path) -> None:
     assert not (workspace / "outputs/tfidf_hsgd_shop").exists()
 
 
-def test_what_the_worker_finds_is_raised_here(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Exporter, "validate", lambda self, kind, spec: None)
+def test_what_the_worker_finds_is_raised_here(workspace: Path) -> None:
     with pytest.raises(NotFoundError, match="there is no model 'none'"):
-        Exporter(workspace).export(ExportSpec("shop", "none"))
+        Exporter(workspace).run_export(ExportSpec("shop", "none"))
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter.checking import ExportPlan
 from exporter.parity_gate import compare
+from exporter.planning import ExportPlan
 from exporter.results import MonitoringResult, ParityResult, QuantizationResult
 from exporter.rows import MAX_ROWS, spread_rows
 from ktt_core.checkpoints.paths import reference_path

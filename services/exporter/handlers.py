@@ -90,7 +90,26 @@ class Exporter(JobHost):
     def export(
         self, spec: ExportSpec, on_event: Callable[[JobEvent], None] = _ignore
     ) -> ExportResult:
-        """Make an export now, in a process of its own, and wait for it; no server is needed.
+        """Check an export, make it now in a worker process, and wait for it; no server is needed.
+
+        Parameters
+        ----------
+        spec : ExportSpec
+        on_event : callable
+            Called with every `JobEvent`.
+
+        Raises
+        ------
+        KttError
+            As `exporter.checking.check_export`, and no job is made then; else as `run_export`.
+        """
+        self.validate(EXPORT, spec)
+        return self.run_export(spec, on_event)
+
+    def run_export(
+        self, spec: ExportSpec, on_event: Callable[[JobEvent], None] = _ignore
+    ) -> ExportResult:
+        """Make an export that `validate` has accepted, as `export` does.
 
         If this process is interrupted, or `on_event` raises, the export is stopped and the
         exception goes on. What does not end well publishes nothing.
@@ -106,11 +125,10 @@ class Exporter(JobHost):
         JobFailedError
             If the export does not answer as its checkpoint does, or its process died.
         KttError
-            As `exporter.checking.check_export`, and no job is made then.
+            If the job fails for another reason.
         """
         from exporter.commit_markers import sweep_markers
 
-        self.validate(EXPORT, spec)
         try:
             job = self.jobs.run(EXPORT.name, spec.to_json(), labels=spec.labels, on_event=on_event)
         finally:

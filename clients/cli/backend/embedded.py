@@ -169,7 +169,7 @@ class EmbeddedBackend:
         for index, spec in enumerate(specs):
             watcher.begins(spec.model, spec.dataset, index, len(specs))
             try:
-                result = self._exporter.export(spec, on_event)
+                result = self._exporter.run_export(spec, on_event)
                 folder = self._deliver(self.root / result.path, output, spec)
                 outcome = ExportOutcome(
                     spec.dataset, spec.model, spec.format, folder, read_manifest(folder)
