@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ktt_core.documents import Document
+
 __all__ = ["GraphFigures", "QuantizationFigures"]
 
 
 @dataclass(frozen=True)
-class GraphFigures:
+class GraphFigures(Document):
     """Measurements of one graph.
 
     Attributes
@@ -30,7 +32,7 @@ class GraphFigures:
 
 
 @dataclass(frozen=True)
-class QuantizationFigures:
+class QuantizationFigures(Document):
     """A quantized graph and its original, on the same rows, texts and threads.
 
     Attributes

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC
 from pathlib import Path
+from typing import Any, TypeVar
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from exporter.results import (
     ExportedCheckpoint,
@@ -19,6 +22,7 @@ from exporter.results import (
     QuantizationResult,
 )
 from ktt.artifacts.v1 import export_manifest_pb2 as pb
+from ktt_core.documents import Document
 from ktt_core.errors import DataError
 from ktt_core.quantization import GraphFigures, QuantizationFigures
 
@@ -40,97 +44,39 @@ FORMAT_VERSION = 1
 # Far above any manifest: a folder has few files. What is larger is something else.
 _MAX_BYTES = 16 * 1024**2
 
+D = TypeVar("D", bound=Document)
+
 
 def manifest_to_proto(manifest: Manifest) -> pb.ExportManifest:
     """Return the message of a manifest."""
-    message = pb.ExportManifest(
-        format_version=manifest.format_version,
-        format=manifest.format,
-        model=manifest.model,
-        dataset=manifest.dataset,
-        checkpoint=pb.ExportedCheckpoint(
-            file_name=manifest.checkpoint.file_name,
-            label=manifest.checkpoint.label,
-            run_time=manifest.checkpoint.run_time,
-            sha256=manifest.checkpoint.sha256,
-            dataset_fingerprint=manifest.checkpoint.dataset_fingerprint,
-        ),
-        versions=dict(manifest.versions),
-        opset=manifest.opset,
-        parity=pb.ParityResult(
-            rows=manifest.parity.rows,
-            split=manifest.parity.split,
-            top_path_agreement=manifest.parity.top_path_agreement,
-            max_probability_difference=manifest.parity.max_probability_difference,
-            required_agreement=manifest.parity.required_agreement,
-            tolerated_difference=manifest.parity.tolerated_difference,
-            max_feature_difference=manifest.parity.max_feature_difference,
-            tolerated_feature_difference=manifest.parity.tolerated_feature_difference,
-        ),
-        temperature=manifest.temperature,
-        files=[
-            pb.ExportedFile(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256)
-            for file in manifest.files
-        ],
-        ir_version=manifest.ir_version,
-    )
-    if manifest.quantization is not None:
-        message.quantization.CopyFrom(_quantization_to_proto(manifest.quantization))
-    if manifest.monitoring is not None:
-        message.monitoring.CopyFrom(pb.MonitoringResult(**vars(manifest.monitoring)))
+    values = manifest.to_json()
+    del values["create_time"]
+    if (quantization := values["quantization"]) is not None:
+        values["quantization"] = {"split": quantization["split"], **quantization["figures"]}
+    message = pb.ExportManifest(**values)
     message.create_time.FromDatetime(manifest.create_time)
     return message
 
 
 def manifest_from_proto(message: pb.ExportManifest) -> Manifest:
     """Undo `manifest_to_proto`."""
-    checkpoint, parity = message.checkpoint, message.parity
-    return Manifest(
-        format=message.format,
-        model=message.model,
-        dataset=message.dataset,
-        checkpoint=ExportedCheckpoint(
-            file_name=checkpoint.file_name,
-            label=checkpoint.label,
-            run_time=checkpoint.run_time,
-            sha256=checkpoint.sha256,
-            dataset_fingerprint=checkpoint.dataset_fingerprint,
-        ),
+    return _from_proto(
+        Manifest,
+        message,
+        checkpoint=_from_proto(ExportedCheckpoint, message.checkpoint),
         versions=dict(message.versions),
-        opset=message.opset,
-        parity=ParityResult(
-            rows=parity.rows,
-            split=parity.split,
-            top_path_agreement=parity.top_path_agreement,
-            max_probability_difference=parity.max_probability_difference,
-            required_agreement=parity.required_agreement,
-            tolerated_difference=parity.tolerated_difference,
-            max_feature_difference=_if_given(parity, "max_feature_difference"),
-            tolerated_feature_difference=_if_given(parity, "tolerated_feature_difference"),
-        ),
-        temperature=message.temperature,
-        files=tuple(
-            ExportedFile(path=file.path, size_bytes=file.size_bytes, sha256=file.sha256)
-            for file in message.files
-        ),
+        parity=_from_proto(ParityResult, message.parity),
+        files=tuple(_from_proto(ExportedFile, file) for file in message.files),
         create_time=message.create_time.ToDatetime(tzinfo=UTC),
-        format_version=message.format_version,
-        ir_version=message.ir_version,
         quantization=(
-            _quantization_from_proto(message.quantization)
-            if message.HasField("quantization")
-            else None
+            _quantization(message.quantization) if message.HasField("quantization") else None
         ),
         monitoring=(
-            MonitoringResult(message.monitoring.reference_rows, message.monitoring.window_size)
+            _from_proto(MonitoringResult, message.monitoring)
             if message.HasField("monitoring")
             else None
         ),
     )
-
-
-def _if_given(message: pb.ParityResult, field: str) -> float | None:
-    return float(getattr(message, field)) if message.HasField(field) else None
 
 
 def manifest_to_bytes(manifest: Manifest) -> bytes:
@@ -202,42 +148,25 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _quantization_to_proto(result: QuantizationResult) -> pb.QuantizationResult:
-    figures = result.figures
-    return pb.QuantizationResult(
-        scheme=figures.scheme,
-        path=figures.path,
-        rows=figures.rows,
-        split=result.split,
-        top_path_agreement=figures.top_path_agreement,
-        batch_texts=figures.batch_texts,
-        threads=figures.threads,
-        original=pb.GraphFigures(**vars(figures.original)),
-        quantized=pb.GraphFigures(**vars(figures.quantized)),
-    )
+def _quantization(message: pb.QuantizationResult) -> QuantizationResult:
+    graphs = {
+        name: _from_proto(GraphFigures, getattr(message, name))
+        for name in ("original", "quantized")
+    }
+    return QuantizationResult(message.split, _from_proto(QuantizationFigures, message, **graphs))
 
 
-def _quantization_from_proto(message: pb.QuantizationResult) -> QuantizationResult:
-    figures = QuantizationFigures(
-        scheme=message.scheme,
-        path=message.path,
-        rows=message.rows,
-        top_path_agreement=message.top_path_agreement,
-        batch_texts=message.batch_texts,
-        threads=message.threads,
-        original=_graph_from_proto(message.original),
-        quantized=_graph_from_proto(message.quantized),
-    )
-    return QuantizationResult(message.split, figures)
+def _from_proto(kind: type[D], message: Message, **parts: Any) -> D:
+    """Return the document of a message, of which `parts` are converted already.
 
-
-def _graph_from_proto(message: pb.GraphFigures) -> GraphFigures:
-    return GraphFigures(
-        size_bytes=message.size_bytes,
-        hierarchical_f1=message.hierarchical_f1,
-        ms_alone=message.ms_alone,
-        ms_batched=message.ms_batched,
-    )
+    An optional value that is not set gets the document's default.
+    """
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    for field in message.DESCRIPTOR.fields:
+        name = field.name
+        if name in known and not (field.has_presence and not message.HasField(name)):
+            parts.setdefault(name, getattr(message, name))
+    return kind(**parts)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+from ktt_core.documents import Document
 
 __all__ = ["FORMATS", "QUANTIZATIONS", "ExportSpec"]
 
@@ -15,7 +15,7 @@ QUANTIZATIONS = ("int8",)
 
 
 @dataclass(frozen=True)
-class ExportSpec:
+class ExportSpec(Document):
     """Export one checkpoint.
 
     Attributes
@@ -51,12 +51,3 @@ class ExportSpec:
     def labels(self) -> dict[str, str]:
         """What its job is found by."""
         return {"dataset": self.dataset, "model": self.model}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> ExportSpec:
-        """Undo `to_json`."""
-        return cls(**value)

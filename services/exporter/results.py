@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
 
-from ktt_core.quantization import GraphFigures, QuantizationFigures
+from ktt_core.documents import Document
+from ktt_core.quantization import QuantizationFigures
 
 __all__ = [
     "ExportResult",
@@ -21,7 +21,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class ExportedCheckpoint:
+class ExportedCheckpoint(Document):
     """Which checkpoint was exported.
 
     Attributes
@@ -45,7 +45,7 @@ class ExportedCheckpoint:
 
 
 @dataclass(frozen=True)
-class ParityResult:
+class ParityResult(Document):
     """How an exported model compared with its checkpoint, on rows of the dataset.
 
     Attributes
@@ -78,7 +78,7 @@ class ParityResult:
 
 
 @dataclass(frozen=True)
-class QuantizationResult:
+class QuantizationResult(Document):
     """What a quantized graph gains and costs, on rows of the dataset.
 
     Attributes
@@ -91,16 +91,9 @@ class QuantizationResult:
     split: str
     figures: QuantizationFigures
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> QuantizationResult:
-        """Undo `dataclasses.asdict`."""
-        figures = value["figures"]
-        graphs = {name: GraphFigures(**figures[name]) for name in ("original", "quantized")}
-        return cls(value["split"], QuantizationFigures(**{**figures, **graphs}))
-
 
 @dataclass(frozen=True)
-class MonitoringResult:
+class MonitoringResult(Document):
     """What a bundle's monitor compares.
 
     Attributes
@@ -116,7 +109,7 @@ class MonitoringResult:
 
 
 @dataclass(frozen=True)
-class ExportedFile:
+class ExportedFile(Document):
     """A file of an exported folder.
 
     Attributes
@@ -134,7 +127,7 @@ class ExportedFile:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(Document):
     """What an exported folder holds and where that came from.
 
     Attributes
@@ -178,34 +171,9 @@ class Manifest:
     quantization: QuantizationResult | None = None
     monitoring: MonitoringResult | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-        return {
-            **asdict(self),
-            "versions": dict(self.versions),
-            "files": [asdict(file) for file in self.files],
-            "create_time": self.create_time.astimezone(UTC).isoformat(),
-        }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Manifest:
-        """Undo `to_json`."""
-        quantization, monitoring = value.get("quantization"), value.get("monitoring")
-        return cls(
-            **{
-                **value,
-                "quantization": quantization and QuantizationResult.from_json(quantization),
-                "monitoring": monitoring and MonitoringResult(**monitoring),
-                "checkpoint": ExportedCheckpoint(**value["checkpoint"]),
-                "parity": ParityResult(**value["parity"]),
-                "files": tuple(ExportedFile(**file) for file in value["files"]),
-                "create_time": datetime.fromisoformat(value["create_time"]),
-            }
-        )
-
 
 @dataclass(frozen=True)
-class ExportResult:
+class ExportResult(Document):
     """What an export made.
 
     Attributes
@@ -217,12 +185,3 @@ class ExportResult:
 
     path: str
     manifest: Manifest
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value; `from_json` undoes it."""
-        return {"path": self.path, "manifest": self.manifest.to_json()}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> ExportResult:
-        """Undo `to_json`."""
-        return cls(value["path"], Manifest.from_json(value["manifest"]))
