@@ -45,8 +45,8 @@ class ClassifierService(bentoml.BentoService):
     A model that keeps other artifacts than those of `ktt_serving.scoring` overrides `make_scorer`.
     """
 
-    #: The file of ``ktt_serving/requirements`` that a bundle is installed from, without its suffix;
-    #: or the path of one, relative to the module of the service.
+    #: The file of ``ktt_packing/packer/requirements`` that a bundle is installed from, without its
+    #: suffix; or the path of one, relative to the module of the service.
     requirements: ClassVar[str] = "encoder"
 
     def __init__(self) -> None:
