@@ -31,6 +31,9 @@ from cli.main import run
 from compose_stack import Stack, call, compose_command, docker, free_port, inspect
 from ktt_core.interpreters.provision import provide_interpreters
 
+# Images are built first.
+pytestmark = pytest.mark.timeout(1400)
+
 MODEL, DATASET = "tfidf_hsgd", "garden"
 BUNDLE = f"{MODEL}_{DATASET}"
 # As `./pants package` makes it. Without Pants, what the export makes itself is used.

@@ -37,6 +37,9 @@ from ktt_models.pytorch.encoders.tiny import write_tiny_encoder
 from ktt_packing.client.environment import make_environment
 from quickstart.icd10cm import labelled_texts
 
+# The packer's environment and those of bundles are made first.
+pytestmark = pytest.mark.timeout(1800)
+
 ENCODER_MODELS = ["db_achmcnn", "db_ahmcnf", "db_bhcn", "db_bhcn_awx", "db_linear"]
 TFIDF_MODELS = ["tfidf_hsgd", "tfidf_lsgd"]
 MODELS = sorted([*ENCODER_MODELS, *TFIDF_MODELS])

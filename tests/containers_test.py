@@ -33,6 +33,9 @@ from compose_stack import (
 )
 from conftest import copy_listing, install_model
 
+# Images are built first.
+pytestmark = pytest.mark.timeout(1400)
+
 COMPOSE_FILE = "deploy/docker-compose.yaml"
 TLS_FILE = "deploy/docker-compose.tls.yaml"
 SERVICES = ("trainer", "exporter")

@@ -17,6 +17,9 @@ import pytest
 from conftest import COLUMNS, Ktt, Server, Services, environment, running
 from ktt_models.pytorch.encoders.tiny import write_tiny_encoder
 
+# Each trains and exports several encoder models.
+pytestmark = pytest.mark.timeout(1800)
+
 ROOT = Path.cwd()
 PRODUCTS = ROOT / "examples/products.csv"
 EXAMPLE = ROOT / "examples/onnx_predict.py"
