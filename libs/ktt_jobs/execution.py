@@ -245,7 +245,7 @@ class Execution:
 
         def keep() -> JobEvent | None:
             if state is JobState.QUEUED:
-                return self._store.requeue(self.job.id, lost=False)
+                return self._store.requeue(self.job.id, crashed=False)
             shown = error if state is JobState.FAILED else None
             return self._store.end(self.job.id, state, shown, result)
 

@@ -51,7 +51,7 @@ class RunningJob:
     id: str
     embedded: bool
     runner: int | None
-    losses: int
+    crash_count: int
     attempt: int
     cancel_requested: bool
 
@@ -192,8 +192,8 @@ def running(store: JobStore) -> list[RunningJob]:
     if not store.exists:
         return []
     columns = [
-        _jobs.c[name]
-        for name in ("id", "embedded", "runner", "losses", "attempt", "cancel_requested")
+        _jobs.c[name].label(name)
+        for name in ("id", "embedded", "runner", "crash_count", "attempt", "cancel_requested")
     ]
     with store.reading() as connection:
         rows = connection.execute(

@@ -25,7 +25,7 @@ __all__ = ["Recovered", "prune", "recover"]
 _log = logging.getLogger(__name__)
 # A job is begun again when the server has died, until it has done so this many times: it may be the
 # job that kills it.
-_MAX_LOSSES = 3
+_MAX_CRASHES = 3
 # A job's folder is made before the job is stored; older ones without a job are litter.
 _YOUNG = 3600.0
 
@@ -110,15 +110,15 @@ def _go_on_or_end(store: JobStore, folder: Path, job: RunningJob) -> JobEvent | 
             f"{read_word(folder) or 'run it again'}"
         )
         return store.end(job.id, JobState.FAILED, _error("RunnerGone", message, folder))
-    if job.losses + 1 >= _MAX_LOSSES:
+    if job.crash_count + 1 >= _MAX_CRASHES:
         message = (
-            f"the server died {job.losses + 1} times while this job ran, so it is not begun again; "
-            "if memory ran out, ask for less at once"
+            f"the server died {job.crash_count + 1} times while this job ran, so it is not begun "
+            "again; if memory ran out, ask for less at once"
         )
         if word := read_word(folder):
             message += f"; {word}"
         return store.end(job.id, JobState.FAILED, _error("ServerRestarted", message, folder))
-    return store.requeue(job.id, lost=True)
+    return store.requeue(job.id, crashed=True)
 
 
 def _error(kind: str, message: str, folder: Path) -> JobError:

@@ -83,13 +83,13 @@ def test_a_job_without_its_folder_is_run_again(store, tmp_path):
     assert state(store, job_id) is JobState.QUEUED
 
 
-def test_three_losses_are_enough(store, tmp_path):
+def test_three_crashes_are_enough(store, tmp_path):
     job_id = begun(store)
     for attempt in (1, 2):
         recovered(store, tmp_path)
         assert state(store, job_id) is JobState.QUEUED, attempt
         store.begin(job_id)
-        store.requeue(job_id, lost=False)  # a stop is no loss
+        store.requeue(job_id, crashed=False)  # a stop is no crash
         store.begin(job_id)
     assert recovered(store, tmp_path).ended == [job_id]
     error = queries.find(store, job_id).error

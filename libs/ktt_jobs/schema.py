@@ -76,7 +76,7 @@ jobs = Table(
     Column("event_time", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False, default=0),
     # Attempts that ended because the server died.
-    Column("losses", Integer, nullable=False, default=0),
+    Column("losses", Integer, key="crash_count", nullable=False, default=0),
     Column("cancel_requested", Boolean, nullable=False, default=False),
     Column("last_event", Integer, nullable=False, default=0),
     Column("progress", Text),

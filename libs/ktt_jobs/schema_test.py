@@ -83,6 +83,17 @@ def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path):
         add(JobStore(other))
 
 
+def test_a_store_counts_crashes_in_the_column_it_always_had(store):
+    job_id = add(store)
+    store.begin(job_id)
+    store.requeue(job_id, crashed=True)
+    store.begin(job_id)
+    with sqlite3.connect(store.path) as connection:
+        assert connection.execute("SELECT losses FROM jobs").fetchall() == [(1,)]
+        connection.execute("UPDATE jobs SET losses = 2")
+    assert [job.crash_count for job in queries.running(store)] == [2]
+
+
 def test_a_newer_store_is_refused(store):
     add(store)
     store.close()

@@ -213,7 +213,7 @@ class JobStore:
                 result=None if result is None else json.dumps(result),
             )
 
-    def requeue(self, job_id: str, *, lost: bool) -> JobEvent | None:
+    def requeue(self, job_id: str, *, crashed: bool) -> JobEvent | None:
         """Put a running job back to where it stood in the queue; None if it does not run any more.
 
         If its end was asked for in the meantime, it is CANCELLED instead.
@@ -221,7 +221,7 @@ class JobStore:
         Parameters
         ----------
         job_id : str
-        lost : bool
+        crashed : bool
             Whether the server died, rather than was stopped.
         """
         with self.writing() as connection:
@@ -230,7 +230,7 @@ class JobStore:
                 return None
             if row.cancel_requested:
                 return transitions.end(connection, row, JobState.CANCELLED)
-            changes = {"losses": row.losses + lost, "runner": None}
+            changes = {"crash_count": row.crash_count + crashed, "runner": None}
             return transitions.happen(connection, row, state=JobState.QUEUED, **changes)
 
     def cancel(self, job_id: str) -> JobEvent | None:

@@ -88,11 +88,11 @@ class Lives(RuleBasedStateMachine):
         assert (event is not None) == (self.states[job] is RUNNING)
         self._expect(job, event, RUNNING)
 
-    @rule(job=jobs, lost=st.booleans())
-    def requeue(self, job, lost):
+    @rule(job=jobs, crashed=st.booleans())
+    def requeue(self, job, crashed):
         if self._is_gone(job):
             return
-        event = self.store.requeue(job, lost=lost)
+        event = self.store.requeue(job, crashed=crashed)
         assert (event is not None) == (self.states[job] is RUNNING)
         self._expect(job, event, JobState.CANCELLED if job in self.unwanted else QUEUED)
 

@@ -67,7 +67,7 @@ def test_a_life_is_told_in_events_without_gaps(store):
     job_id = add(store)
     store.begin(job_id)
     store.add_progress(job_id, Progress("fit", 1, 2, "epochs", {"loss": 0.5}), 3.5)
-    store.requeue(job_id, lost=True)
+    store.requeue(job_id, crashed=True)
     store.begin(job_id)
     store.end(job_id, JobState.FAILED, JobError("DataError", "bad", 3, "", ("x", "y")))
     events = queries.read_events(store, job_id, 0, 100)
@@ -91,7 +91,7 @@ def test_nothing_happens_to_a_job_that_has_ended(store):
     assert store.begin(job_id) is None
     assert store.add_progress(job_id, Progress("fit"), None) is None
     assert store.end(job_id, JobState.FAILED) is None
-    assert store.requeue(job_id, lost=False) is None
+    assert store.requeue(job_id, crashed=False) is None
     assert store.cancel(job_id) is None
     assert queries.find(store, job_id) == before
 
@@ -114,7 +114,7 @@ def test_the_queue_is_first_come_first_served_and_tells_who_is_ahead(store):
     assert [queries.find(store, job_id).jobs_ahead for job_id in ids] == [0, 1, 2, 3, 4]
     store.begin(ids[0])
     store.begin(ids[1])
-    store.requeue(ids[0], lost=False)
+    store.requeue(ids[0], crashed=False)
     assert store.queued(10) == [ids[0], *ids[2:]]
     jobs, _ = queries.page(store, [], [], {}, 10, None)
     assert {job.id: job.jobs_ahead for job in jobs} == dict(zip(ids, [0, 0, 1, 2, 3], strict=True))
@@ -214,7 +214,7 @@ def test_a_job_whose_end_was_asked_for_is_not_queued_again(store):
     job_id = add(store)
     store.begin(job_id)
     store.cancel(job_id)
-    assert store.requeue(job_id, lost=False).state == "CANCELLED"
+    assert store.requeue(job_id, crashed=False).state == "CANCELLED"
     assert not queries.find(store, job_id).cancel_requested
 
 

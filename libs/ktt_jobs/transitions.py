@@ -23,7 +23,7 @@ _FIND: Select[Any] = select(
     _jobs.c.last_event,
     _jobs.c.event_time,
     _jobs.c.attempt,
-    _jobs.c.losses,
+    _jobs.c.crash_count.label("crash_count"),
     _jobs.c.cancel_requested,
 ).where(_jobs.c.id == bindparam("job_id"))
 _TELL = insert(_events)
