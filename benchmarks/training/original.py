@@ -71,7 +71,7 @@ class OriginalWay:
         self.network = model.network.to(self.device)
         rows = _Rows(dataset, config)
         sizes = dataset.taxonomy.level_sizes
-        self.network.head.start(
+        self.network.head.init_from_counts(
             [
                 torch.from_numpy(np.bincount(rows.codes[:, level], minlength=size))
                 for level, size in enumerate(sizes)

@@ -19,6 +19,7 @@ from ktt_core.class_changes import check_same_classes
 from ktt_core.config import ModelConfig
 from ktt_core.decoding import leaf_log_proba
 from ktt_core.errors import CheckpointError, DataError, UnsupportedError
+from ktt_core.former_names import keep_former_name
 from ktt_core.metrics import compute_metrics, make_accumulator
 from ktt_core.names import check_name
 from ktt_core.parity import ParityFigures
@@ -34,6 +35,9 @@ __all__ = ["Batch", "Loader", "Model", "Observer", "check_rows", "check_training
 
 #: Figures by their names in `ktt_core.metrics`.
 Metrics = dict[str, float]
+
+# Models of other packages may use the first name for one more release.
+_FORMER_NAME = ("levels_stand_alone", "scores_comparable_within_level")
 
 #: Sees a batch's level scores and codes as they pass.
 Observer = Callable[[Sequence[NDArray[np.floating]], NDArray[np.int32]], None]
@@ -99,10 +103,10 @@ class Model(ABC):
     #: Set by the registry.
     model_id: ClassVar[str] = ""
     config_class: ClassVar[type[ModelConfig]] = ModelConfig
-    #: Whether a level's scores can be compared by themselves. Not where they are conditional on the
-    #: parent: an only child's is always log 1. The best class of such a level is that of the
-    #: highest probability.
-    levels_stand_alone: ClassVar[bool] = True
+    #: Whether the scores of a level's classes can be compared with each other. Not where they are
+    #: conditional on the parent: an only child's score is always log 1. The best class of such a
+    #: level is the one with the highest probability.
+    scores_comparable_within_level: ClassVar[bool] = True
     #: Whether `fit` keeps its last state at `path` while it goes on, and continues from it.
     resumable: ClassVar[bool] = False
     #: The extension of the checkpoint files.
@@ -119,6 +123,10 @@ class Model(ABC):
     serves_on_gpu: ClassVar[bool] = False
     #: The forms ("int8") in which `quantize_onnx` can add a smaller graph to an export.
     quantizations: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        keep_former_name(cls, *_FORMER_NAME)
 
     def __init__(self, taxonomy: Taxonomy, config: ModelConfig) -> None:
         self.taxonomy = taxonomy
@@ -227,7 +235,9 @@ class Model(ABC):
             if observe is not None:
                 observe(levels, batch.codes)
             log_proba = leaf_log_proba(levels, self.taxonomy, self.temperature)
-            accumulator.update(log_proba, batch.codes, levels if self.levels_stand_alone else None)
+            accumulator.update(
+                log_proba, batch.codes, levels if self.scores_comparable_within_level else None
+            )
             done += len(batch.codes)
             progress(Progress("test", done, loader.n_rows, "rows"))
         return accumulator.compute()
@@ -494,3 +504,6 @@ class Model(ABC):
             raise UnsupportedError(
                 f"{self.model_id} does not export {wanted}; it exports: {formats}"
             )
+
+
+keep_former_name(Model, *_FORMER_NAME)

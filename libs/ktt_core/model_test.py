@@ -37,6 +37,17 @@ def test_a_model_without_its_methods_cannot_be_made():
         Model(TAXONOMY, CONFIG)  # type: ignore[abstract]
 
 
+def test_a_model_of_another_package_says_levels_stand_alone_for_one_more_release() -> None:
+    former = pytest.warns(DeprecationWarning, match="is scores_comparable_within_level now")
+    with former:
+        model = concrete(levels_stand_alone=False)
+    assert model.scores_comparable_within_level is False
+    with former:
+        assert Model.levels_stand_alone is True  # type: ignore[attr-defined]
+    with former:
+        assert concrete(scores_comparable_within_level=False).levels_stand_alone is False
+
+
 def test_a_new_model_leaves_probabilities_as_they_are():
     assert concrete().temperature == 1.0
 

@@ -32,7 +32,7 @@ def validate(
     scored: Callable[[], Iterable[Scored]],
     n_rows: int,
     taxonomy: Taxonomy,
-    levels_stand_alone: bool = True,
+    scores_comparable_within_level: bool = True,
     metrics_func: Callable[..., Metrics] = compute_metrics,
     known_leaves: NDArray[np.integer] | None = None,
     sample: bool = True,
@@ -50,7 +50,7 @@ def validate(
         Yields the level scores and the codes of all rows, in batches.
     n_rows : int
     taxonomy : Taxonomy
-    levels_stand_alone : bool
+    scores_comparable_within_level : bool
         See `ktt_core.model.Model`.
     metrics_func : callable
         What the model's `get_metrics_func` returns.
@@ -80,7 +80,7 @@ def validate(
     for levels, codes in rows() if stride == 1 else scored():
         uncalibrated(levels, codes)
         log_proba = leaf_log_proba(levels, taxonomy, temperature)
-        accumulator.update(log_proba, codes, levels if levels_stand_alone else None)
+        accumulator.update(log_proba, codes, levels if scores_comparable_within_level else None)
         loss.update(log_proba, codes)
         on_measured(codes)
     return temperature, {

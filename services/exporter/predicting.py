@@ -59,7 +59,7 @@ def _answer(
     from ktt_core.decoding import decode, leaf_log_proba
 
     levels = model.level_scores(model.preprocessor(texts))
-    if options["decoding"] == "independent" and not model.levels_stand_alone:
+    if options["decoding"] == "independent" and not model.scores_comparable_within_level:
         levels = [leaf_log_proba(levels, model.taxonomy)]
     decoded = decode(levels, model.taxonomy, temperature=model.temperature, **options)
     return decoded.iter_predictions()

@@ -44,9 +44,9 @@ class ACHMCNNHead(Head):
             size = config.h_hidden_dim
         self.net = nn.Sequential(*layers, nn.Linear(size, taxonomy.n_classes))
 
-    def start(self, counts: Sequence[Tensor]) -> None:
+    def init_from_counts(self, counts: Sequence[Tensor]) -> None:
         """Start at the classes' frequencies, and weigh or adjust them, where that is asked for."""
-        self.balance.start(counts)
+        self.balance.init_from_counts(counts)
         if self.prior_bias:
             self.net[-1].get_parameter("bias").data.copy_(log_odds(counts))
 

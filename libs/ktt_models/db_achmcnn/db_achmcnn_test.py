@@ -103,7 +103,7 @@ def test_classes_start_at_their_frequencies_unless_told_otherwise():
     for head in (starting, halves):
         for weight in head.parameters():
             nn.init.zeros_(weight)
-        head.start(counts)
+        head.init_from_counts(counts)
     torch.testing.assert_close(
         starting(torch.zeros(1, 3)).sigmoid(), torch.tensor([[0.75, 0.25, 0.5, 0.25, 0.25]])
     )

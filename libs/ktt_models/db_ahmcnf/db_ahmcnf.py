@@ -66,9 +66,9 @@ class AHMCNFHead(Head):
         self.local_layers = nn.ModuleList(map(hidden, wide, narrow))
         self.local_outputs = nn.ModuleList(map(nn.Linear, narrow, self.hierarchy.level_sizes))
 
-    def start(self, counts: Sequence[Tensor]) -> None:
+    def init_from_counts(self, counts: Sequence[Tensor]) -> None:
         """Start at the classes' frequencies, and weigh or adjust them, where that is asked for."""
-        self.balance.start(counts)
+        self.balance.init_from_counts(counts)
         if self.prior_bias:
             start = log_odds(counts)
             outputs = [self.global_output, *self.local_outputs]

@@ -136,7 +136,7 @@ def test_saturated_scores_have_a_finite_loss_gradient_and_log_odds(beta, logit):
 
 def test_both_flows_start_at_the_classes_frequencies():
     head = make_head()
-    head.start([torch.tensor([3, 1]), torch.tensor([2, 1, 1])])
+    head.init_from_counts([torch.tensor([3, 1]), torch.tensor([2, 1, 1])])
     expected = torch.tensor([0.75, 0.25, 0.5, 0.25, 0.25])
     torch.testing.assert_close(head.global_output.bias.sigmoid(), expected)
     local = torch.cat([output.get_parameter("bias") for output in head.local_outputs])

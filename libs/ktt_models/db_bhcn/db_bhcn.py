@@ -39,9 +39,9 @@ class BHCNHead(Head):
         self.weights = level_weights(config.gamma_l, taxonomy.depth)
         self.lambda_h = config.lambda_h
 
-    def start(self, counts: Sequence[Tensor]) -> None:
+    def init_from_counts(self, counts: Sequence[Tensor]) -> None:
         """Weigh or adjust the classes by their counts, where that is asked for."""
-        self.balance.start(counts)
+        self.balance.init_from_counts(counts)
 
     def forward(self, features: Tensor) -> list[Tensor]:
         """Return the logits z^h of every level, shape (n, n_h)."""

@@ -61,9 +61,9 @@ class AWXHead(Head):
         score = (0.5 / fullest) ** (1.0 / self.norm)
         return math.log(score / (1.0 - score))
 
-    def start(self, counts: Sequence[Tensor]) -> None:
+    def init_from_counts(self, counts: Sequence[Tensor]) -> None:
         """Weigh or adjust the classes by their counts, where that is asked for."""
-        self.balance.start(counts)
+        self.balance.init_from_counts(counts)
 
     def forward(self, features: Tensor) -> list[Tensor]:
         """Return the logits z^h of every level, shape (n, n_h)."""

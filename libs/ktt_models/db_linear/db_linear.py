@@ -26,9 +26,9 @@ class LinearHead(Head):
         self.linear = nn.Linear(width, taxonomy.n_leaves)
         self.balance = Balance(taxonomy, config.class_weight, config.logit_adjustment)
 
-    def start(self, counts: Sequence[Tensor]) -> None:
+    def init_from_counts(self, counts: Sequence[Tensor]) -> None:
         """Weigh or adjust the leaves by their counts, where that is asked for."""
-        self.balance.start(counts)
+        self.balance.init_from_counts(counts)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the leaves' logits, shape (n, n_leaves)."""

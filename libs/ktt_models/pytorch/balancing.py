@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ktt_core.former_names import keep_former_name
 from ktt_core.taxonomy import Taxonomy
 
 __all__ = ["Balance", "log_odds"]
@@ -71,7 +72,7 @@ class Balance(nn.Module):
         self.register_buffer("weights", torch.ones(taxonomy.n_classes))
         self.register_buffer("shifts", torch.zeros(taxonomy.n_classes))
 
-    def start(self, counts: Sequence[Tensor]) -> None:
+    def init_from_counts(self, counts: Sequence[Tensor]) -> None:
         """Set weights and shifts from the training rows of every class, level by level."""
         weights, shifts = [], []
         for level in counts:
@@ -127,3 +128,7 @@ class Balance(nn.Module):
 
     def _level(self, values: Tensor, level: int) -> Tensor:
         return values.split(self.level_sizes)[level]
+
+
+# Heads of other packages may use the former name for one more release.
+keep_former_name(Balance, "start", "init_from_counts")

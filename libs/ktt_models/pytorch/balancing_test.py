@@ -18,14 +18,14 @@ CODES = torch.tensor([[0, 0], [0, 1], [1, 2]])
 
 def test_a_class_weighs_rows_by_classes_times_its_rows():
     balance = Balance(TREE, "balanced")
-    balance.start(COUNTS)
+    balance.init_from_counts(COUNTS)
     expected = [10 / 18, 10 / 2, 10 / 18, 10 / 9, 10 / 3]
     np.testing.assert_allclose(balance.weights, expected, rtol=1e-6)
 
 
 def test_weighted_rows_count_as_if_all_classes_were_equally_frequent():
     balance = Balance(TREE, "balanced")
-    balance.start(COUNTS)
+    balance.init_from_counts(COUNTS)
     rows = torch.tensor([0] * 6 + [1] * 3 + [2])
     losses = torch.tensor([1.0, 10.0, 100.0])[rows]
     logits = torch.zeros(10, 3)
@@ -37,7 +37,7 @@ def test_weighted_rows_count_as_if_all_classes_were_equally_frequent():
 
 def test_a_class_without_rows_keeps_all_finite():
     balance = Balance(TREE, "balanced", 1.0)
-    balance.start([torch.tensor([4, 0]), torch.tensor([4, 0, 0])])
+    balance.init_from_counts([torch.tensor([4, 0]), torch.tensor([4, 0, 0])])
     # One class occurs, which is all there is to balance.
     assert balance.weights[0] == balance.weights[2] == 1.0
     assert balance.weights.isfinite().all() and balance.shifts.isfinite().all()
@@ -45,7 +45,7 @@ def test_a_class_without_rows_keeps_all_finite():
 
 def test_adjusted_logits_are_moved_by_the_logarithms_of_the_shares():
     balance = Balance(TREE, None, 0.5)
-    balance.start(COUNTS)
+    balance.init_from_counts(COUNTS)
     moved = balance.adjust(torch.zeros(1, 3), level=1)
     torch.testing.assert_close(
         moved.softmax(dim=1), (0.5 * torch.tensor([[0.6, 0.3, 0.1]]).log()).softmax(dim=1)
@@ -58,7 +58,7 @@ def test_adjusted_logits_are_moved_by_the_logarithms_of_the_shares():
 
 def test_means_over_classes_weigh_a_row_by_its_class_of_the_level():
     balance = Balance(TREE, "balanced")
-    balance.start(COUNTS)
+    balance.init_from_counts(COUNTS)
     losses = torch.arange(15.0).reshape(3, 5)
     above, leaves = balance.weights[CODES[:, 0]], balance.weights[2 + CODES[:, 1]]
     expected = (losses[:, :2].sum(1) @ above + losses[:, 2:].sum(1) @ leaves) / 15
@@ -75,7 +75,7 @@ def test_log_odds_are_of_the_shares_and_within_4():
 
 def test_without_options_it_changes_nothing():
     balance = Balance(TREE)
-    balance.start(COUNTS)
+    balance.init_from_counts(COUNTS)
     losses, logits = torch.rand(3, 5), torch.randn(3, 3)
     assert balance.mean(losses, CODES) == losses.mean()
     assert balance.adjust(logits, 1) is logits
@@ -86,7 +86,7 @@ def test_without_options_it_changes_nothing():
 @pytest.mark.parametrize("options", [("balanced", 0.0), (None, 1.5)])
 def test_a_checkpoint_brings_back_what_was_counted(options):
     counted, restored = Balance(TREE, *options), Balance(TREE, *options)
-    counted.start(COUNTS)
+    counted.init_from_counts(COUNTS)
     restored.load_state_dict(counted.state_dict())
     logits = torch.randn(3, 3)
     mine, theirs = (b.cross_entropy(logits, CODES[:, 1], 1) for b in (counted, restored))

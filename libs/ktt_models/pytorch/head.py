@@ -9,9 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ktt_core.former_names import keep_former_name
 from ktt_core.taxonomy import Taxonomy
 
 __all__ = ["Head"]
+
+# Heads of other packages may use the first name for one more release.
+_FORMER_NAME = ("start", "init_from_counts")
 
 
 class Head(nn.Module, ABC):
@@ -27,6 +31,10 @@ class Head(nn.Module, ABC):
         Features per text, d.
     taxonomy : Taxonomy
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        keep_former_name(cls, *_FORMER_NAME)
 
     def __init__(self, width: int, taxonomy: Taxonomy) -> None:
         super().__init__()
@@ -65,11 +73,14 @@ class Head(nn.Module, ABC):
             see `ktt_core.model.Model.level_scores`.
         """
 
-    def start(self, counts: Sequence[torch.Tensor]) -> None:
-        """Learn how often classes occur in training, before the first step.
+    def init_from_counts(self, counts: Sequence[torch.Tensor]) -> None:
+        """Initialise weights and biases from class frequencies, before the first step.
 
         Parameters
         ----------
         counts : sequence of Tensor of int64, shape (n_h,)
             Training rows of every class, level by level.
         """
+
+
+keep_former_name(Head, *_FORMER_NAME)

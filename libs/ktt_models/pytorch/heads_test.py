@@ -25,6 +25,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "db_achmcnn": {"h_hidden_dim": 32},
 }
 
+TINY = Taxonomy.from_paths([("A", "x"), ("B", "y")])
+
 forests = st.lists(
     st.lists(st.sampled_from("abc"), min_size=1, max_size=6), min_size=1, max_size=15
 ).map(Taxonomy.from_paths)
@@ -62,7 +64,7 @@ def test_loss_gradient_and_probabilities_are_finite_on_any_forest(model, taxonom
     head = make_head(model, taxonomy, **options)
     features = (scale * torch.randn(3, WIDTH)).requires_grad_()
     codes = paths_of(taxonomy, torch.randint(taxonomy.n_leaves, (3,)))
-    head.start(count(taxonomy, codes))
+    head.init_from_counts(count(taxonomy, codes))
     loss = head.loss(head(features), codes)
     gradients = torch.autograd.grad(
         loss, [features, *head.parameters()], allow_unused=True, materialize_grads=True
@@ -86,7 +88,7 @@ def test_it_learns_what_can_be_learnt(model, options):
     leaves = torch.randint(taxonomy.n_leaves, (64,), generator=generator)
     features = torch.eye(WIDTH)[leaves] * 3 + torch.randn(64, WIDTH, generator=generator) / 10
     codes = paths_of(taxonomy, leaves)
-    head.start(count(taxonomy, codes))
+    head.init_from_counts(count(taxonomy, codes))
     optimizer = torch.optim.AdamW(head.parameters(), lr=0.02)
     losses = []
     for _ in range(60):
@@ -108,12 +110,32 @@ def test_options_for_rare_classes_change_the_loss_and_no_score(model):
     losses, scores = [], []
     for options in ({}, {"class_weight": "balanced"}, {"logit_adjustment": 0.5}):
         head = make_head(model, taxonomy, **options).eval()
-        head.start(count(taxonomy, codes))
+        head.init_from_counts(count(taxonomy, codes))
         losses.append(head.loss(head(features), codes).item())
         scores.append(np.concatenate(numpy_scores(head, features), axis=1))
     assert len({round(loss, 6) for loss in losses}) == 3
     np.testing.assert_array_equal(scores[0], scores[1])
     np.testing.assert_array_equal(scores[0], scores[2])
+
+
+def test_a_head_of_another_package_overrides_start_for_one_more_release() -> None:
+    bundled = type(make_head("db_linear", TINY))
+    counts = [torch.tensor([3, 1]), torch.tensor([3, 1])]
+    with pytest.warns(DeprecationWarning, match="Outside.start is init_from_counts now"):
+
+        class Outside(bundled):  # type: ignore[misc, valid-type]
+            def start(self, counts: list[Tensor]) -> None:
+                super().start(counts)
+                self.seen = counts
+
+    options = {"logit_adjustment": 1.0}
+    model_class: Any = get_model("db_linear")
+    config = build_config(model_class.config_class, "db_linear", options)
+    head = Outside(WIDTH, TINY, config)
+    with pytest.warns(DeprecationWarning, match="start is init_from_counts now"):
+        head.init_from_counts(counts)
+    assert head.seen is counts
+    assert head.balance.shifts.any()
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -123,7 +145,7 @@ def test_a_state_dict_restores_weights_and_what_was_counted(model):
     codes = paths_of(taxonomy, torch.tensor([0, 0, 0, 1, 2]))
     features = torch.randn(5, WIDTH)
     trained = make_head(model, taxonomy, **options).eval()
-    trained.start(count(taxonomy, codes))
+    trained.init_from_counts(count(taxonomy, codes))
     for weight in trained.parameters():
         weight.data += 0.1 * torch.randn_like(weight)
     restored = make_head(model, taxonomy, **options).eval()

@@ -99,7 +99,7 @@ def validated(
         scored,
         rows.n_rows,
         taxonomy,
-        model.levels_stand_alone,
+        model.scores_comparable_within_level,
         model.get_metrics_func(),
         known_leaves=getattr(solver, "known_leaves", None),
         sample=False,

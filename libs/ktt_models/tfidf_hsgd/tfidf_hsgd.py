@@ -34,7 +34,7 @@ class TfidfHSGD(SklearnModel):
     config_class: ClassVar[type[ModelConfig]] = TfidfHSGDConfig
 
     config: TfidfConfig
-    levels_stand_alone: ClassVar[bool] = False
+    scores_comparable_within_level: ClassVar[bool] = False
 
     def make_solver(self) -> Solver:
         """Return a new solver with this model's hyperparameters."""

@@ -61,7 +61,7 @@ class TrainingLoop:
         when training goes on.
     progress : callable
         May raise to stop the run: its state is then kept first.
-    levels_stand_alone : bool
+    scores_comparable_within_level : bool
     metrics_func : callable
         See `ktt_core.model.Model`.
     mark : callable
@@ -80,7 +80,7 @@ class TrainingLoop:
         checkpointer: Checkpointer,
         snapshot: Callable[[TrainingState, Arrays, bool], Snapshot],
         progress: ProgressCallback,
-        levels_stand_alone: bool,
+        scores_comparable_within_level: bool,
         metrics_func: Callable[..., Metrics],
         mark: Mark,
     ) -> None:
@@ -88,7 +88,10 @@ class TrainingLoop:
         self.train, self.val = train, val
         self.checkpointer, self.snapshot = checkpointer, snapshot
         self.progress, self.mark = progress, mark
-        self.levels_stand_alone, self.metrics_func = levels_stand_alone, metrics_func
+        self.scores_comparable_within_level, self.metrics_func = (
+            scores_comparable_within_level,
+            metrics_func,
+        )
         self.accelerator = make_accelerator(config)
         self.module = network.to(self.accelerator.device)
         plain = make_optimizer(network, config)
@@ -218,7 +221,7 @@ class TrainingLoop:
                 self._scored,
                 self.val.n_rows,
                 self.taxonomy,
-                self.levels_stand_alone,
+                self.scores_comparable_within_level,
                 self.metrics_func,
             )
         else:

@@ -45,7 +45,7 @@ def fit(
     if resume_from is None:
         model.build()
         counts = class_counts(prepared(train, model, progress), model.taxonomy)
-        model.network.head.start(counts)
+        model.network.head.init_from_counts(counts)
         state, optimizer = TrainingState(), Arrays()
     else:
         state, optimizer = resume(model, resume_from)
@@ -107,7 +107,7 @@ def continue_training(
             checkpointer,
             model.snapshot,
             progress,
-            model.levels_stand_alone,
+            model.scores_comparable_within_level,
             model.get_metrics_func(),
             model.mark,
         ).run()
