@@ -36,7 +36,7 @@ def parse_object(content: str | bytes, damaged: Damaged) -> dict[str, Any]:
         `damaged`'s, if it is something else.
     """
     try:
-        value = json.loads(content)
+        value = json.loads(content.decode() if isinstance(content, bytes) else content)
     except (ValueError, RecursionError) as error:
         raise damaged(f"not JSON ({error})") from None
     if not isinstance(value, dict):

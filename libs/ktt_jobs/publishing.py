@@ -12,15 +12,35 @@ import json
 import logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ktt_core.atomic import atomic_file, fsync_directory
+from ktt_core.documents import Document, parse_object
+from ktt_core.errors import DataError
 
 __all__ = ["abort", "prepare", "resolve"]
 
 _log = logging.getLogger(__name__)
 _RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class _Prepared(Document):
+    """A result and the paths of its outputs and commit marker, as earlier versions name them."""
+
+    result: dict[str, Any]
+    proofs: tuple[str, ...]
+    sign: str | None = None
+
+    @property
+    def outputs(self) -> list[Path]:
+        return [Path(path) for path in self.proofs]
+
+    @property
+    def committed(self) -> bool:
+        return self.sign is not None and Path(self.sign).exists()
 
 
 def prepare(
@@ -49,13 +69,12 @@ def prepare(
     OSError
         If the system refuses.
     """
-    # The names of the keys are those that earlier versions wrote.
-    prepared = {
-        "result": result,
-        "proofs": [str(path.absolute()) for path in outputs],
-        "sign": None if commit_marker is None else str(commit_marker.absolute()),
-    }
-    text = json.dumps(prepared)
+    prepared = _Prepared(
+        dict(result),
+        tuple(str(path.absolute()) for path in outputs),
+        None if commit_marker is None else str(commit_marker.absolute()),
+    )
+    text = json.dumps(prepared.to_json())
     with atomic_file(folder / _RESULT) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -73,11 +92,9 @@ def resolve(folder: Path) -> dict[str, Any] | None:
     prepared = _read(folder / _RESULT)
     if prepared is None:
         return None
-    outputs = [Path(path) for path in prepared["proofs"]]
-    if all(output.exists() for output in outputs) or _committed(prepared):
-        result: dict[str, Any] = prepared["result"]
-        return result
-    _undo(outputs)
+    if all(output.exists() for output in prepared.outputs) or prepared.committed:
+        return prepared.result
+    _undo(prepared.outputs)
     (folder / _RESULT).unlink(missing_ok=True)
     return None
 
@@ -89,30 +106,22 @@ def abort(folder: Path) -> None:
     something that cannot be restored.
     """
     prepared = _read(folder / _RESULT)
-    if prepared is not None and _committed(prepared):
+    if prepared is not None and prepared.committed:
         return
     if prepared is not None:
-        _undo([Path(path) for path in prepared["proofs"]])
+        _undo(prepared.outputs)
     (folder / _RESULT).unlink(missing_ok=True)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> _Prepared | None:
     try:
-        prepared = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(prepared["result"], dict) and isinstance(prepared["proofs"], list):
-            return {"sign": None, **prepared}
+        return _Prepared.from_json(parse_object(path.read_bytes(), DataError), DataError)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except DataError as error:
         # It is written atomically, so another program wrote this.
-        _log.exception("%s is damaged; the job counts as not done", path)
+        _log.error("%s is damaged; the job counts as not done: %s", path, error)
         return None
-    _log.error("%s is damaged; the job counts as not done", path)
-    return None
-
-
-def _committed(prepared: Mapping[str, Any]) -> bool:
-    return prepared["sign"] is not None and Path(prepared["sign"]).exists()
 
 
 def _undo(outputs: Iterable[Path]) -> None:

@@ -40,7 +40,10 @@ def test_a_result_without_proofs_is_done(tmp_path):
     assert resolve(tmp_path) == {"x": None}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"result": 1, "proofs": []}', "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"result": 1, "proofs": []}', '{"result": {}, "proofs": [1]}', "\x00"],
+)
 def test_a_damaged_promise_is_none(tmp_path, text):
     (tmp_path / "result.json").write_text(text)
     assert resolve(tmp_path) is None

@@ -17,6 +17,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from ktt_core.atomic import (
     fsync_directory,
     sweep_leftovers,
 )
+from ktt_core.documents import Document, parse_object
 from ktt_core.errors import (
     DataError,
     FailedPreconditionError,
@@ -46,6 +48,16 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _RECORD = "upload.json"
 # Where all places are taken: how long one is kept, in seconds, for a file of which nothing comes.
 _PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class _Record(Document):
+    """What was announced of an upload, and whether all of it has come."""
+
+    file_name: str
+    size: int
+    sha256: str
+    complete: bool
 
 
 class UploadStore:
@@ -116,8 +128,8 @@ class UploadStore:
             (temporary / "content").mkdir()
             (temporary / "content" / file_name).touch()
             (temporary / "lock").touch()
-            record = {"file_name": file_name, "size": size_bytes, "sha256": sha256.lower()}
-            (temporary / _RECORD).write_text(json.dumps({**record, "complete": False}))
+            record = _Record(file_name, size_bytes, sha256.lower(), complete=False)
+            (temporary / _RECORD).write_text(json.dumps(record.to_json()))
         return self.get(upload_id)
 
     def get(self, upload_id: str) -> UploadInfo:
@@ -131,14 +143,18 @@ class UploadStore:
             If there is no such upload, or not any more.
         """
         folder = self._find(upload_id)
+
+        def damaged(problem: str) -> DataError:
+            return DataError(
+                f"the upload {upload_id} is damaged: {_RECORD}: {problem}; delete it, begin anew"
+            )
+
         try:
-            record = json.loads((folder / _RECORD).read_text())
-            content = folder / "content" / record["file_name"]
-            descriptor = os.open(content, os.O_RDONLY)
+            text = (folder / _RECORD).read_bytes()
+            record = _Record.from_json(parse_object(text, damaged), damaged)
+            descriptor = os.open(folder / "content" / record.file_name, os.O_RDONLY)
         except FileNotFoundError:
             raise _unknown(upload_id) from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"the upload {upload_id} is damaged; delete it, begin anew") from error
         try:
             status = os.fstat(descriptor)
             os.fsync(descriptor)
@@ -146,11 +162,11 @@ class UploadStore:
             os.close(descriptor)
         return UploadInfo(
             id=upload_id,
-            file_name=record["file_name"],
-            size_bytes=record["size"],
-            sha256=record["sha256"],
+            file_name=record.file_name,
+            size_bytes=record.size,
+            sha256=record.sha256,
             committed_bytes=status.st_size,
-            complete=record["complete"],
+            complete=record.complete,
             expire_time=datetime.fromtimestamp(status.st_mtime, UTC) + self._ttl,
         )
 
@@ -195,9 +211,9 @@ class UploadStore:
                 "announced: it was thrown away; upload it again",
                 field="sha256",
             )
-        record = {"file_name": upload.file_name, "size": upload.size_bytes, "sha256": found}
+        record = _Record(upload.file_name, upload.size_bytes, found, complete=True)
         with atomic_file(folder / _RECORD) as temporary:
-            temporary.write_text(json.dumps({**record, "complete": True}))
+            temporary.write_text(json.dumps(record.to_json()))
         return self.get(upload_id)
 
     def check_complete(self, upload_id: str) -> UploadInfo:

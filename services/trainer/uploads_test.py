@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ktt_core.errors import (
+    DataError,
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
@@ -62,6 +63,18 @@ def test_a_file_that_has_come_whole_can_be_used_under_its_name(store: UploadStor
     with pytest.raises(NotFoundError):
         store.get(upload)
     assert files(store) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"file_name": "shop.csv"}', '{"file_name": 1, "size": "2", "complete": 0}'],
+)
+def test_a_damaged_upload_is_told(store: UploadStore, text: str) -> None:
+    upload = announce(store)
+    (store._folder / upload / "upload.json").write_text(text)
+    with pytest.raises(DataError, match="is damaged: upload.json: .*; delete it, begin anew"):
+        store.get(upload)
+    store.delete(upload)
 
 
 def test_a_broken_upload_goes_on_where_it_ended(store: UploadStore) -> None:

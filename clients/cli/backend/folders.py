@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ktt_core.documents import parse_object
 from ktt_core.errors import ConflictError, DataError
 
 __all__ = ["check_files", "check_owner", "folder_name", "read_manifest"]
@@ -33,14 +33,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         with path.open("rb") as file:
-            value = json.loads(file.read(_MAX_BYTES))
+            content = file.read(_MAX_BYTES)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no manifest of an export: {error}") from None
-    if not isinstance(value, dict):
-        raise DataError(f"{path} is no manifest of an export: it is no JSON object")
-    return value
+    return parse_object(
+        content, lambda problem: DataError(f"{path} is no manifest of an export: it is {problem}")
+    )
 
 
 def check_owner(folder: Path, model: str, dataset: str, form: str) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.atomic import atomic_file
+from ktt_core.documents import parse_object
 from ktt_core.errors import CheckpointError, NotFoundError
 
 __all__ = [
@@ -239,12 +240,9 @@ def _read_header(path: Path, view: mmap.mmap) -> tuple[dict[str, Any], int]:
         raise CheckpointError(f"{path} is not a checkpoint of this program")
     if 8 + length > len(view):
         raise _damaged(path, f"of {length:,} bytes of header it holds {len(view) - 8:,}")
-    try:
-        header = json.loads(view[8 : 8 + length])
-    except (ValueError, RecursionError):
-        raise _damaged(path, "its header is not JSON") from None
-    if not isinstance(header, dict):
-        raise _damaged(path, "its header is not a JSON object")
+    header = parse_object(
+        view[8 : 8 + length], lambda problem: _damaged(path, f"its header is {problem}")
+    )
     return header, 8 + length
 
 
@@ -279,11 +277,10 @@ def _described(path: Path, header: dict[str, Any]) -> dict[str, str]:
 
 
 def _parse_metadata(path: Path, described: dict[str, str]) -> dict[str, Any]:
-    try:
-        metadata = json.loads(described["metadata"])
-    except (ValueError, RecursionError):
-        raise _damaged(path, "its metadata is not JSON") from None
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("model"), str):
+    metadata = parse_object(
+        described["metadata"], lambda problem: _damaged(path, f"its metadata is {problem}")
+    )
+    if not isinstance(metadata.get("model"), str):
         raise _damaged(path, "its metadata does not name a model")
     return metadata
 

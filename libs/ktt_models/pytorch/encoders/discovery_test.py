@@ -196,7 +196,7 @@ def part_elsewhere(folder):
 @pytest.mark.parametrize(
     ("damage", "error", "message"),
     [
-        (break_config, DataError, "config.json cannot be read"),
+        (break_config, DataError, "config.json is damaged: it is not JSON"),
         (no_tokenizer, NotFoundError, "no tokenizer.json.*save_pretrained"),
         (no_weights, NotFoundError, "no model.safetensors"),
         (pickled_weights, UnsupportedError, "pickle.*save_pretrained"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ktt_core.documents import parse_object
 from ktt_core.errors import DataError, NotFoundError, UnsupportedError
 
 __all__ = ["EncoderFacts", "read_config", "read_facts", "weight_files"]
@@ -173,12 +174,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_JSON:
             raise DataError(f"{path} is damaged: it is larger than {_MAX_JSON // 1024**2} MiB")
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path} is damaged: it is not a JSON object")
-    return value
+    return parse_object(content, lambda problem: DataError(f"{path} is damaged: it is {problem}"))
 
 
 def _parameters(path: Path) -> int:
