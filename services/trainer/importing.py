@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.report import ImportReport
@@ -177,7 +177,7 @@ class ImportRun:
             if error is not None:
                 raise error
             source.discard()
-            return _report(job.result or {})
+            return ImportReport.from_json(job.result or {})
 
     def cancel(self) -> None:
         """Have it end soon, from any thread."""
@@ -199,10 +199,6 @@ class ImportRun:
 
     def _gone(self) -> UnavailableError:
         return UnavailableError(f"the import of {self._wanted.name!r} was ended before it was done")
-
-
-def _report(value: Mapping[str, Any]) -> ImportReport:
-    return ImportReport(**{field.name: value[field.name] for field in fields(ImportReport)})
 
 
 class _CancelledError(Exception):

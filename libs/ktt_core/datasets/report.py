@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
+
+from ktt_core.documents import Document
 
 __all__ = ["BadRows", "ImportReport", "show_places"]
 
@@ -80,7 +82,7 @@ def show_places(entry: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class ImportReport:
+class ImportReport(Document):
     """The outcome of an import.
 
     Attributes
@@ -127,4 +129,4 @@ class ImportReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON value."""
-        return {**asdict(self), "rows_dropped": self.rows_dropped}
+        return {**super().to_json(), "rows_dropped": self.rows_dropped}
