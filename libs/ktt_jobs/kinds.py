@@ -5,11 +5,12 @@ from __future__ import annotations
 import pkgutil
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ktt_core.documents import Document
 from ktt_core.errors import InvalidArgumentError, KttError
 from ktt_core.fields import at_field
 from ktt_core.names import check_name
@@ -18,26 +19,16 @@ if TYPE_CHECKING:
     from ktt_jobs.jobs import Job, JobState
     from ktt_jobs.service import JobService
 
-__all__ = ["JobHost", "JobKind", "JobOutcome", "JobSpec"]
+__all__ = ["JobHost", "JobKind", "JobSpec"]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class JobOutcome(Protocol):
-    """What a job made."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON value."""
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """Undo `to_json`."""
-
-
-class JobSpec(JobOutcome, Protocol):
+class JobSpec(Document, ABC):
     """What a job is asked to do."""
 
     @property
+    @abstractmethod
     def labels(self) -> dict[str, str]:
         """What the job is found by."""
 
@@ -69,7 +60,7 @@ class JobKind(Generic[S]):
 
     name: str
     spec: type[S]
-    outcome: type[JobOutcome]
+    outcome: type[Document]
     codec: str
     validate: str
     task: str

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ktt_core.errors import AlreadyExistsError, DataError, InvalidArgumentError, NotFoundError
 from ktt_jobs import JobService, JobState
-from ktt_jobs.kinds import JobHost, JobKind
+from ktt_jobs.kinds import JobHost, JobKind, JobSpec
 
 
 @dataclass(frozen=True)
-class Tuning:
+class Tuning(JobSpec):
     """A spec and an outcome in one."""
 
     dataset: str
@@ -23,13 +21,6 @@ class Tuning:
     @property
     def labels(self) -> dict[str, str]:
         return {"dataset": self.dataset}
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Tuning:
-        return cls(**value)
 
 
 def validate(host: Host, spec: Tuning, submitted: bool) -> None:

@@ -14,10 +14,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ktt.jobs.v1 import jobs_pb2
+from ktt_core.documents import Document
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.progress import Progress
 from ktt_jobs import Job, JobError, JobEvent, JobState
-from ktt_jobs.kinds import JobKind, JobOutcome, JobSpec
+from ktt_jobs.kinds import JobKind, JobSpec
 from ktt_rpc.call import public_text
 
 __all__ = [
@@ -41,7 +42,7 @@ _PREFIX = "JOB_STATE_"
 _LONGEST_ETA = 10 * 365 * 86400.0
 
 S = TypeVar("S", bound=JobSpec)
-R = TypeVar("R", bound=JobOutcome)
+R = TypeVar("R", bound=Document)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from ktt.jobs.v1 import jobs_pb2
 from ktt.trainer.v1 import training_pb2
+from ktt_core.documents import Document
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.progress import Progress
 from ktt_jobs import Job, JobError, JobEvent, JobState
-from ktt_jobs.kinds import JobKind
+from ktt_jobs.kinds import JobKind, JobSpec
 from ktt_rpc import call_state
 from ktt_rpc.job_messages import (
     JobCodec,
@@ -29,29 +30,17 @@ from ktt_rpc.stopping import Stopping
 
 
 @dataclass(frozen=True)
-class _Spec:
+class _Spec(JobSpec):
     dataset: str
 
     @property
     def labels(self):
         return {"of": self.dataset}
 
-    to_json = asdict
-
-    @classmethod
-    def from_json(cls, value):
-        return cls(**value)
-
 
 @dataclass(frozen=True)
-class _Outcome:
+class _Outcome(Document):
     run_time: str
-
-    to_json = asdict
-
-    @classmethod
-    def from_json(cls, value):
-        return cls(**value)
 
 
 CODEC = JobCodec(

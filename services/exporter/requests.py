@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ktt_core.documents import Document
+from ktt_jobs.kinds import JobSpec
 
 __all__ = ["FORMATS", "QUANTIZATIONS", "ExportSpec"]
 
@@ -15,7 +15,7 @@ QUANTIZATIONS = ("int8",)
 
 
 @dataclass(frozen=True)
-class ExportSpec(Document):
+class ExportSpec(JobSpec):
     """Export one checkpoint.
 
     Attributes

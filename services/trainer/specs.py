@@ -13,7 +13,7 @@ from typing import Any
 
 from ktt_core.documents import Document
 from ktt_core.errors import InvalidArgumentError
-from ktt_jobs.kinds import JobKind
+from ktt_jobs.kinds import JobKind, JobSpec
 from trainer.evaluation_details import Comparison, RowFigures, UnknownClasses
 
 __all__ = [
@@ -34,7 +34,7 @@ STEP_GRACE = 60.0
 
 
 @dataclass(frozen=True)
-class TrainingSpec(Document):
+class TrainingSpec(JobSpec):
     """Train one model on one dataset, test it and write its checkpoint.
 
     Attributes
@@ -86,7 +86,7 @@ class TrainingSpec(Document):
 
 
 @dataclass(frozen=True)
-class EvaluationSpec(Document):
+class EvaluationSpec(JobSpec):
     """Test a checkpoint on a split of its dataset, or on other labelled rows.
 
     Attributes
