@@ -28,7 +28,7 @@ from ktt_core.model import Batch
 from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_core.registry import get_model
 from ktt_core.taxonomy import Taxonomy
-from ktt_models.export.running import open_session
+from ktt_models.export.runtime import open_session
 
 _MODEL = "db_linear"
 _BATCH_TEXTS = 32

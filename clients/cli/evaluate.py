@@ -13,9 +13,9 @@ from click.shell_completion import CompletionItem
 
 from cli.errors_file import check_errors_file, write_errors
 from cli.evaluation_display import print_results
+from cli.import_options import READING, import_options_of, reading_options
 from cli.options import DATASET, TRAINED_MODELS, checkpoint_options, json_option
 from cli.output import print_json
-from cli.reading import READING, import_options_of, reading_options
 from cli.session import Session
 from cli.trained import trained_models
 from cli.watcher import TerminalWatcher

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.backend.protocol import ImportSource
+from cli.import_options import import_options_of, reading_options
 from cli.options import DATASET, json_option
 from cli.output import in_order, print_json
-from cli.reading import import_options_of, reading_options
 from cli.session import Session
 from cli.watcher import TerminalWatcher
 from ktt_core.datasets.report import show_places

@@ -18,7 +18,6 @@ from typing import Any, NoReturn
 
 import click
 
-from cli.answer import predict_command
 from cli.backend.protocol import DetachedError
 from cli.completion import COMPLETE_VARIABLE, answer_completion, completion_command
 from cli.data import data_group
@@ -29,6 +28,7 @@ from cli.export import export_command
 from cli.job_display import show_detached
 from cli.jobs import jobs_group
 from cli.listing import checkpoints_command, models_command
+from cli.predict import predict_command
 from cli.report import report_command
 from cli.serve import serve_command
 from cli.session import connection_options, session_of

@@ -14,7 +14,7 @@ from typing import IO, Any
 from ktt_core.atomic import fsync_directory
 from ktt_core.errors import ConflictError
 from ktt_core.progress import Progress
-from ktt_jobs.keeping import keep_folder, write_word
+from ktt_jobs.kept_state import keep_folder, write_failure_hint
 from ktt_jobs.publishing import abort, prepare
 
 __all__ = ["EventWriter", "StoppedError", "TaskContext"]
@@ -180,7 +180,7 @@ class TaskContext:
         if_there : Path
             A file that the text is only true with.
         """
-        write_word(self._job_folder, text, if_there)
+        write_failure_hint(self._job_folder, text, if_there)
 
     def _end_if_asked(self) -> None:
         if self._asked_to_stop:

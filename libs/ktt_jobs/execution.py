@@ -17,13 +17,13 @@ from ktt_core.errors import KttError, NotFoundError, is_disk_full
 from ktt_core.progress import Progress
 from ktt_jobs.event_bus import EventBus
 from ktt_jobs.jobs import Job, JobError, JobEvent, JobState, RunPolicy
-from ktt_jobs.keeping import forget, read_word
+from ktt_jobs.kept_state import read_failure_hint, remove_kept
 from ktt_jobs.locks import Lock
 from ktt_jobs.publishing import abort, resolve
 from ktt_jobs.queries import is_cancelled
 from ktt_jobs.recorder import ProgressRecorder
 from ktt_jobs.store import JobStore
-from ktt_jobs.worker import Worker, death
+from ktt_jobs.worker import Worker, describe_death
 
 __all__ = ["Execution"]
 
@@ -171,7 +171,7 @@ class Execution:
             self._stopping.wait(_HEARSAY)
         if self._final is not None and "type" in self._final:
             return JobError(self._final["type"], self._final["message"], log_tail=worker.tail())
-        return death(code, worker.tail(), self._policy.memory_advice)
+        return describe_death(code, worker.tail(), self._policy.memory_advice)
 
     def _follow(self, worker: Worker) -> None:
         """Listen to a worker until it has ended; tell it to when it should."""
@@ -240,8 +240,8 @@ class Execution:
             state = JobState.QUEUED
         if state is not JobState.SUCCEEDED:
             shutil.rmtree(self._folder / "files", ignore_errors=True)
-        if state is JobState.FAILED and (word := read_word(self._folder)):
-            error = replace(error, message=f"{error.message}; {word}")
+        if state is JobState.FAILED and (hint := read_failure_hint(self._folder)):
+            error = replace(error, message=f"{error.message}; {hint}")
 
         def keep() -> JobEvent | None:
             if state is JobState.QUEUED:
@@ -254,7 +254,7 @@ class Execution:
             state = event.state or state
             self._tell(event)
         if state.ended:
-            forget(self._folder)
+            remove_kept(self._folder)
         return state
 
     def _insist(self, keep: Callable[[], JobEvent | None]) -> JobEvent | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ktt_core.errors import KttError
 from ktt_jobs.event_bus import EventBus
 from ktt_jobs.jobs import JobError, JobEvent, JobState
-from ktt_jobs.keeping import forget, read_word
+from ktt_jobs.kept_state import read_failure_hint, remove_kept
 from ktt_jobs.locks import is_job_id, lock_job
 from ktt_jobs.logs import read_tail
 from ktt_jobs.publishing import resolve
@@ -97,7 +97,7 @@ def _recover(store: JobStore, folder: Path, job: RunningJob) -> JobEvent | None:
     shutil.rmtree(folder / "files", ignore_errors=True)
     event = _go_on_or_end(store, folder, job)
     if event is not None and event.state is not None and event.state.ended:
-        forget(folder)
+        remove_kept(folder)
     return event
 
 
@@ -107,7 +107,7 @@ def _go_on_or_end(store: JobStore, folder: Path, job: RunningJob) -> JobEvent | 
     if job.embedded:
         message = (
             f"the command that ran it (process {job.runner}) was ended before the job was done; "
-            f"{read_word(folder) or 'run it again'}"
+            f"{read_failure_hint(folder) or 'run it again'}"
         )
         return store.end(job.id, JobState.FAILED, _error("RunnerGone", message, folder))
     if job.crash_count + 1 >= _MAX_CRASHES:
@@ -115,8 +115,8 @@ def _go_on_or_end(store: JobStore, folder: Path, job: RunningJob) -> JobEvent | 
             f"the server died {job.crash_count + 1} times while this job ran, so it is not begun "
             "again; if memory ran out, ask for less at once"
         )
-        if word := read_word(folder):
-            message += f"; {word}"
+        if hint := read_failure_hint(folder):
+            message += f"; {hint}"
         return store.end(job.id, JobState.FAILED, _error("ServerRestarted", message, folder))
     return store.requeue(job.id, crashed=True)
 

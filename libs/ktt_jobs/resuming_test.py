@@ -157,7 +157,7 @@ def test_a_second_interrupt_ends_it_at_once(service, spec, tmp_path):
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_the_word_of_a_job_that_is_killed_is_told_if_it_is_true(service, spec, tmp_path, there):
+def test_the_failure_hint_of_a_killed_job_is_shown_if_it_applies(service, spec, tmp_path, there):
     if there:
         (tmp_path / "last").touch()
     job = service.run("resume", {**spec, "dies_at": 2}, labels={}, on_event=lambda event: None)
@@ -165,10 +165,10 @@ def test_the_word_of_a_job_that_is_killed_is_told_if_it_is_true(service, spec, t
     assert job.error.message.endswith("; go on with --resume") == there
 
 
-def test_a_damaged_word_is_none(service, spec, tmp_path):
-    from ktt_jobs.keeping import read_word
+def test_a_damaged_failure_hint_is_ignored(service, spec, tmp_path):
+    from ktt_jobs.kept_state import read_failure_hint
 
-    assert read_word(tmp_path) == ""
+    assert read_failure_hint(tmp_path) == ""
     (tmp_path / "keep").mkdir()
     (tmp_path / "keep/word.json").write_text(json.dumps({"text": "x"}))
-    assert read_word(tmp_path) == ""
+    assert read_failure_hint(tmp_path) == ""

@@ -191,7 +191,7 @@ class JobStore:
             row = transitions.find(connection, job_id)
             if row.state != JobState.RUNNING:
                 return None
-            return transitions.happen(connection, row, progress=text, eta=eta)
+            return transitions.record_change(connection, row, progress=text, eta=eta)
 
     def end(
         self,
@@ -231,7 +231,7 @@ class JobStore:
             if row.cancel_requested:
                 return transitions.end(connection, row, JobState.CANCELLED)
             changes = {"crash_count": row.crash_count + crashed, "runner": None}
-            return transitions.happen(connection, row, state=JobState.QUEUED, **changes)
+            return transitions.record_change(connection, row, state=JobState.QUEUED, **changes)
 
     def cancel(self, job_id: str) -> JobEvent | None:
         """Cancel a job that waits, and return that event; ask for the end of one that runs."""

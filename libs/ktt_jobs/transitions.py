@@ -12,7 +12,7 @@ from ktt_jobs import schema
 from ktt_jobs.jobs import JobEvent, JobState
 from ktt_jobs.rows import event_of, now
 
-__all__ = ["begin", "end", "find", "first", "happen"]
+__all__ = ["begin", "end", "find", "first", "record_change"]
 
 _jobs, _events = schema.jobs, schema.events
 
@@ -46,7 +46,7 @@ def find(connection: Connection, job_id: str) -> Row[Any]:
 
 def begin(connection: Connection, row: Row[Any]) -> JobEvent:
     """Make a job RUNNING, by this process."""
-    return happen(
+    return record_change(
         connection,
         row,
         state=JobState.RUNNING,
@@ -61,10 +61,12 @@ def begin(connection: Connection, row: Row[Any]) -> JobEvent:
 def end(connection: Connection, row: Row[Any], state: JobState, **changes: Any) -> JobEvent:
     """Bring a job to its end."""
     at = max(now(), row.event_time)
-    return happen(connection, row, state=state, end_time=at, eta=None, runner=None, **changes)
+    return record_change(
+        connection, row, state=state, end_time=at, eta=None, runner=None, **changes
+    )
 
 
-def happen(
+def record_change(
     connection: Connection, row: Row[Any], state: JobState | None = None, **changes: Any
 ) -> JobEvent:
     """Change a job and write the event of it, with the next number."""

@@ -17,7 +17,7 @@ from typing import Any
 from ktt_jobs.jobs import JobError
 from ktt_jobs.logs import BoundedLog
 
-__all__ = ["Worker", "death"]
+__all__ = ["Worker", "describe_death"]
 
 # Nothing is imported by name before the path is the parent's: a json.py in the current folder stays
 # where it is (-P).
@@ -185,7 +185,7 @@ def _start(descriptors: list[int], output: int) -> subprocess.Popen[bytes]:
         signal.pthread_sigmask(signal.SIG_SETMASK, masked)
 
 
-def death(code: int, tail: tuple[str, ...], memory_advice: str) -> JobError:
+def describe_death(code: int, tail: tuple[str, ...], memory_advice: str) -> JobError:
     """Say how a process ended that had no result.
 
     Parameters

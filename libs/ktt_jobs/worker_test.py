@@ -8,7 +8,7 @@ import pytest
 
 from ktt_jobs.locks import lock_job
 from ktt_jobs.sample_server import eventually, is_gone
-from ktt_jobs.worker import Worker, death
+from ktt_jobs.worker import Worker, describe_death
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_it_starts_under_another_main_module(folder, monkeypatch):
     [(3, "exit code 3", ""), (-9, "SIGKILL", "SIGKILL"), (-40, "signal 40", "signal 40")],
 )
 def test_deaths_are_named(code, message, signal):
-    error = death(code, ("last",), "lower batch_size")
+    error = describe_death(code, ("last",), "lower batch_size")
     assert message in error.message and error.signal == signal
     assert ("memory runs out: lower batch_size, or" in error.message) == (signal == "SIGKILL")
     assert error.exit_code == (code if code >= 0 else None) and error.log_tail == ("last",)

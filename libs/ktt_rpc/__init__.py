@@ -6,7 +6,7 @@ Nothing is imported here; take what you need from its module:
 `ktt_rpc.settings`       a server's settings
 `ktt_rpc.server_options` the same as options of a command line
 `ktt_rpc.server`         `serve` and, for tests, `running_server`
-`ktt_rpc.call`           what a running call knows of itself; `in_thread`
+`ktt_rpc.current_call`   the state of the running call; `in_thread`
 `ktt_rpc.watching`       the events of a job as an asynchronous stream
 `ktt_rpc.paging`         page tokens
 `ktt_rpc.job_messages`   jobs to protobuf messages and back
@@ -14,7 +14,7 @@ Nothing is imported here; take what you need from its module:
 `ktt_rpc.structs`        JSON values to ``google.protobuf.Struct`` and back
 `ktt_rpc.errors`         errors to ``google.rpc.Status`` and back
 `ktt_rpc.channel`        a client's settings and its channel
-`ktt_rpc.calls`          calls that are repeated, and watching that reconnects
+`ktt_rpc.client_calls`   calls that are repeated, and watching that reconnects
 ======================== =============================================================
 
 Importing the package keeps gRPC's C core from writing lines of its own form to standard error; that

@@ -1,4 +1,4 @@
-"""The state of the call that is running, where `ktt_rpc.call` and the log find it."""
+"""The state of the call that is running, where `ktt_rpc.current_call` and the log find it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 
 from ktt_rpc.private_paths import PrivatePaths
-from ktt_rpc.stopping import Stopping
+from ktt_rpc.shutdown import ShutdownFlag
 
 __all__ = ["CallState", "current", "enter", "is_id", "leave"]
 
@@ -28,7 +28,7 @@ class CallState:
     peer : str
     deadline : float or None
         By `time.monotonic`.
-    stopping : Stopping
+    stopping : ShutdownFlag
         Of the server.
     job_id : str
         The job it is about.
@@ -42,7 +42,7 @@ class CallState:
     request_id: str
     peer: str
     deadline: float | None
-    stopping: Stopping
+    stopping: ShutdownFlag
     job_id: str = ""
     private: PrivatePaths = _NOTHING
     abandoned: threading.Event = field(default_factory=threading.Event)

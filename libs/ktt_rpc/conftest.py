@@ -26,7 +26,7 @@ from ktt.trainer.v1 import training_pb2 as training
 from ktt_core.errors import InvalidConfigError, NotFoundError
 from ktt_core.progress import Progress
 from ktt_jobs import Job, JobEvent, JobService, JobState
-from ktt_rpc import call, paging
+from ktt_rpc import current_call, paging
 from ktt_rpc.channel import ClientSettings, open_channel
 from ktt_rpc.job_messages import event_to_proto, status_to_proto
 from ktt_rpc.server import RunningServer, ServiceSpec
@@ -96,16 +96,16 @@ class Servicer(trainer_grpc.TrainerServiceServicer):
         if request.id == "bug":
             raise KeyError("a secret text at /some/path")
         if request.id == "slow":
-            self.remaining = call.time_remaining()
-            await call.in_thread(self._work)
+            self.remaining = current_call.time_remaining()
+            await current_call.in_thread(self._work)
             await asyncio.sleep(20)  # The client is to see its own deadline, no answer after it.
-        job = await call.in_thread(self.jobs.get, request.id)
+        job = await current_call.in_thread(self.jobs.get, request.id)
         message = training.TrainingJob(id=job.id, status=status_to_proto(job))
         return training.GetTrainingJobResponse(training_job=message)
 
     def _work(self) -> None:
         for _ in range(6000):
-            if call.abandoned():
+            if current_call.abandoned():
                 self.abandoned.set()
                 return
             time.sleep(0.01)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["explain", "is_lasting"]
+__all__ = ["explain", "is_permanent"]
 
 # What gRPC's message contains, and what it means. These do not pass by themselves.
 _LASTING = (
@@ -51,6 +51,6 @@ def explain(message: str) -> str:
     return message or "the server cannot be reached"
 
 
-def is_lasting(message: str) -> bool:
+def is_permanent(message: str) -> bool:
     """Tell whether trying again is of no use: one side has no trust in the other."""
     return any(sign in message for sign, _ in _LASTING)

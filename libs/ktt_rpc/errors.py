@@ -38,13 +38,13 @@ from ktt_core.errors import (
     UnsupportedError,
     error_class,
 )
-from ktt_rpc.connection_errors import explain, is_lasting
+from ktt_rpc.connection_errors import explain, is_permanent
 
 __all__ = [
     "DOMAIN",
     "from_rpc_error",
     "internal_status",
-    "may_pass",
+    "is_transient",
     "retry_delay",
     "to_status",
 ]
@@ -167,11 +167,11 @@ def from_rpc_error(error: grpc.RpcError) -> KttError:
     return kind(message)
 
 
-def may_pass(error: grpc.RpcError) -> bool:
+def is_transient(error: grpc.RpcError) -> bool:
     """Tell whether the same call may succeed later: the server was away, or had too much to do."""
     code, message = _code_of(error), _message_of(error)
     if code is grpc.StatusCode.UNAVAILABLE:
-        return not is_lasting(message)
+        return not is_permanent(message)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return retry_delay(error) is not None
     # What gRPC makes of a connection that ends in the middle of an answer.

@@ -14,7 +14,7 @@ from ktt_core.errors import (
     UnavailableError,
     error_class,
 )
-from ktt_rpc.errors import from_rpc_error, internal_status, may_pass, retry_delay, to_status
+from ktt_rpc.errors import from_rpc_error, internal_status, is_transient, retry_delay, to_status
 
 CLASSES = [kind for name in ktt_core.errors.__all__ if (kind := error_class(name))]
 
@@ -102,11 +102,11 @@ def test_only_what_may_pass_asks_for_another_try():
     for kind in (InvalidArgumentError, QueueFullError, NotFoundError):
         answer = Answer.of(to_status(kind("x")))
         assert retry_delay(answer) is None
-        assert not may_pass(answer)
-    assert may_pass(Answer(grpc.StatusCode.UNAVAILABLE, "Socket closed"))
-    assert may_pass(Answer(grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2"))
-    assert not may_pass(Answer(grpc.StatusCode.UNAVAILABLE, "CERTIFICATE_VERIFY_FAILED"))
-    assert not may_pass(Answer.of(internal_status("abc")))
+        assert not is_transient(answer)
+    assert is_transient(Answer(grpc.StatusCode.UNAVAILABLE, "Socket closed"))
+    assert is_transient(Answer(grpc.StatusCode.INTERNAL, "Received RST_STREAM with error code 2"))
+    assert not is_transient(Answer(grpc.StatusCode.UNAVAILABLE, "CERTIFICATE_VERIFY_FAILED"))
+    assert not is_transient(Answer.of(internal_status("abc")))
 
 
 @pytest.mark.parametrize("code", list(grpc.StatusCode))
@@ -128,7 +128,7 @@ def test_what_is_too_large_for_one_message_is_told_with_the_way_out(said, words)
     answer = Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, said)
     assert words in str(from_rpc_error(answer))
     assert "larger than max" not in str(from_rpc_error(answer))
-    assert not may_pass(answer)
+    assert not is_transient(answer)
 
 
 def test_details_that_are_none_of_ours_or_damaged_do_no_harm():

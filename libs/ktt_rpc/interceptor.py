@@ -1,7 +1,7 @@
 """What happens around every call: its id, log line and metrics, errors, who may call, and limits.
 
 One interceptor, whose layers are, outermost first: *record* (state, log, metrics), *errors*,
-*access* (token), *limits* (rate, places). Health checks pass the last two, as orchestrators have no
+*access* (token), *limits* (rate, limit). Health checks pass the last two, as orchestrators have no
 token and must not be turned away because others call much.
 """
 
@@ -23,14 +23,14 @@ from grpc_status import rpc_status
 from ktt_core.errors import KttError, UnavailableError
 from ktt_rpc import call_state
 from ktt_rpc.errors import internal_status, to_status
-from ktt_rpc.limits import Places, RateLimit, peer_host
+from ktt_rpc.limits import ConcurrencyLimit, RateLimit, peer_host
 from ktt_rpc.metrics import ServerMetrics
 from ktt_rpc.private_paths import PrivatePaths
-from ktt_rpc.requests import check_readable, decodable, decoding
 from ktt_rpc.settings import ServerSettings
-from ktt_rpc.stopping import Stopping
+from ktt_rpc.shutdown import ShutdownFlag
 from ktt_rpc.streams import answer, received
 from ktt_rpc.tokens import TokenSet
+from ktt_rpc.undecodable import check_readable, readable_requests, tolerant_deserializer
 
 __all__ = ["CallInterceptor"]
 
@@ -50,7 +50,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     tokens : TokenSet or None
         None lets everybody call.
     metrics : ServerMetrics
-    stopping : Stopping
+    stopping : ShutdownFlag
     private : PrivatePaths
     """
 
@@ -59,7 +59,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         settings: ServerSettings,
         tokens: TokenSet | None,
         metrics: ServerMetrics,
-        stopping: Stopping,
+        stopping: ShutdownFlag,
         private: PrivatePaths,
     ) -> None:
         self._private = private
@@ -68,17 +68,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._stopping = stopping
         self._rate = RateLimit(settings.rate_limit)
         self._idle = settings.idle_timeout
-        self._calls = Places(settings.max_concurrent_calls, "calls in work")
+        self._calls = ConcurrencyLimit(settings.max_concurrent_calls, "calls in work")
         # A stream lasts as long as its client likes: it must not keep short calls out.
-        self._streams = Places(settings.max_concurrent_calls, "streams in work")
-        self._watchers = Places(settings.max_watchers, "watchers")
+        self._streams = ConcurrencyLimit(settings.max_concurrent_calls, "streams in work")
+        self._watchers = ConcurrencyLimit(settings.max_watchers, "watchers")
         # Who has no token must not keep out those who have.
-        self._health_watchers = Places(settings.max_watchers, "watchers of health")
+        self._health_watchers = ConcurrencyLimit(settings.max_watchers, "watchers of health")
 
     @property
     def watchers(self) -> int:
         """How many watching calls there are."""
-        return self._watchers.taken
+        return self._watchers.in_use
 
     async def intercept_service(
         self,
@@ -91,15 +91,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return handler
         behavior = _behavior(handler)
         method = handler_call_details.method
-        places = self._places(method, handler)
+        limit = self._limit_of(method, handler)
 
         async def unary(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            async with self._around(method, places, request, context):
+            async with self._around(method, limit, request, context):
                 request = self._readable(handler, request)
                 return await behavior(request, context)
 
         async def streaming(request: Any, context: grpc.aio.ServicerContext) -> None:
-            async with self._around(method, places, request, context):
+            async with self._around(method, limit, request, context):
                 request = self._readable(handler, request)
                 if _watches(method):
                     # The first event may be long in coming; this tells the client that it is heard.
@@ -114,11 +114,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _readable(self, handler: grpc.RpcMethodHandler, request: Any) -> Any:
         """Give the request, or the requests as they come; what cannot be read is refused."""
         if handler.request_streaming:
-            return decodable(received(request, self._idle))
+            return readable_requests(received(request, self._idle))
         check_readable(request)
         return request
 
-    def _places(self, method: str, handler: grpc.RpcMethodHandler) -> Places | None:
+    def _limit_of(self, method: str, handler: grpc.RpcMethodHandler) -> ConcurrencyLimit | None:
         """Give what bounds how many such calls there are at once; None: nothing does."""
         if method.startswith(_HEALTH):
             return self._health_watchers if _watches(method) else None
@@ -129,11 +129,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _around(
-        self, method: str, places: Places | None, request: Any, context: grpc.aio.ServicerContext
+        self,
+        method: str,
+        limit: ConcurrencyLimit | None,
+        request: Any,
+        context: grpc.aio.ServicerContext,
     ) -> AsyncIterator[None]:
         with self._record(method, request, context) as state:
             async with _errors(state, context):
-                with self._access(state, context), self._limits(state, places):
+                with self._access(state, context), self._limits(state, limit):
                     yield
 
     @contextmanager
@@ -184,10 +188,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         yield
 
     @contextmanager
-    def _limits(self, state: call_state.CallState, places: Places | None) -> Iterator[None]:
+    def _limits(
+        self, state: call_state.CallState, limit: ConcurrencyLimit | None
+    ) -> Iterator[None]:
         if not state.method.startswith(_HEALTH):
             self._rate.take(state.peer)
-        with places.place() if places is not None else nullcontext():
+        with limit.acquire() if limit is not None else nullcontext():
             yield
 
     async def _until_stopping(self, stream: Awaitable[None]) -> None:
@@ -198,11 +204,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         def end_soon() -> None:
             loop.call_later(_LAST_WORDS, task.cancel)
 
-        take_back = self._stopping.on_begin(end_soon)
+        take_back = self._stopping.on_set(end_soon)
         try:
             await task
         except asyncio.CancelledError:
-            if self._stopping.begun and task.cancelled():
+            if self._stopping.is_set and task.cancelled():
                 raise UnavailableError("the server is stopping; connect again later") from None
             raise
         finally:
@@ -249,7 +255,9 @@ def _wrapped(handler: grpc.RpcMethodHandler, behavior: Callable[..., Any]) -> gr
         (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }[handler.request_streaming, handler.response_streaming]
-    return make(behavior, decoding(handler.request_deserializer), handler.response_serializer)
+    return make(
+        behavior, tolerant_deserializer(handler.request_deserializer), handler.response_serializer
+    )
 
 
 def _watches(method: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ktt_core.fields import within
 from ktt_jobs.kinds import JobHost, JobKind
-from ktt_rpc.call import in_thread, in_watch_thread, note_job
+from ktt_rpc.current_call import in_thread, in_watch_thread, note_job
 from ktt_rpc.job_messages import codec_of, event_to_proto, job_to_proto, states_from_proto
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
 from ktt_rpc.watching import watch

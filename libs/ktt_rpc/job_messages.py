@@ -19,7 +19,7 @@ from ktt_core.errors import InvalidArgumentError
 from ktt_core.progress import Progress
 from ktt_jobs import Job, JobError, JobEvent, JobState
 from ktt_jobs.kinds import JobKind, JobSpec
-from ktt_rpc.call import public_text
+from ktt_rpc.current_call import public_text
 
 __all__ = [
     "JobCodec",

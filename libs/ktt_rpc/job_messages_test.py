@@ -26,7 +26,7 @@ from ktt_rpc.job_messages import (
     status_to_proto,
 )
 from ktt_rpc.private_paths import PrivatePaths
-from ktt_rpc.stopping import Stopping
+from ktt_rpc.shutdown import ShutdownFlag
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def test_what_a_client_is_told_of_a_failure_leaves_out_where_the_server_s_files_
     job = Job("j1", "training", {}, {}, JobState.FAILED, datetime.now(UTC), error=error)
     private = PrivatePaths([Path("/data/ws")])
     token = call_state.enter(
-        call_state.CallState("/a/B", "r1", "peer", None, Stopping(), private=private)
+        call_state.CallState("/a/B", "r1", "peer", None, ShutdownFlag(), private=private)
     )
     try:
         sent = status_to_proto(job).error

@@ -1,4 +1,4 @@
-"""Limits on how often and how much at once is called."""
+"""Limits on the rate and the number of concurrent calls."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from contextlib import contextmanager
 
 from ktt_core.errors import ResourceExhaustedError
 
-__all__ = ["Places", "RateLimit", "TooMuchError", "peer_host"]
+__all__ = ["ConcurrencyLimit", "RateLimit", "LimitReachedError", "peer_host"]
 
 _BURST_SECONDS = 2.0
 _MOST_PEERS = 10_000
 
 
-class TooMuchError(ResourceExhaustedError):
+class LimitReachedError(ResourceExhaustedError):
     """A limit on calls is reached.
 
     Attributes
     ----------
     retry_after : float
-        Seconds after which another try makes sense.
+        Seconds after which to try again.
     """
 
     def __init__(self, message: str, retry_after: float) -> None:
@@ -31,7 +31,7 @@ class TooMuchError(ResourceExhaustedError):
 
 
 class RateLimit:
-    """A bucket of calls per peer, which fills with time.
+    """A token bucket per peer.
 
     Parameters
     ----------
@@ -45,16 +45,16 @@ class RateLimit:
         self._rate = rate
         self._size = max(1.0, rate * _BURST_SECONDS)
         self._clock = clock
-        # Peer to (calls left, when that was), the one that called last at the end.
+        # Peer to (tokens left, time of that count), ordered by the last call.
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, peer: str) -> None:
-        """Take a call from a peer's bucket.
+        """Take a token from a peer's bucket.
 
         Raises
         ------
-        TooMuchError
-            It is empty.
+        LimitReachedError
+            If it is empty.
         """
         if self._rate <= 0:
             return
@@ -67,57 +67,57 @@ class RateLimit:
             self._buckets.popitem(last=False)
         if not taken:
             wait = (1 - left) / self._rate
-            raise TooMuchError(
+            raise LimitReachedError(
                 f"more than {self._rate:g} calls per second from {peer}; try again in "
                 f"{math.ceil(wait * 1000)} ms, and more slowly",
                 wait,
             )
 
 
-class Places:
-    """A number of places for what goes on at once.
+class ConcurrencyLimit:
+    """Limit on the calls or streams that run at the same time.
 
     Parameters
     ----------
     number : int
     what : str
-        What they are for: "calls at once".
+        What is limited: "calls in work".
     """
 
     def __init__(self, number: int, what: str) -> None:
         self._number = number
         self._what = what
-        self._taken = 0
+        self._in_use = 0
 
     @property
-    def taken(self) -> int:
-        """How many are taken."""
-        return self._taken
+    def in_use(self) -> int:
+        """The number that run now."""
+        return self._in_use
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Have a place while the block runs.
+    def acquire(self) -> Iterator[None]:
+        """Count the body as one that runs.
 
         Raises
         ------
-        TooMuchError
-            All are taken.
+        LimitReachedError
+            If as many run already.
         """
-        if self._taken >= self._number:
-            raise TooMuchError(
+        if self._in_use >= self._number:
+            raise LimitReachedError(
                 f"the server has {self._number} {self._what}, which is as many as it takes; try "
                 "again later",
                 1.0,
             )
-        self._taken += 1
+        self._in_use += 1
         try:
             yield
         finally:
-            self._taken -= 1
+            self._in_use -= 1
 
 
 def peer_host(peer: str) -> str:
-    """Give the host of what gRPC calls a peer: ``ipv4:10.0.0.7:51234`` gives ``10.0.0.7``."""
+    """Return the host of a gRPC peer: ``ipv4:10.0.0.7:51234`` gives ``10.0.0.7``."""
     scheme, _, rest = peer.partition(":")
     if scheme not in ("ipv4", "ipv6"):
         return scheme or "unknown"

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt_core.errors import ResourceExhaustedError
-from ktt_rpc.limits import Places, RateLimit, TooMuchError
+from ktt_rpc.limits import ConcurrencyLimit, LimitReachedError, RateLimit
 
 
 class Clock:
@@ -19,13 +19,13 @@ def test_a_burst_of_two_seconds_worth_passes_and_then_the_rate():
     limit = RateLimit(10, clock)
     for _ in range(20):
         limit.take("a")
-    with pytest.raises(TooMuchError) as raised:
+    with pytest.raises(LimitReachedError) as raised:
         limit.take("a")
     assert raised.value.retry_after == pytest.approx(0.1)
     limit.take("b")  # has a bucket of its own
     clock.now += raised.value.retry_after + 1e-9
     limit.take("a")
-    with pytest.raises(TooMuchError):
+    with pytest.raises(LimitReachedError):
         limit.take("a")
 
 
@@ -39,7 +39,7 @@ def test_never_more_than_the_rate_and_one_burst_pass(waits, rate):
         clock.now += wait
         try:
             limit.take("a")
-        except TooMuchError:
+        except LimitReachedError:
             continue
         passed += 1
     assert passed <= max(1.0, 2 * rate) + rate * clock.now + 1e-6
@@ -59,10 +59,10 @@ def test_ever_new_peers_take_no_ever_more_memory():
 
 
 def test_places_are_given_back_whatever_happens():
-    places = Places(1, "calls")
+    limit = ConcurrencyLimit(1, "calls")
     for _ in range(3):
-        with pytest.raises(KeyError), places.place():
-            with pytest.raises(ResourceExhaustedError, match="1 calls"), places.place():
+        with pytest.raises(KeyError), limit.acquire():
+            with pytest.raises(ResourceExhaustedError, match="1 calls"), limit.acquire():
                 pass
             raise KeyError
-    assert places.taken == 0
+    assert limit.in_use == 0

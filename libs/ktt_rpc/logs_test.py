@@ -9,7 +9,7 @@ import pytest
 
 from ktt_rpc import call_state
 from ktt_rpc.logs import configure_logging
-from ktt_rpc.stopping import Stopping
+from ktt_rpc.shutdown import ShutdownFlag
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_traceback_is_in_its_line(written):
 
 
 def test_within_a_call_a_traceback_is_without_the_exception_s_words(written):
-    state = call_state.CallState("/a/B", "r1", "peer", None, Stopping())
+    state = call_state.CallState("/a/B", "r1", "peer", None, ShutdownFlag())
     text = "what somebody wrote"
     token = call_state.enter(state)
     try:

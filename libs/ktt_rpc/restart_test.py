@@ -9,7 +9,7 @@ import pytest
 from ktt.trainer.v1 import training_pb2 as training
 from ktt_core.progress import Progress
 from ktt_jobs import JobService, JobState
-from ktt_rpc import calls
+from ktt_rpc import client_calls
 from ktt_rpc.conftest import SETTINGS
 from ktt_rpc.job_messages import event_from_proto
 
@@ -39,7 +39,7 @@ def test_a_job_is_watched_to_its_end_across_restarts_without_a_gap(start_server,
     events = []
 
     def look():
-        for response in calls.watch_reconnecting(
+        for response in client_calls.watch_reconnecting(
             lambda after: stub.WatchTrainingJob(
                 training.WatchTrainingJobRequest(id=job.id, after_event=after)
             )

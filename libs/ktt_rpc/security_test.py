@@ -7,7 +7,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from ktt.trainer.v1 import training_pb2 as training
 from ktt_core.errors import AuthenticationError, InvalidArgumentError, UnavailableError
-from ktt_rpc import calls
+from ktt_rpc import client_calls
 from ktt_rpc.conftest import SETTINGS
 
 GET = training.GetTrainingJobRequest(id="j1")
@@ -27,7 +27,7 @@ def tokens(secret_file):
 
 
 def get(stub):
-    return calls.call(stub.GetTrainingJob, GET, patience=1).training_job.id
+    return client_calls.call(stub.GetTrainingJob, GET, patience=1).training_job.id
 
 
 @pytest.mark.parametrize("token", [TOKEN, OTHER])
@@ -44,7 +44,7 @@ def test_without_a_token_nothing_is_answered(start_server, connect, tokens):
     server = start_server(tokens)
     with pytest.raises(AuthenticationError, match="asks for a token"):
         get(connect(server.address))
-    with pytest.raises(AuthenticationError), calls.ktt_errors():
+    with pytest.raises(AuthenticationError), client_calls.ktt_errors():
         list(connect(server.address).WatchTrainingJob(training.WatchTrainingJobRequest(id="j1")))
 
 

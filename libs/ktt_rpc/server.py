@@ -27,7 +27,7 @@ from ktt_rpc.readiness import Readiness
 from ktt_rpc.reflection import offer_reflection
 from ktt_rpc.server_tls import server_credentials
 from ktt_rpc.settings import ServerSettings
-from ktt_rpc.stopping import Stopping
+from ktt_rpc.shutdown import ShutdownFlag
 from ktt_rpc.tokens import TokenSet
 
 __all__ = ["RunningServer", "ServiceSpec", "running_server", "serve"]
@@ -169,7 +169,7 @@ class RunningServer:
         self._jobs = jobs
         self._on_start = on_start
         self._on_stop = on_stop
-        self._stopping = Stopping()
+        self._stopping = ShutdownFlag()
         self._health = health_aio.HealthServicer()
         self._metrics = ServerMetrics((spec.full_name for spec in services), jobs)
         self._end_metrics: Callable[[], None] | None = None
@@ -229,7 +229,7 @@ class RunningServer:
         with suppress(TimeoutError):
             # A watcher of health that takes nothing would hold its lock, and this, for ever.
             await asyncio.wait_for(self._health.enter_graceful_shutdown(), _DRAIN)
-        self._stopping.begin()
+        self._stopping.set()
         await asyncio.sleep(min(_DRAIN, self._grace / 4))
         await self._server.stop(self._grace / 2)
         await self._stop_rest()

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from ktt.trainer.v1 import training_pb2 as training
 from ktt_core.errors import InvalidArgumentError, InvalidConfigError, NotFoundError
 from ktt_jobs import JobState
-from ktt_rpc import calls
+from ktt_rpc import client_calls
 from ktt_rpc.conftest import NAME, SETTINGS, MemoryJobs
 from ktt_rpc.errors import from_rpc_error, retry_delay
 
@@ -35,9 +35,11 @@ def test_a_call_is_answered_and_its_id_comes_back(start_server, connect):
 def test_an_error_comes_back_as_the_class_it_was(start_server, connect):
     stub = connect(start_server().address)
     with pytest.raises(NotFoundError, match="there is no job nope"):
-        calls.call(stub.GetTrainingJob, GET(id="nope"))
+        client_calls.call(stub.GetTrainingJob, GET(id="nope"))
     with pytest.raises(InvalidConfigError, match="give at least 1") as raised:
-        calls.call(stub.CreateTrainingJob, training.CreateTrainingJobRequest(), idempotent=False)
+        client_calls.call(
+            stub.CreateTrainingJob, training.CreateTrainingJobRequest(), idempotent=False
+        )
     assert raised.value.field == "spec.hyperparameters.epochs"
 
 
@@ -45,7 +47,7 @@ def test_a_very_long_message_still_fits_into_a_status(start_server, connect):
     stub = connect(start_server().address)
     request = training.CreateTrainingJobRequest(spec=training.TrainingSpec(dataset="long"))
     with pytest.raises(InvalidConfigError, match=r"(?s)^epochs: .*\.\.\.$") as raised:
-        calls.call(stub.CreateTrainingJob, request)
+        client_calls.call(stub.CreateTrainingJob, request)
     assert raised.value.field == "spec.hyperparameters"
 
 
@@ -81,20 +83,20 @@ def test_a_peer_that_calls_too_often_is_told_how_long_to_wait(start_server, conn
     assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert 0 < (retry_delay(raised.value) or 0) <= 0.2
     # Waiting as long as asked for is enough.
-    assert calls.call(stub.GetTrainingJob, GET(id="j1")).training_job.id == "j1"
+    assert client_calls.call(stub.GetTrainingJob, GET(id="j1")).training_job.id == "j1"
 
 
 def test_calls_beyond_the_places_are_refused_and_places_come_back(start_server, connect):
     server = start_server(replace(SETTINGS, max_concurrent_calls=2))
     stub = connect(server.address)
     slow = [stub.GetTrainingJob.future(GET(id="slow")) for _ in range(2)]
-    _wait_for(lambda: server.running._interceptor._calls.taken == 2)
+    _wait_for(lambda: server.running._interceptor._calls.in_use == 2)
     with pytest.raises(grpc.RpcError) as raised:
         stub.GetTrainingJob(GET(id="j1"))
     assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     for call in slow:
         call.cancel()
-    assert calls.call(stub.GetTrainingJob, GET(id="j1"), patience=10).training_job.id == "j1"
+    assert client_calls.call(stub.GetTrainingJob, GET(id="j1"), patience=10).training_job.id == "j1"
 
 
 def test_a_deadline_is_passed_on_and_work_is_abandoned_after_it(start_server, connect):
@@ -120,7 +122,7 @@ def test_pages_follow_each_other_and_a_token_belongs_to_its_filters(start_server
     assert ids == [str(at) for at in range(10)]
     request.dataset = "b"
     with pytest.raises(InvalidArgumentError, match="other filters") as raised:
-        calls.call(stub.ListTrainingJobs, request)
+        client_calls.call(stub.ListTrainingJobs, request)
     assert raised.value.field == "page_token"
 
 

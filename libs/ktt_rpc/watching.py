@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from ktt_core.errors import InvalidArgumentError, UnavailableError
 from ktt_jobs import JobEvent, JobService
 from ktt_rpc import call_state
-from ktt_rpc.call import in_watch_thread
+from ktt_rpc.current_call import in_watch_thread
 
 __all__ = ["watch"]
 
@@ -53,10 +53,10 @@ async def watch(jobs: JobService, job_id: str, after: int = 0) -> AsyncIterator[
             loop.call_soon_threadsafe(news.set)
 
     end_subscription = jobs.subscribe(job_id, tell)
-    take_back = stopping.on_begin(news.set) if stopping is not None else _nothing
+    take_back = stopping.on_set(news.set) if stopping is not None else _nothing
     try:
         while True:
-            if stopping is not None and stopping.begun:
+            if stopping is not None and stopping.is_set:
                 raise UnavailableError(
                     "the server is stopping; connect again and watch after the last event you have"
                 )

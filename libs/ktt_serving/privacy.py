@@ -6,12 +6,12 @@ import logging
 import traceback
 import uuid
 
-__all__ = ["keep_quiet", "log_failure"]
+__all__ = ["silence_request_logs", "log_failure"]
 
 logger = logging.getLogger("ktt_serving")
 
 
-def keep_quiet() -> None:
+def silence_request_logs() -> None:
     """Switch off BentoML's logs of requests, in this process."""
     for name in ("bentoml.prediction", "bentoml.feedback"):
         logging.getLogger(name).disabled = True

@@ -18,7 +18,7 @@ from ktt_serving.answers import names_of_paths, paths_with_probabilities
 from ktt_serving.bentoml_patches.apply import apply
 from ktt_serving.identity import Identity, read_identity
 from ktt_serving.monitor import MonitorPoster, poster_from_environment
-from ktt_serving.privacy import keep_quiet, log_failure
+from ktt_serving.privacy import log_failure, silence_request_logs
 from ktt_serving.reading import Question
 from ktt_serving.rows import RowBatch
 from ktt_serving.scores import Scorer, Scores
@@ -50,7 +50,7 @@ class ClassifierService(bentoml.BentoService):
     requirements: ClassVar[str] = "encoder"
 
     def __init__(self) -> None:
-        keep_quiet()
+        silence_request_logs()
         apply("service")
         super().__init__()
         for api in self.inference_apis:

@@ -19,7 +19,7 @@ from ktt_jobs.locks import is_job_id
 if TYPE_CHECKING:
     from ktt_jobs import JobService
 
-__all__ = ["hand_over", "marker_name", "published_output", "sweep_markers"]
+__all__ = ["record_published", "marker_name", "published_output", "sweep_markers"]
 
 _log = logging.getLogger(__name__)
 _PREFIX = ".published-by-"
@@ -35,7 +35,7 @@ def published_output(folder: Path) -> Path:
     return folder / "published"
 
 
-def hand_over(workspace: Path, folder: Path) -> None:
+def record_published(workspace: Path, folder: Path) -> None:
     """Write the outputs of the jobs whose markers an export holds, before it is replaced.
 
     There are markers only if the process that published it was killed at that moment.

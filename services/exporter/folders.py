@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TypeVar
 
-from exporter.commit_markers import hand_over
+from exporter.commit_markers import record_published
 from exporter.manifests import MANIFEST_NAME, read_manifest
 from exporter.requests import ExportSpec
 from ktt_core.atomic import atomic_directory, sweep_leftovers
@@ -107,7 +107,7 @@ def make_export(
         # Check and replacement are one critical section, where the file system has locks.
         with locked(folder.parent / _LOCK_NAME):
             check_owner(folder, spec)
-            hand_over(folder.parent.parent, folder)
+            record_published(folder.parent.parent, folder)
             with recording(result):
                 staged.close()
     return result

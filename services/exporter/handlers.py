@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from exporter.checkpoints import locate
 from exporter.job_kind import EXPORT, open_jobs
 from exporter.model_cache import ModelCache
-from exporter.predicting import Decoding, check_options, iter_answers
+from exporter.prediction import Decoding, check_options, iter_answers
 from exporter.requests import ExportSpec
 from exporter.results import ExportResult
 from ktt_core.errors import (

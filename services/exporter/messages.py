@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from exporter.manifests import manifest_from_proto, manifest_to_proto
-from exporter.predicting import Decoding
+from exporter.prediction import Decoding
 from exporter.requests import ExportSpec
 from exporter.results import ExportResult
 from ktt.exporter.v1 import exports_pb2, predict_pb2

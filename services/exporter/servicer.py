@@ -20,7 +20,7 @@ from ktt.exporter.v1 import (
 )
 from ktt_core.errors import InvalidArgumentError, UnavailableError
 from ktt_core.fields import at_field
-from ktt_rpc.call import abandoned, in_thread, in_work_thread, note_job
+from ktt_rpc.current_call import abandoned, in_thread, in_work_thread, note_job
 from ktt_rpc.job_calls import add_job_calls
 from ktt_rpc.server import ServiceSpec
 

@@ -12,7 +12,7 @@ from ktt_core.atomic import atomic_file
 from ktt_core.datasets.labelled import LabelledRows
 from ktt_core.model import Model
 from trainer.known_classes import KnownClasses
-from trainer.measuring import Measured
+from trainer.measurement import Measurement
 
 __all__ = ["FILE_NAME", "SCHEMA", "ErrorTable"]
 
@@ -54,7 +54,7 @@ class ErrorTable:
         self,
         rows: LabelledRows,
         known: KnownClasses,
-        measured: Measured,
+        measured: Measurement,
         model: Model,
         dataset: str,
         run_time: str,

@@ -27,7 +27,7 @@ from trainer.error_table import ErrorTable
 from trainer.evaluation_details import Comparison, RowFigures
 from trainer.evaluation_plan import EvaluationPlan, check_evaluation, uploads_of
 from trainer.known_classes import KnownClasses, find_known
-from trainer.measuring import Measured, measure
+from trainer.measurement import Measurement, measure
 from trainer.seen_texts import find_seen, training_data
 from trainer.specs import EvaluationOutcome, EvaluationSpec
 
@@ -218,7 +218,7 @@ def _seen(
     return seen
 
 
-def _all_rows(measured: Measured) -> RowFigures:
+def _all_rows(measured: Measurement) -> RowFigures:
     outcomes = measured.by_row()
     return RowFigures(len(outcomes), outcomes.figures())
 
@@ -227,7 +227,7 @@ def _compare(
     workspace: Workspace,
     theirs: _Candidate,
     known: KnownClasses,
-    measured: list[Measured],
+    measured: list[Measurement],
     shared: NDArray[np.bool_],
 ) -> Comparison:
     ours, other = (answers.by_row() for answers in measured)

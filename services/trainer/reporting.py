@@ -14,10 +14,10 @@ from trainer.report import ReportData, write_report
 from trainer.report.device import device_name
 from trainer.report.report_data import count_leaf_rows
 
-__all__ = ["leave_report"]
+__all__ = ["write_run_report"]
 
 
-def leave_report(
+def write_run_report(
     path: Path,
     model_id: str,
     model: Model,

@@ -37,11 +37,11 @@ __all__ = [
     "UnfinishedRun",
     "find_unfinished",
     "last_states",
-    "read_note",
-    "write_note",
+    "read_run_time",
+    "write_run_time",
 ]
 
-_NOTE = "run.json"
+_RUN_FILE = "run.json"
 _SHOWN = 60
 
 
@@ -125,16 +125,16 @@ def last_states(folder: Path) -> dict[str, bool]:
     }
 
 
-def write_note(keep: Path, run_time: str) -> None:
-    """Keep for the next attempt at a job which run this one is at."""
-    with atomic_file(keep / _NOTE) as temporary:
+def write_run_time(keep: Path, run_time: str) -> None:
+    """Keep the start of the run for the next attempt at the job."""
+    with atomic_file(keep / _RUN_FILE) as temporary:
         temporary.write_text(json.dumps({"run_time": run_time}), encoding="utf-8")
 
 
-def read_note(keep: Path) -> str:
-    """Return which run an earlier attempt at a job was at, or ""."""
+def read_run_time(keep: Path) -> str:
+    """Return the start of the run of an earlier attempt at the job, or ""."""
     try:
-        return str(json.loads((keep / _NOTE).read_text(encoding="utf-8"))["run_time"])
+        return str(json.loads((keep / _RUN_FILE).read_text(encoding="utf-8"))["run_time"])
     except FileNotFoundError:
         return ""
 

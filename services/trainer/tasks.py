@@ -29,7 +29,7 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
     """Run a training job: `TrainingSpec` and workspace in, `TrainingOutcome` out."""
     from ktt_core.registry import get_model
     from trainer.planning import check
-    from trainer.resuming import write_note
+    from trainer.resuming import write_run_time
     from trainer.training import run_training
 
     started = time.monotonic()
@@ -48,7 +48,7 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
         staged = _stage(workspace, wanted, planned, stack)
         files = _files_of(staged, planned, model_class)
         if model_class.resumable and files.last is not None:
-            write_note(context.keep, staged.time)
+            write_run_time(context.keep, staged.time)
             context.set_failure_hint(
                 "its last state is kept: continue it with: "
                 f"ktt train {wanted.dataset} -m {wanted.model} --resume",
@@ -119,9 +119,9 @@ def import_dataset(spec: Mapping[str, Any], context: TaskContext) -> dict[str, A
 
 def _going_on(workspace: Workspace, spec: TrainingSpec, context: TaskContext) -> TrainingSpec:
     """Return what this attempt has to do: to go on where an earlier one was ended."""
-    from trainer.resuming import last_states, read_note
+    from trainer.resuming import last_states, read_run_time
 
-    begun = read_note(context.keep)
+    begun = read_run_time(context.keep)
     if begun and begun in last_states(workspace.weights_folder(spec.model, spec.dataset)):
         return replace(spec, resume=True, resume_time=begun)
     return spec

@@ -21,7 +21,7 @@ from ktt_core.reference import write_reference
 from ktt_core.registry import get_model
 from ktt_core.workspace import Workspace
 from trainer.planning import PlannedRun
-from trainer.reporting import leave_report
+from trainer.reporting import write_run_report
 
 __all__ = ["RunFiles", "TrainedRun", "run_training"]
 
@@ -142,7 +142,7 @@ def run_training(
     ]
     if files.report:
         progress(Progress("report"))
-        leave_report(
+        write_run_report(
             files.report,
             name,
             model,

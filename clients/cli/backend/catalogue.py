@@ -11,7 +11,7 @@ from cli.backend.connection import Connection
 from cli.backend.rpc import call_service, naming
 from ktt.trainer.v1 import datasets_pb2, models_pb2
 from ktt_core.errors import DataError
-from ktt_rpc.calls import call
+from ktt_rpc.client_calls import call
 from trainer.messages.datasets import dataset_from_proto
 from trainer.messages.models import (
     checkpoint_from_proto,

@@ -21,13 +21,13 @@ from trainer.messages.evaluation import evaluation_spec_to_proto
 if TYPE_CHECKING:
     from trainer import EvaluateRequest, EvaluationResult
 
-__all__ = ["evaluate_there"]
+__all__ = ["evaluate_remotely"]
 
 # Paths in the results are relative to the server's workspace.
 _THERE = Path()
 
 
-def evaluate_there(
+def evaluate_remotely(
     services: Services, connection: Connection, request: EvaluateRequest, watcher: Watcher
 ) -> list[EvaluationResult]:
     """Evaluate, and wait for it; see `cli.backend.protocol.Backend.evaluate`.

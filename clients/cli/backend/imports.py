@@ -16,7 +16,7 @@ from ktt_core.errors import (
     NotFoundError,
     UnavailableError,
 )
-from ktt_rpc.calls import ktt_errors
+from ktt_rpc.client_calls import ktt_errors
 from ktt_rpc.job_messages import progress_from_proto
 from trainer.messages.datasets import import_options_to_proto, import_report_from_proto
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from ktt_core.datasets.options import ImportOptions
     from ktt_core.datasets.report import ImportReport
 
-__all__ = ["import_there"]
+__all__ = ["import_remotely"]
 
 
-def import_there(
+def import_remotely(
     stub: TrainerServiceStub,
     connection: Connection,
     catalogue: Catalogue,

@@ -11,7 +11,7 @@ from cli.backend.connection import Connection
 from cli.backend.protocol import JobFilter, Watcher
 from cli.backend.rpc import call_service
 from ktt_core.errors import KttError
-from ktt_rpc.calls import watch_reconnecting
+from ktt_rpc.client_calls import watch_reconnecting
 from ktt_rpc.job_messages import event_from_proto, state_to_proto
 
 if TYPE_CHECKING:

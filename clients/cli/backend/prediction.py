@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ktt.exporter.v1.exporter_service_pb2_grpc import ExporterServiceStub
     from ktt_core.decoding import Prediction
 
-__all__ = ["predict_there"]
+__all__ = ["predict_remotely"]
 
 # One call is a part of what an exporter takes in one: 1,000 texts, 8 MiB, 50,000 paths.
 _MOST_TEXTS = 512
@@ -26,7 +26,7 @@ _MOST_PATHS = 10_000
 _LARGEST_TEXT = 8 * 1024**2
 
 
-def predict_there(
+def predict_remotely(
     stub: ExporterServiceStub,
     connection: Connection,
     dataset: str,

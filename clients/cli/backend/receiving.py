@@ -12,7 +12,7 @@ from cli.backend.connection import Connection
 from cli.backend.protocol import Watcher
 from ktt_core.errors import DataError, UnavailableError
 from ktt_core.progress import Progress
-from ktt_rpc.calls import ktt_errors
+from ktt_rpc.client_calls import ktt_errors
 
 __all__ = ["receive"]
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from cli.backend.catalogue import RemoteCatalogue
 from cli.backend.connection import Connection
 from cli.backend.downloading import download
-from cli.backend.evaluation import evaluate_there
+from cli.backend.evaluation import evaluate_remotely
 from cli.backend.exports import check_each
 from cli.backend.folders import check_owner, folder_name
-from cli.backend.imports import import_there
+from cli.backend.imports import import_remotely
 from cli.backend.job_group import JobGroup, JobRequest
 from cli.backend.planning import check_all, training_message
-from cli.backend.prediction import predict_there
+from cli.backend.prediction import predict_remotely
 from cli.backend.protocol import (
     CheckpointChoice,
     ExportOutcome,
@@ -95,7 +95,7 @@ class RemoteBackend:
         replace: bool = False,
     ) -> ImportReport:
         """Make a dataset of a file, which is sent to the trainer if it is here."""
-        return import_there(
+        return import_remotely(
             self._services.trainer,
             self._connection,
             self.catalogue,
@@ -134,7 +134,7 @@ class RemoteBackend:
 
     def evaluate(self, request: EvaluateRequest, watcher: Watcher) -> list[EvaluationResult]:
         """Submit an evaluation of each model, follow them, and fetch what they list."""
-        return evaluate_there(self._services, self._connection, request, watcher)
+        return evaluate_remotely(self._services, self._connection, request, watcher)
 
     def predict(
         self,
@@ -145,7 +145,7 @@ class RemoteBackend:
         checkpoint: CheckpointChoice,
     ) -> Iterator[list[Prediction]]:
         """Classify texts, some hundred per call."""
-        return predict_there(
+        return predict_remotely(
             self._services.exporter, self._connection, dataset, model, texts, options, checkpoint
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.backend.connection import Connection
 from ktt_core.errors import UnavailableError
-from ktt_rpc.calls import call
+from ktt_rpc.client_calls import call
 
 __all__ = ["call_service", "naming"]
 

@@ -22,7 +22,7 @@ from ktt_core.errors import (
     UnavailableError,
 )
 from ktt_core.progress import Progress
-from ktt_rpc.calls import ktt_errors
+from ktt_rpc.client_calls import ktt_errors
 
 if TYPE_CHECKING:
     from ktt.trainer.v1.trainer_service_pb2_grpc import TrainerServiceStub

@@ -17,7 +17,7 @@ from ktt_core.model import Batch
 from ktt_core.quantization import GraphFigures, QuantizationFigures
 from ktt_core.taxonomy import Taxonomy
 from ktt_models.export.onnx_layout import GRAPH_NAME
-from ktt_models.export.running import TextRows, open_session, running, usable_cores
+from ktt_models.export.runtime import TextRows, load_text_rows, open_session, usable_cores
 
 __all__ = ["compare", "compare_graphs"]
 
@@ -46,7 +46,7 @@ def compare(
     The others, and the result, are those of `compare_graphs`.
     """
     folder = Path(folder).resolve()
-    with running(folder, package) as text_rows:
+    with load_text_rows(folder, package) as text_rows:
         return compare_graphs(folder, scheme, quantized, text_rows, taxonomy, rows)
 
 

@@ -14,7 +14,7 @@ from ktt_core.model import Model
 from ktt_core.parity import ParityCounter, ParityFigures
 from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_models.export.onnx_layout import GRAPH_NAME, check_hierarchy
-from ktt_models.export.running import Answers, open_session, running
+from ktt_models.export.runtime import Answers, load_text_rows, open_session
 
 __all__ = ["compare_answers", "parity"]
 
@@ -66,7 +66,7 @@ def parity(
         If a text is no valid Unicode string.
     """
     folder = Path(folder).resolve()
-    with running(folder, package) as text_rows:
+    with load_text_rows(folder, package) as text_rows:
         check_hierarchy(folder, model.taxonomy)
         session = open_session(folder / GRAPH_NAME, threads)
 

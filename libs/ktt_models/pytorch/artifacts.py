@@ -20,7 +20,7 @@ from ktt_models.export.artifacts_layout import MODEL_NAME, write_description
 from ktt_models.export.comparison import compare_graphs
 from ktt_models.export.onnx_layout import EXTERNAL_DATA, GRAPH_NAME, check_hierarchy
 from ktt_models.export.parity import compare_answers
-from ktt_models.export.running import ORT_ERRORS, Answers, open_session, usable_cores
+from ktt_models.export.runtime import ORT_ERRORS, Answers, open_session, usable_cores
 from ktt_models.pytorch.onnx.checking import BATCHES, odd_texts
 from ktt_models.pytorch.onnx.folder import write_model
 from ktt_models.pytorch.onnx.quantizing import QUANTIZED_NAME, quantize

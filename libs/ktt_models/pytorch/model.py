@@ -21,12 +21,12 @@ from ktt_core.progress import ProgressCallback, ignore_progress
 from ktt_core.reference import pool_features
 from ktt_core.taxonomy import Taxonomy
 from ktt_models.base import Arrays, FrameworkModel
-from ktt_models.pytorch.answering import answer
 from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.encoders import encoder_preprocessor, find_encoder, with_tokenizer
 from ktt_models.pytorch.encoders.encoder import Encoder
 from ktt_models.pytorch.encoders.folder import longest_input, read_config
 from ktt_models.pytorch.head import Head
+from ktt_models.pytorch.inference import predict_scores
 from ktt_models.pytorch.network import EncoderNetwork
 from ktt_models.pytorch.stored import load_arrays, module_arrays
 from ktt_models.pytorch.training.devices import answering_device
@@ -195,13 +195,13 @@ class PyTorchModel(FrameworkModel):
 
     def level_scores(self, inputs: Mapping[str, Any]) -> list[NDArray[np.float32]]:
         """Return the head's scores of what the preprocessor returned."""
-        return answer(self.network, inputs, self.config)[1]
+        return predict_scores(self.network, inputs, self.config)[1]
 
     def scores_and_features(
         self, inputs: Mapping[str, Any]
     ) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
         """Return `level_scores`, and the encoder's features, averaged by 32."""
-        features, levels = answer(self.network, inputs, self.config)
+        features, levels = predict_scores(self.network, inputs, self.config)
         return levels, pool_features(features)
 
     # -- export ------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from ktt_core.tfidf.vocabulary import write_vocabulary
 from ktt_models.export.artifacts_layout import MODEL_NAME, write_description
 from ktt_models.export.onnx_layout import check_hierarchy, write_hierarchy
 from ktt_models.export.parity import compare_answers
-from ktt_models.export.running import Answers
+from ktt_models.export.runtime import Answers
 
 if TYPE_CHECKING:
     from ktt_models.sklearn.model import SklearnModel

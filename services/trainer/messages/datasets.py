@@ -6,7 +6,7 @@ from ktt.trainer.v1 import datasets_pb2
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.datasets.report import ImportReport
 from ktt_core.errors import InvalidArgumentError
-from ktt_rpc.call import public_text
+from ktt_rpc.current_call import public_text
 from ktt_rpc.job_messages import time_to_proto
 from ktt_rpc.structs import dict_to_struct, struct_to_dict
 from trainer.results import DatasetInfo

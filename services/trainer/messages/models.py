@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct
 
 from ktt.trainer.v1 import models_pb2
-from ktt_rpc.call import public_text
+from ktt_rpc.current_call import public_text
 from ktt_rpc.structs import dict_to_struct, struct_to_dict
 from trainer.results import CheckpointInfo, EncoderInfo, ModelInfo, RunState
 

@@ -10,7 +10,7 @@ from ktt.trainer.v1 import datasets_pb2
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.fields import at_field, within
 from ktt_core.progress import Progress
-from ktt_rpc.call import in_thread
+from ktt_rpc.current_call import in_thread
 from ktt_rpc.job_messages import progress_to_proto
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
 from trainer.importing import ImportRun
@@ -20,7 +20,7 @@ from trainer.messages.datasets import (
     import_report_to_proto,
 )
 from trainer.server import TrainerServer
-from trainer.servicer.ending import outlast
+from trainer.servicer.background import finish_in_background
 
 __all__ = ["DatasetCalls"]
 
@@ -49,7 +49,7 @@ class DatasetCalls:
             if not ended:
                 run.cancel()
                 # It ends within moments, and then nothing of it is there any more.
-                await outlast(importing)
+                await finish_in_background(importing)
         report = await importing
         dataset = await in_thread(self.trainer.get_dataset, request.name)
         yield datasets_pb2.CreateDatasetResponse(

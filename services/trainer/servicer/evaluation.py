@@ -10,7 +10,7 @@ from typing import Any
 from ktt.trainer.v1 import evaluation_pb2
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.fields import at_field
-from ktt_rpc.call import in_thread, in_work_thread, note_job
+from ktt_rpc.current_call import in_thread, in_work_thread, note_job
 from trainer.server import TrainerServer
 
 __all__ = ["EvaluationCalls"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from ktt.trainer.v1 import models_pb2
 from ktt_core.fields import at_field
-from ktt_rpc.call import in_thread
+from ktt_rpc.current_call import in_thread
 from ktt_rpc.paging import next_page_token, page_cursor, page_size
 from trainer.messages.models import checkpoint_to_proto, encoder_to_proto, model_to_proto
 from trainer.server import TrainerServer

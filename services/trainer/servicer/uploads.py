@@ -10,10 +10,10 @@ from typing import Any, ParamSpec, TypeVar
 from ktt.trainer.v1 import datasets_pb2
 from ktt_core.errors import InvalidArgumentError
 from ktt_core.fields import within
-from ktt_rpc.call import abandoned, in_thread, in_work_thread
+from ktt_rpc.current_call import abandoned, in_thread, in_work_thread
 from trainer.messages.datasets import upload_to_proto
 from trainer.server import TrainerServer
-from trainer.servicer.ending import outlast
+from trainer.servicer.background import finish_in_background
 from trainer.upload_info import UploadInfo
 from trainer.upload_writer import UploadWriter
 
@@ -99,5 +99,5 @@ async def _to_its_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwarg
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await outlast(running)
+        await finish_in_background(running)
         raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ktt_core.parity import ParityFigures
 from ktt_models.export import parity as checks
-from ktt_models.export.running import usable_cores
+from ktt_models.export.runtime import usable_cores
 from ktt_models.pytorch.onnx.folder import package_of
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from ktt_core.reference import pool_features
 from ktt_core.registry import get_model
 from ktt_core.taxonomy import Taxonomy
 from ktt_models.export.onnx_layout import IR_VERSION, OPSET
-from ktt_models.pytorch.answering import answer
 from ktt_models.pytorch.encoders.tiny import write_tiny_encoder
+from ktt_models.pytorch.inference import predict_scores
 from ktt_models.pytorch.onnx import graph
 
 RAGGED = Taxonomy.from_paths(
@@ -102,7 +102,7 @@ def test_all_outputs_are_the_models_own(model, folder, texts):
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
     inputs = TokenRows(folder)(texts)
     found = session.run(["log_proba", "scores", "features"], inputs)
-    features, levels = answer(model.network, inputs, model.config)
+    features, levels = predict_scores(model.network, inputs, model.config)
     expected = [leaf_log_proba(levels, RAGGED, 0.7), np.concatenate(levels, axis=1)]
     for one, other in zip(found, [*expected, pool_features(features)], strict=True):
         assert one.dtype == np.float32

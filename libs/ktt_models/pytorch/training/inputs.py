@@ -13,7 +13,7 @@ from ktt_core.errors import InvalidArgumentError
 from ktt_core.model import Loader
 from ktt_core.progress import ProgressCallback
 from ktt_core.taxonomy import Taxonomy
-from ktt_models.pytorch.answering import answer
+from ktt_models.pytorch.inference import predict_scores
 from ktt_models.pytorch.input.features import FeatureLoader
 from ktt_models.pytorch.input.loader import EncoderLoader, OrderedLoader
 
@@ -40,7 +40,7 @@ def prepared(loader: Loader, model: PyTorchModel, progress: ProgressCallback) ->
         network = model.network
 
         def encode(inputs: Mapping[str, Any]) -> NDArray[np.float32]:
-            return answer(network, inputs, model.config, head=False)[0]
+            return predict_scores(network, inputs, model.config, head=False)[0]
 
         loader = FeatureLoader(
             loader,

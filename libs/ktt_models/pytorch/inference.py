@@ -15,12 +15,12 @@ from ktt_models.pytorch.network import EncoderNetwork
 from ktt_models.pytorch.training.failures import memory_errors
 from ktt_models.pytorch.training.microbatches import cut, to_tensors
 
-__all__ = ["answer"]
+__all__ = ["predict_scores"]
 
 FloatArray = NDArray[np.float32]
 
 
-def answer(
+def predict_scores(
     network: EncoderNetwork, inputs: Mapping[str, Any], config: EncoderConfig, head: bool = True
 ) -> tuple[FloatArray, list[FloatArray]]:
     """Return the features and the level scores of texts.

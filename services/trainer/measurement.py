@@ -18,11 +18,11 @@ from ktt_core.model import Loader, Model
 from ktt_core.progress import Progress, ProgressCallback
 from trainer.answers import AnswerRecorder
 
-__all__ = ["Measured", "measure", "measure_split"]
+__all__ = ["Measurement", "measure", "measure_split"]
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """What a model answered.
 
     Attributes
@@ -83,7 +83,7 @@ def measure(
     folder: Path,
     progress: ProgressCallback,
     phase: str = "test",
-) -> Measured:
+) -> Measurement:
     """Test a model on some rows, and have it answer the others.
 
     Parameters
@@ -136,7 +136,7 @@ def measure(
         "its answers cannot be told by row: let its batches have `rows`, the rows' places in the "
         "split"
     )
-    return Measured(figures, recorder.seconds, answered, probabilities, outcomes, misplaced, cut)
+    return Measurement(figures, recorder.seconds, answered, probabilities, outcomes, misplaced, cut)
 
 
 def _loader(model: Model, split: Split) -> Loader:

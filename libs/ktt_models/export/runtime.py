@@ -21,7 +21,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 from ktt_core.errors import DataError
 from ktt_models.export.package import PACKAGE
 
-__all__ = ["ORT_ERRORS", "Answers", "LogProba", "open_session", "running", "usable_cores"]
+__all__ = ["ORT_ERRORS", "Answers", "LogProba", "open_session", "load_text_rows", "usable_cores"]
 
 #: Texts to the graph's inputs.
 TextRows = Callable[[Sequence[str]], dict[str, Any]]
@@ -59,7 +59,7 @@ _import_numbers = count()
 
 
 @contextlib.contextmanager
-def running(folder: Path, package: Mapping[str, bytes]) -> Iterator[TextRows]:
+def load_text_rows(folder: Path, package: Mapping[str, bytes]) -> Iterator[TextRows]:
     """Give what turns texts into inputs, made by the folder's own code from its own data.
 
     The code is run only if it is, byte for byte, what an export writes. Nothing is left in the

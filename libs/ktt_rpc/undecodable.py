@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from ktt_core.errors import InvalidArgumentError
 
-__all__ = ["Undecodable", "check_readable", "decodable", "decoding"]
+__all__ = ["Undecodable", "check_readable", "readable_requests", "tolerant_deserializer"]
 
 
 class Undecodable:
@@ -22,7 +22,9 @@ class Undecodable:
 _UNDECODABLE = Undecodable()
 
 
-def decoding(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
+def tolerant_deserializer(
+    deserialize: Callable[[bytes], Any] | None,
+) -> Callable[[bytes], Any] | None:
     """Wrap a deserializer: it returns an `Undecodable` where it would raise."""
     if deserialize is None:
         return None
@@ -51,7 +53,7 @@ def check_readable(request: Any) -> None:
         )
 
 
-async def decodable(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def readable_requests(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """Yield a stream's requests; raises as `check_readable` at one that could not be read."""
     async for request in requests:
         check_readable(request)

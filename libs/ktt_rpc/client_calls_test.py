@@ -9,7 +9,7 @@ from ktt.trainer.v1 import training_pb2 as training
 from ktt_core.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from ktt_core.progress import Progress
 from ktt_jobs import JobEvent, JobState
-from ktt_rpc import calls
+from ktt_rpc import client_calls
 from ktt_rpc.conftest import NOW, SETTINGS, MemoryJobs
 
 GET = training.GetTrainingJobRequest(id="j1")
@@ -41,7 +41,7 @@ class Listener(threading.Thread):
 
     def run(self):
         try:
-            for response in calls.watch_reconnecting(
+            for response in client_calls.watch_reconnecting(
                 self._start, on_lost=lambda *what: self.lost.append(what), **self._options
             ):
                 self.numbers.append(response.event.sequence)
@@ -78,14 +78,14 @@ def test_a_late_watcher_is_given_what_it_has_not(start_server, connect):
 def test_an_event_that_has_not_been_cannot_be_watched_after(start_server, connect, after):
     stub = connect(start_server().address)
     with pytest.raises(InvalidArgumentError) as raised:
-        list(calls.watch_reconnecting(watching(stub), after))
+        list(client_calls.watch_reconnecting(watching(stub), after))
     assert raised.value.field == "after_event"
 
 
 def test_a_job_that_is_not_is_told_at_once(start_server, connect):
     stub = connect(start_server().address)
     with pytest.raises(NotFoundError):
-        list(calls.watch_reconnecting(watching(stub, "other")))
+        list(client_calls.watch_reconnecting(watching(stub, "other")))
 
 
 def test_a_restart_of_the_server_loses_and_repeats_no_event(start_server, connect):
@@ -148,7 +148,7 @@ def test_a_stream_that_leaves_events_out_or_repeats_them_is_mended():
         begun.append(after)
         return map(event, streams.pop(0))
 
-    got = [response.event.sequence for response in calls.watch_reconnecting(start)]
+    got = [response.event.sequence for response in client_calls.watch_reconnecting(start)]
     assert got == [1, 2, 3, 4, 5]
     assert begun == [0, 2]
 
@@ -164,7 +164,7 @@ def test_a_client_that_vanishes_lets_its_watcher_go(start_server, connect):
 
 def test_a_consumer_that_stops_lets_its_watcher_go(start_server, connect):
     server = start_server()
-    responses = calls.watch_reconnecting(watching(connect(server.address)))
+    responses = client_calls.watch_reconnecting(watching(connect(server.address)))
     next(responses)
     responses.close()
     wait_for(lambda: server.running.watchers == 0)
@@ -205,7 +205,7 @@ def test_a_call_waits_for_a_server_that_is_about_to_come(start_server, connect):
     server.stop()
     timer = threading.Timer(1.0, start_server, (replace(SETTINGS, port=port),))
     timer.start()
-    assert calls.call(stub.GetTrainingJob, GET, patience=10).training_job.id == "j1"
+    assert client_calls.call(stub.GetTrainingJob, GET, patience=10).training_job.id == "j1"
     timer.join()
 
 
@@ -224,8 +224,8 @@ def test_what_is_not_safe_to_repeat_is_not_repeated():
         raise Lost
 
     with pytest.raises(UnavailableError):
-        calls.call(method, GET, idempotent=False, patience=5)
+        client_calls.call(method, GET, idempotent=False, patience=5)
     assert len(tries) == 1
     with pytest.raises(UnavailableError):
-        calls.call(method, GET, patience=0.5)
+        client_calls.call(method, GET, patience=0.5)
     assert len(tries) > 2

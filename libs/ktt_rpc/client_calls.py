@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import grpc
 
 from ktt_core.errors import KttError, UnavailableError
-from ktt_rpc.errors import from_rpc_error, may_pass, retry_delay
+from ktt_rpc.errors import from_rpc_error, is_transient, retry_delay
 
 __all__ = ["call", "ktt_errors", "watch_reconnecting"]
 
@@ -68,7 +68,7 @@ def call(
             return method(request, timeout=timeout)
         except grpc.RpcError as error:
             asked = retry_delay(error)
-            again = may_pass(error) if idempotent else _refused_early(error)
+            again = is_transient(error) if idempotent else _refused_early(error)
             pause = pauses.next(asked)
             if not again or time.monotonic() + pause > ends:
                 raise from_rpc_error(error) from error
@@ -124,7 +124,7 @@ def watch_reconnecting(
                     yield response
             return
         except grpc.RpcError as error:
-            if not may_pass(error):
+            if not is_transient(error):
                 raise from_rpc_error(error) from error
             lost, asked = from_rpc_error(error), retry_delay(error)
         except _GapError as error:

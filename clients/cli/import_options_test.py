@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.reading import READING, import_options_of
+from cli.import_options import READING, import_options_of
 from ktt_core.datasets.options import ImportOptions
 from ktt_core.errors import InvalidArgumentError
 

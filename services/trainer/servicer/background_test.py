@@ -18,7 +18,7 @@ from ktt_core.errors import NotFoundError
 from trainer.conftest import TrainerProcess
 from trainer.server import TrainerServer
 from trainer.servicer import uploads as upload_calls
-from trainer.servicer.ending import outlast
+from trainer.servicer.background import finish_in_background
 from trainer.servicer.uploads import UploadCalls
 from trainer.uploads import UploadStore
 
@@ -50,7 +50,7 @@ def test_the_end_of_unwanted_work_is_logged_only_if_it_is_a_bug(
         raise error
 
     async def main() -> None:
-        await outlast(asyncio.ensure_future(fail()))
+        await finish_in_background(asyncio.ensure_future(fail()))
 
     caplog.set_level(logging.INFO)
     asyncio.run(main())

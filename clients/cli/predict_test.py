@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli import answer
-from cli.answer import predict_command
+from cli import predict as predict_module
+from cli.predict import predict_command
 from cli.text_lines import TextLines
 from ktt_core.decoding import Prediction
 
@@ -46,8 +46,8 @@ def file(tmp_path: Path) -> Path:
 def test_a_file_that_takes_long_is_told_of_with_the_time_left(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answer, "_UNTOLD_SECONDS", 0.0)
-    monkeypatch.setattr(answer, "_TOLD_SECONDS", 0.0)
+    monkeypatch.setattr(predict_module, "_UNTOLD_SECONDS", 0.0)
+    monkeypatch.setattr(predict_module, "_TOLD_SECONDS", 0.0)
     monkeypatch.setattr(
         "cli.progress_display.ProgressDisplay.__init__.__defaults__", ("", False, 0.02)
     )

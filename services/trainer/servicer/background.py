@@ -8,12 +8,12 @@ from typing import Any
 
 from ktt_core.errors import KttError
 
-__all__ = ["outlast"]
+__all__ = ["finish_in_background"]
 
 _log = logging.getLogger(__name__)
 
 
-async def outlast(running: asyncio.Future[Any]) -> None:
+async def finish_in_background(running: asyncio.Future[Any]) -> None:
     """Wait for work whose result is not needed any more; an unexpected failure is logged."""
     await asyncio.wait([running])
     error = None if running.cancelled() else running.exception()
