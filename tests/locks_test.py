@@ -185,6 +185,16 @@ PARTS = {
     "services/monitoring/requirements.txt": ("bundle-monitoring", "monitoring"),
 }
 
+#: Installed with ``--no-deps``: newer than BentoML's metadata allows, without what nothing imports.
+BEYOND_METADATA = {part for part, (name, _) in PARTS.items() if "packer" not in name} - {
+    "services/monitoring/requirements.txt"
+}
+
+
+def names(file: str) -> set[str]:
+    """Name what a file of requirements asks for."""
+    return {canonicalize_name(found.name) for found in requirements((FOLDER / file).read_text())}
+
 
 class TestWhatBundlesRunOn:
     @pytest.fixture(params=sorted(PARTS))
@@ -205,8 +215,24 @@ class TestWhatBundlesRunOn:
             {pin.requirement.name: (pin.version, pin.hashes) for pin in pins(path.read_text())}
             for path in (FOLDER / f"{PARTS[part][1]}.lock", Path(part))
         )
-        others = [name for name, pinned in own.items() if whole.get(name) != pinned]
-        assert others == (["onnxruntime-gpu"] if part.endswith("encoder-gpu.txt") else [])
+        others = {name for name, pinned in own.items() if whole.get(name) != pinned}
+        allowed = names("bundle-overrides.in") if part in BEYOND_METADATA else set()
+        if part.endswith("encoder-gpu.txt"):
+            allowed.add("onnxruntime-gpu")
+        assert others <= allowed
+        assert not part.endswith("encoder-gpu.txt") or "onnxruntime-gpu" in others
+
+    def test_what_nothing_imports_is_left_out_of_bundles(self, part: str) -> None:
+        own = {pin.requirement.name for pin in pins(Path(part).read_text())}
+        if part in BEYOND_METADATA:
+            assert not own & names("bundle-excludes.in")
+
+    def test_what_is_beyond_the_metadata_is_newer(self, part: str) -> None:
+        whole, own = (
+            {pin.requirement.name: pin.version for pin in pins(path.read_text())}
+            for path in (FOLDER / f"{PARTS[part][1]}.lock", Path(part))
+        )
+        assert [name for name in set(own) & set(whole) if own[name] < whole[name]] == []
 
     def test_pip_finds_a_pin_for_whoever_asks_with_extras_and_without(self, part: str) -> None:
         """``--require-hashes`` takes the two for different packages."""

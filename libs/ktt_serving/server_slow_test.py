@@ -435,7 +435,7 @@ def test_a_wrong_option_is_told(bundles, tmp_path, options, message):
 def test_a_python_without_the_packages_is_told_what_to_do(bundles, tmp_path):
     done = start(bundles["tfidf"], tmp_path, python=["-I", "-S"])
     assert done.returncode == 1
-    assert "pip install --require-hashes -r requirements.txt" in done.stderr
+    assert "pip install --no-deps --require-hashes -r requirements.txt" in done.stderr
 
 
 def start(inference, home, *options, python=()):
