@@ -4,8 +4,12 @@ BentoML's own way looks every millisecond whether a batch may go, holds single r
 it has measured of others, and takes the newest first: under load the oldest wait longest. Here a
 batch goes as soon as a process that answers is free, with what has come until then, oldest first.
 
-A large request, of many texts, goes in parts: each takes a process for a twentieth of a second or
-so, then it is the turn of the next large one. What others ask meanwhile goes with the next part.
+What a batch costs follows the bytes of its texts: it has as many as take a twentieth of a second,
+as measured. A large request, of many texts, goes in parts of that size, then it is the turn of the
+next large one. What others ask meanwhile goes with the next part.
+
+A text that is more than a batch by itself goes apart, alone, in turn with the batches of all
+others. Those that take longest never have all processes: one is left to the others.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
 __all__ = ["Divided", "FairDispatcher", "Slots"]
@@ -35,6 +40,11 @@ _MOST_ITEMS, _MOST_LARGE_BYTES = 20_000, 64 << 20
 # What a batch with a part of a large request is to take, since all others wait for it; and how many
 # items the first such part has, and the smallest: a batch costs as much as some items by itself.
 _PART_SECONDS, _FIRST_ITEMS, _LEAST_ITEMS = 0.05, 16, 8
+# Bytes of a batch: at first, and whatever was measured. Short texts are never too many for the
+# least of them; below it, a batch says little of what a byte costs.
+_FIRST_BYTES, _LEAST_BYTES, _MOST_BATCH_BYTES = 32 << 10, 8 << 10, 1 << 20
+# A text that may take a process for half a second.
+_HEAVY_BYTES = 64 << 10
 # Of a batch, what is for large requests while single ones are too many for one.
 _LARGE_SHARE = 0.25
 # How fast what a request takes is learned.
@@ -44,6 +54,8 @@ _LEARNING_RATE = 0.1
 class Slots:
     """The processes that answer, one batch each; all endpoints share them.
 
+    Of several, heavy batches never have the last.
+
     Parameters
     ----------
     count : int
@@ -51,26 +63,38 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self.count = self._free = count
-        self._waiting: deque[Callable[[], bool]] = deque()
+        self._free_for_heavy = max(1, count - 1)
+        self._waiting: deque[tuple[Callable[[], bool], bool]] = deque()
 
-    def acquire(self, again: Callable[[], bool]) -> bool:
+    def acquire(self, again: Callable[[], bool], heavy: bool = False) -> bool:
         """Take a slot; if none is free, `again` is called once one is, in turn.
 
         It tells whether it is going to try again.
         """
-        if self._free:
+        if self._is_free(heavy):
             self._free -= 1
+            self._free_for_heavy -= heavy
             return True
-        if again not in self._waiting:
-            self._waiting.append(again)
+        if (again, heavy) not in self._waiting:
+            self._waiting.append((again, heavy))
         return False
 
-    def release(self) -> None:
-        """Give one back."""
+    def release(self, heavy: bool = False) -> None:
+        """Give one back; after a heavy batch others come first."""
         self._free += 1
-        # Who waited longest may have nothing left to send.
-        while self._waiting and not self._waiting.popleft()():
-            continue
+        self._free_for_heavy += heavy
+        in_turn = sorted(self._waiting, key=itemgetter(1)) if heavy else tuple(self._waiting)
+        for waiting in in_turn:
+            again, is_heavy = waiting
+            if not self._is_free(is_heavy):
+                continue
+            self._waiting.remove(waiting)
+            # Who waited longest may have nothing left to send.
+            if again():
+                return
+
+    def _is_free(self, heavy: bool) -> bool:
+        return self._free > 0 and (not heavy or self._free_for_heavy > 0)
 
 
 class Divided(Protocol):
@@ -79,11 +103,33 @@ class Divided(Protocol):
     def __len__(self) -> int:
         """Return the items that are in no part yet."""
 
-    def part(self, count: int) -> Any:
-        """Return a request for the next `count` items, or for what there is left."""
+    @property
+    def largest(self) -> int:
+        """The bytes of the largest item."""
+
+    def part(self, count: int, size: int) -> Any:
+        """Return a request for the next items: at least one, at most `count` and `size` bytes."""
 
     def add(self, number: int, answer: Any) -> Any:
         """Take the answer of a part, from 0; returns the answer of all once there is one."""
+
+
+class _Undivided:
+    """A request that is its only part."""
+
+    def __init__(self, request: Any, size: int) -> None:
+        self._request, self.largest = request, size
+        self._left = 1
+
+    def __len__(self) -> int:
+        return self._left
+
+    def part(self, count: int, size: int) -> Any:
+        self._left = 0
+        return self._request
+
+    def add(self, number: int, answer: Any) -> Any:
+        return answer
 
 
 class _Waiting(NamedTuple):
@@ -106,6 +152,9 @@ class _Batch:
     waiting: list[_Waiting]
     singles: int
     items: int
+    size: int
+    apart: bool = False
+    heavy: bool = False
 
 
 class FairDispatcher:
@@ -134,12 +183,14 @@ class FairDispatcher:
         self._divide = divide
         self._queue: deque[_Waiting] = deque()
         self._large: deque[_Large] = deque()
+        self._apart: deque[_Large] = deque()
         self._bytes = self._under_way = 0
         self._tasks: dict[asyncio.Task[None], _Batch] = {}
         self._looking = False
         self._seen = self._quiet = 0
         # Of a batch's time, a request's part.
         self._seconds_each = _SHARED_SECONDS / 16
+        self._seconds_a_byte = _PART_SECONDS / _FIRST_BYTES
         # Items of large requests that a batch has, as measured.
         self._part_items = float(_FIRST_ITEMS)
 
@@ -150,13 +201,18 @@ class FairDispatcher:
         self._callback = callback
 
         async def answer_one(request: Any) -> Any:
-            size = len(getattr(request, "body", None) or b"")
+            size = _size(request)
             divided = self._divide(request)
+            if divided is None and size > self._batch_bytes():
+                divided = _Undivided(request, size)
             answer = asyncio.get_running_loop().create_future()
             if divided is not None:
                 if not self._has_room(len(divided), size):
                     return self._fallback()
-                self._large.append(_Large(divided, size, answer))
+                apart = divided.largest > self._batch_bytes()
+                (self._apart if apart else self._large).append(_Large(divided, size, answer))
+                if apart:
+                    self._send_apart()
             elif len(self._queue) >= _MOST_WAITING or self._bytes + size > _MOST_BYTES:
                 return self._fallback()
             else:
@@ -176,11 +232,12 @@ class FairDispatcher:
             task.cancel()
         while self._queue:
             self._queue.popleft().answer.cancel()
-        while self._large:
-            self._large.popleft().answer.cancel()
+        for large in (self._large, self._apart):
+            while large:
+                large.popleft().answer.cancel()
 
     def _has_room(self, items: int, size: int) -> bool:
-        there = [large for large in self._large if not large.answer.done()]
+        there = [large for large in (*self._large, *self._apart) if not large.answer.done()]
         return (
             sum(len(large.request) for large in there) + items <= _MOST_ITEMS
             and sum(large.size for large in there) + size <= _MOST_LARGE_BYTES
@@ -221,46 +278,79 @@ class FairDispatcher:
             if not batch.waiting:
                 self._slots.release()
                 return
-            self._under_way += batch.singles
-            task = asyncio.get_running_loop().create_task(self._answer(batch))
-            self._tasks[task] = batch
-            # Not at the end of the task, which may be cancelled before it begins.
-            task.add_done_callback(self._done)
+            self._start(batch)
+
+    def _send_apart(self) -> bool:
+        """Send what goes alone; returns whether any has gone."""
+        sent = False
+        while self._apart:
+            if self._apart[0].answer.done():
+                self._apart.popleft()
+                continue
+            heavy = self._apart[0].request.largest > _HEAVY_BYTES
+            if not self._slots.acquire(self._send_apart, heavy):
+                break
+            large = self._apart.popleft()
+            part = self._next_part(large, self._max_batch, self._batch_bytes())
+            if len(large.request):
+                self._apart.append(large)
+            self._start(_Batch([part], 0, 1, part.size, apart=True, heavy=heavy))
+            sent = True
+        return sent
+
+    def _start(self, batch: _Batch) -> None:
+        self._under_way += batch.singles
+        task = asyncio.get_running_loop().create_task(self._answer(batch))
+        self._tasks[task] = batch
+        # Not at the end of the task, which may be cancelled before it begins.
+        task.add_done_callback(self._done)
+
+    def _batch_bytes(self) -> int:
+        """Return the bytes that a batch has, so that it takes as long as it may."""
+        return int(min(max(_PART_SECONDS / self._seconds_a_byte, _LEAST_BYTES), _MOST_BATCH_BYTES))
 
     def _next_batch(self) -> _Batch:
         batch: list[_Waiting] = []
-        share = self._share()
+        share, most = self._share(), self._batch_bytes()
+        size = 0
         if self._large:
             share = min(share, max(1, int(self._max_batch * (1 - _LARGE_SHARE))))
+            most = int(most * (1 - _LARGE_SHARE))
         while self._queue and len(batch) < share:
+            # What was measured since it came may have made it more than a batch.
+            if batch and size + self._queue[0].size > most:
+                break
             waiting = self._queue.popleft()
             self._bytes -= waiting.size
             # Its client may have gone.
             if not waiting.answer.done():
                 batch.append(waiting)
+                size += waiting.size
         singles = items = len(batch)
-        room = self._room(singles)
-        while self._large and items < singles + room:
+        room, most = self._room(singles), self._batch_bytes()
+        while self._large and items < singles + room and (items == singles or size < most):
             large = self._large.popleft()
             if large.answer.done():
                 continue
-            count = min(len(large.request), singles + room - items)
-            batch.append(self._next_part(large, count))
-            items += count
+            before = len(large.request)
+            batch.append(self._next_part(large, singles + room - items, most - size))
+            items += before - len(large.request)
+            size += batch[-1].size
             if len(large.request):
                 self._large.append(large)
-        return _Batch(batch, singles, items)
+        return _Batch(batch, singles, items, size)
 
     def _room(self, singles: int) -> int:
         """Return how many items of large requests go with so many single requests."""
         wanted = max(int(self._part_items) - singles, int(_LARGE_SHARE * singles))
         return max(1, min(wanted, self._max_batch - singles))
 
-    def _next_part(self, large: _Large, count: int) -> _Waiting:
+    def _next_part(self, large: _Large, count: int, size: int) -> _Waiting:
         answer = asyncio.get_running_loop().create_future()
         answer.add_done_callback(partial(self._part_ended, large, large.parts))
         large.parts += 1
-        return _Waiting(time.monotonic(), large.request.part(count), 0, answer)
+        part = large.request.part(count, size)
+        return _Waiting(time.monotonic(), part, _size(part), answer)
 
     @staticmethod
     def _part_ended(large: _Large, number: int, part: asyncio.Future[Any]) -> None:
@@ -279,7 +369,7 @@ class FairDispatcher:
         for waiting in batch.waiting:
             waiting.answer.cancel()
         self._under_way -= batch.singles
-        self._slots.release()
+        self._slots.release(batch.heavy)
 
     async def _answer(self, batch: _Batch) -> None:
         started = time.monotonic()
@@ -295,6 +385,12 @@ class FairDispatcher:
                     waiting.answer.set_exception(error)
 
     def _learn(self, batch: _Batch, seconds: float) -> None:
+        if batch.apart:
+            # A long text costs less for each of its bytes than several short ones.
+            return
+        if batch.size >= _LEAST_BYTES:
+            a_byte = seconds / batch.size
+            self._seconds_a_byte += _LEARNING_RATE * (a_byte - self._seconds_a_byte)
         each = max(1e-6, seconds / batch.items)
         self._seconds_each += _LEARNING_RATE * (each - self._seconds_each)
         if batch.items == batch.singles:
@@ -304,3 +400,7 @@ class FairDispatcher:
         if change < 1 or batch.items >= int(self._part_items):
             items = self._part_items * min(max(change, 0.5), 2.0)
             self._part_items = float(min(max(items, _LEAST_ITEMS), self._max_batch))
+
+
+def _size(request: Any) -> int:
+    return len(getattr(request, "body", None) or b"")

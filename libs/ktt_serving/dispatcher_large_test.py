@@ -27,7 +27,9 @@ class Numbers:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def part(self, count: int) -> list[int]:
+    largest = 1
+
+    def part(self, count: int, size: int) -> list[int]:
         self.parts.append(self.numbers[:count])
         del self.numbers[:count]
         return self.parts[-1]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ktt_core.preprocessors.cleaning import squash
+from ktt_core.preprocessors.cleaning import is_blank
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -186,7 +186,7 @@ def _size(text: Any, name: str, place: int | None = None) -> int:
         raise RequestError(
             f"{name} has {size:,} bytes; at most {MAX_TEXT_BYTES:,} are read", text=place
         )
-    if not squash(text):
+    if is_blank(text):
         raise RequestError(f"{name} is empty", text=place)
     return size
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import http.client
 import json
 import logging
 import os
@@ -358,6 +360,60 @@ def test_nobody_waits_for_a_list_of_somebody_else(bundles, tmp_path):
     assert len(lists) >= 3 and len(singles) > 20
     waited, whole = (np.median([seconds for _, seconds in found]) for found in (singles, lists))
     assert waited < whole / 4
+
+
+def long_texts(count):
+    return [f"{number} {' '.join(LEARNED * 20_000)}"[:960_000] for number in range(count)]
+
+
+def test_nobody_waits_for_long_texts_of_others(bundles, tmp_path):
+    """A short text is answered at once, whatever sixty clients send, and no worker is killed."""
+    stop = threading.Event()
+    with serving(bundles["tfidf"], tmp_path, *LAUNCHER, KTT_MONITOR="0") as server:
+        before = server.workers()
+        found: list[int] = []
+
+        def client(number, text):
+            path = ("/predict", "/predict_proba")[number % 2]
+            while not stop.is_set():
+                # The service ends before they are all answered.
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    found.append(server.post(path, {"text": text})[0])
+
+        threads = [
+            threading.Thread(target=client, args=asked) for asked in enumerate(long_texts(60))
+        ]
+        for thread in threads:
+            thread.start()
+        waited = []
+        ends = time.monotonic() + 10
+        while time.monotonic() < ends:
+            started = time.monotonic()
+            status, *_ = server.post("/predict", {"text": "a novel of men running for shoes"})
+            waited.append(time.monotonic() - started)
+            assert status == 200
+            time.sleep(0.1)
+        stop.set()
+        assert server.workers() == before
+        assert set(found) == {200}
+    for thread in threads:
+        thread.join()
+    assert max(waited) < 2
+
+
+def test_a_worker_that_gets_on_with_its_batch_is_not_killed(bundles, tmp_path):
+    command = (*PRODUCTION, "--timeout", "2")
+    with serving(bundles["tfidf"], tmp_path, *command, KTT_MONITOR="0") as server:
+        before = server.workers()
+        found = at_once(
+            16,
+            [
+                lambda text=text: server.post("/predict", {"text": text})[0]
+                for text in long_texts(16)
+            ],
+        )
+        assert server.workers() == before
+    assert found == [200] * 16
 
 
 def test_the_launcher_ends_as_it_is_told_and_its_last_rows_leave(bundles, monitor, tmp_path):

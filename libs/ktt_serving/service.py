@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +16,7 @@ from ktt_serving import metrics
 from ktt_serving.adapters import JsonAnswers, TextTask
 from ktt_serving.answers import names_of_paths, paths_with_probabilities
 from ktt_serving.bentoml_patches.apply import apply
+from ktt_serving.bentoml_patches.gunicorn_server import still_working
 from ktt_serving.identity import Identity, read_identity
 from ktt_serving.monitor import MonitorPoster, poster_from_environment
 from ktt_serving.privacy import log_failure, silence_request_logs
@@ -142,10 +143,9 @@ class ClassifierService(bentoml.BentoService):
             for place, text in enumerate(question.texts)
         ]
         answers: dict[str, list[str]] = {task.task_id: [] for task in tasks}
-        # Lists of texts may be more than a call of the model takes.
-        size = self._texts_a_call(endpoint)
-        for start in range(0, len(asked), size):
-            kept, scores = self._score(endpoint, asked[start : start + size])
+        for call in _calls(asked, self._texts_a_call(endpoint)):
+            kept, scores = self._score(endpoint, call)
+            still_working()
             written = write(scores.log_proba, [row.question for row in kept]) if kept else []
             for row, answer in zip(kept, written, strict=True):
                 answers[row.task.task_id].append(answer)
@@ -206,6 +206,18 @@ class ClassifierService(bentoml.BentoService):
         return scores
 
 
+def _calls(asked: Sequence[_Asked], most_texts: int) -> Iterator[Sequence[_Asked]]:
+    """Cut texts into what a call of the model takes: lists, and long texts, may be more."""
+    start = size = 0
+    for place, row in enumerate(asked):
+        size += len(row.text)
+        if place > start and (place - start >= most_texts or size > _CHARACTERS_A_CALL):
+            yield asked[start:place]
+            start, size = place, len(row.text)
+    if asked:
+        yield asked[start:]
+
+
 @dataclass(frozen=True)
 class _Asked:
     question: Question
@@ -222,4 +234,6 @@ class _Asked:
 
 # Of an API that does not say so.
 _TEXTS_A_CALL = 256
+# What a model holds of them all at once is a hundred times as much.
+_CHARACTERS_A_CALL = 64 << 10
 _NOTHING = Scores(np.zeros((0, 0), dtype=np.float32), np.zeros((0, 0), dtype=np.float32))

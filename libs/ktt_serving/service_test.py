@@ -192,6 +192,17 @@ def test_a_long_list_is_several_calls_of_the_model(service, monkeypatch):
     assert paths == [list(TAXONOMY.leaf_paths[int(text[0])]) for text in texts]
 
 
+def test_long_texts_are_several_calls_of_the_model(service):
+    short, long = ["1", "2 a", "3"], ["1" * 40_000, "2" * 960_000, "3" * 40_000]
+    texts = [*short, *long, *short]
+    found = ask(service, "predict", *({"text": text} for text in texts))
+    assert [body for _, body in found] == [
+        ask(service, "predict", {"text": text[0]})[0][1] for text in texts
+    ]
+    calls = [[len(text) for text in call] for call in service.scorer.calls[:4]]
+    assert calls == [[1, 3, 1, 40_000], [960_000], [40_000, 1, 3, 1], [1]]
+
+
 def test_every_text_of_a_list_is_a_row_that_the_answer_names(service, monkeypatch):
     told = []
     monkeypatch.setattr(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from aiohttp.web import Response
 from bentoml.types import HTTPRequest
@@ -62,6 +63,8 @@ class TextList:
 
     def __init__(self, question: Question, headers: tuple[tuple[str, str], ...]) -> None:
         self._question, self._headers = question, headers
+        self._sizes = [len(text.encode()) for text in question.texts]
+        self.largest = max(self._sizes)
         self._starts: list[int] = []
         self._sent = 0
         self._answers: dict[int, Response] = {}
@@ -69,10 +72,12 @@ class TextList:
     def __len__(self) -> int:
         return len(self._question.texts) - self._sent
 
-    def part(self, count: int) -> HTTPRequest:
-        """Return a request for the next texts."""
+    def part(self, count: int, size: int) -> HTTPRequest:
+        """Return a request for the next texts: at least one, at most `count` and `size` bytes."""
         self._starts.append(self._sent)
-        texts = self._question.texts[self._sent : self._sent + count]
+        ends = accumulate(self._sizes[self._sent : self._sent + count])
+        taken = max(1, sum(end <= size for end in ends))
+        texts = self._question.texts[self._sent : self._sent + taken]
         self._sent += len(texts)
         fields = {
             "texts": texts,

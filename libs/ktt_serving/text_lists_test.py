@@ -40,7 +40,7 @@ def test_parts_answer_as_the_whole_would(texts: list[str], sizes: list[int], ord
     assert cut is not None and len(cut) == len(texts)
     parts: list[HTTPRequest] = []
     while len(cut):
-        parts.append(cut.part(sizes[len(parts)]))
+        parts.append(cut.part(sizes[len(parts)], 1000))
     questions = [read_question(part.body, options=True) for part in parts]
     assert {(question.top_k, question.min_confidence) for question in questions} == {(3, 0.5)}
     assert [text for question in questions for text in question.texts] == texts
@@ -88,10 +88,19 @@ def test_a_name_in_escapes_is_a_list_too() -> None:
     assert cut_list(request(b'{"\\u0074exts": ["a", "b"]}')) is not None
 
 
+def test_a_part_has_no_more_bytes_than_it_may_but_always_a_text() -> None:
+    cut = cut_list(request({"texts": ["aaaa", "ßß", "b", "ccccccc", "d"]}))
+    assert cut is not None and cut.largest == 7
+    parts = []
+    while len(cut):
+        parts.append(read_question(cut.part(2, 5).body, options=True).texts)
+    assert parts == [("aaaa",), ("ßß", "b"), ("ccccccc",), ("d",)]
+
+
 def test_an_error_names_the_text_of_the_whole_list() -> None:
     cut = cut_list(request({"texts": ["a"] * 9}))
     assert cut is not None
-    cut.part(4), cut.part(4)
+    cut.part(4, 1000), cut.part(4, 1000)
     headers = {"Content-Type": "application/json"}
     failed: Any = cut.add(
         1, Response(status=500, body=b'{"error": "e", "text": 2}', headers=headers)

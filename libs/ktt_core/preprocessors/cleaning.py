@@ -7,15 +7,21 @@ from collections.abc import Sequence
 
 from ktt_core.errors import InvalidArgumentError
 
-__all__ = ["clean_texts", "squash"]
+__all__ = ["clean_texts", "is_blank", "squash"]
 
 # Control characters count as whitespace: a NUL or a tab has no meaning for a model.
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_NO_SPACE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]")
 
 
 def squash(text: str) -> str:
     """Replace every run of whitespace and control characters by one space, and strip."""
     return _SPACES.sub(" ", text).strip(" ")
+
+
+def is_blank(text: str) -> bool:
+    """Return whether `squash` leaves nothing, without the time that it takes for a long text."""
+    return _NO_SPACE.search(text) is None
 
 
 def clean_texts(texts: Sequence[str], read: int = 0) -> list[str]:

@@ -17,7 +17,11 @@ from ktt_serving.bentoml_patches.batching import (
     cancel_with_clients,
     refuse_at_once,
 )
-from ktt_serving.bentoml_patches.gunicorn_server import end_workers_at_once, listen_on
+from ktt_serving.bentoml_patches.gunicorn_server import (
+    end_workers_at_once,
+    know_when_it_works,
+    listen_on,
+)
 from ktt_serving.bentoml_patches.routes import add_routes_to_servers
 from ktt_serving.bentoml_patches.safe_unpickling import read_batches_safely
 from ktt_serving.bentoml_patches.usage_reports import forget_usage_setting
@@ -120,6 +124,14 @@ PATCHES = (
         _BENTOML,
         "The use of a service is reported to BentoML's makers, unless a variable forbids it, which "
         "is read once.",
+    ),
+    Patch(
+        know_when_it_works,
+        "service",
+        ("gunicorn.workers.sync:SyncWorker.handle_request",),
+        {**_BENTOML, "gunicorn": "23.0.0"},
+        "A worker that has not ended a batch within a minute is killed, though it gets on with it: "
+        "BentoML's own batches may hold many long texts.",
     ),
     Patch(
         read_batches_safely,

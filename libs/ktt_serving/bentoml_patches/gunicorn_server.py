@@ -5,11 +5,14 @@ from __future__ import annotations
 import multiprocessing.util
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["end_workers_at_once", "listen_on"]
+__all__ = ["end_workers_at_once", "know_when_it_works", "listen_on", "still_working"]
 
 _LOOPBACK = "127.0.0.1"
+
+_notify: Callable[[], None] | None = None
 
 
 def listen_on(host: str, port: int) -> None:
@@ -26,6 +29,29 @@ def listen_on(host: str, port: int) -> None:
         assign(self, name, value)
 
     Config.set = listen_there
+
+
+def know_when_it_works() -> None:
+    """Have `still_working` tell gunicorn, in each worker of this process."""
+    from gunicorn.workers.sync import SyncWorker
+
+    original = SyncWorker.handle_request
+    if getattr(original, "_ktt", False):
+        return
+
+    def handle_request(self: Any, *args: Any) -> Any:
+        global _notify
+        _notify = self.notify
+        return original(self, *args)
+
+    handle_request._ktt = True  # type: ignore[attr-defined]
+    SyncWorker.handle_request = handle_request
+
+
+def still_working() -> None:
+    """Tell gunicorn that this worker has got on with its batch, and is not to be killed."""
+    if _notify is not None:
+        _notify()
 
 
 def end_workers_at_once() -> None:
