@@ -126,8 +126,8 @@ def train_model(
     right: list[np.ndarray] = []
 
     def observe(levels: Any, codes: np.ndarray) -> None:
-        found = decode(levels, dataset.taxonomy, temperature=model.temperature).codes[:, 0]
-        right.append(np.logical_and.accumulate(found == codes, axis=1).sum(axis=1))
+        found = decode(levels, dataset.taxonomy, temperature=model.temperature).best()
+        right.append(np.logical_and.accumulate(found.codes == codes, axis=1).sum(axis=1))
 
     test_metrics = model.test(test, observe=observe)
     result = Result(

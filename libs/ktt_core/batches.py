@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ktt_core.labels import Labels
+
 __all__ = ["Batch", "Loader"]
 
 
@@ -22,11 +24,17 @@ class Batch:
         What the model's preprocessor made of the texts; always holds ``"text"`` unless the
         preprocessor says otherwise.
     codes : ndarray of int32, shape (rows, depth)
-        The true paths, in level-local indices.
+        The true paths, in level-local indices: `labels` as a plain array, which models and loaders
+        from outside read and make.
     """
 
     inputs: Mapping[str, Any]
     codes: NDArray[np.int32]
+
+    @property
+    def labels(self) -> Labels:
+        """The true paths."""
+        return Labels(self.codes)
 
 
 class Loader(Protocol):

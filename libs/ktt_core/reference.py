@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ktt_core.atomic import atomic_file
 from ktt_core.decoding import leaf_log_proba
 from ktt_core.errors import DataError, InvalidArgumentError
+from ktt_core.labels import Labels
 from ktt_core.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def pool_features(features: NDArray[np.floating]) -> NDArray[np.float32]:
 
 def reference_table(
     taxonomy: Taxonomy,
-    codes: NDArray[np.integer],
+    codes: Labels | NDArray[np.integer],
     features: NDArray[np.floating],
     leaf_proba: NDArray[np.floating],
 ) -> pa.Table:
@@ -125,7 +126,7 @@ def reference_table(
     Parameters
     ----------
     taxonomy : Taxonomy
-    codes : ndarray of int, shape (n, depth)
+    codes : Labels, or ndarray of int, shape (n, depth)
         The true paths, level-local.
     features : ndarray, shape (n, k)
         Pooled features.
@@ -144,12 +145,9 @@ def reference_table(
     """
     import pyarrow as pa
 
-    codes, features, leaf_proba = np.asarray(codes), np.asarray(features), np.asarray(leaf_proba)
-    n_rows = len(codes)
-    if codes.shape != (n_rows, taxonomy.depth):
-        raise InvalidArgumentError(
-            f"codes need the shape (rows, {taxonomy.depth}), not {codes.shape}"
-        )
+    labels = Labels.of(codes).checked(taxonomy)
+    features, leaf_proba = np.asarray(features), np.asarray(leaf_proba)
+    n_rows = len(labels)
     if features.ndim != 2 or len(features) != n_rows:
         raise InvalidArgumentError(f"features need the shape ({n_rows}, k), not {features.shape}")
     if leaf_proba.shape != (n_rows, taxonomy.n_leaves):
@@ -164,7 +162,7 @@ def reference_table(
     if not ((leaf_proba >= 0.0) & (leaf_proba <= 1.0)).all():
         raise InvalidArgumentError("a leaf probability of the reference set is not between 0 and 1")
     names = leaf_column_names(taxonomy)
-    targets = pa.array(np.array(names, dtype=object)[codes[:, -1]], type=pa.string())
+    targets = pa.array(np.array(names, dtype=object)[labels.leaves()], type=pa.string())
     columns = [targets]
     # Copied by column, as the arrays are stored by row.
     for block in (features, leaf_proba):
@@ -191,7 +189,7 @@ def reference_set(model: Model, loader: Loader) -> pa.Table:
         raise DataError("a reference set needs rows, and this split has none")
     # By leaf, so that the table's columns need no copy.
     proba = np.empty((model.taxonomy.n_leaves, loader.n_rows), dtype=np.float32)
-    codes, features, places, done = [], [], [], 0
+    labels, features, places, done = [], [], [], 0
     for batch in loader:
         levels, watched = model.scores_and_features(batch.inputs)
         rows = getattr(batch, "rows", None)
@@ -200,12 +198,15 @@ def reference_set(model: Model, loader: Loader) -> pa.Table:
         log_proba = leaf_log_proba(levels, model.taxonomy, model.temperature)
         proba[:, rows] = np.exp(log_proba.T)
         done += len(rows)
-        codes.append(batch.codes)
+        labels.append(batch.labels)
         features.append(np.empty((len(rows), 0), np.float32) if watched is None else watched)
         places.append(rows)
     order = np.argsort(np.concatenate(places))
     return reference_table(
-        model.taxonomy, np.concatenate(codes)[order], np.concatenate(features)[order], proba.T
+        model.taxonomy,
+        Labels.concatenate(labels).select(order),
+        np.concatenate(features)[order],
+        proba.T,
     )
 
 

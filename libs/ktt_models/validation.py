@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.decoding import fit_temperature, leaf_log_proba
+from ktt_core.labels import Labels
 from ktt_core.metrics import (
     UNCALIBRATED,
     VALIDATION_LOSS,
@@ -22,21 +23,22 @@ from ktt_core.taxonomy import Taxonomy
 
 __all__ = ["validate"]
 
-Scored = tuple[Sequence[NDArray[np.float32]], NDArray[np.int32]]
+Levels = Sequence[NDArray[np.float32]]
+Scored = tuple[Levels, Labels]
 
 #: Scores up to this many cells (256 MiB) are kept, so that rows are scored once.
 MAX_KEPT_CELLS = 2**26
 
 
 def validate(
-    scored: Callable[[], Iterable[Scored]],
+    scored: Callable[[], Iterable[tuple[Levels, Labels | NDArray[np.integer]]]],
     n_rows: int,
     taxonomy: Taxonomy,
     scores_comparable_within_level: bool = True,
     metrics_func: Callable[..., Metrics] = compute_metrics,
     known_leaves: NDArray[np.integer] | None = None,
     sample: bool = True,
-    on_measured: Callable[[NDArray[np.int32]], Any] = lambda codes: None,
+    on_measured: Callable[[Labels], Any] = lambda labels: None,
 ) -> tuple[float, Metrics]:
     """Fit the temperature, and return it with the metrics at it.
 
@@ -47,7 +49,7 @@ def validate(
     Parameters
     ----------
     scored : callable
-        Yields the level scores and the codes of all rows, in batches.
+        Yields the level scores and the labels, or codes, of all rows, in batches.
     n_rows : int
     taxonomy : Taxonomy
     scores_comparable_within_level : bool
@@ -60,7 +62,7 @@ def validate(
     sample : bool
         Whether scoring is too slow for a dozen passes.
     on_measured : callable
-        Hears of the codes of each batch whose metrics are known.
+        Hears of the labels of each batch whose metrics are known.
 
     Returns
     -------
@@ -69,20 +71,24 @@ def validate(
         And the calibration error at the temperature 1, as `ktt_core.metrics.UNCALIBRATED`, and the
         loss at the fitted one, as `ktt_core.metrics.VALIDATION_LOSS`.
     """
+
+    def read() -> Iterator[Scored]:
+        return ((levels, Labels.of(codes)) for levels, codes in scored())
+
     stride = max(1, -(-n_rows * taxonomy.n_classes // MAX_KEPT_CELLS))
-    rows = scored
+    rows: Callable[[], Iterable[Scored]] = read
     if sample or stride == 1:
-        kept = list(_every(stride, scored()))
+        kept = list(_every(stride, read()))
         rows = lambda: kept  # noqa: E731
     temperature = _fitted_temperature(rows, taxonomy, known_leaves)
     accumulator = make_accumulator(metrics_func, taxonomy)
     uncalibrated, loss = UncalibratedError(taxonomy), LogLoss()
-    for levels, codes in rows() if stride == 1 else scored():
-        uncalibrated(levels, codes)
+    for levels, labels in rows() if stride == 1 else read():
+        uncalibrated(levels, labels)
         log_proba = leaf_log_proba(levels, taxonomy, temperature)
-        accumulator.update(log_proba, codes, levels if scores_comparable_within_level else None)
-        loss.update(log_proba, codes)
-        on_measured(codes)
+        accumulator.update(log_proba, labels, levels if scores_comparable_within_level else None)
+        loss.update(log_proba, labels)
+        on_measured(labels)
     return temperature, {
         **accumulator.compute(),
         UNCALIBRATED: uncalibrated.error(),
@@ -92,11 +98,11 @@ def validate(
 
 def _every(stride: int, batches: Iterable[Scored]) -> Iterator[Scored]:
     done = 0
-    for levels, codes in batches:
+    for levels, labels in batches:
         rows = slice(-done % stride, None, stride)
         # A view would keep the whole batch.
-        yield [np.array(level[rows]) for level in levels], codes[rows]
-        done += len(codes)
+        yield [np.array(level[rows]) for level in levels], labels.select(rows)
+        done += len(labels)
 
 
 def _fitted_temperature(
@@ -105,11 +111,11 @@ def _fitted_temperature(
     known_leaves: NDArray[np.integer] | None,
 ) -> float:
     def possible() -> Iterator[Scored]:
-        for levels, codes in rows():
+        for levels, labels in rows():
             if known_leaves is not None:
-                known = np.isin(codes[:, -1], known_leaves)
-                levels, codes = [level[known] for level in levels], codes[known]
-            yield levels, codes
+                known = np.isin(labels.leaves(), known_leaves)
+                levels, labels = [level[known] for level in levels], labels.select(known)
+            yield levels, labels
 
-    codes = np.concatenate([codes for _, codes in possible()])
-    return fit_temperature(lambda: (levels for levels, _ in possible()), codes, taxonomy)
+    labels = Labels.concatenate(labels for _, labels in possible())
+    return fit_temperature(lambda: (levels for levels, _ in possible()), labels, taxonomy)

@@ -20,6 +20,7 @@ CARRIED: Mapping[str, tuple[str, ...]] = {
     "ktt_core": (
         "__init__.py",
         "errors.py",
+        "labels.py",
         "names.py",
         "taxonomy.py",
         "decoding/**/*.py",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.decoding import decode
+from ktt_core.labels import Labels
 from ktt_core.model import Batch, Loader, Model
 
 __all__ = ["AnswerRecorder"]
@@ -75,9 +76,9 @@ class AnswerRecorder:
 
     def observe(self, levels: Sequence[NDArray[np.floating]], codes: NDArray[np.int32]) -> None:
         """Take a batch's level scores, as an `Observer`."""
-        paths = decode(levels, self._model.taxonomy, temperature=self._model.temperature)
+        predictions = decode(levels, self._model.taxonomy, temperature=self._model.temperature)
         places = self._places.popleft()
-        self.leaves[places] = paths.leaves[:, 0]
-        self.probabilities[places] = paths.probabilities[:, 0]
+        self.leaves[places] = predictions.best().leaves()
+        self.probabilities[places] = predictions.probabilities[:, 0]
         self.seconds += time.perf_counter() - self._started
-        self.true_leaves[places] = codes[:, -1]
+        self.true_leaves[places] = Labels.of(codes).leaves()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ktt_core.datasets.hierarchy import FILE_NAME, SPLITS, Hierarchy, damaged, parse_hierarchy
 from ktt_core.datasets.pinned import PinnedFile, PinnedView, pin_files
 from ktt_core.errors import DataError, NotFoundError
+from ktt_core.labels import Labels
 from ktt_core.taxonomy import Taxonomy
 
 __all__ = ["SCHEMA", "Dataset", "Split"]
@@ -106,6 +107,10 @@ class Split:
     def texts(self) -> list[str]:
         """Return all texts. Needs memory for all of them."""
         return [text for texts, _ in self.iter_batches(65_536) for text in texts]
+
+    def labels(self) -> Labels:
+        """Return the true paths of all rows; reads no texts."""
+        return Labels(self.codes())
 
     def codes(self) -> IntArray:
         """Return all codes, int32, shape (n_rows, depth). Reads that column only."""

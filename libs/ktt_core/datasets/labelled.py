@@ -107,7 +107,7 @@ def rows_of_split(dataset: Dataset, name: str) -> LabelledRows:
     return LabelledRows(
         dataset.name,
         dataset.taxonomy.leaf_paths,
-        split.codes()[:, -1],
+        split.labels().leaves(),
         np.arange(1, split.n_rows + 1),
         read_texts,
         split,

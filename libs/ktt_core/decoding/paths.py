@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ktt_core.decoding.results import DecodedPaths
+from ktt_core.decoding.results import Predictions
 from ktt_core.decoding.scores import (
     LevelScores,
     check_levels,
@@ -41,7 +41,7 @@ def decode(
     temperature: float = 1.0,
     decoding: Literal["path", "independent"] = "path",
     block_rows: int | None = None,
-) -> DecodedPaths:
+) -> Predictions:
     """Find the most probable paths for rows of scores.
 
     Parameters
@@ -58,14 +58,14 @@ def decode(
         Divides the path scores before the softmax.
     decoding : {"path", "independent"}
         "path": the most probable root-to-leaf paths. "independent": the best class of each level
-        separately, which need not form a path (see `DecodedPaths.valid`); its probability is that
+        separately, which need not form a path (see `Predictions.valid`); its probability is that
         of its class on the last level. It requires ``top_k=1`` and ``min_confidence=0``.
     block_rows : int, optional
         Rows processed at once; by default as many as fit the cache.
 
     Returns
     -------
-    DecodedPaths
+    Predictions
         With k = min(top_k, n_leaves).
 
     Raises
@@ -105,7 +105,7 @@ def decode(
             _stop_early(
                 powers, taxonomy, min_confidence, codes[rows], probabilities[rows], stops[rows]
             )
-    return DecodedPaths(taxonomy, codes, probabilities, stops, is_path(codes, taxonomy))
+    return Predictions(taxonomy, codes, probabilities, stops, is_path(codes, taxonomy))
 
 
 def top_leaves(scores: FloatArray, k: int) -> IntArray:

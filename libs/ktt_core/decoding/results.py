@@ -1,4 +1,4 @@
-"""Decoded paths: as arrays, and as class names."""
+"""Predicted paths: as arrays, and as class names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ktt_core.labels import Labels
 from ktt_core.taxonomy import HIDDEN, Path, Taxonomy
 
-__all__ = ["DecodedPaths", "Prediction"]
+__all__ = ["Prediction", "Predictions"]
 
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float32]
@@ -38,7 +39,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
-class DecodedPaths:
+class Predictions:
     """The k most probable paths of n rows, most probable first.
 
     Attributes
@@ -68,6 +69,10 @@ class DecodedPaths:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def best(self) -> Labels:
+        """Return each row's most probable path, down to the leaf."""
+        return Labels(self.codes[:, 0])
 
     def predictions(self) -> list[list[Prediction]]:
         """Return the paths by name, one list per row.

@@ -15,6 +15,7 @@ from ktt_core.decoding.scores import (
     row_maxima,
 )
 from ktt_core.errors import InvalidArgumentError
+from ktt_core.labels import Labels
 from ktt_core.taxonomy import Taxonomy
 
 __all__ = ["MAX_TEMPERATURE", "MIN_TEMPERATURE", "PRIOR_WEIGHT", "fit_temperature", "penalty"]
@@ -40,7 +41,7 @@ _LOWEST = -4000.0
 
 def fit_temperature(
     levels_blocks: Sequence[LevelScores] | Callable[[], Iterable[LevelScores]],
-    codes: NDArray[np.integer],
+    codes: Labels | NDArray[np.integer],
     taxonomy: Taxonomy,
 ) -> float:
     """Return the maximum a posteriori T, given the true leaves and a prior at T = 1.
@@ -55,7 +56,7 @@ def fit_temperature(
         The validation split's scores in blocks of rows, each in the format of `decode`; or a
         function that yields the blocks on every call, so that they need not be held in memory. It
         is called about ten times.
-    codes : ndarray of int, shape (n, depth)
+    codes : Labels, or ndarray of int, shape (n, depth)
         The true paths of all blocks' rows, in order.
     taxonomy : Taxonomy
 
@@ -79,14 +80,7 @@ def fit_temperature(
     alone. With few rows that are all correct, T is then near 0, and even meaningless texts get
     confident predictions; hence the prior.
     """
-    codes = np.asarray(codes)
-    if codes.ndim != 2 or codes.shape[1] != taxonomy.depth:
-        raise InvalidArgumentError(
-            f"codes need the shape (rows, {taxonomy.depth}), not {codes.shape}"
-        )
-    true_leaves = codes[:, -1].astype(np.intp)
-    if len(codes) and not (0 <= true_leaves.min() and true_leaves.max() < taxonomy.n_leaves):
-        raise InvalidArgumentError("codes hold a leaf that the taxonomy does not have")
+    labels = Labels.of(codes).checked(taxonomy)
     if not callable(levels_blocks) and isinstance(levels_blocks, Iterator):
         raise InvalidArgumentError(
             "the score blocks are read several times: give a list of them, or a function that "
@@ -95,7 +89,7 @@ def fit_temperature(
 
     def evaluate(beta: float) -> tuple[float, float, float]:
         blocks = levels_blocks() if callable(levels_blocks) else levels_blocks
-        value, slope, curvature = _likelihood(blocks, true_leaves, taxonomy, beta)
+        value, slope, curvature = _likelihood(blocks, labels, taxonomy, beta)
         return (
             value + penalty(1.0 / beta),
             slope + PRIOR_WEIGHT * (1.0 - 1.0 / beta),
@@ -134,7 +128,7 @@ def penalty(temperature: float) -> float:
 
 
 def _likelihood(
-    blocks: Iterable[LevelScores], true_leaves: NDArray[np.intp], taxonomy: Taxonomy, beta: float
+    blocks: Iterable[LevelScores], labels: Labels, taxonomy: Taxonomy, beta: float
 ) -> tuple[float, float, float]:
     """Return the summed negative log-likelihood and its first two derivatives in beta."""
     value = slope = curvature = 0.0
@@ -142,15 +136,13 @@ def _likelihood(
     for levels in blocks:
         arrays = check_levels(levels, taxonomy)
         n_rows = len(arrays[0])
-        if first_row + n_rows > len(true_leaves):
-            raise InvalidArgumentError(
-                f"there are more rows of scores than codes ({len(true_leaves)})"
-            )
+        if first_row + n_rows > len(labels):
+            raise InvalidArgumentError(f"there are more rows of scores than codes ({len(labels)})")
         for rows in row_blocks(n_rows, taxonomy.n_leaves):
             scores = leaf_scores(arrays, rows, taxonomy, 1.0)
             scores -= row_maxima(scores, first_row + rows.start)[:, None]
-            truth = true_leaves[first_row + rows.start : first_row + rows.stop]
-            true_scores = scores[np.arange(len(scores)), truth].astype(np.float64)
+            true = labels.select(slice(first_row + rows.start, first_row + rows.stop))
+            true_scores = true.leaf_values(scores).astype(np.float64)
             possible = np.isfinite(true_scores)
             np.maximum(scores, _LOWEST, out=scores)
             powers = np.exp(scores * np.float32(beta))
@@ -164,8 +156,8 @@ def _likelihood(
             slope += float((mean - true_scores)[possible].sum())
             curvature += float(np.maximum(variance, 0.0)[possible].sum())
         first_row += n_rows
-    if first_row != len(true_leaves):
+    if first_row != len(labels):
         raise InvalidArgumentError(
-            f"there are {first_row} rows of scores but {len(true_leaves)} rows of codes"
+            f"there are {first_row} rows of scores but {len(labels)} rows of codes"
         )
     return value, slope, curvature

@@ -19,8 +19,8 @@ from ktt_core.decoding.scores import (
 from ktt_core.diagnostics.answers import AnswerCounts
 from ktt_core.diagnostics.confusions import Confusions
 from ktt_core.errors import InvalidArgumentError
-from ktt_core.metrics import CalibrationBins, ClassCounts
-from ktt_core.metrics.counts import class_indices
+from ktt_core.labels import Labels
+from ktt_core.metrics import CalibrationBins, ClassCounts, Outcomes
 
 if TYPE_CHECKING:
     from ktt_core.decoding.scores import LevelScores
@@ -69,14 +69,14 @@ class SplitDiagnostics:
         """Rows seen so far."""
         return self.counts.rows
 
-    def __call__(self, levels: LevelScores, codes: NDArray[np.integer]) -> None:
+    def __call__(self, levels: LevelScores, codes: Labels | NDArray[np.integer]) -> None:
         """Add rows.
 
         Parameters
         ----------
         levels : sequence of ndarray
             Result of `ktt_core.model.Model.level_scores`.
-        codes : ndarray of int, shape (n, depth)
+        codes : Labels, or ndarray of int, shape (n, depth)
             The true paths, level-local.
 
         Raises
@@ -86,12 +86,12 @@ class SplitDiagnostics:
         """
         taxonomy = self.taxonomy
         arrays = check_levels(levels, taxonomy)
-        codes = (class_indices(codes, taxonomy) - taxonomy.level_offsets[:-1]).astype(np.int64)
-        if len(arrays[0]) != len(codes):
+        labels = Labels.of(codes).checked(taxonomy)
+        if len(arrays[0]) != len(labels):
             raise InvalidArgumentError(
-                f"{len(arrays[0])} rows of level scores for {len(codes)} rows"
+                f"{len(arrays[0])} rows of level scores for {len(labels)} rows"
             )
-        for rows in row_blocks(len(codes), taxonomy.n_classes):
+        for rows in row_blocks(len(labels), taxonomy.n_classes):
             scores = leaf_scores(arrays, rows, taxonomy, 1.0)
             largest = row_maxima(scores, rows.start)
             _, log_sum = exponentials(scores, largest)
@@ -99,29 +99,25 @@ class SplitDiagnostics:
             scores *= np.float32(self._beta)
             _, log_sum = exponentials(scores, row_maxima(scores, rows.start))
             scores -= log_sum[:, None]
-            self._add(scores, raw, codes[rows])
+            self._add(scores, raw, labels.select(rows))
 
     def _add(
         self,
         log_proba: NDArray[np.float32],
         raw: NDArray[np.float32],
-        true: NDArray[np.integer],
+        true: Labels,
     ) -> None:
         """Add a block of rows, given their leaf log-probabilities."""
         taxonomy = self.taxonomy
         top = log_proba.argmax(axis=1)
-        row = np.arange(len(top))
-        predicted = taxonomy.leaf_codes[top]
-        right = predicted == true
+        predicted = Labels.of_leaves(top, taxonomy)
+        outcomes = Outcomes(true, predicted, taxonomy)
         leaf_proba = np.minimum(np.exp(log_proba), np.float32(1.0))
         proba = np.empty((len(top), taxonomy.n_classes), dtype=np.float32)
         fill_class_proba(leaf_proba, taxonomy, proba)
-        along = proba[row[:, None], taxonomy.level_offsets[:-1] + predicted]
-        self.counts.update(true, predicted)
-        self.confusions.update(true[:, -1], top)
-        self.calibration.update(leaf_proba[row, top], right[:, -1])
-        self.raw_calibration.update(raw, right[:, -1])
-        self.answers.update(along, right)
-        wrong = ~right[:, -1]
-        # argmin finds the first False: the level at which a wrong path leaves the true one.
-        self.first_wrong += np.bincount(right[wrong].argmin(axis=1), minlength=taxonomy.depth)
+        self.counts.add(outcomes)
+        self.confusions.update(true.leaves(), top)
+        self.calibration.update(predicted.leaf_values(leaf_proba), outcomes.right)
+        self.raw_calibration.update(raw, outcomes.right)
+        self.answers.update(outcomes.predicted_scores(proba), outcomes.hits)
+        self.first_wrong += outcomes.first_wrong()

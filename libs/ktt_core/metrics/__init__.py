@@ -32,7 +32,7 @@ from ktt_core.metrics.hierarchical import (
     hierarchical_precision,
     hierarchical_recall,
 )
-from ktt_core.metrics.outcomes import PathOutcomes, compare_outcomes, path_outcomes
+from ktt_core.metrics.outcomes import Outcomes, PathOutcomes, compare_outcomes, path_outcomes
 from ktt_core.metrics.ranking import PairRanking
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Difference",
     "LogLoss",
     "MetricsAccumulator",
+    "Outcomes",
     "PairRanking",
     "PathOutcomes",
     "UncalibratedError",

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ktt_core.decoding.paths import best_classes, is_path
 from ktt_core.decoding.scores import check_levels, class_proba, row_blocks, row_maxima
 from ktt_core.errors import DataError, InvalidArgumentError
+from ktt_core.labels import Labels
 from ktt_core.metrics.calibration import CalibrationBins
 from ktt_core.metrics.counts import (
     ClassCounts,
-    class_indices,
     leaf_accuracy,
     leaf_macro_f1,
     leaf_precision,
@@ -26,6 +26,7 @@ from ktt_core.metrics.hierarchical import (
     hierarchical_precision,
     hierarchical_recall,
 )
+from ktt_core.metrics.outcomes import Outcomes
 from ktt_core.metrics.ranking import PairRanking
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class MetricsAccumulator:
     def update(
         self,
         leaf_log_proba: NDArray[np.floating],
-        codes: NDArray[np.integer],
+        codes: Labels | NDArray[np.integer],
         levels: LevelScores | None = None,
     ) -> None:
         """Add rows.
@@ -90,7 +91,7 @@ class MetricsAccumulator:
         ----------
         leaf_log_proba : ndarray, shape (n, n_leaves)
             From `ktt_core.decoding.leaf_log_proba`, at the model's temperature.
-        codes : ndarray of int, shape (n, depth)
+        codes : Labels, or ndarray of int, shape (n, depth)
             The true paths, level-local.
         levels : sequence of ndarray, optional
             The level scores of the probabilities, for `valid_paths`. Without them, or with leaf
@@ -102,37 +103,36 @@ class MetricsAccumulator:
             If shapes or codes do not match the taxonomy, or a row's probabilities do not sum to 1.
         """
         taxonomy = self.taxonomy
-        classes = class_indices(codes, taxonomy)
+        labels = Labels.of(codes).checked(taxonomy)
         log_proba = np.asarray(leaf_log_proba)
-        if log_proba.shape != (len(classes), taxonomy.n_leaves):
+        if log_proba.shape != (len(labels), taxonomy.n_leaves):
             raise InvalidArgumentError(
                 f"leaf log-probabilities have the shape {log_proba.shape}, not "
-                f"{(len(classes), taxonomy.n_leaves)}"
+                f"{(len(labels), taxonomy.n_leaves)}"
             )
         arrays = None if levels is None else check_levels(levels, taxonomy)
-        if arrays is not None and len(arrays[0]) != len(classes):
+        if arrays is not None and len(arrays[0]) != len(labels):
             raise InvalidArgumentError(
-                f"{len(arrays[0])} rows of level scores for {len(classes)} rows"
+                f"{len(arrays[0])} rows of level scores for {len(labels)} rows"
             )
         if arrays is not None and len(arrays) != taxonomy.depth:
             arrays = None
         real = np.flatnonzero(~taxonomy.hidden)
-        for rows in row_blocks(len(classes), taxonomy.n_classes):
+        for rows in row_blocks(len(labels), taxonomy.n_classes):
             block = log_proba[rows]
             largest = row_maxima(block, rows.start)
             proba = class_proba(block, taxonomy)
             _check_distribution(
                 largest, proba[:, : taxonomy.level_sizes[0]].sum(axis=1), rows.start
             )
-            true = classes[rows]
-            scores = proba if len(real) == taxonomy.n_classes else proba[:, real]
-            shown = ~taxonomy.hidden[true]
-            self.ranking.update(scores, np.take_along_axis(proba, true, axis=1)[shown])
             top = block.argmax(axis=1)
-            self.counts.update(true - taxonomy.level_offsets[:-1], taxonomy.leaf_codes[top])
+            predicted = Labels.of_leaves(top, taxonomy)
+            outcomes = Outcomes(labels.select(rows), predicted, taxonomy)
+            scores = proba if len(real) == taxonomy.n_classes else proba[:, real]
+            self.ranking.update(scores, outcomes.true_scores(proba))
+            self.counts.add(outcomes)
             self.calibration.update(
-                np.minimum(np.exp(block[np.arange(len(block)), top]), 1.0),
-                top == true[:, -1] - taxonomy.level_offsets[-2],
+                np.minimum(np.exp(predicted.leaf_values(block)), 1.0), outcomes.right
             )
             best = (
                 best_classes(proba, taxonomy)
@@ -183,7 +183,7 @@ def _check_distribution(
 
 def compute_metrics(
     leaf_log_proba: NDArray[np.floating],
-    codes: NDArray[np.integer],
+    codes: Labels | NDArray[np.integer],
     taxonomy: Taxonomy,
     levels: LevelScores | None = None,
 ) -> dict[str, float]:
@@ -205,23 +205,26 @@ class CollectedRows:
 
     def __init__(self, function: Callable[..., dict[str, float]], taxonomy: Taxonomy) -> None:
         self.function, self.taxonomy = function, taxonomy
-        self._blocks: list[tuple[NDArray[np.floating], NDArray[np.integer]]] = []
+        self._log_proba: list[NDArray[np.floating]] = []
+        self._labels: list[Labels] = []
 
     def update(
         self,
         leaf_log_proba: NDArray[np.floating],
-        codes: NDArray[np.integer],
+        codes: Labels | NDArray[np.integer],
         levels: LevelScores | None = None,
     ) -> None:
         """Keep rows; parameters as in `MetricsAccumulator.update`."""
-        self._blocks.append((leaf_log_proba, codes))
+        self._log_proba.append(leaf_log_proba)
+        self._labels.append(Labels.of(codes))
 
     def compute(self) -> dict[str, float]:
         """Return the function's metrics of all rows; raises DataError if there were none."""
-        if not self._blocks:
+        if not self._labels:
             raise DataError("there are no rows to compute metrics over: the split is empty")
-        log_proba, codes = map(np.concatenate, zip(*self._blocks, strict=True))
-        return self.function(log_proba, codes, self.taxonomy)
+        # The function may be one from outside, which takes plain arrays.
+        codes = Labels.concatenate(self._labels).codes
+        return self.function(np.concatenate(self._log_proba), codes, self.taxonomy)
 
 
 def make_accumulator(

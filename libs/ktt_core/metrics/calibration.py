@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ktt_core.decoding.scores import leaf_log_proba
 from ktt_core.errors import DataError, InvalidArgumentError
+from ktt_core.labels import Labels
 
 if TYPE_CHECKING:
     from ktt_core.decoding.scores import LevelScores
@@ -82,12 +83,12 @@ class UncalibratedError:
         self.taxonomy = taxonomy
         self.bins = CalibrationBins()
 
-    def __call__(self, levels: LevelScores, codes: NDArray[np.integer]) -> None:
+    def __call__(self, levels: LevelScores, codes: Labels | NDArray[np.integer]) -> None:
         """Count rows by their level scores and true paths."""
         log_proba = leaf_log_proba(levels, self.taxonomy)
         top = log_proba.argmax(axis=1)
         best = np.exp(log_proba[np.arange(len(top)), top])
-        self.bins.update(np.minimum(best, 1.0), top == np.asarray(codes)[:, -1])
+        self.bins.update(np.minimum(best, 1.0), Labels.of(codes).hit_by(top))
 
     def error(self) -> float:
         """Return the error of the rows so far; see `CalibrationBins.error`."""
@@ -104,19 +105,21 @@ class LogLoss:
         self._sum = 0.0
         self._rows = 0
 
-    def update(self, leaf_log_proba: NDArray[np.floating], codes: NDArray[np.integer]) -> None:
+    def update(
+        self, leaf_log_proba: NDArray[np.floating], codes: Labels | NDArray[np.integer]
+    ) -> None:
         """Add rows.
 
         Parameters
         ----------
         leaf_log_proba : ndarray, shape (n, n_leaves)
-        codes : ndarray of int, shape (n, depth)
+        codes : Labels, or ndarray of int, shape (n, depth)
             The true paths, level-local.
         """
-        true = np.asarray(codes)[:, -1]
-        losses = -np.asarray(leaf_log_proba)[np.arange(len(true)), true].astype(np.float64)
+        labels = Labels.of(codes)
+        losses = -labels.leaf_values(np.asarray(leaf_log_proba)).astype(np.float64)
         self._sum += float(np.minimum(losses, _GREATEST_LOSS).sum())
-        self._rows += len(true)
+        self._rows += len(labels)
 
     def mean(self) -> float:
         """Return the mean; raises DataError without rows."""

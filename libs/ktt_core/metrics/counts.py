@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ktt_core.errors import DataError, InvalidArgumentError
+from ktt_core.errors import DataError
+from ktt_core.labels import Labels
+from ktt_core.metrics.outcomes import Outcomes
 from ktt_core.taxonomy import Taxonomy
 
 __all__ = [
@@ -57,29 +59,31 @@ class ClassCounts:
         hits, predicted, support = np.zeros((3, taxonomy.n_classes), dtype=np.int64)
         return cls(taxonomy, hits, predicted, support, np.zeros(taxonomy.depth, dtype=np.int64))
 
-    def update(self, true: NDArray[np.integer], predicted: NDArray[np.integer]) -> None:
+    def update(
+        self, true: Labels | NDArray[np.integer], predicted: Labels | NDArray[np.integer]
+    ) -> None:
         """Count rows.
 
         Parameters
         ----------
-        true, predicted : ndarray of int, shape (n, depth)
+        true, predicted : Labels, or ndarray of int, shape (n, depth)
             Level-local codes.
         """
         taxonomy = self.taxonomy
-        true_classes = class_indices(true, taxonomy)
-        predicted_classes = class_indices(predicted, taxonomy)
-        if true_classes.shape != predicted_classes.shape:
-            raise InvalidArgumentError(
-                f"{len(true_classes)} true paths, but {len(predicted_classes)} predicted ones"
+        self.add(
+            Outcomes(
+                Labels.of(true).checked(taxonomy), Labels.of(predicted).checked(taxonomy), taxonomy
             )
-        size = taxonomy.n_classes
-        same = true_classes == predicted_classes
-        self.hits += np.bincount(true_classes[same], minlength=size)
-        self.predicted += np.bincount(predicted_classes.ravel(), minlength=size)
-        self.support += np.bincount(true_classes.ravel(), minlength=size)
-        real = ~taxonomy.hidden
-        self.counted += (real[true_classes] | real[predicted_classes]).sum(axis=0)
-        self.rows += len(true_classes)
+        )
+
+    def add(self, outcomes: Outcomes) -> None:
+        """Count rows, given their outcomes."""
+        size = self.taxonomy.n_classes
+        self.hits += np.bincount(outcomes.overlap(), minlength=size)
+        self.predicted += np.bincount(outcomes.predicted_classes.ravel(), minlength=size)
+        self.support += np.bincount(outcomes.true_classes.ravel(), minlength=size)
+        self.counted += outcomes.counted()
+        self.rows += len(outcomes)
 
     def level(self, level: int) -> tuple[Counts, Counts, Counts]:
         """Return hits, predicted and support of a level's real classes."""
@@ -99,22 +103,10 @@ class ClassCounts:
         return self.hits[start:], self.predicted[start:], self.support[start:]
 
 
-def class_indices(codes: NDArray[np.integer], taxonomy: Taxonomy) -> NDArray[np.intp]:
-    """Convert level-local codes to indices into ``taxonomy.classes``, with a range check."""
-    codes = np.asarray(codes)
-    if codes.ndim != 2 or codes.shape[1] != taxonomy.depth:
-        raise InvalidArgumentError(
-            f"codes need the shape (rows, {taxonomy.depth}), not {codes.shape}"
-        )
-    if not np.issubdtype(codes.dtype, np.integer):
-        raise InvalidArgumentError(f"codes are whole numbers, not {codes.dtype}")
-    if ((codes < 0) | (codes >= taxonomy.level_sizes)).any():
-        raise InvalidArgumentError("codes hold a class that the taxonomy does not have")
-    return codes.astype(np.intp) + taxonomy.level_offsets[:-1]
-
-
 def count_classes(
-    true: NDArray[np.integer], predicted: NDArray[np.integer], taxonomy: Taxonomy
+    true: Labels | NDArray[np.integer],
+    predicted: Labels | NDArray[np.integer],
+    taxonomy: Taxonomy,
 ) -> ClassCounts:
     """Count all rows at once; see `ClassCounts.update`."""
     counts = ClassCounts.empty(taxonomy)

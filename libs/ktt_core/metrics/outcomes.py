@@ -1,8 +1,8 @@
-"""Metrics of rows by the names of their paths, also for classes unknown to a classifier.
+"""Predictions held against the true paths: by classes of one taxonomy, or by names.
 
-The formulas are those of `ktt_core.metrics.counts` and `ktt_core.metrics.hierarchical`. As
-names are compared, the true path need not be in the classifier's taxonomy: for a new class under a
-known parent, the parent can still be right.
+As `PathOutcomes` are made of names, the true path need not be in the classifier's taxonomy: for a
+new class under a known parent, the parent can still be right. Their formulas are those of
+`ktt_core.metrics.counts` and `ktt_core.metrics.hierarchical`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,79 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.difference import Difference
-from ktt_core.errors import DataError
+from ktt_core.errors import DataError, InvalidArgumentError
+from ktt_core.labels import Labels
 from ktt_core.metrics.bootstrap import DRAWS, bootstrap_difference
-from ktt_core.taxonomy import Path
+from ktt_core.taxonomy import Path, Taxonomy
 
-__all__ = ["PathOutcomes", "compare_outcomes", "path_outcomes"]
+__all__ = ["Outcomes", "PathOutcomes", "compare_outcomes", "path_outcomes"]
 
 IntArray = NDArray[np.int64]
+
+
+class Outcomes:
+    """The predictions for a block of rows beside the true paths, level by level.
+
+    Padding classes are among the classes here; each metric says how it treats them.
+
+    Parameters
+    ----------
+    true, predicted : Labels
+        Of the same rows, checked.
+    taxonomy : Taxonomy
+
+    Attributes
+    ----------
+    true_classes, predicted_classes : ndarray of int, shape (n, depth)
+        The classes of the two, as indices into ``taxonomy.classes``.
+    hits : ndarray of bool, shape (n, depth)
+        Whether the class predicted on a level is true.
+    right : ndarray of bool, shape (n,)
+        Whether the whole path is.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If the numbers of rows differ.
+    """
+
+    def __init__(self, true: Labels, predicted: Labels, taxonomy: Taxonomy) -> None:
+        if len(true) != len(predicted):
+            raise InvalidArgumentError(
+                f"{len(true)} true paths, but {len(predicted)} predicted ones"
+            )
+        self.true, self.predicted, self.taxonomy = true, predicted, taxonomy
+        self.true_classes = true.classes(taxonomy)
+        self.predicted_classes = predicted.classes(taxonomy)
+        self.hits: NDArray[np.bool_] = self.true_classes == self.predicted_classes
+        self.right: NDArray[np.bool_] = self.hits[:, -1]
+
+    def __len__(self) -> int:
+        return len(self.true)
+
+    def overlap(self) -> NDArray[np.intp]:
+        """Return the classes both true and predicted of each row, of all rows one after another."""
+        return self.true_classes[self.hits]
+
+    def counted(self) -> NDArray[np.int64]:
+        """Return on how many rows a class is true or predicted that is no padding; (depth,)."""
+        real = ~self.taxonomy.hidden
+        return (real[self.true_classes] | real[self.predicted_classes]).sum(axis=0)
+
+    def first_wrong(self) -> NDArray[np.int64]:
+        """Return for each level the rows whose prediction is right above it and wrong at it."""
+        # argmin finds the first False: the level at which a wrong path leaves the true one.
+        levels = self.hits[~self.right].argmin(axis=1)
+        return np.bincount(levels, minlength=self.taxonomy.depth)
+
+    def true_scores(self, scores: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the scores of all true classes but padding; of scores of shape (n, C)."""
+        real = ~self.taxonomy.hidden[self.true_classes]
+        return np.take_along_axis(scores, self.true_classes, axis=1)[real]
+
+    def predicted_scores(self, scores: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the scores along the predicted paths, (n, depth); of scores of shape (n, C)."""
+        return np.take_along_axis(scores, self.predicted_classes, axis=1)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ktt_core.errors import DataError, KttError
+from ktt_core.labels import Labels
 from ktt_core.model import Batch
 from ktt_core.parity import ParityFigures
 from ktt_core.preprocessors.token_rows import TokenRows
@@ -89,19 +90,19 @@ def reference_set(model: PyTorchModel, folder: Path, rows: Iterable[Batch]) -> p
         If there are no rows, or files of the folder are missing or damaged.
     """
     graph = json.loads((folder / MODEL_NAME).read_text(encoding="utf-8")).get("graph", GRAPH_NAME)
-    codes, features, proba = [], [], []
+    labels, features, proba = [], [], []
     with _answering(folder, graph) as answer:
         for batch in rows:
             for text in batch.inputs["text"]:
                 found = answer([text])
                 features.append(found.features)
                 proba.append(np.exp(found.log_proba))
-            codes.append(batch.codes)
+            labels.append(batch.labels)
     if not proba:
         raise DataError("a reference set needs rows, and this split has none")
     return reference_table(
         model.taxonomy,
-        np.concatenate(codes),
+        Labels.concatenate(labels),
         np.concatenate([part for part in features if part is not None]),
         np.concatenate(proba),
     )

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence, Sized
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ktt_core.labels import Labels
 from ktt_core.model import Loader
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_core.tfidf.rows import CsrRows
@@ -40,8 +38,8 @@ class RowCounter:
 
 def gather_rows(
     loader: Loader, transform: Callable[[Sequence[str]], CsrRows]
-) -> tuple[CsrRows, NDArray[np.int32]]:
-    """Return the tf-idf rows of all batches as one, and their codes, shape (rows, depth).
+) -> tuple[CsrRows, Labels]:
+    """Return the tf-idf rows of all batches as one, and their labels.
 
     Parameters
     ----------
@@ -50,8 +48,8 @@ def gather_rows(
     transform : callable
         Texts to rows.
     """
-    parts, codes = [], []
+    parts, labels = [], []
     for batch in loader:
         parts.append(transform(batch.inputs["text"]))
-        codes.append(batch.codes)
-    return CsrRows.concatenate(parts, parts[0].n_columns), np.concatenate(codes)
+        labels.append(batch.labels)
+    return CsrRows.concatenate(parts, parts[0].n_columns), Labels.concatenate(labels)

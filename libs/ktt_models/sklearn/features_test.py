@@ -34,11 +34,11 @@ def test_batches_make_no_difference() -> None:
     vectorizer = TfidfVectorizer().fit([texts])
     whole = vectorizer.transform(texts)
     for size in (1, 3, 7):
-        rows, codes = gather_rows(Batches(texts, size), vectorizer.transform)
+        rows, labels = gather_rows(Batches(texts, size), vectorizer.transform)
         np.testing.assert_array_equal(rows.indptr, whole.indptr)
         np.testing.assert_array_equal(rows.indices, whole.indices)
         np.testing.assert_array_equal(rows.data, whole.data)
-        np.testing.assert_array_equal(codes[:, 0], np.arange(7))
+        np.testing.assert_array_equal(labels.leaves(), np.arange(7))
 
 
 def test_rows_are_counted_as_they_pass() -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ktt_core.errors import DataError
+from ktt_core.labels import Labels
 from ktt_core.loader import block_rows
 from ktt_core.metrics import VALIDATION_LOSS
 from ktt_core.model import Loader, Metrics
@@ -57,7 +55,7 @@ def train_solver(
                 f"{config.original['min_df']} where nothing else is said"
             ) from error
         raise
-    rows, codes = gather_rows(train, lambda texts: vectorizer.transform(seen.count(texts)))
+    rows, labels = gather_rows(train, lambda texts: vectorizer.transform(seen.count(texts)))
     history: list[dict[str, float]] = []
 
     def on_epoch(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
@@ -69,7 +67,7 @@ def train_solver(
     epochs = config.epochs if isinstance(config, TfidfConfig) else None
     progress(Progress("fit", 0, epochs, "epochs"))
     with on_compiling(lambda: progress(Progress(_COMPILING))):
-        solver.fit(rows, codes, on_epoch=on_epoch)
+        solver.fit(rows, labels.codes, on_epoch=on_epoch)
     return vectorizer, solver, history
 
 
@@ -86,13 +84,13 @@ def validated(
     progress : callable
     """
     taxonomy, solver = model.taxonomy, model.solver
-    rows, codes = gather_rows(val, model.vectorizer.transform)
+    rows, labels = gather_rows(val, model.vectorizer.transform)
     size = block_rows(taxonomy)
 
-    def scored() -> Iterator[tuple[Levels, NDArray[np.int32]]]:
+    def scored() -> Iterator[tuple[Levels, Labels]]:
         for start in range(0, rows.n_rows, size):
             end = min(start + size, rows.n_rows)
-            yield solver.level_scores(rows.take(start, end)), codes[start:end]
+            yield solver.level_scores(rows.take(start, end)), labels.select(slice(start, end))
 
     progress(Progress("temperature"))
     temperature, metrics = validate(

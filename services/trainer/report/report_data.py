@@ -79,4 +79,4 @@ class ReportData:
 
 def count_leaf_rows(split: Split) -> NDArray[np.int64]:
     """Return the number of a split's rows of each leaf, shape (n_leaves,). Reads no texts."""
-    return np.bincount(split.codes()[:, -1], minlength=split.taxonomy.n_leaves).astype(np.int64)
+    return split.labels().rows_per_class(split.taxonomy)[-1]

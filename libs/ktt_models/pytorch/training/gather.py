@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ktt_core.labels import Labels
 from ktt_core.model import Batch
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ Scores = Sequence[NDArray[np.float32]]
 
 def scored_by_all(
     accelerator: Accelerator, batches: Iterable[Batch], score: Callable[[Batch], Scores]
-) -> Iterator[tuple[Scores, NDArray[np.int32]]]:
-    """Yield the scores and the codes of all batches, in order, in every process.
+) -> Iterator[tuple[Scores, Labels]]:
+    """Yield the scores and the labels of all batches, in order, in every process.
 
     Each process scores every n-th batch; then they tell each other.
 
@@ -34,7 +35,7 @@ def scored_by_all(
     """
     if accelerator.num_processes == 1:
         for batch in batches:
-            yield score(batch), batch.codes
+            yield score(batch), batch.labels
         return
     round_: list[Batch] = []
     for batch in batches:
@@ -48,9 +49,9 @@ def scored_by_all(
 
 def _score_round(
     accelerator: Accelerator, round_: list[Batch], score: Callable[[Batch], Scores]
-) -> Iterator[tuple[Scores, NDArray[np.int32]]]:
+) -> Iterator[tuple[Scores, Labels]]:
     from accelerate.utils import gather_object
 
     mine = [score(batch) for batch in round_[accelerator.process_index :][:1]]
     for scores, batch in zip(gather_object(mine), round_, strict=True):
-        yield scores, batch.codes
+        yield scores, batch.labels

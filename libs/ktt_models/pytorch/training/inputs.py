@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ktt_core.errors import InvalidArgumentError
+from ktt_core.labels import Labels
 from ktt_core.model import Loader
 from ktt_core.progress import ProgressCallback
 from ktt_core.taxonomy import Taxonomy
@@ -55,7 +56,4 @@ def prepared(loader: Loader, model: PyTorchModel, progress: ProgressCallback) ->
 
 def class_counts(loader: OrderedLoader, taxonomy: Taxonomy) -> list[torch.Tensor]:
     """Return the rows of every class, level by level: int64, shape (n_h,)."""
-    return [
-        torch.from_numpy(np.bincount(column, minlength=size).astype(np.int64))
-        for column, size in zip(loader.codes.T, taxonomy.level_sizes.tolist(), strict=True)
-    ]
+    return [torch.from_numpy(rows) for rows in Labels(loader.codes).rows_per_class(taxonomy)]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ktt_core.labels import Labels
 from ktt_core.model import Batch, Metrics
 from ktt_core.progress import Progress, ProgressCallback
 from ktt_core.taxonomy import Taxonomy
@@ -240,12 +241,12 @@ class TrainingLoop:
         n_rows = self.val.n_rows
         self._tell(Progress("validate", n_rows, n_rows, "rows", {"loss": loss, **metrics}))
 
-    def _scored(self) -> Iterator[tuple[Sequence[NDArray[np.float32]], NDArray[np.int32]]]:
+    def _scored(self) -> Iterator[tuple[Sequence[NDArray[np.float32]], Labels]]:
         self.module.eval()
         done = 0
-        for levels, codes in scored_by_all(self.accelerator, self.val, self._score):
-            yield levels, codes
-            done += len(codes)
+        for levels, labels in scored_by_all(self.accelerator, self.val, self._score):
+            yield levels, labels
+            done += len(labels)
             self._tell(Progress("validate", done, self.val.n_rows, "rows"))
 
     def _score(self, batch: Batch) -> list[NDArray[np.float32]]:
