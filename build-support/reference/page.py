@@ -18,6 +18,7 @@ __all__ = ["SECTIONS", "PageError", "page"]
 SECTIONS = {
     "Data": [
         "ktt_core.taxonomy",
+        "ktt_core.labels",
         "ktt_core.datasets.importer",
         "ktt_core.datasets.options",
         "ktt_core.datasets.dataset",

@@ -1,21 +1,21 @@
 """The class paths of rows: the true ones, and those that a classifier answers with.
 
-If a row is to have several paths, this is what changes. `Labels` is the one place that says how
-rows hold their paths. Ours ask it questions, and only hand arrays of codes on, but for two kinds of
-code that index them:
+What a second path would change: `Labels` is the one place that says how rows hold their paths.
+KTT's own code asks it questions and only passes arrays of codes on, with these exceptions, which
+index them:
 
-- Storage, which writes and checks them: `ktt_core.datasets` (the column ``codes``, the rows in
-  conflict because a text has two labels, the splits stratified by leaf) and the cache of an
-  encoder's inputs.
-- Training arithmetic, which is about one path in the first place: `loss` of the heads and
-  `ktt_models.pytorch.balancing` on tensors, and the solvers of `ktt_models.sklearn`. A type around
-  their arrays would tell a reader nothing that the loss does not.
+- Storage, which writes and checks them: `ktt_core.datasets`, and the cache of an encoder's inputs.
+- Training, whose losses are about one path: the heads and `ktt_models.pytorch.balancing` on
+  tensors, the solvers of `ktt_models.sklearn` on arrays. A type around them would tell a reader
+  nothing that the loss does not.
+- `ktt_core.decoding` about its own results, until they are `Predictions`.
 
 Models from outside take and return plain arrays: `ktt_core.batches.Batch.codes`, and the arguments
 of observers, of metrics functions and of an estimator's ``fit``. `Labels.of` is that border.
 
-Of the questions, `Labels.leaves`, `Labels.leaf_values` and `Labels.classes` have an array with one
-entry a row as answer: their callers would have to decide what they mean by several paths.
+The results of `Labels.leaves`, `Labels.leaf_values` and `Labels.classes` have one entry a row:
+their callers would have to decide what they mean by several paths. "If a text had several paths" in
+``docs/architecture.md`` names the other places.
 """
 
 from __future__ import annotations
