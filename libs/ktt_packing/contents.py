@@ -22,6 +22,7 @@ CARRIED: Mapping[str, tuple[str, ...]] = {
         "errors.py",
         "labels.py",
         "names.py",
+        "subprocesses.py",
         "taxonomy.py",
         "decoding/**/*.py",
         "preprocessors/**/*.py",

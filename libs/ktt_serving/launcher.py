@@ -1,9 +1,10 @@
 """Starts a bundle's service, for its program ``start``.
 
 It is BentoML's ``serve-gunicorn`` with three things more: it listens where it is told to, on this
-machine alone by default; BentoML's batching process, which all requests come to and which runs
-without a bundle's code, has some (`ktt_serving.bentoml_patches`); and it ends when what answers has
-ended. ``bentoml serve-gunicorn ./`` gives the same answers without it, to all of the network.
+machine alone by default, and nowhere else; BentoML's batching process, which all requests come to
+and which runs without a bundle's code, has some (`ktt_serving.bentoml_patches`); and its processes
+end together. ``bentoml serve-gunicorn ./`` gives the same answers without it, to all of the
+network.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import ipaddress
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -19,9 +21,12 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import gettempdir, mkdtemp
 from typing import Any
 
 import psutil
+
+from ktt_core.subprocesses import end_with_parent
 
 __all__ = ["main"]
 
@@ -47,7 +52,10 @@ def main(bundle: Path, arguments: Sequence[str] | None = None) -> None:
 
     from ktt_serving.bentoml_patches.apply import apply
 
-    apply("launcher", host=options.host, port=options.port)
+    # Only its owner may open it.
+    folder, own = Path(mkdtemp(prefix="ktt-", dir=_folder_of_sockets())), os.getpid()
+    apply("launcher", host=options.host, port=options.port, workers_at=folder / "workers.sock")
+    _end_forks_with_their_parents()
     ended = threading.Event()
     threading.Thread(target=_end_with_the_workers, args=(ended,), daemon=True).start()
     # What a model computes with looks here for how many share the processors.
@@ -56,6 +64,12 @@ def main(bundle: Path, arguments: Sequence[str] | None = None) -> None:
     try:
         bentoml.commandline_interface()
     finally:
+        # Not where a worker that could not start comes by.
+        if os.getpid() == own:
+            for process in multiprocessing.active_children():
+                process.terminate()
+                process.join()
+            shutil.rmtree(folder, ignore_errors=True)
         if ended.is_set():
             print("what answers has ended, and so does this", file=sys.stderr, flush=True)
             sys.exit(1)
@@ -125,6 +139,29 @@ def _check_free(host: str, port: int) -> None:
                 f"start: cannot listen on {host}:{port}: {error.strerror}; give another --host or "
                 "--port"
             )
+
+
+def _folder_of_sockets() -> str | None:
+    # A socket's address has 107 bytes at most.
+    return None if len(os.fsencode(gettempdir())) < 80 else "/tmp"
+
+
+def _end_forks_with_their_parents() -> None:
+    """Have each process that is forked from now on, also by those, end when its parent does.
+
+    However that ends: one that is killed tells nobody.
+    """
+    parents = [os.getpid()]
+
+    def before() -> None:
+        parents[0] = os.getpid()
+
+    def in_child() -> None:
+        end_with_parent()
+        if os.getppid() != parents[0]:
+            os._exit(1)
+
+    os.register_at_fork(before=before, after_in_child=in_child)
 
 
 def _end_with_the_workers(ended: threading.Event) -> None:

@@ -10,6 +10,8 @@ import logging
 import os
 import pickle
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -443,34 +445,55 @@ def test_a_service_that_cannot_start_ends_and_says_why(artifacts, tmp_path):
             pass
 
 
+def family(server):
+    """Return a service's processes."""
+    first = psutil.Process(server.process.pid)
+    return [first, *first.children(recursive=True)]
+
+
 def listening(server):
-    """Return the addresses that a service's processes listen on, by port."""
-    processes = [psutil.Process(server.process.pid)]
-    processes += processes[0].children(recursive=True)
-    found: dict[int, set[str]] = {}
-    for process in processes:
-        for connection in process.net_connections("inet"):
-            if connection.status == psutil.CONN_LISTEN:
-                found.setdefault(connection.laddr.port, set()).add(connection.laddr.ip)
-    return found
+    """Return the addresses that a service's processes listen on, and files if they do on those."""
+    return {
+        connection.laddr if connection.family == socket.AF_UNIX else tuple(connection.laddr)
+        for process in family(server)
+        for connection in process.net_connections("all")
+        if connection.status == psutil.CONN_LISTEN
+        or (connection.family == socket.AF_UNIX and connection.laddr)
+        or connection.type == socket.SOCK_DGRAM
+    }
 
 
-def test_a_bundle_s_own_command_listens_on_this_machine_alone(bundles, tmp_path):
-    with serving(bundles["tfidf"], tmp_path, "start", KTT_MONITOR="0") as server:
+@pytest.mark.parametrize(
+    ("options", "host"),
+    [((), "127.0.0.1"), (("--host", "0.0.0.0"), "0.0.0.0")],
+    ids=["here", "all"],
+)
+def test_a_bundle_s_own_command_listens_where_it_is_told_to_and_nowhere_else(
+    options, host, bundles, tmp_path
+):
+    with serving(bundles["tfidf"], tmp_path, "start", *options, KTT_MONITOR="0") as server:
+        assert server.post("/predict", {"text": "men"})[0] == 200
         found = listening(server)
         assert len(server.workers()) == 2
-    assert set(found) > {server.port}
-    assert set.union(*found.values()) == {"127.0.0.1"}
+        ours = (host, server.port)
+        assert ours in found
+        (file,) = found - {ours}
+        # Nobody else comes as far as the file.
+        assert stat.S_IMODE(os.stat(os.path.dirname(file)).st_mode) == 0o700
+    assert not os.path.exists(os.path.dirname(file))
 
 
-def test_all_addresses_are_for_who_asks_for_them(bundles, tmp_path):
-    command = ("start", "--host", "0.0.0.0", "--workers=1")
-    with serving(bundles["tfidf"], tmp_path, *command, KTT_MONITOR="0") as server:
-        found = listening(server)
-        assert len(server.workers()) == 1
-    # What the workers listen on is not asked by anybody else.
-    assert {ip for port, ips in found.items() for ip in ips if port != server.port} == {"127.0.0.1"}
-    assert found[server.port] == {"0.0.0.0"}
+@pytest.mark.parametrize("killed", ["launcher", "master"])
+def test_processes_end_with_the_one_that_started_them(killed, bundles, tmp_path):
+    with serving(bundles["tfidf"], tmp_path, *LAUNCHER, KTT_MONITOR="0") as server:
+        processes = family(server)
+        assert len(processes) == 5
+        first, *others = processes
+        (master,) = {psutil.Process(worker).ppid() for worker in server.workers()}
+        gone = others if killed == "launcher" else [psutil.Process(pid) for pid in server.workers()]
+        os.kill(first.pid if killed == "launcher" else master, signal.SIGKILL)
+        _, alive = psutil.wait_procs(gone, timeout=5)
+        assert not alive
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from ktt_serving.bentoml_patches.batching import (
     batch_in_order,
     cancel_with_clients,
+    reach_workers,
     refuse_at_once,
 )
 from ktt_serving.bentoml_patches.gunicorn_server import (
@@ -103,8 +104,17 @@ PATCHES = (
         "launcher",
         ("gunicorn.config:Config.set",),
         {**_BENTOML, "gunicorn": "23.0.0"},
-        "All processes listen on all addresses, and there is no option for it.",
-        settings=("host", "port"),
+        "All processes listen on all addresses, the workers at a port that none but the batching "
+        "process needs, and there is no option for it.",
+        settings=("host", "port", "workers_at"),
+    ),
+    Patch(
+        reach_workers,
+        "launcher",
+        ("bentoml.marshal.marshal:MarshalService.get_conn",),
+        {**_BENTOML, "aiohttp": "3.14.5"},
+        "The batching process looks for the workers at a port.",
+        settings=("workers_at",),
     ),
     Patch(
         end_workers_at_once,
@@ -161,7 +171,8 @@ def apply(process: Process, **settings: Any) -> None:
     process : str
         "launcher" or "service".
     **settings
-        Of the launcher: the ``host`` and the ``port`` that clients ask.
+        Of the launcher: the ``host`` and the ``port`` that clients ask, and the file where the
+        workers listen (``workers_at``).
     """
     for patch in PATCHES:
         if patch.process == process:

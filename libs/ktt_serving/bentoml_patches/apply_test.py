@@ -15,7 +15,8 @@ import pytest
 
 from ktt_serving.bentoml_patches.apply import PATCHES, Patch
 
-REQUIREMENTS = sorted((Path(__file__).parent.parent / "requirements").glob("*.txt"))
+PACKER = Path(__file__).parents[2] / "ktt_packing" / "packer"
+REQUIREMENTS = sorted((PACKER / "requirements").glob("*.txt"))
 
 # Says of what is listed which has changed.
 _CODE = """
@@ -38,7 +39,10 @@ apply(process, **settings)
 after = [[found(place) for place in patch.touches] for patch in patches]
 {after}
 """
-_SETTINGS = {"launcher": {"host": "127.0.0.1", "port": 5000}, "service": {}}
+_SETTINGS = {
+    "launcher": {"host": "127.0.0.1", "port": 5000, "workers_at": "workers.sock"},
+    "service": {},
+}
 
 
 def name(patch: Patch) -> str:

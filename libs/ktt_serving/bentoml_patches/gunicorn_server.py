@@ -6,17 +6,16 @@ import multiprocessing.util
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 __all__ = ["end_workers_at_once", "know_when_it_works", "listen_on", "still_working"]
 
-_LOOPBACK = "127.0.0.1"
-
 _notify: Callable[[], None] | None = None
 
 
-def listen_on(host: str, port: int) -> None:
-    """Have the one process that clients ask listen there, and those behind it on loopback."""
+def listen_on(host: str, port: int, workers_at: Path) -> None:
+    """Have the one process that clients ask listen there, and those behind it on a file."""
     from gunicorn.config import Config
 
     assign = Config.set
@@ -24,8 +23,8 @@ def listen_on(host: str, port: int) -> None:
     def listen_there(self: Any, name: str, value: Any) -> None:
         # BentoML has no option for it: it binds all addresses.
         if name == "bind":
-            own = str(value).rpartition(":")[2]
-            value = f"{host if own == str(port) else _LOOPBACK}:{own}"
+            is_own = str(value).rpartition(":")[2] == str(port)
+            value = f"{host}:{port}" if is_own else f"unix:{workers_at}"
         assign(self, name, value)
 
     Config.set = listen_there
