@@ -9,7 +9,8 @@ import click
 
 from cli.importing import import_command
 from cli.options import DATASET, json_option
-from cli.output import print_json, print_table
+from cli.output import print_table
+from cli.printing import echo, print_json
 from cli.session import Session
 
 __all__ = ["data_group"]
@@ -33,7 +34,7 @@ def list_command(session: Session, as_json: bool) -> None:
         print_json([dataset.to_json() for dataset in datasets])
         return
     if not datasets:
-        click.echo(
+        echo(
             f"no datasets in {session.backend.place} yet; make one with: "
             "ktt data import FILE NAME ...",
             err=True,
@@ -53,7 +54,7 @@ def list_command(session: Session, as_json: bool) -> None:
     )
     for dataset in datasets:
         if dataset.problem:
-            click.echo(f"Warning: {dataset.problem}", err=True)
+            echo(f"Warning: {dataset.problem}", err=True)
 
 
 @data_group.command("show")
@@ -111,4 +112,4 @@ def delete_command(session: Session, name: str, yes: bool, as_json: bool) -> Non
     if as_json:
         print_json({"deleted": name})
     else:
-        click.echo(f"deleted {name}")
+        echo(f"deleted {name}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from cli.options import json_option
-from cli.output import print_json, print_table
+from cli.output import print_table
+from cli.printing import echo, print_json
 from cli.session import Session
 
 __all__ = ["encoders_group"]
@@ -37,7 +38,7 @@ def list_command(session: Session, as_json: bool) -> None:
         print_json([encoder.to_json() for encoder in encoders])
         return
     if not encoders:
-        click.echo(
+        echo(
             "no encoders found; fetch one when you train with it: "
             "ktt train DATASET -m db_linear --encoder NAME --download",
             err=True,
@@ -60,7 +61,7 @@ def list_command(session: Session, as_json: bool) -> None:
     )
     for encoder in encoders:
         if encoder.problem:
-            click.echo(f"Warning: {encoder.name} cannot be used: {encoder.problem}", err=True)
+            echo(f"Warning: {encoder.name} cannot be used: {encoder.problem}", err=True)
 
 
 def _millions(count: int) -> str:

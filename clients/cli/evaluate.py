@@ -15,7 +15,7 @@ from cli.errors_file import check_errors_file, write_errors
 from cli.evaluation_display import print_results
 from cli.import_options import READING, import_options_of, reading_options
 from cli.options import DATASET, TRAINED_MODELS, checkpoint_options, json_option
-from cli.output import print_json
+from cli.printing import echo, print_json
 from cli.session import Session
 from cli.trained import trained_models
 from cli.watcher import TerminalWatcher
@@ -202,7 +202,7 @@ def evaluate_command(
         return
     print_results(results)
     if errors is not None:
-        click.echo(f"wrote {errors}: {wrong:,} wrong answers")
+        echo(f"wrote {errors}: {wrong:,} wrong answers")
 
 
 def _rows(

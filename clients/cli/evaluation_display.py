@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from cli.output import format_figure, in_order, print_table
+from cli.printing import echo
 
 if TYPE_CHECKING:
     from ktt_core.difference import Difference
@@ -23,11 +22,11 @@ def print_results(results: Sequence[EvaluationResult]) -> None:
     """Print the metrics of several models, side by side, or each beside its baseline."""
     for result in results:
         for warning in result.warnings:
-            click.echo(f"Warning: {result.model}: {warning}", err=True)
+            echo(f"Warning: {result.model}: {warning}", err=True)
     if any(result.comparison for result in results):
         for number, result in enumerate(results):
             if number:
-                click.echo()
+                echo()
             _print_comparison(result)
         return
     first = results[0]
@@ -57,8 +56,8 @@ def _print_comparison(result: EvaluationResult) -> None:
     ours, theirs = f"{result.dataset}/{result.model}", f"{other.dataset}/{other.model}"
     if ours == theirs:
         ours, theirs = f"{ours} (evaluated)", f"{theirs} (baseline)"
-    click.echo(f"{theirs}: {_file(other.checkpoint_path)}")
-    click.echo(f"{ours}: {result.checkpoint.name}")
+    echo(f"{theirs}: {_file(other.checkpoint_path)}")
+    echo(f"{ours}: {result.checkpoint.name}")
     both = f"{result.rows:,} of {_all(result):,}"
     _print_differences(
         f"{result.on}: {both} rows are of classes that both know",
@@ -76,11 +75,11 @@ def _print_comparison(result: EvaluationResult) -> None:
     _print_unknown(theirs, other.unknown)
     _print_unknown(ours, result.unknown)
     _print_seen(result)
-    click.echo(_verdict(ours, theirs, other.differences, "the rows that both know"))
+    echo(_verdict(ours, theirs, other.differences, "the rows that both know"))
     if result.rows < _all(result):
-        click.echo(_verdict(ours, theirs, other.all_differences, "all rows"))
+        echo(_verdict(ours, theirs, other.all_differences, "all rows"))
     if result.rows < _FEW_ROWS:
-        click.echo("these are few rows: whatever the interval says, label more")
+        echo("these are few rows: whatever the interval says, label more")
 
 
 def _verdict(ours: str, theirs: str, differences: Mapping[str, Difference], where: str) -> str:
@@ -102,7 +101,7 @@ def _print_figures(
     more: Sequence[tuple[str, Sequence[str]]],
 ) -> None:
     names = dict(in_order({name: None for _, figures in columns for name in figures}))
-    click.echo(title)
+    echo(title)
     print_table(
         ["metric", *(f"{model}>" for model, _ in columns)],
         [
@@ -124,7 +123,7 @@ def _print_differences(
         return (name, *("-" if figure is None else format_figure(figure) for figure in found))
 
     names = dict(in_order({name: None for it in (theirs, ours) for name in it[1]}))
-    click.echo(title)
+    echo(title)
     print_table(
         ["metric", f"{theirs[0]}>", f"{ours[0]}>", "difference>", "95 % interval>"],
         [
@@ -160,7 +159,7 @@ def _print_unknown(model: str, unknown: UnknownClasses | None) -> None:
     )
     rows = "row is" if unknown.rows == 1 else "rows are"
     classes = "class" if unknown.classes == 1 else "classes"
-    click.echo(
+    echo(
         f"{model}: {unknown.rows:,} {rows} of {unknown.classes:,} {classes} that it does not "
         f"know{partly}: {shown}{more}"
     )
@@ -169,9 +168,7 @@ def _print_unknown(model: str, unknown: UnknownClasses | None) -> None:
 def _print_seen(result: EvaluationResult) -> None:
     if result.seen_rows:
         rows = "row" if result.seen_rows == 1 else "rows"
-        click.echo(
-            f"left out: {result.seen_rows:,} {rows} with texts that were trained or calibrated on"
-        )
+        echo(f"left out: {result.seen_rows:,} {rows} with texts that were trained or calibrated on")
 
 
 def _all(result: EvaluationResult) -> int:

@@ -10,7 +10,8 @@ from click.core import ParameterSource
 
 from cli.exit_codes import FAILED
 from cli.options import ALL, TRAINED_DATASETS, TRAINED_MODELS, checkpoint_options, json_option
-from cli.output import print_json, print_table
+from cli.output import print_table
+from cli.printing import echo, print_json
 from cli.session import Session
 from cli.trained import trained_models
 from cli.watcher import TerminalWatcher
@@ -179,21 +180,21 @@ def print_exports(outcomes: list[ExportOutcome], as_json: bool, monitoring: bool
         )
         quantized = [row for outcome in done for row in _quantization(outcome)]
         if quantized:
-            click.echo()
+            echo()
             print_table(
                 ["dataset", "model", "graph", "size>", "hierarchical F1>", "ms alone>",
                  "ms in a batch>", "same path>"],
                 quantized,
             )  # fmt: skip
         for outcome in done:
-            click.echo(f"wrote {outcome.path}")
+            echo(f"wrote {outcome.path}")
             if monitoring and outcome.format == "bento" and not _is_monitored(outcome):
-                click.echo(f"  {_unmonitored(outcome)}")
+                echo(f"  {_unmonitored(outcome)}")
             elif small := _small_window(outcome.manifest or {}):
-                click.echo(f"  {small}")
+                echo(f"  {small}")
     for outcome in outcomes:
         if outcome.error is not None:
-            click.echo(f"Error: {outcome.model} on {outcome.dataset}: {outcome.error}", err=True)
+            echo(f"Error: {outcome.model} on {outcome.dataset}: {outcome.error}", err=True)
     return FAILED if any(outcome.error for outcome in outcomes) else 0
 
 

@@ -10,7 +10,8 @@ import click
 from cli.backend.protocol import ImportSource
 from cli.import_options import import_options_of, reading_options
 from cli.options import DATASET, json_option
-from cli.output import in_order, print_json
+from cli.output import in_order
+from cli.printing import echo, print_json
 from cli.session import Session
 from cli.watcher import TerminalWatcher
 from ktt_core.datasets.report import show_places
@@ -104,7 +105,7 @@ def import_command(
     if as_json:
         print_json(report.to_json())
     else:
-        click.echo(_describe(name, report))
+        echo(_describe(name, report))
 
 
 def _source(files: tuple[Path, ...], server_path: str | None, upload: str | None) -> ImportSource:

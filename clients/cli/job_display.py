@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from cli.output import format_figure, in_order, print_json, print_table
+from cli.output import format_figure, in_order, print_table
+from cli.printing import echo, print_json
 
 if TYPE_CHECKING:
     from ktt_core.progress import Progress
@@ -212,7 +211,7 @@ def show_detached(jobs: Sequence[Job], as_json: bool) -> None:
         print_json([job_to_json(job) for job in jobs])
         return
     for job in jobs:
-        click.echo(job.id)
-    click.echo("they go on without this command; watch one with: ktt jobs watch ID", err=True)
+        echo(job.id)
+    echo("they go on without this command; watch one with: ktt jobs watch ID", err=True)
     if any(job.kind == "export" for job in jobs):
-        click.echo("when it is done, fetch what it made with: ktt jobs fetch ID", err=True)
+        echo("when it is done, fetch what it made with: ktt jobs fetch ID", err=True)

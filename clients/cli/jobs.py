@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from cli.exit_codes import FAILED
 from cli.export import print_exports
 from cli.job_display import event_to_json, job_to_json, print_job, print_jobs
 from cli.options import DATASET, MODEL, json_option, offer
-from cli.output import print_json
+from cli.printing import echo, print_json, to_json
 from cli.report import deliver_report, output_option
 from cli.session import Session
 from cli.watcher import TerminalWatcher
@@ -158,7 +157,7 @@ def list_command(
     elif jobs:
         print_jobs(jobs)
     else:
-        click.echo(f"no such jobs in {session.backend.place}", err=True)
+        echo(f"no such jobs in {session.backend.place}", err=True)
 
 
 @jobs_group.command("show")
@@ -198,8 +197,7 @@ def watch_command(session: Session, job: str, after: int, as_json: bool) -> int:
             watcher.begins(labels.get("model", found.kind), labels.get("dataset", job))
             for event in backend.watch_job(job, after, watcher):
                 if as_json:
-                    line = json.dumps(event_to_json(job, event), ensure_ascii=False)
-                    click.echo(line)
+                    echo(to_json(event_to_json(job, event)))
                 elif event.progress is not None:
                     watcher.progress(event.progress)
     except KeyboardInterrupt:
@@ -226,7 +224,7 @@ def cancel_command(session: Session, jobs: tuple[str, ...], as_json: bool) -> No
         print_json([job_to_json(job) for job in cancelled])
         return
     for job in cancelled:
-        click.echo(f"{job.id}: {_describe(job)}")
+        echo(f"{job.id}: {_describe(job)}")
 
 
 def _describe(job: Job) -> str:

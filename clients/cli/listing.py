@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.options import DATASET, MODEL, json_option
-from cli.output import format_figure, print_json, print_table
+from cli.output import format_figure, print_table
+from cli.printing import echo, print_json
 from cli.session import Session
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def models_command(session: Session, model: str | None, as_json: bool) -> None:
     if as_json:
         print_json(info.to_json())
         return
-    click.echo(f"{info.display_name} ({info.id}, {info.framework})\n{info.summary}\n")
+    echo(f"{info.display_name} ({info.id}, {info.framework})\n{info.summary}\n")
     print_table(
         ["hyperparameter", "type", "default", "range", "meaning"],
         [
@@ -109,7 +110,7 @@ def checkpoints_command(
         print_json([checkpoint.to_json() for checkpoint in checkpoints])
         return
     if not checkpoints:
-        click.echo("no checkpoints yet; make one with: ktt train DATASET -m MODEL", err=True)
+        echo("no checkpoints yet; make one with: ktt train DATASET -m MODEL", err=True)
         return
     print_table(
         [
@@ -137,7 +138,7 @@ def checkpoints_command(
     )
     for checkpoint in checkpoints:
         if checkpoint.problem:
-            click.echo(f"Warning: {checkpoint.problem}", err=True)
+            echo(f"Warning: {checkpoint.problem}", err=True)
 
 
 def _run(checkpoint: CheckpointInfo) -> str:

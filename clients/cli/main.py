@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -29,6 +28,7 @@ from cli.job_display import show_detached
 from cli.jobs import jobs_group
 from cli.listing import checkpoints_command, models_command
 from cli.predict import predict_command
+from cli.printing import echo, printable, to_json
 from cli.report import report_command
 from cli.serve import serve_command
 from cli.session import connection_options, session_of
@@ -115,6 +115,7 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except click.ClickException as error:
         if not as_json:
+            error.message = printable(error.message)
             with _READER_MAY_BE_GONE:
                 error.show()
         else:
@@ -158,16 +159,16 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 def _show_error(kind: str, message: str, as_json: bool) -> None:
     if as_json:
         value = {"error": {"type": kind, "message": message}}
-        said = json.dumps(value, ensure_ascii=False)
+        said = to_json(value)
     else:
         said = f"Error: {message}" if kind != "Interrupted" else message
     with _READER_MAY_BE_GONE:
-        click.echo(said, err=True)
+        echo(said, err=True)
 
 
 def _format_warning(message: Warning | str, *where: object) -> str:
     """Return what is warned of, and not the line of our code that does it."""
-    return f"Warning: {message}\n"
+    return printable(f"Warning: {message}\n")
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:

@@ -1,13 +1,9 @@
-"""What people and scripts see: tables and JSON.
-
-Results go to standard output, all else to standard error.
-"""
+"""Tables of results, and their figures."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 from rich.cells import cell_len
@@ -15,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["format_figure", "in_order", "print_json", "print_table"]
+from cli.printing import printable
+
+__all__ = ["format_figure", "in_order", "print_table"]
 
 Value = TypeVar("Value")
 
@@ -23,11 +21,6 @@ Value = TypeVar("Value")
 _NO_WRAP = 10_000
 # A column that is wider holds texts, if there are blanks in it.
 _TEXT_WIDTH = 36
-
-
-def print_json(value: Any) -> None:
-    """Print one JSON value."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 # What comes over a wire as a map has lost its order.
@@ -70,8 +63,8 @@ def print_table(
     On a terminal columns of long texts are broken between words. What is still too wide goes over
     the edge, so that a name or a figure stays in one piece.
     """
-    cells = [list(row) for row in rows]
-    names = [column.removesuffix(">") for column in columns]
+    cells = [[printable(cell) for cell in row] for row in rows]
+    names = [printable(column.removesuffix(">")) for column in columns]
     widths = [max(map(cell_len, column)) for column in zip(names, *cells, strict=True)]
     texts = [
         width > _TEXT_WIDTH and any(" " in row[at] for row in cells)
@@ -99,4 +92,5 @@ def print_table(
         console = Console(markup=False, highlight=False, width=needed)
     with console.capture() as captured:
         console.print(table)
+    # With the styles of a terminal, which `echo` would show as text.
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

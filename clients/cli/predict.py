@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
@@ -20,6 +19,7 @@ from cli.options import (
     checkpoint_options,
     json_option,
 )
+from cli.printing import echo, to_json
 from cli.session import Session
 from cli.text_lines import TextLines
 from cli.trained import only_model
@@ -111,7 +111,7 @@ def predict_command(
         lines = TextLines(None if file is None or str(file) == "-" else file)
         interactive = lines.interactive
         if interactive:
-            click.echo("type a text and press Enter; end with Ctrl-D", err=True)
+            echo("type a text and press Enter; end with Ctrl-D", err=True)
         source = iter(lines)
     seen: list[str] = []
 
@@ -166,11 +166,11 @@ def _print_json_answers(answers: Iterator[list[Prediction]], texts: list[str]) -
         for predictions in answers:
             entries = [_to_json(entry) for entry in predictions]
             value = {"text": texts.pop(0), "predictions": entries}
-            click.echo(separator + json.dumps(value, ensure_ascii=False), nl=False)
+            echo(separator + to_json(value), nl=False)
             separator = ",\n"
     finally:
         # What was answered before an error is a whole list too.
-        click.echo("[]" if separator == "[\n" else "\n]")
+        echo("[]" if separator == "[\n" else "\n]")
 
 
 def _to_json(prediction: Prediction) -> dict[str, Any]:
@@ -181,10 +181,10 @@ def _print_answers(
     answers: Iterator[list[Prediction]], texts: list[str], min_confidence: float
 ) -> None:
     for predictions in answers:
-        click.echo(click.style(texts.pop(0), bold=True))
+        echo(texts.pop(0), bold=True)
         # An empty path is the root, of which everything is: no answer beside another.
         shown = [prediction for prediction in predictions if prediction.path]
         for prediction in shown:
-            click.echo(f"  {prediction.probability:6.1%}  {' > '.join(prediction.path)}")
+            echo(f"  {prediction.probability:6.1%}  {' > '.join(prediction.path)}")
         if not shown:
-            click.echo(f"       -  no class is as probable as {min_confidence:g}")
+            echo(f"       -  no class is as probable as {min_confidence:g}")

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from cli.output import format_figure, in_order
+from cli.printing import printable
 from ktt_core.cut_texts import TEXTS_CUT, TOKENS_CUT, WANTED_LENGTH
 from ktt_core.eta import EtaEstimator
 from ktt_core.progress import Progress as ProgressEvent
@@ -183,7 +184,7 @@ class ProgressDisplay:
                 total=event.total,
                 unit=event.unit,
                 rest="" if not rest else f"{show_duration(rest)} left",
-                figures="" if event.phase == "validate" else show_figures(event.metrics),
+                figures="" if event.phase == "validate" else printable(show_figures(event.metrics)),
             )
         if event.phase == "validate" and phase.done and event.metrics:
             self._tell_validation(event)
@@ -191,7 +192,7 @@ class ProgressDisplay:
     def say(self, message: str) -> None:
         """Print a line above the bars."""
         with self._lock:
-            self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
             self._said_last = time.monotonic()
 
     @contextlib.contextmanager
@@ -234,7 +235,7 @@ class ProgressDisplay:
             self.say(self._labelled(f"validated{after}: {show_figures(figures)}"))
 
     def _labelled(self, text: str) -> str:
-        return f"{self._title}: {text}" if self._title else text
+        return printable(f"{self._title}: {text}" if self._title else text)
 
     def _break_silence(self) -> None:
         """Say how far work is when nothing was said for too long, until all is over."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
-import click
+from cli.printing import echo
 
 __all__ = ["ask"]
 
@@ -35,14 +35,14 @@ def ask(question: str, answers: Mapping[str, Answer], default: str) -> Answer:
         If Ctrl-C comes, or the input ends.
     """
     while True:
-        click.echo(f"{question} [{default}]: ", nl=False, err=True)
+        echo(f"{question} [{default}]: ", nl=False, err=True)
         line = _read_line()
         if not line:
             raise KeyboardInterrupt
         answer = line.strip().lower() or default
         if answer in answers:
             return answers[answer]
-        click.echo(f"{answer!r} is none of: {', '.join(answers)}", err=True)
+        echo(f"{answer!r} is none of: {', '.join(answers)}", err=True)
 
 
 def _read_line() -> str:

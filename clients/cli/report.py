@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.options import TRAINED_DATASET, TRAINED_MODEL, json_option, time_option
-from cli.output import print_json
+from cli.printing import echo, print_json
 from cli.session import Session
 from cli.trained import only_model
 from ktt_core.errors import KttError
@@ -91,7 +91,7 @@ def deliver_report(report: Report, output: Path | None, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(str(target) if target == report.path else f"wrote {target}")
+        echo(str(target) if target == report.path else f"wrote {target}")
 
 
 def _write(target: Path, content: bytes) -> None:

@@ -16,6 +16,7 @@ import click
 from click.core import ParameterSource
 
 from cli.exit_codes import FAILED
+from cli.printing import echo
 from cli.service_process import ServiceProcess
 from cli.session import EXPORTER_PORT, TRAINER_PORT, Session
 from ktt_core.errors import InvalidArgumentError, KttError
@@ -213,7 +214,7 @@ def _attend(
                 del waiting[service.name]
                 # Not where one has ended meanwhile and the other had just come up.
                 if len(addresses) == len(services) and first is None and not stop:
-                    click.echo(_welcome(addresses, workspace, settings), err=True)
+                    echo(_welcome(addresses, workspace, settings), err=True)
         for service in services:
             code = service.exit_code
             if code is None or service.name in ended:
@@ -226,7 +227,7 @@ def _attend(
     if first is not None:
         name, code = first
         other = next(service.name for service in services if service.name != name)
-        click.echo(
+        echo(
             f"Error: the {name} {_how(code)}, what it logged is above; the {other} was ended too",
             err=True,
         )

@@ -12,7 +12,8 @@ import click
 from cli.exit_codes import FAILED
 from cli.job_display import show_detached
 from cli.options import ALL, DATASETS, ENCODER, MODELS, json_option, time_option
-from cli.output import format_figure, print_json, print_table
+from cli.output import format_figure, print_table
+from cli.printing import echo, print_json
 from cli.resume_hints import resume_hints
 from cli.session import Session
 from cli.watcher import TerminalWatcher
@@ -152,7 +153,7 @@ def train_command(
     if hyperparameters is None and _HYPERPARAMETERS.is_file():
         hyperparameters = _HYPERPARAMETERS
         if not as_json:
-            click.echo(f"overrides from ./{_HYPERPARAMETERS}", err=True)
+            echo(f"overrides from ./{_HYPERPARAMETERS}", err=True)
     request = TrainRequest(
         datasets=datasets,
         models=models,
@@ -182,7 +183,7 @@ def train_command(
         # The error of a run that failed says so itself; that of one somebody cancelled does not.
         if any(result.error and "--resume" not in str(result.error) for result in results):
             for way in resume_hints(session.backend, request, watcher.begun):
-                click.echo(way, err=True)
+                echo(way, err=True)
     return FAILED if any(result.error for result in results) else 0
 
 
@@ -224,18 +225,18 @@ def _print_results(results: list[RunResult], dry_run: bool) -> None:
         )
         for result in done:
             if result.checkpoint:
-                click.echo(f"wrote {result.checkpoint}")
+                echo(f"wrote {result.checkpoint}")
             if result.reference:
-                click.echo(f"wrote {result.reference}")
+                echo(f"wrote {result.reference}")
             if result.report:
-                click.echo(f"wrote {result.report}")
+                echo(f"wrote {result.report}")
         for result in done:
             for warning in result.warnings:
-                click.echo(f"Warning: {result.model} on {result.dataset}: {warning}", err=True)
+                echo(f"Warning: {result.model} on {result.dataset}: {warning}", err=True)
         if dry_run:
-            click.echo("dry run: nothing was written")
+            echo("dry run: nothing was written")
     for result in results:
         if result.error is not None:
-            click.echo(f"Error: {result.model} on {result.dataset}: {result.error}", err=True)
+            echo(f"Error: {result.model} on {result.dataset}: {result.error}", err=True)
             if result.details and os.environ.get("KTT_DEBUG"):
-                click.echo(result.details, err=True)
+                echo(result.details, err=True)

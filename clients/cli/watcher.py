@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Literal
 
-import click
-
+from cli.printing import echo
 from cli.progress_display import ProgressDisplay
 from cli.prompt import ask
 from ktt_core.progress import Progress
@@ -98,5 +97,5 @@ class TerminalWatcher:
                     default="d",
                 )
             except KeyboardInterrupt:
-                click.echo(err=True)
+                echo(err=True)
                 return "detach"
