@@ -1,8 +1,8 @@
-"""The exporter: trained checkpoints put to use.
+"""The exporter: exports of checkpoints, and predictions with them.
 
 `Exporter` holds the handlers. They take and return plain values and raise
-`ktt_core.errors.KttError`. `exporter.messages` has those values as messages, `exporter.servicer`
-answers calls with them, and `exporter.main` is the server.
+`ktt_core.errors.KttError`. `exporter.messages` converts those values to messages,
+`exporter.servicer` answers calls with them, and `exporter.main` is the server.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An exported folder as one archive whose bytes are the same each time."""
+"""Deterministic archives of exported folders."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CHUNK_BYTES = 512 * 1024
 
 _BLOCK = tarfile.BLOCKSIZE
 _MAX_MANIFEST_BYTES = 16 * 1024**2
-# Digests that are remembered, so that a download that is resumed does not read all files first.
+# Number of digests kept in memory, so that a resumed download need not read all files again.
 _MAX_KNOWN = 64
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Bytes of the archive: some that are held, or a file's with zeros after it."""
+    """Part of the archive: bytes in memory, or a file padded with zeros."""
 
     size: int
     content: bytes = b""
@@ -54,7 +54,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class Artifact:
-    """An exported folder, opened: what is read of it stays of one export.
+    """An opened exported folder: all reads are from the same export.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Artifact:
         InvalidArgumentError
             If `offset` is not within the archive.
         FailedPreconditionError
-            If a file was changed in its place meanwhile.
+            If a file was changed in place meanwhile.
         """
         if not 0 <= offset <= self.size_bytes:
             raise InvalidArgumentError(
@@ -96,15 +96,14 @@ class ArtifactStore:
         self._lock = threading.Lock()
 
     def open(self, folder: Path, expected: Manifest) -> Artifact:
-        """Open the export of a manifest, all of its files at once.
+        """Open all files of the export that a manifest describes.
 
-        All are read once, to be held against the manifest.
+        Each is read once, to verify its digest.
 
         Raises
         ------
         FailedPreconditionError
-            If the folder is gone, holds another export by now, or its files are not those that were
-            exported.
+            If the folder is gone, holds another export by now, or its files were changed.
         """
         opened, content = _open(folder, expected)
         sizes = {file.path: file.size_bytes for file in expected.files}
@@ -131,7 +130,7 @@ class ArtifactStore:
                 return self._known[key]
         for file in expected.files:
             if _sha256(opened[file.path]) != file.sha256:
-                raise _changed(folder, f"{file.path} has another content")
+                raise _changed(folder, f"the content of {file.path} differs")
         digest = hashlib.sha256()
         for chunk in _chunks(parts, 0, CHUNK_BYTES):
             digest.update(chunk)
@@ -146,7 +145,7 @@ def _open(folder: Path, expected: Manifest) -> tuple[dict[str, PinnedFile], byte
     """Return the files by name, in order, and the manifest's content."""
     names = sorted([MANIFEST_NAME, *(file.path for file in expected.files)])
     try:
-        # The names are looked up in the folder that is there now, whatever takes its place.
+        # Names are resolved in the folder as it is now, even if it is replaced meanwhile.
         within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise FailedPreconditionError(
@@ -177,15 +176,15 @@ def _open(folder: Path, expected: Manifest) -> tuple[dict[str, PinnedFile], byte
     for described in expected.files:
         status = os.fstat(opened[described.path].descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise _changed(folder, f"{described.path} is no file")
+            raise _changed(folder, f"{described.path} is not a file")
         if status.st_size != described.size_bytes:
-            raise _changed(folder, f"{described.path} has another size")
+            raise _changed(folder, f"the size of {described.path} differs")
     return opened, content
 
 
 def _pin(path: Path, name: str, within: int) -> PinnedFile | OSError:
     try:
-        # Not a pipe or a device, on which opening or reading would wait.
+        # Opening must not block on a pipe or a device.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         return PinnedFile(path, os.open(name, flags, dir_fd=within))
     except OSError as error:
@@ -193,9 +192,7 @@ def _pin(path: Path, name: str, within: int) -> PinnedFile | OSError:
 
 
 def _changed(folder: Path, what: str) -> FailedPreconditionError:
-    return FailedPreconditionError(
-        f"{folder} is not as it was exported: {what}; export again to have it whole"
-    )
+    return FailedPreconditionError(f"{folder} was changed after the export: {what}; export again")
 
 
 def _stamp(file: PinnedFile) -> tuple[int, int, int, int, int]:
@@ -209,10 +206,9 @@ def _sha256(file: PinnedFile) -> str:
 
 
 def _parts(top: str, opened: Mapping[str, PinnedFile], sizes: Mapping[str, int]) -> Iterator[_Part]:
-    """Yield the parts of an uncompressed tar that is the same for the same files.
+    """Yield the parts of an uncompressed tar that depends on the files alone.
 
-    Its entries stand in one folder; order, owner and times are fixed, and of the rights only
-    whether a file can be run is kept.
+    Order, owner and times are fixed, and of the permissions only the executable bit is kept.
     """
     written = 0
     for name, file in opened.items():

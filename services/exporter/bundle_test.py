@@ -348,7 +348,7 @@ def test_what_does_not_answer_as_its_checkpoint_is_not_packed(
         np.savez(target / "weights.npz", **arrays)
 
     monkeypatch.setattr(kind, "export_artifacts", tampered)
-    with pytest.raises(JobFailedError, match="does not answer as its checkpoint"):
+    with pytest.raises(JobFailedError, match="differ from its checkpoint"):
         run(folder)
     assert not (seen / "seen.json").exists()
 
@@ -356,7 +356,7 @@ def test_what_does_not_answer_as_its_checkpoint_is_not_packed(
 @pytest.mark.parametrize(
     ("spec", "kind", "message"),
     [
-        (dataclasses.replace(SPEC, gpu=True), UnsupportedError, "nothing that a GPU"),
+        (dataclasses.replace(SPEC, gpu=True), UnsupportedError, "does not compute on a GPU"),
         (ExportSpec("shop", "tfidf_hsgd", gpu=True), InvalidArgumentError, "only one to 'bento'"),
         (dataclasses.replace(SPEC, quantize="int8"), UnsupportedError, "cannot be quantized"),
         (dataclasses.replace(SPEC, quantize="int8", gpu=True), InvalidArgumentError, "not on CUDA"),

@@ -37,9 +37,9 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
     Raises
     ------
     InvalidArgumentError
-        If the spec is not of its form; `field` says where.
+        If the spec is invalid; `field` names the field.
     UnsupportedError
-        If the model, or this version, cannot write that format.
+        If the model or this version cannot write the format.
     NotFoundError
         If there is no such model or checkpoint.
     FailedPreconditionError
@@ -49,7 +49,8 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
     with at_field("format"):
         if spec.format not in FORMATS:
             raise InvalidArgumentError(
-                f"an export is {' or '.join(map(repr, FORMATS))}, not {spec.format!r:.60}"
+                f"the format of an export is {' or '.join(map(repr, FORMATS))}, not "
+                f"{spec.format!r:.60}"
             )
     with at_field("quantization"):
         if spec.quantize is not None and spec.quantize not in QUANTIZATIONS:
@@ -59,13 +60,13 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
             )
         if spec.quantize is not None and spec.gpu:
             raise InvalidArgumentError(
-                f"a graph that is quantized to {spec.quantize} runs on processors, not on CUDA: "
-                "export it without the one or without the other"
+                f"a graph quantized to {spec.quantize} runs on CPUs, not on CUDA: export it "
+                "without one of the two options"
             )
     with at_field("gpu"):
         if spec.gpu and spec.format != "bento":
             raise InvalidArgumentError(
-                f"an export to {spec.format!r} is not made for a processor; only one to 'bento' is"
+                f"the GPU option applies to exports to 'bento' only, not to {spec.format!r}"
             )
     model_class, file = locate(workspace, spec.dataset, spec.model, spec.label, spec.time)
     if spec.format not in model_class.export_formats:
@@ -73,7 +74,7 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
         raise UnsupportedError(f"{spec.model} does not export {spec.format}; it exports: {formats}")
     if spec.gpu and not model_class.serves_on_gpu:
         raise UnsupportedError(
-            f"{spec.model} has nothing that a GPU would compute; export it without"
+            f"{spec.model} does not compute on a GPU; export it without this option"
         )
     if spec.format == "bento":
         package = get_entry(spec.model).load.__module__
@@ -83,8 +84,8 @@ def check_export(workspace: Path, spec: ExportSpec) -> None:
         check_packer()
     if spec.quantize is not None and spec.quantize not in model_class.quantizations:
         raise UnsupportedError(
-            f"{spec.model} cannot be quantized to {spec.quantize}: that makes the matrix products "
-            "of an encoder smaller and faster, and this model has none; export it without"
+            f"{spec.model} cannot be quantized to {spec.quantize}: quantization applies to the "
+            "matrix products of an encoder, and this model has none; export it without this option"
         )
     parity_split(workspace, spec.dataset)
     check_owner(export_folder(workspace, spec), spec)
@@ -96,9 +97,9 @@ def _check_reference_rows(file: CheckpointFile) -> None:
 
     path = reference_path(file.path.parent, file.time)
     if not path.is_file():
-        return  # a service alone
+        return  # a bundle without monitoring
     try:
         n_rows = pq.read_metadata(path).num_rows
     except (OSError, pa.ArrowException):
-        return  # what is wrong with it, the job says
+        return  # the job reports what is wrong with it
     check_reference_rows(n_rows, path)

@@ -1,4 +1,4 @@
-"""Which checkpoint a request means."""
+"""Resolution of a request's checkpoint."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["locate"]
 def locate(
     workspace: Path, dataset: str, model: str, label: str, time: str | None
 ) -> tuple[type[Model], CheckpointFile]:
-    """Return a model's class and the checkpoint that is meant; the dataset itself is not needed.
+    """Return a model's class and its requested checkpoint; the dataset itself is not needed.
 
     Raises
     ------
     InvalidArgumentError
-        If an argument is not of its form; `field` says which.
+        If an argument is invalid; `field` names it.
     NotFoundError
         If there is no such model or checkpoint.
     """

@@ -1,7 +1,7 @@
 """Commit markers: files in an export's folder that name the job which published it.
 
-A folder is moved to its place with a file named after its job. After a crash, recovery learns from
-it that the export was published. It is removed once the job's own folder says so.
+A folder is published together with a file named after its job, which tells recovery after a crash
+that the export was published. It is removed once the job's own folder records that.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def marker_name(job_id: str) -> str:
 
 
 def published_output(folder: Path) -> Path:
-    """Return the output of a job which says that its export was published."""
+    """Return the output file of a job that records that its export was published."""
     return folder / "published"
 
 
 def record_published(workspace: Path, folder: Path) -> None:
-    """Write the outputs of the jobs whose markers an export holds, before it is replaced.
+    """Record as published the jobs whose markers an export holds, before it is replaced.
 
-    There are markers only if the process that published it was killed at that moment.
+    Markers are left only if the process that published it was killed at that moment.
 
     Raises
     ------

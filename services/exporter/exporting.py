@@ -51,7 +51,7 @@ def run_export(value: dict[str, Any], context: TaskContext) -> dict[str, Any]:
     Raises
     ------
     KttError
-        If it cannot be made, or does not answer as its checkpoint does. Nothing is published then.
+        If it fails, or its results differ from its checkpoint's. Nothing is published then.
     """
     spec = ExportSpec.from_json(value)
     workspace = workspace_of(context.folder)
@@ -70,9 +70,9 @@ def run_export(value: dict[str, Any], context: TaskContext) -> dict[str, Any]:
 
 @contextmanager
 def _publishing(context: TaskContext, folder: Path, result: dict[str, Any]) -> Iterator[None]:
-    # The mark comes with the folder, in the same step, so whatever moment this process is killed at
-    # tells whether it was done. It gives way to a proof that the next export does not replace.
-    # All that could fail for want of room is done before the step.
+    # The marker is published with the folder, in the same step, so that recovery can tell whether
+    # this process was killed before or after it. It is then replaced by a file that the next export
+    # does not replace. All writes that a full disk could fail happen before the step.
     ready, done = context.folder / "ready", published_output(context.folder)
     mark = folder / marker_name(context.job_id)
     with atomic_file(ready) as temporary:
@@ -82,12 +82,12 @@ def _publishing(context: TaskContext, folder: Path, result: dict[str, Any]) -> I
         ready.rename(done)
         fsync_directory(done.parent)
         with suppress(OSError):
-            # It does no harm: the next sweep removes it.
+            # Harmless if it stays: the next sweep removes it.
             mark.unlink()
 
 
 def _write(plan: ExportPlan, staging: Path, scratch: Path, progress: ProgressCallback) -> Manifest:
-    """Fill a folder, all but the manifest, which is returned."""
+    """Write the files of an export except its manifest, which is returned."""
     model, checkpoint = _load(plan)
     if plan.spec.format == "bento":
         written = write_bundle(plan, model, staging, scratch, progress)
@@ -98,7 +98,7 @@ def _write(plan: ExportPlan, staging: Path, scratch: Path, progress: ProgressCal
         model=plan.spec.model,
         dataset=plan.spec.dataset,
         checkpoint=checkpoint,
-        # A framework's base class says which packages its models are computed with.
+        # The packages that compute the model are declared by its framework's base class.
         versions=installed_versions(*_PACKAGES, *getattr(model, "packages", ())),
         opset=model.onnx_opset if written.ir_version else 0,
         parity=written.parity,

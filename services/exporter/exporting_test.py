@@ -261,7 +261,7 @@ def test_a_jobs_folder_tells_its_workspace(tmp_path: Path) -> None:
     assert workspace_of(tmp_path / "jobs/exporter/id/files") == tmp_path
     nested = tmp_path / "jobs/exporter/ws"
     assert workspace_of(nested / "jobs/exporter/id/files") == nested
-    with pytest.raises(ValueError, match="in no store"):
+    with pytest.raises(ValueError, match="not in a store"):
         workspace_of(tmp_path / "jobs/trainer/id")
 
 

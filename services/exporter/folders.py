@@ -1,4 +1,4 @@
-"""Where exports stand, ``outputs/<model>_<dataset>``, and whose a folder there is."""
+"""Folders of exports, ``outputs/<model>_<dataset>``, and their ownership."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ _LOCK_NAME = ".lock"
 def folder_name(model: str, dataset: str) -> str:
     """Return the name of an export's folder.
 
-    Two pairs may have the same, "a_b" on "c" and "a" on "b_c": `check_owner` keeps them apart.
+    Two pairs may share a name, "a_b" on "c" and "a" on "b_c": `check_owner` tells them apart.
     """
     return f"{check_name(model, 'model')}_{check_name(dataset, 'dataset')}"
 
 
 def export_folder(workspace: Path, spec: ExportSpec) -> Path:
-    """Return where an export goes; it need not exist."""
+    """Return the folder of an export; it need not exist."""
     return workspace / _PLACES[spec.format] / folder_name(spec.model, spec.dataset)
 
 
 def check_owner(folder: Path, spec: ExportSpec) -> None:
-    """Let a folder be replaced only by a newer export of the same.
+    """Check that a folder holds an older export of the same pair and format, if it exists.
 
     Raises
     ------
     FailedPreconditionError
-        If something is there that is not an export of this model on this dataset in this format.
+        If the path is anything but an export of this model on this dataset in this format.
     """
     if not os.path.lexists(folder):
         return
     if folder.is_symlink() or not folder.is_dir():
-        raise FailedPreconditionError(f"{folder} is in the way: it is no folder; move it")
+        raise FailedPreconditionError(f"{folder} is in the way: it is not a folder; move it")
     if not os.path.lexists(folder / MANIFEST_NAME):
         raise FailedPreconditionError(
             f"{folder} is not replaced: it has no {MANIFEST_NAME}, so it is not from an export; "
@@ -79,25 +79,25 @@ def make_export(
     write: Callable[[Path], Result],
     recording: Callable[[Result], AbstractContextManager[object]],
 ) -> Result:
-    """Write an export out of sight, and put it in the place of the older one in one step.
+    """Write an export to a hidden folder, and replace the older one by it atomically.
 
     Parameters
     ----------
     folder : Path
-        Where it goes.
+        Target folder.
     spec : ExportSpec
     write : callable
-        Fills the folder it is given. If it raises, nothing is published.
+        Fills a given folder. If it raises, nothing is published.
     recording : callable
-        Given what `write` returned; the context that it returns is entered when nothing is left to
-        refuse, and holds around the step itself.
+        Takes the result of `write` and returns a context that is entered around the replacement,
+        after the last check.
 
     Raises
     ------
     FailedPreconditionError
-        If `folder` belongs to something else, before or after the writing.
+        If `folder` belongs to something else, before or after writing.
     OSError
-        If the system refuses; the older export stays.
+        If writing fails; the older export stays.
     """
     check_owner(folder, spec)
     sweep_exports(folder.parent.parent)
@@ -114,6 +114,6 @@ def make_export(
 
 
 def sweep_exports(workspace: Path) -> list[Path]:
-    """Remove what killed exports left; return what was removed."""
+    """Remove leftovers of killed exports; return their paths."""
     places = [workspace / place for place in _PLACES.values()]
     return [path for place in places if place.is_dir() for path in sweep_leftovers(place)]

@@ -1,4 +1,4 @@
-"""What each format puts into an export's folder, compared with its checkpoint on the way."""
+"""Writing of an export's files in each format, with the comparison with its checkpoint."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Written", "write_bundle", "write_onnx"]
 
-# Rows between two signs of life.
+# Rows between two progress events.
 _BLOCK_ROWS = 32
 
 
 @dataclass(frozen=True)
 class Written:
-    """What came of writing an export, but for its files."""
+    """Results of writing an export, apart from its files."""
 
     parity: ParityResult
     ir_version: int
@@ -42,7 +42,7 @@ class Written:
 
 
 def write_onnx(plan: ExportPlan, model: Model, folder: Path, progress: ProgressCallback) -> Written:
-    """Fill a folder with a graph and what belongs beside it.
+    """Write a graph and its companion files into a folder.
 
     Raises
     ------
@@ -65,9 +65,9 @@ def write_onnx(plan: ExportPlan, model: Model, folder: Path, progress: ProgressC
 def write_bundle(
     plan: ExportPlan, model: Model, folder: Path, scratch: Path, progress: ProgressCallback
 ) -> Written:
-    """Fill a folder with a service, and with its monitoring if the run has a reference set.
+    """Write a service into a folder, and its monitoring if the run has a reference set.
 
-    Where the service's graph is quantized, the reference set is what that graph says of the rows.
+    If the service's graph is quantized, the reference set is recomputed with that graph.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def write_bundle(
     folder : Path
         Exists, and is empty.
     scratch : Path
-        A folder for what is needed meanwhile.
+        Folder for temporary files.
     progress : callable
 
     Raises
@@ -121,7 +121,7 @@ def write_bundle(
 
 
 def _check_labels(plan: ExportPlan, model: Model) -> None:
-    """See that rows' labels mean the model's classes: a quantized graph is measured on them."""
+    """Check that the rows' labels, which measure a quantized graph, are the model's classes."""
     if plan.spec.quantize is not None and model.taxonomy != plan.split.taxonomy:
         raise FailedPreconditionError(
             f"{plan.checkpoint.path.name} was trained on other classes than {plan.spec.dataset!r} "
@@ -132,14 +132,14 @@ def _check_labels(plan: ExportPlan, model: Model) -> None:
 
 
 def _remove_empty_folders(folder: Path) -> None:
-    """Leave what an archive of files has: the bundle is the same here and after a download."""
+    """Remove empty folders, so that the bundle is the same here and after a download."""
     for parent, _, _ in os.walk(folder, topdown=False):
         if parent != str(folder) and not os.listdir(parent):
             os.rmdir(parent)
 
 
 def _spread_rows(model: Model, split: Split, progress: ProgressCallback) -> Iterator[Batch]:
-    """Yield the rows that a quantized graph is measured on."""
+    """Yield the rows on which a quantized graph is measured."""
     total, done = min(MAX_ROWS, model.onnx_parity_rows, split.n_rows), 0
     progress(Progress("quantize", 0, total, "rows"))
     for batch in spread_rows(split, total):
@@ -153,7 +153,7 @@ def _spread_rows(model: Model, split: Split, progress: ProgressCallback) -> Iter
 def _served_reference(
     model: Model, artifacts: Path, split: Split, scratch: Path, progress: ProgressCallback
 ) -> Path:
-    """Write the reference set that a bundle itself makes of the split's rows."""
+    """Write the reference set that the bundle itself computes for the split's rows."""
 
     def rows() -> Iterator[Batch]:
         done = 0
@@ -174,5 +174,5 @@ def _ir_version(folder: Path) -> int:
         return 0
     import onnx
 
-    # The weights are of no interest here.
+    # The weights are not needed here.
     return int(onnx.load(graph, load_external_data=False).ir_version)

@@ -1,4 +1,4 @@
-"""The exporter's handlers: plain values in and out, `KttError` for what a user can mend."""
+"""The exporter's handlers: plain values in and out, `KttError` for errors a user can fix."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_MODEL_CACHE", "Exporter"]
 
-#: Models that are kept loaded.
+#: Number of models that are kept loaded.
 DEFAULT_MODEL_CACHE = 4
 
 
@@ -36,18 +36,18 @@ def _ignore(event: JobEvent) -> None:
 
 
 class Exporter(JobHost):
-    """Puts checkpoints of one workspace to use.
+    """Exports checkpoints of one workspace, and predicts with them.
 
-    Constructing it imports nothing heavy and makes no folder. Usable from any thread.
+    The constructor imports nothing heavy and creates no folder. Thread-safe.
 
     Parameters
     ----------
     workspace : Path
         The folder with ``datasets/`` and ``weights/``.
     jobs : JobService, optional
-        A server's; by default that of the workspace, as a command uses it.
+        The jobs of a server; default: those of the workspace, as a command uses them.
     model_cache : int
-        Models that `predict` keeps loaded, those used last.
+        Number of models that `predict` keeps loaded: the most recently used.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Exporter(JobHost):
         return ArtifactStore()
 
     def start(self) -> None:
-        """Begin to serve: what killed exports left is removed, now and whenever a job ends."""
+        """Start serving: remove leftovers of killed exports, now and whenever a job ends."""
         from exporter.commit_markers import sweep_markers
         from exporter.folders import sweep_exports
 
@@ -101,7 +101,7 @@ class Exporter(JobHost):
         Raises
         ------
         KttError
-            As `exporter.checking.check_export`, and no job is made then; else as `run_export`.
+            As `exporter.checking.check_export`, before a job is created, and as `run_export`.
         """
         self.validate(EXPORT, spec)
         return self.run_export(spec, on_event)
@@ -112,7 +112,7 @@ class Exporter(JobHost):
         """Make an export that `validate` has accepted, as `export` does.
 
         If this process is interrupted, or `on_event` raises, the export is stopped and the
-        exception goes on. What does not end well publishes nothing.
+        exception propagates. An export that fails publishes nothing.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class Exporter(JobHost):
         Raises
         ------
         JobFailedError
-            If the export does not answer as its checkpoint does, or its process died.
+            If the export's results differ from its checkpoint's, or its process died.
         KttError
             If the job fails for another reason.
         """
@@ -139,14 +139,14 @@ class Exporter(JobHost):
         return ExportResult.from_json(job.result or {})
 
     def open_artifact(self, job_id: str) -> Artifact:
-        """Open what an export job made, as an archive.
+        """Open the result of an export job as an archive.
 
         Raises
         ------
         NotFoundError
             If there is no such job.
         FailedPreconditionError
-            If it has not succeeded, or what it made was replaced, changed or removed since.
+            If it has not succeeded, or its result was replaced, changed or removed since.
         """
         job = self.jobs.get(job_id, EXPORT.name)
         if job.result is None:
@@ -174,24 +174,24 @@ class Exporter(JobHost):
     ) -> Iterator[list[Prediction]]:
         """Classify texts with a checkpoint.
 
-        Arguments are checked and the checkpoint is loaded at the call. The texts are then read a
-        block at a time, as answers are asked for, so their number does not matter.
+        Arguments are checked and the checkpoint is loaded immediately. The texts are then read
+        lazily, a block at a time, so their number is not limited.
 
         Parameters
         ----------
         dataset, model : str
-            Whose checkpoint. The dataset itself is not needed.
+            Model and the dataset it was trained on. The dataset itself is not needed.
         texts : iterable of str
         top_k : int
             Paths per text.
         min_confidence : float
             In [0, 1]: a path stops at the deepest class that reaches it.
         decoding : {"path", "independent"}
-            Whether an answer is the most probable path, or each level's best class.
+            Whether to return the most probable path or the best class of each level.
         label, time : str
-            Which checkpoint: "best" or "last", of the newest run or of that time.
+            Checkpoint: "best" or "last", of the newest run or of the run with that start.
         block_rows : int
-            Texts classified at once; 1 answers each before reading the next.
+            Texts classified at once; with 1, each is answered before the next is read.
 
         Returns
         -------
@@ -201,8 +201,8 @@ class Exporter(JobHost):
         Raises
         ------
         InvalidArgumentError
-            If an argument is out of range, or (when its block is read) a text is no valid Unicode
-            string; `field` says which.
+            If an argument is out of range, or (when its block is read) a text is not a valid
+            Unicode string; `field` names it.
         NotFoundError
             If there is no such model or checkpoint.
         CheckpointError

@@ -1,4 +1,4 @@
-"""The exporter's kinds of jobs, and where its store is."""
+"""The exporter's kinds of jobs and the location of its store."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def open_jobs(workspace: Path, **settings: Any) -> JobService:
 
 
 def files_of(workspace: Path, job_id: str) -> Path:
-    """Return the folder of files that an export job's task has to itself; it need not exist."""
+    """Return the private folder of an export job's task; it need not exist."""
     from ktt_jobs.records import JobRecords
 
     return JobRecords(workspace / _STORE).files(job_id)
 
 
 def workspace_of(folder: Path) -> Path:
-    """Return the workspace that a job's folder lies in; it may have moved since the job was made.
+    """Return the workspace of a job's folder; it may have moved since the job was created.
 
     Raises
     ------
     ValueError
-        If it lies in none.
+        If there is none.
     """
     for parent in folder.parents:
         if parent.parts[-2:] == _STORE.parts:
             return parent.parents[1]
-    raise ValueError(f"{folder} is in no store of exports: {_STORE} is not in it")
+    raise ValueError(f"{folder} is not in a store of export jobs: {_STORE} is not part of it")

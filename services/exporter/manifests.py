@@ -41,7 +41,7 @@ __all__ = [
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
 
-# Far above any manifest: a folder has few files. What is larger is something else.
+# Far larger than any manifest: a folder has few files.
 _MAX_BYTES = 16 * 1024**2
 
 D = TypeVar("D", bound=Document)
@@ -91,14 +91,14 @@ def manifest_from_bytes(content: bytes, path: Path) -> Manifest:
     Raises
     ------
     DataError
-        If it is no manifest, or one of a later format.
+        If it is not a manifest, or has a newer format version.
     """
     try:
         message = json_format.Parse(
             content.decode(), pb.ExportManifest(), ignore_unknown_fields=True
         )
     except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{path} is no manifest of an export: {str(error)[:200]}") from error
+        raise DataError(f"{path} is not a manifest of an export: {str(error)[:200]}") from error
     if message.format_version != FORMAT_VERSION:
         raise DataError(
             f"{path} has format version {message.format_version}, and this is version "
@@ -113,11 +113,11 @@ def read_manifest(folder: Path) -> Manifest:
     Raises
     ------
     DataError
-        If it has none that can be read.
+        If it has no readable manifest.
     """
     path = folder / MANIFEST_NAME
     try:
-        # Nothing that links elsewhere, and no pipe, on which opening would wait.
+        # Not through links, and without blocking on a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             content = os.pread(descriptor, _MAX_BYTES + 1, 0)
@@ -126,12 +126,12 @@ def read_manifest(folder: Path) -> Manifest:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     if len(content) > _MAX_BYTES:
-        raise DataError(f"{path} is no manifest of an export: it is too large")
+        raise DataError(f"{path} is not a manifest of an export: it is too large")
     return manifest_from_bytes(content, path)
 
 
 def describe_files(folder: Path) -> tuple[ExportedFile, ...]:
-    """Return the files of a folder and of those in it, by path, with their sizes and digests."""
+    """Return the files of a folder and its subfolders, by path, with their sizes and digests."""
     return tuple(
         ExportedFile(
             path=path.relative_to(folder).as_posix(),

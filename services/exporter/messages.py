@@ -1,4 +1,4 @@
-"""The exporter's values as messages of ``ktt.exporter.v1``, and back."""
+"""Conversion of the exporter's values to messages of ``ktt.exporter.v1`` and back."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def spec_from_proto(message: exports_pb2.ExportSpec) -> ExportSpec:
     Raises
     ------
     InvalidArgumentError
-        If the format is not set, or it or the quantization is none that this version knows.
+        If the format is not set, or this version does not know it or the quantization.
     """
     return ExportSpec(
         dataset=message.dataset,
@@ -90,7 +90,7 @@ CODEC = JobCodec(exports_pb2, spec_to_proto, spec_from_proto, result_to_proto, r
 
 
 def decoding_to_proto(decoding: Decoding) -> predict_pb2.Decoding:
-    """Return the enum value of a way of decoding."""
+    """Return the enum value of a decoding."""
     return _DECODINGS[decoding]
 
 
@@ -100,7 +100,7 @@ def decoding_from_proto(value: int) -> Decoding:
     Raises
     ------
     InvalidArgumentError
-        If it is none that this version knows.
+        If this version does not know it.
     """
     if value == predict_pb2.DECODING_UNSPECIFIED:
         return "path"
@@ -118,7 +118,7 @@ def answer_to_proto(predictions: Iterable[Prediction]) -> predict_pb2.Answer:
 
 
 def answer_from_proto(message: predict_pb2.Answer) -> list[Prediction]:
-    """Undo `answer_to_proto`, but for the codes, which are not sent."""
+    """Undo `answer_to_proto`, except for the codes, which are not sent."""
     return [Prediction(tuple(path.classes), path.probability, codes=()) for path in message.paths]
 
 

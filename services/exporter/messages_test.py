@@ -179,12 +179,12 @@ def test_a_manifest_of_before_there_was_quantization_is_read() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no manifest"),
-        (b"\xff", "no manifest"),
+        (b"", "not a manifest"),
+        (b"\xff", "not a manifest"),
         (b"[]", "format version 0"),
-        (b'{"model": 1}', "no manifest"),
-        (b'{"formatVersion": "x"}', "no manifest"),
-        (b'{"a":' * 100_000, "no manifest"),
+        (b'{"model": 1}', "not a manifest"),
+        (b'{"formatVersion": "x"}', "not a manifest"),
+        (b'{"a":' * 100_000, "not a manifest"),
         (b"{}", "format version 0"),
         (b'{"formatVersion": 2}', "format version 2"),
     ],

@@ -1,4 +1,4 @@
-"""Loaded models, kept for the next question: few of them, each loaded once."""
+"""A cache of loaded models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CachedModel", "ModelCache"]
 
-# What tells one file from another that took its place: device, inode, size, time of change in ns.
+# Identity of a file's content: device, inode, size, modification time in ns.
 Stamp = tuple[int, int, int, int]
 
 
@@ -29,7 +29,7 @@ class CachedModel:
 
     @contextmanager
     def use(self) -> Iterator[Model]:
-        """Have the model for oneself: models need not be safe for two threads at once."""
+        """Give exclusive use of the model: models need not be thread-safe."""
         with self._lock:
             assert self._model is not None, "only loaded models are handed out"
             yield self._model
@@ -42,10 +42,9 @@ class CachedModel:
 
 
 class ModelCache:
-    """Keeps the models that were used last. Usable from any thread.
+    """Least-recently-used cache of models. Thread-safe.
 
-    A file that was replaced on disk is loaded anew. Threads that want the same model at the same
-    time wait for one of them to load it.
+    A file that was replaced on disk is loaded again. Concurrent requests for a model load it once.
 
     Parameters
     ----------

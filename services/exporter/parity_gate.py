@@ -1,4 +1,4 @@
-"""The gate of every export: it answers as its checkpoint does, on real rows, or is refused."""
+"""Comparison of an export with its checkpoint on real rows, which every export must pass."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def compare(
     split: Split,
     progress: ProgressCallback,
 ) -> ParityResult:
-    """Compare what was written with the model on real rows, and refuse what differs.
+    """Compare an export with its model on rows of a split, and refuse it if they differ.
 
     Parameters
     ----------
     model : Model
     check : callable
-        Answers texts with both.
+        Compares the two on texts.
     name : str
-        The split's.
+        Name of the split.
     split : Split
     progress : callable
 
     Raises
     ------
     JobFailedError
-        If the two do not answer alike.
+        If their results differ too much.
     """
     total = min(MAX_ROWS, model.onnx_parity_rows, split.n_rows)
 
@@ -78,12 +78,12 @@ def _gate(model: Model, figures: ParityFigures, split: str) -> None:
             features = (
                 f"; the feature {figures.worst_feature} of its monitoring rows differs by up to "
                 f"{figures.max_feature_difference:.2g} of its mean size (at most "
-                f"{MAX_FEATURE_DIFFERENCE:.0e} may)"
+                f"{MAX_FEATURE_DIFFERENCE:.0e} is allowed)"
             )
         raise JobFailedError(
-            f"the exported {model.model_id} does not answer as its checkpoint does: on "
+            f"the results of the exported {model.model_id} differ from its checkpoint's: on "
             f"{figures.rows:,} rows of {split}, {figures.top_path_agreement:.4%} have the same "
-            f"most probable path (at least {MIN_TOP_PATH_AGREEMENT:.1%} must), and a leaf's "
-            f"probability differs by up to {figures.max_probability_difference:.2g} (at most "
-            f"{MAX_PROBABILITY_DIFFERENCE:.0e} may){features}; nothing was published"
+            f"most probable path (at least {MIN_TOP_PATH_AGREEMENT:.1%} are required), and a "
+            f"leaf's probability differs by up to {figures.max_probability_difference:.2g} (at "
+            f"most {MAX_PROBABILITY_DIFFERENCE:.0e} is allowed){features}; nothing was published"
         )

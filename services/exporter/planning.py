@@ -1,4 +1,4 @@
-"""What an export is made of, looked up when its job starts."""
+"""Lookup of an export's inputs when its job starts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ExportPlan:
 def plan_export(workspace: Path, spec: ExportSpec) -> ExportPlan:
     """Look up the inputs of an export whose spec `exporter.checking.check_export` has accepted.
 
-    Only what may have changed while the job was queued can be missing.
+    Only inputs that changed while the job was queued can be missing.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Texts in, paths out: a checkpoint put to use without serving it."""
+"""Prediction of paths with a loaded model."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Decoding = Literal["path", "independent"]
 
 
 def check_options(model: Model, options: Mapping[str, Any]) -> None:
-    """Let the decoder refuse what it would refuse, before a text is read.
+    """Check decoding options before a text is read.
 
     Raises
     ------
     InvalidArgumentError
-        If an option is out of range; `field` says which.
+        If an option is out of range; `field` names it.
     """
     import numpy as np
 
@@ -66,7 +66,7 @@ def _answer(
 
 
 def _clean(block: list[str], read: int) -> list[str]:
-    """Return texts as an import would have stored them."""
+    """Clean texts as an import does."""
     from ktt_core.preprocessors.cleaning import clean_texts
 
     tidy = []

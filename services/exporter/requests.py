@@ -1,4 +1,4 @@
-"""What the exporter is asked to do."""
+"""Requests to the exporter."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ktt_jobs.kinds import JobSpec
 
 __all__ = ["FORMATS", "QUANTIZATIONS", "ExportSpec"]
 
-#: What an export can make.
+#: Formats of exports.
 FORMATS = ("onnx", "bento")
-#: How its graph can be made smaller.
+#: Forms of quantized graphs.
 QUANTIZATIONS = ("int8",)
 
 
@@ -21,7 +21,7 @@ class ExportSpec(JobSpec):
     Attributes
     ----------
     dataset, model : str
-        Whose checkpoint.
+        Model and the dataset it was trained on.
     format : str
         "onnx" or "bento".
     label : str
@@ -29,13 +29,12 @@ class ExportSpec(JobSpec):
     time : str or None
         The start of the checkpoint's run, UTC; None for the newest.
     monitoring : bool
-        Whether a bundle gets monitoring beside its service, if the run left a reference set; says
-        nothing to "onnx".
+        Whether a bundle includes monitoring, if the run left a reference set; not used for "onnx".
     quantize : str or None
-        "int8" makes a second graph, smaller and measured against the first: beside it for "onnx",
-        in its place for "bento".
+        "int8" adds a smaller graph, measured against the original: beside it for "onnx", instead of
+        it for "bento".
     gpu : bool
-        Whether a bundle's service is to run on CUDA.
+        Whether a bundle's service runs on CUDA.
     """
 
     dataset: str
@@ -49,5 +48,5 @@ class ExportSpec(JobSpec):
 
     @property
     def labels(self) -> dict[str, str]:
-        """What its job is found by."""
+        """Labels of its job, for filters."""
         return {"dataset": self.dataset, "model": self.model}

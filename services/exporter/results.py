@@ -1,4 +1,4 @@
-"""What the exporter answers, as plain values."""
+"""Results of the exporter, as plain values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ExportedCheckpoint(Document):
-    """Which checkpoint was exported.
+    """The exported checkpoint.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class ExportedCheckpoint(Document):
     sha256 : str
         Of the file, in hexadecimal.
     dataset_fingerprint : str
-        Of the dataset it learned from; empty where the checkpoint does not say.
+        Of its training dataset; empty if the checkpoint does not record it.
     """
 
     file_name: str
@@ -46,25 +46,25 @@ class ExportedCheckpoint(Document):
 
 @dataclass(frozen=True)
 class ParityResult(Document):
-    """How an exported model compared with its checkpoint, on rows of the dataset.
+    """Comparison of an exported model with its checkpoint on rows of the dataset.
 
     Attributes
     ----------
     rows : int
-        The rows compared.
+        Number of compared rows.
     split : str
-        The split they are of.
+        Their split.
     top_path_agreement : float
         The share of rows, in [0, 1], on which both have the same most probable path.
     max_probability_difference : float
         The largest difference of a leaf's probability.
     required_agreement, tolerated_difference : float
-        What an export is published with, at least and at most.
+        Thresholds for publishing.
     max_feature_difference : float or None
-        The largest difference of a feature of a monitoring row, as a part of the mean absolute
-        value of its column; None where no features were compared.
+        The largest difference of a feature of a monitoring row, relative to the mean absolute value
+        of its column; None if no features were compared.
     tolerated_feature_difference : float or None
-        What an export is published with, at most.
+        Threshold for publishing.
     """
 
     rows: int
@@ -79,12 +79,12 @@ class ParityResult(Document):
 
 @dataclass(frozen=True)
 class QuantizationResult(Document):
-    """What a quantized graph gains and costs, on rows of the dataset.
+    """Comparison of a quantized graph with the original on rows of the dataset.
 
     Attributes
     ----------
     split : str
-        The split the rows are of.
+        The rows' split.
     figures : QuantizationFigures
     """
 
@@ -94,14 +94,14 @@ class QuantizationResult(Document):
 
 @dataclass(frozen=True)
 class MonitoringResult(Document):
-    """What a bundle's monitor compares.
+    """Sizes that a bundle's monitor compares.
 
     Attributes
     ----------
     reference_rows : int
         Rows of the reference set.
     window_size : int
-        The newest rows that are compared with it.
+        Number of newest rows that are compared with it.
     """
 
     reference_rows: int
@@ -128,7 +128,7 @@ class ExportedFile(Document):
 
 @dataclass(frozen=True)
 class Manifest(Document):
-    """What an exported folder holds and where that came from.
+    """Content and origin of an exported folder.
 
     Attributes
     ----------
@@ -139,21 +139,21 @@ class Manifest(Document):
     versions : mapping of str to str
         Of the packages that wrote it.
     opset : int
-        The graph's ONNX operator set; 0 where there is no graph.
+        The graph's ONNX operator set; 0 without a graph.
     parity : ParityResult
     temperature : float
         Path log-probabilities are divided by it before they are normalised.
     files : tuple of ExportedFile
-        All of the folder but the manifest, by path.
+        All files of the folder except the manifest, by path.
     create_time : datetime
         In UTC.
     format_version : int
     ir_version : int
-        Of the ONNX file format; 0 where there is no graph.
+        Of the ONNX file format; 0 without a graph.
     quantization : QuantizationResult or None
-        The quantized graph beside the other, or in its place, if there is one.
+        Of the quantized graph, if there is one.
     monitoring : MonitoringResult or None
-        What a bundle's monitor compares, if it has one.
+        Of the bundle's monitor, if it has one.
     """
 
     format: str
@@ -174,7 +174,7 @@ class Manifest(Document):
 
 @dataclass(frozen=True)
 class ExportResult(Document):
-    """What an export made.
+    """Result of an export.
 
     Attributes
     ----------

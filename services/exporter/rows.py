@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_ROWS", "parity_split", "spread_rows", "spread_texts"]
 
-#: Rows that are compared at most, spread over the split.
+#: Maximum number of compared rows, spread over the split.
 MAX_ROWS = 4096
 
-# Rows the model has not learned from come first.
+# Splits in order of preference: rows that the model was not trained on come first.
 _SPLITS = ("test", "val", "train")
 _BATCH_ROWS = 4096
 
@@ -39,7 +39,7 @@ def parity_split(workspace: Path, dataset: str) -> tuple[str, Split]:
     except NotFoundError as error:
         raise FailedPreconditionError(
             f"an export is compared with its checkpoint on rows of {dataset!r} before it is "
-            "published, and the dataset is not there any more; import it again"
+            "published, and the dataset does not exist any more; import it again"
         ) from error
     except DataError as error:
         raise FailedPreconditionError(
@@ -57,7 +57,7 @@ def parity_split(workspace: Path, dataset: str) -> tuple[str, Split]:
 
 
 def spread_rows(split: Split, limit: int = MAX_ROWS) -> Iterator[Batch]:
-    """Yield up to `limit` rows of a split, evenly spread, so that sorted rows do no harm.
+    """Yield up to `limit` rows of a split, evenly spread, since rows may be sorted.
 
     A batch holds its texts under ``"text"``, and may be empty.
     """

@@ -24,7 +24,7 @@ def test_a_model_that_answers_otherwise_is_not_published(start: Start, workspace
         job = ended(calls, create(calls, "tampered"))
         assert job.status.state == jobs_pb2.JOB_STATE_FAILED
         assert job.status.error.type == "JobFailedError"
-        assert "does not answer as its checkpoint does" in job.status.error.message
+        assert "differ from its checkpoint" in job.status.error.message
         assert not job.HasField("result")
         assert not (workspace / "outputs/tampered_shop").exists()
         wait_for(lambda: not leftovers(workspace), 10)

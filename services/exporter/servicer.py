@@ -35,12 +35,12 @@ __all__ = [
 
 SERVICE_NAME = exporter_service_pb2.DESCRIPTOR.services_by_name["ExporterService"].full_name
 
-#: Of one Predict: its texts, their bytes in UTF-8 together, and the paths of all its answers.
+#: Limits of one Predict call: its texts, their total size in UTF-8, and the paths of all answers.
 MAX_TEXTS = 1000
 MAX_TEXT_BYTES = 8 * 1024**2
 MAX_PATHS = 50_000
 
-# Texts answered between two looks at whether anybody still waits.
+# Texts answered between two checks that the caller is still there.
 _BLOCK_ROWS = 128
 
 
@@ -59,7 +59,7 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
     async def DownloadArtifact(  # noqa: N802
         self, request: exports_pb2.DownloadArtifactRequest, context: Any
     ) -> AsyncIterator[exports_pb2.DownloadArtifactResponse]:
-        """Send what a job made."""
+        """Send the result of a job."""
         note_job(request.export_job_id)
         with at_field("export_job_id"):
             artifact, chunks = await in_thread(self._open, request)
@@ -114,12 +114,12 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
 
 
 def _check_texts(request: predict_pb2.PredictRequest) -> None:
-    """Bound what one call may ask for.
+    """Check the limits of one call.
 
     Raises
     ------
     InvalidArgumentError
-        With the field, ``texts`` or the text that is too much.
+        If a limit is exceeded; `field` is ``texts`` or the text beyond it.
     """
     if len(request.texts) > MAX_TEXTS:
         raise InvalidArgumentError(
