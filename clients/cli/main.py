@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -115,9 +116,10 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except click.ClickException as error:
         if not as_json:
-            error.message = printable(error.message)
+            said = io.StringIO()
+            error.show(said)
             with _READER_MAY_BE_GONE:
-                error.show()
+                echo(said.getvalue(), err=True, nl=False)
         else:
             _show_error("UsageError", error.format_message(), as_json)
         return error.exit_code
