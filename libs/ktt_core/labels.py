@@ -6,8 +6,8 @@ index them:
 
 - Storage, which writes and checks them: `ktt_core.datasets`, and the cache of an encoder's inputs.
 - Training, whose losses are about one path: the heads and `ktt_models.pytorch.balancing` on
-  tensors, the solvers of `ktt_models.sklearn` on arrays. A type around them would tell a reader
-  nothing that the loss does not.
+  tensors, the solvers of `ktt_models.sklearn` on arrays, and `nodes_of` in `ktt_core.tfidf.weights`
+  for them. A type around these would tell a reader nothing that the loss does not.
 - `ktt_core.decoding` about its own results, until they are `Predictions`.
 
 Models from outside take and return plain arrays: `ktt_core.batches.Batch.codes`, and the arguments
