@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from conftest import COLUMNS, Ktt, Server, Services, environment, running
+from conftest import COLUMNS, Ktt, Server, Services, environment, free_port, running
 from ktt_models.pytorch.encoders.tiny import write_tiny_encoder
 
 # Each trains and exports several encoder models.
@@ -255,3 +257,42 @@ def test_a_cancelled_job_is_continued_at_the_server(
         if entry["model"] == "db_linear":
             times[entry["label"]].add(entry["time"])
     assert len(times["last"] - times["best"]) == 1, times
+
+
+def listening(process: psutil.Process) -> set[tuple[str, int]]:
+    """Return the addresses that a process and all below it listen on."""
+    found = set()
+    for one in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            for connection in one.net_connections("inet"):
+                if connection.status in (psutil.CONN_LISTEN, psutil.CONN_NONE):
+                    found.add((connection.laddr.ip, connection.laddr.port))
+    return found
+
+
+def test_every_port_of_every_process_is_on_this_machine_alone(
+    tmp_path: Path, tiny: Path, settings: Path
+) -> None:
+    workspace = tmp_path / "workspace"
+    metrics = [free_port(), free_port()]
+    allowed = ("--allowed-root", str(tiny.parent))
+    trainer = Server("trainer", workspace, "--metrics", "--metrics-port", str(metrics[0]), *allowed)
+    exporter = Server("exporter", workspace, "--metrics", "--metrics-port", str(metrics[1]))
+    with running(trainer, exporter):
+        services = Services(trainer, exporter, workspace)
+        at(services, "data", "import", PRODUCTS, "products", *COLUMNS)
+        (job,) = at(
+            services, *train("db_linear", tiny, settings, "--set", "processes=2", "--detach")
+        )
+        watching = start(services.command("jobs", "watch", job["id"]))
+        this, found, most = psutil.Process(), set(), 0
+        while watching.poll() is None:
+            found |= listening(this)
+            most = max(most, len(this.children(recursive=True)))
+            time.sleep(0.05)
+        watching.communicate()
+        assert at(services, "jobs", "show", job["id"])["state"] == "SUCCEEDED"
+        # The services, the job, the two processes that train and the client.
+        assert most >= 6
+    assert {ip for ip, _ in found} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert {port for _, port in found} >= {trainer.port, exporter.port, *metrics}
