@@ -1,4 +1,4 @@
-"""The trainer: datasets, training runs, evaluations and what there is of them.
+"""The trainer: datasets, training runs, evaluations and their results.
 
 `Trainer` holds the handlers. They take and return plain values and raise
 `ktt_core.errors.KttError`; what carries them over a wire (`trainer.servicer`, `trainer.messages`),

@@ -1,4 +1,4 @@
-"""What a model answers to the rows of a split, seen while it is tested, and what that cost."""
+"""Recording of a model's answers and of their cost during a test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["AnswerRecorder"]
 
 
 class AnswerRecorder:
-    """Stands between a loader and a model's `test`, as its loader and as its observer.
+    """Wraps a loader for a model's `test`, and observes its scores.
 
     Parameters
     ----------
@@ -28,15 +28,15 @@ class AnswerRecorder:
     Attributes
     ----------
     leaves : ndarray of int32, shape (n,)
-        Of each row, in the split's order, the leaf that the model answers with.
+        Predicted leaf of each row, in the split's order.
     probabilities : ndarray of float32, shape (n,)
-        Of these leaves' paths.
+        Probabilities of these leaves' paths.
     true_leaves : ndarray of int32, shape (n,)
-        What the loader said is right: if it is not what the split says, the loader has an order of
-        its own and does not tell which.
+        Labels from the loader: if they differ from the split's, the loader has its own order and
+        does not report it.
     seconds : float
-        That the answers took: reading and preprocessing the rows, their scores and their paths. The
-        time in which metrics are computed is not in it.
+        Time for the answers: reading and preprocessing the rows, their scores and their paths,
+        without the metrics.
     """
 
     def __init__(self, loader: Loader, model: Model) -> None:
@@ -55,7 +55,7 @@ class AnswerRecorder:
         return self._loader.n_rows
 
     def __getattr__(self, name: str) -> Any:
-        # What else a model may ask its loader.
+        # Other attributes that a model may read.
         return getattr(self._loader, name)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -66,7 +66,7 @@ class AnswerRecorder:
             batch = next(batches, None)
             if batch is None:
                 return
-            # A loader that has an order of its own says where its rows stand in the split.
+            # A loader with its own order reports the positions of its rows in the split.
             places = getattr(batch, "rows", None)
             self._places.append(
                 np.arange(done, done + len(batch.codes)) if places is None else np.asarray(places)

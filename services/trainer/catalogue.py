@@ -1,4 +1,4 @@
-"""What a workspace and the registry hold."""
+"""Listings of a workspace and of the model registry."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ __all__ = [
     "list_all_datasets",
 ]
 
-#: What `ktt_core.checkpoints.format` writes; other files tell nothing about themselves here.
+#: Suffix of files from `ktt_core.checkpoints.format`; others are listed without metadata.
 _SUFFIX = ".safetensors"
 
 
 def list_all_datasets(workspace: Workspace) -> list[DatasetInfo]:
-    """Return every dataset by name; a damaged one with its problem."""
+    """Return all datasets by name; damaged ones with their problem."""
     return [describe_or_damaged(workspace, name) for name in workspace.datasets()]
 
 
 def describe_or_damaged(workspace: Workspace, name: str) -> DatasetInfo:
-    """Return what there is to say about a dataset, if only why it cannot be opened."""
+    """Return the description of a dataset, or the reason why it cannot be opened."""
     try:
         return describe_dataset(workspace.open_dataset(name))
     except (DataError, NotFoundError) as error:
@@ -49,7 +49,7 @@ def describe_or_damaged(workspace: Workspace, name: str) -> DatasetInfo:
 
 
 def describe_dataset(dataset: Dataset) -> DatasetInfo:
-    """Return what there is to say about a dataset without reading its texts."""
+    """Return the description of a dataset without reading its texts."""
     taxonomy = dataset.taxonomy
     shown = np.add.reduceat(~taxonomy.hidden, taxonomy.level_offsets[:-1], dtype=np.int64)
     return DatasetInfo(
@@ -65,7 +65,7 @@ def describe_dataset(dataset: Dataset) -> DatasetInfo:
 
 
 def describe_model(entry: ModelEntry, hyperparameters: bool = False) -> ModelInfo:
-    """Return what is known of a model, with its hyperparameters if asked."""
+    """Return the description of a model, optionally with its hyperparameters."""
     fields = describe_config(get_config_class(entry.id)) if hyperparameters else []
     return ModelInfo(entry.id, entry.display_name, entry.framework, entry.summary, tuple(fields))
 
@@ -155,7 +155,7 @@ def _describe_folder(folder: Path) -> list[CheckpointInfo]:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], RunRecord, str]:
-    """Return what a checkpoint says of itself, or why it cannot."""
+    """Return the metadata of a checkpoint, or the reason why it cannot be read."""
     if path.suffix != _SUFFIX:
         return {}, RunRecord(), ""
     try:
@@ -167,7 +167,7 @@ def _read(path: Path) -> tuple[dict[str, Any], RunRecord, str]:
 
 
 def _epochs(metadata: Mapping[str, Any], record: RunRecord) -> tuple[float | None, float | None]:
-    """Return how many epochs are behind a checkpoint, and how many were wanted at most."""
+    """Return the number of epochs done in a checkpoint, and the maximum number."""
     config = metadata.get("config")
     epochs = config.get("epochs") if isinstance(config, dict) else None
     if not isinstance(epochs, (int, float)) or not record.history:
@@ -177,6 +177,6 @@ def _epochs(metadata: Mapping[str, Any], record: RunRecord) -> tuple[float | Non
     ends = [point["step"] for point in steps if point.get("epoch") == done]
     last = max((point["step"] for point in steps), default=0.0)
     if done and ends and ends[0] and last > ends[0]:
-        # A point within an epoch knows its step only; epochs have the same number of them.
+        # A point within an epoch has only its step; all epochs have the same number of steps.
         done += min((last - ends[0]) / (ends[0] / done), 1.0)
     return done, float(epochs)

@@ -1,4 +1,4 @@
-"""Removing what runs left that were killed outright, and could not do it themselves."""
+"""Removal of the leftovers of killed runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["clean_up"]
 
 
 def clean_up(workspace: Workspace) -> None:
-    """Remove hidden files of dead processes, and the folders that were made for them.
+    """Remove hidden files of dead processes, and their folders.
 
-    What a living process is still writing stays.
+    Files of living processes stay.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def clean_up(workspace: Workspace) -> None:
     weights = workspace.root / "weights"
     for folder in weights.glob("*/*"):
         sweep_reservations(folder)
-        # Not empty if there is a checkpoint, or another run has begun there.
+        # Not empty if there is a checkpoint, or another run has started there.
         for made in (folder, folder.parent, weights):
             with contextlib.suppress(OSError):
                 made.rmdir()

@@ -1,4 +1,4 @@
-"""What a request has to know of a dataset, read once as long as its files stay the same."""
+"""Facts about datasets, cached until their files change."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["DatasetFacts", "dataset_facts"]
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """Whether a dataset can be trained and tested on.
+    """Facts about a dataset that requests are checked against.
 
     Attributes
     ----------
     train_rows, test_rows : int
     n_leaves : int
     fingerprint : str
-        Of the contents.
+        Fingerprint of the contents.
     """
 
     train_rows: int
@@ -43,19 +43,19 @@ def dataset_facts(workspace: Workspace, name: str) -> DatasetFacts:
     Raises
     ------
     KttError
-        As `Workspace.open_dataset`; a name that is none is the field "dataset"'s fault.
+        As `Workspace.open_dataset`; the field of an invalid name is "dataset".
     """
     with at_field("dataset"):
         check_name(name, "dataset")
     folder = workspace.dataset_folder(name)
     with contextlib.suppress(OSError):
         return _read(folder, _version(folder))
-    # A file is missing or cannot be reached: this says which.
+    # A file is missing or inaccessible: the error names it.
     return _facts(workspace.open_dataset(name))
 
 
 def _version(folder: Path) -> tuple[tuple[int, ...], ...]:
-    """Return what tells the files from those that may later stand in their place."""
+    """Return a key that changes when the files are replaced."""
     found = [os.stat(folder / file) for file in (FILE_NAME, *(f"{s}.parquet" for s in SPLITS))]
     return tuple((file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size) for file in found)
 

@@ -41,7 +41,7 @@ def delete_dataset(workspace: Workspace, jobs: JobService, name: str) -> None:
         try:
             folder.rename(gone)
         except FileNotFoundError:
-            raise NotFoundError(f"there is no dataset {name!r} any more") from None
+            raise NotFoundError(f"the dataset {name!r} does not exist any more") from None
         fsync_directory(folder.parent)
     shutil.rmtree(gone, ignore_errors=True)
     workspace.remove_caches(name)

@@ -1,4 +1,4 @@
-"""Running jobs now and here, without a server: each in its own process, kept like any other."""
+"""Running of jobs without a server: each in its own process, stored like a server's."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def temporary_jobs(
     parent: Path | None = None,
     policy: RunPolicy = RunPolicy(),  # noqa: B008 - it cannot be changed
 ) -> Iterator[JobService]:
-    """Yield jobs that are kept nowhere: a dry run leaves no trace, and an import is no job.
+    """Yield a temporary store of jobs, for dry runs and imports.
 
     Parameters
     ----------
     tasks : mapping of str to str
         As `JobService` takes them.
     parent : Path, optional
-        Where their folder is for the time being; by default where the system has such.
+        Location of their temporary folder. Default: the system's.
     policy : RunPolicy
         How they are run.
     """
@@ -118,7 +118,7 @@ def _train_one(
             clean_up(workspace)
     result = run_result(job, workspace.root)
     if type(result.error) is KttError:
-        # Nothing is wrong with the run: the system refuses, and would refuse the others too.
+        # The run is not at fault: the system refuses, and would refuse the other runs too.
         raise result.error
     return result
 
@@ -143,7 +143,7 @@ def evaluate_here(
 
     results: list[EvaluationResult] = []
     for spec in wanted:
-        # What may be read can be tested, also where nothing may be written.
+        # A read-only workspace can be evaluated, too.
         writable = os.access(workspace.root, os.W_OK)
         with _keeping(workspace, jobs, keep=writable) as (service, where):
             job = service.run(
@@ -163,7 +163,7 @@ def evaluate_here(
 def _keeping(
     workspace: Workspace, jobs: JobService, *, keep: bool
 ) -> Iterator[tuple[JobService, dict[str, Any]]]:
-    """Yield where a job is run, and what its spec has to say of the workspace."""
+    """Yield the folder of a job, and the workspace entry of its spec."""
     if keep:
         yield jobs, {}
     else:

@@ -1,4 +1,4 @@
-"""Which encoders the clients of a server may name: they lie on its disk, or elsewhere."""
+"""Rules for the encoders that clients of a server may name."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from trainer.server_paths import AllowedRoots
 
 __all__ = ["EncoderAccess"]
 
-# As `ktt_models.pytorch.encoders` reads it.
+# Read by `ktt_models.pytorch.encoders`, too.
 _ENCODERS_VARIABLE = "KTT_ENCODERS"
 
 
 class EncoderAccess:
-    """What a client's hyperparameters may make the server read or fetch.
+    """Access rules for encoders in clients' hyperparameters.
 
-    Names are looked for where the server has its encoders. A folder must lie where clients may name
-    files, or in the folders of encoders.
+    Names are looked up among the server's encoders. A folder must be below an allowed root or in a
+    folder of encoders.
 
     Parameters
     ----------
@@ -36,13 +36,13 @@ class EncoderAccess:
     def check(self, config: Mapping[str, Any]) -> None:
         """Refuse a config whose encoder the server must not read or fetch.
 
-        The answer for a folder outside is the same whether there is one or not.
+        The error for a folder outside does not reveal whether it exists.
 
         Raises
         ------
         PermissionDeniedError
         InvalidArgumentError
-            If the encoder is a folder's path that is not absolute.
+            If the encoder is a relative path of a folder.
         """
         encoder = config.get("encoder")
         if not isinstance(encoder, str):
@@ -58,7 +58,7 @@ class EncoderAccess:
     def _check_folder(self, encoder: str) -> None:
         absolute = os.path.isabs(encoder) and "\0" not in encoder
         if absolute or _is_plain(encoder):
-            # A plain name is a folder's too where the server happens to be started beside it.
+            # A plain name is also a folder if one of that name is in the working directory.
             real = Path(os.path.realpath(encoder))
             if _is_offered(real) or self._allowed.holds(real):
                 return
@@ -75,7 +75,7 @@ class EncoderAccess:
 
 
 def _is_path(encoder: str) -> bool:
-    """Say whether a text would be taken for a folder, if there were one."""
+    """Return whether a text has the form of a folder's path."""
     return not _is_plain(encoder) or os.path.isdir(encoder)
 
 
@@ -84,7 +84,7 @@ def _is_plain(encoder: str) -> bool:
 
 
 def _is_offered(real: Path) -> bool:
-    """Say whether a path without links is one of the folders of encoders, or in one."""
+    """Return whether a path without links is a folder of encoders, or in one."""
     for folder in os.environ.get(_ENCODERS_VARIABLE, "").split(os.pathsep):
         root = Path(os.path.realpath(os.path.expanduser(folder))) if folder else None
         if root is not None and (root == real or root in real.parents):

@@ -1,4 +1,4 @@
-"""The rows that a model answered wrong, with their texts, as the request asked for them."""
+"""Table of the rows that models answered wrong, with their texts."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _GROUP_ROWS = 4_096
 
 
 class ErrorTable:
-    """Wrong answers of one or more checkpoints; of each, those it was surest of come first."""
+    """Wrong answers of one or more checkpoints, each checkpoint's most probable first."""
 
     def __init__(self) -> None:
         self._tables: list[pa.Table] = []
 
     @property
     def n_rows(self) -> int:
-        """Wrong answers so far."""
+        """Number of wrong answers so far."""
         return sum(table.num_rows for table in self._tables)
 
     def add(
@@ -59,7 +59,7 @@ class ErrorTable:
         dataset: str,
         run_time: str,
     ) -> None:
-        """Add those of a run's checkpoint, trained on `dataset`. Holds their texts in memory."""
+        """Add the wrong answers of a run's checkpoint, trained on `dataset`, with their texts."""
         wrong = ~measured.by_row().right
         true = pa.array([list(path) for path in rows.paths], SCHEMA.field("true_path").type)
         said = pa.array([list(path) for path in model.taxonomy.leaf_paths], true.type)
@@ -77,12 +77,12 @@ class ErrorTable:
             *(pa.repeat(pa.scalar(value), count) for value in (model.model_id, dataset, run_time)),
         ]
         table = pa.Table.from_arrays(columns, schema=SCHEMA)
-        # Stable: of answers that are equally sure, the first row comes first.
+        # Stable: equally probable answers stay in the order of rows.
         order = np.argsort(-probabilities, kind="stable")
         self._tables.append(table.take(pa.array(order)))
 
     def write(self, path: Path) -> None:
-        """Write a Parquet file, whole or not at all."""
+        """Write a Parquet file atomically."""
         table = pa.concat_tables([SCHEMA.empty_table(), *self._tables])
         with atomic_file(path) as temporary:
             pq.write_table(table, temporary, compression="zstd", row_group_size=_GROUP_ROWS)

@@ -1,4 +1,4 @@
-"""Testing a checkpoint: on its own dataset or on other rows, alone or beside another one."""
+"""Evaluation of a checkpoint on its own dataset or on other rows, with an optional baseline."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ def evaluate_model(
     spec : EvaluationSpec
     progress : callable
     folder : Path, optional
-        Where rows are kept for the time being; by default where the system keeps such.
+        Folder for temporary rows. Default: the system's.
     errors_path : Path, optional
-        Where the rows go that were answered wrong, with their texts; by default nowhere.
+        File for the wrongly answered rows, with their texts. Default: none.
 
     Raises
     ------
     CheckpointError
         If a checkpoint is damaged, or of another taxonomy than its dataset has now.
     DataError
-        If no row is of a class that the models know.
+        If no row has a class that the models know.
     FailedPreconditionError
-        If only unseen rows are wanted, and it cannot be told which they are, or there is none.
+        If only unseen rows are requested, and they cannot be determined or there are none.
     KttError
         As `check_evaluation` and `ktt_core.datasets.labelled.read_labelled`.
     """
@@ -173,7 +173,7 @@ def _rows(
     folder: Path,
     progress: ProgressCallback,
 ) -> Iterator[LabelledRows]:
-    """Yield the rows that a spec speaks of; a file is read into `folder`."""
+    """Yield the rows of a spec; a file is read into `folder`."""
     if plan.dataset is not None:
         yield rows_of_split(plan.dataset, spec.split)
         return
@@ -194,25 +194,25 @@ def _seen(
     warnings: list[str],
     progress: ProgressCallback,
 ) -> NDArray[np.bool_]:
-    """Return which rows a model has seen; warn of them if they are to stay."""
+    """Return which rows a model has seen; warn if they are not excluded."""
     seen = np.zeros(len(rows), dtype=bool)
     for candidate in candidates:
         progress(Progress("look for seen texts"))
         data = training_data(workspace, candidate.model, candidate.dataset)
         if data is None:
             reason = (
-                f"which of the rows {candidate} learned from cannot be told: its dataset is not "
-                "there any more as it was then"
+                f"the rows that {candidate} was trained on are not known: its dataset was removed "
+                "or changed since"
             )
             if leave_out:
                 raise FailedPreconditionError(f"{reason}; leave --unseen out")
-            warnings.append(f"{reason}. Of rows it has seen it gets more right than of new ones")
+            warnings.append(f"{reason}. Metrics over rows it was trained on are too high")
             continue
         found = find_seen(rows, data)
         if found.any() and not leave_out:
             warnings.append(
                 f"{int(found.sum()):,} of {len(rows):,} rows have texts that {candidate} was "
-                "trained or calibrated on, which flatters it: --unseen leaves them out"
+                "trained or calibrated on, so the metrics are too high: --unseen leaves them out"
             )
         seen |= found
     return seen
@@ -250,7 +250,7 @@ def _nothing_shared(rows: LabelledRows, candidates: list[_Candidate]) -> DataErr
         for it in candidates
     )
     return DataError(
-        f"none of the {len(rows):,} rows of {rows.name} is of a class that "
+        f"none of the {len(rows):,} rows of {rows.name} has a class that "
         f"{'the model knows' if len(candidates) == 1 else 'both models know'}: the first is "
         f"{theirs[:200]!r}; {knows[:400]}. A class is its whole path: do the columns, the "
         "separator and the depth fit?"
@@ -258,7 +258,7 @@ def _nothing_shared(rows: LabelledRows, candidates: list[_Candidate]) -> DataErr
 
 
 def _other_import(ours: _Candidate, rows: LabelledRows, split: str) -> list[str]:
-    """Say what speaks against taking the metrics for those of unseen rows."""
+    """Return why the metrics may not be those of unseen rows."""
     if ours.model.record.fingerprint in ("", rows.fingerprint):
         return []
     overlap = (

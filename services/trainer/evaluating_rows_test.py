@@ -274,7 +274,7 @@ def test_a_checkpoint_outlives_its_dataset(trainer: Trainer, tmp_path: Path) -> 
     trainer.delete_dataset("gone")
     file = write_rows(tmp_path / "rows.csv", [("apple", ("a", "x"))])
     result = evaluate(trainer, "gone", **on_file(file))
-    assert result.rows == 1 and "cannot be told" in result.warnings[0]
+    assert result.rows == 1 and "are not known" in result.warnings[0]
     with pytest.raises(FailedPreconditionError, match="leave --unseen out"):
         evaluate(trainer, "gone", **on_file(file), unseen=True)
     with pytest.raises(NotFoundError, match="no dataset 'gone'"):
@@ -293,7 +293,7 @@ def test_a_dataset_of_other_classes_is_evaluated_only_if_it_is_named(trainer: Tr
 def test_a_spec_that_contradicts_itself_is_refused(trainer: Trainer, tmp_path: Path) -> None:
     file = str(write_rows(tmp_path / "rows.csv", [("apple", ("a", "x"))]))
     for fields, error, message in (
-        ({"on_file": file}, InvalidArgumentError, "say how the file is read"),
+        ({"on_file": file}, InvalidArgumentError, "say how to read the file"),
         ({"file_options": OPTIONS.to_json()}, InvalidArgumentError, "name the file"),
         ({"on_dataset": "new", **on_file(Path(file))}, InvalidArgumentError, "in one way"),
         ({**on_file(Path("nowhere.csv"))}, NotFoundError, "no file nowhere.csv"),

@@ -1,4 +1,4 @@
-"""What an evaluation says beyond its metrics, as values that JSON can hold."""
+"""Details of an evaluation beyond its metrics, as values that JSON can hold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class UnknownClass(Document):
     ----------
     path : tuple of str
     rows : int
-        How many rows are of it.
+        Number of its rows.
     """
 
     path: tuple[str, ...]
@@ -28,16 +28,16 @@ class UnknownClass(Document):
 
 @dataclass(frozen=True)
 class UnknownClasses(Document):
-    """Rows whose class a model does not know: it cannot answer them with the whole path.
+    """Rows whose class a model does not know, so that it cannot return their whole path.
 
     Attributes
     ----------
     rows, classes : int
-        How many rows, and of how many class paths.
+        Numbers of rows and of class paths.
     partly_known_rows : int
-        Those of them of whose path the model knows the beginning.
+        Rows among them whose path begins with classes that the model knows.
     largest : tuple of UnknownClass
-        Those with the most rows.
+        The classes with the most rows.
     """
 
     rows: int = 0
@@ -68,11 +68,11 @@ class Comparison(Document):
     Attributes
     ----------
     dataset, model : str
-        What the baseline was trained on, and its kind.
+        Dataset that the baseline was trained on, and its model.
     checkpoint_path : str
         Relative to the workspace.
     figures : mapping of str to float
-        Its metrics over the rows whose classes both know.
+        The baseline's metrics over the rows whose classes both know.
     differences : mapping of str to Difference
         The evaluated model's figures minus the baseline's over these rows.
     all_rows : RowFigures

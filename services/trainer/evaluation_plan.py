@@ -1,4 +1,4 @@
-"""From an evaluation's spec to what it needs, looked up before anything is loaded."""
+"""Checks of an evaluation's spec, and lookup of its inputs before anything is loaded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["EvaluationPlan", "check_evaluation", "uploads_of", "validate"]
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """An evaluation that nothing speaks against.
+    """Inputs of a valid evaluation.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class EvaluationPlan:
     baseline : CheckpointFile or None
         The checkpoint to compare with.
     dataset : Dataset or None
-        Whose split holds the rows; None if they are a file's.
+        Dataset with the split of rows; None if the rows are from a file.
     """
 
     checkpoint: CheckpointFile
@@ -43,7 +43,7 @@ class EvaluationPlan:
 
 
 def validate(trainer: TrainerServer, spec: EvaluationSpec, submitted: bool) -> None:
-    """Check an evaluation job for a server's client; before it is submitted its file may miss.
+    """Check an evaluation job of a client; its file may be missing until it is submitted.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def validate(trainer: TrainerServer, spec: EvaluationSpec, submitted: bool) -> N
         trainer.allowed.resolve(spec.on_file)
     if spec.split not in SPLITS:
         raise InvalidArgumentError(
-            f"{spec.split[:80]!r} is no split; there are: {', '.join(SPLITS)}", field="split"
+            f"{spec.split[:80]!r} is not a split; there are: {', '.join(SPLITS)}", field="split"
         )
     check_evaluation(trainer.workspace, spec, file_to_come=not submitted)
 
@@ -62,19 +62,19 @@ def validate(trainer: TrainerServer, spec: EvaluationSpec, submitted: bool) -> N
 def check_evaluation(
     workspace: Workspace, spec: EvaluationSpec, *, file_to_come: bool = False
 ) -> EvaluationPlan:
-    """Look up all that an evaluation needs, without reading a checkpoint or a file.
+    """Look up the inputs of an evaluation, without reading a checkpoint or a file.
 
     Parameters
     ----------
     workspace : Workspace
     spec : EvaluationSpec
     file_to_come : bool
-        Whether `file_options` may stand without a file: it is sent if all else is right.
+        Whether `file_options` may be set without a file, which is sent after this check.
 
     Raises
     ------
     InvalidArgumentError
-        If a name or the split is none, the split has no rows, or the request contradicts itself;
+        If a name or the split is invalid, the split has no rows, or the request contradicts itself;
         `field` is the spec's.
     NotFoundError
         If the dataset, the model, the checkpoint or the file does not exist.
@@ -117,7 +117,7 @@ def check_evaluation(
 def _check_dataset(workspace: Workspace, spec: EvaluationSpec) -> Dataset:
     if spec.on_file or spec.upload_id:
         raise InvalidArgumentError(
-            "say how the file is read: its text column, and where its classes stand",
+            "say how to read the file: name its text column and the columns of its classes",
             field="file_options",
         )
     with at_field("on_dataset" if spec.on_dataset else "dataset"):

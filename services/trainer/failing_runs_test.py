@@ -114,7 +114,7 @@ def wait_for(sign: Path) -> int:
 
 
 def is_gone(pid: int) -> bool:
-    """Say whether a process ends within some seconds."""
+    """Return whether a process ends within some seconds."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""The trainer's handlers: plain values in and out, `KttError` for what a user can mend."""
+"""The trainer's handlers: plain values in and out, `KttError` for errors a user can fix."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trainer"]
 
-# What takes the most memory, of all that one can ask for less of.
+# Hyperparameters with the largest effect on memory.
 _MEMORY_ADVICE = (
     "lower batch_size or max_len, or raise accumulate, of a model on an encoder; lower "
     "max_features of a tf-idf model"
@@ -43,16 +43,16 @@ def _ignore(event: RunEvent) -> None:
 
 
 class Trainer:
-    """Everything that happens to datasets, training runs and their checkpoints in one workspace.
+    """Operations on the datasets, training runs and checkpoints of one workspace.
 
-    Constructing it imports nothing heavy and makes no folder.
+    The constructor imports nothing heavy and creates no folder.
 
     Parameters
     ----------
     workspace : Path
         The folder with ``datasets/``, ``weights/`` and ``jobs/``; made when something is written.
     jobs : JobService, optional
-        Keeps and runs the jobs; by default those of ``<workspace>/jobs/trainer``.
+        Stores and runs the jobs. Default: those of ``<workspace>/jobs/trainer``.
     """
 
     def __init__(self, workspace: Path, jobs: JobService | None = None) -> None:
@@ -68,7 +68,7 @@ class Trainer:
 
     @property
     def jobs(self) -> JobService:
-        """The jobs of the workspace: what was run, and with a server what runs and waits."""
+        """The jobs of the workspace: ended ones, and with a server running and queued ones."""
         if self._jobs is None:
             from ktt_jobs import JobService
 
@@ -86,14 +86,14 @@ class Trainer:
         *,
         replace: bool = False,
     ) -> ImportReport:
-        """Make a dataset of a file, as `ktt_core.datasets.importer.import_dataset` does."""
+        """Import a file as a dataset; see `ktt_core.datasets.importer.import_dataset`."""
         from ktt_core.datasets.importer import import_dataset
 
         folder = self.workspace.dataset_folder(name)
         return import_dataset(source, folder, options, progress, replace=replace)
 
     def list_datasets(self) -> list[DatasetInfo]:
-        """Return every dataset by name; a damaged one carries its `problem`."""
+        """Return all datasets by name; damaged ones have a `problem`."""
         from trainer.catalogue import list_all_datasets
 
         return list_all_datasets(self.workspace)
@@ -104,7 +104,7 @@ class Trainer:
         Raises
         ------
         InvalidArgumentError, NotFoundError, DataError
-            If the name is not valid, nothing has it, or it is damaged.
+            If the name is not valid, the dataset does not exist, or it is damaged.
         """
         from trainer.catalogue import describe_dataset
 
@@ -146,7 +146,7 @@ class Trainer:
         return describe_model(get_entry(model_id), hyperparameters=True)
 
     def list_encoders(self) -> list[EncoderInfo]:
-        """Return the encoders that models can be trained on without a download, by name."""
+        """Return the encoders that are available without a download, by name."""
         from trainer.catalogue import find_encoders
 
         return find_encoders()
@@ -166,7 +166,7 @@ class Trainer:
         return find_checkpoints(self.workspace, model, dataset)
 
     def read_report(self, model: str, dataset: str, run_time: str | None = None) -> ReportFile:
-        """Return the report of a run, of the newest that left one unless a time is given.
+        """Return the report of a run; without a time, of the newest run that has one.
 
         Raises
         ------
@@ -182,11 +182,10 @@ class Trainer:
     def train(self, request: TrainRequest, on_event: EventCallback = _ignore) -> list[RunResult]:
         """Train every model on every dataset, one run after the other, each in its own process.
 
-        Everything is checked before the first run starts. A run that fails then is a result with
-        its `error`, and the others go on. If this process is interrupted, or `on_event` raises, the
-        run is stopped and the exception goes on. A run that does not end well leaves no file but
-        its record among the `jobs`, and its last state if it can be continued; a dry run leaves not
-        even that.
+        Everything is checked before the first run starts. If a run fails later, its result has an
+        `error`, and the other runs continue. If this process is interrupted, or `on_event` raises,
+        the run is stopped and the exception propagates. A run that fails leaves only its record
+        among the `jobs`, and its last state if it can be continued; a dry run leaves nothing.
 
         Parameters
         ----------
@@ -202,8 +201,8 @@ class Trainer:
         Raises
         ------
         KttError
-            If something of the request cannot be done, and nothing has run then; or the workspace
-            cannot be written.
+            If the request is invalid, before anything has run; or if the workspace cannot be
+            written.
         """
         from trainer.embedded import train_here
 
@@ -228,7 +227,7 @@ class Trainer:
     def evaluate_on(
         self, request: EvaluateRequest, progress: ProgressCallback = ignore_progress
     ) -> list[EvaluationResult]:
-        """Test each model's checkpoint on whatever rows, each in a process of its own.
+        """Test each model's checkpoint on the rows of a request, each in its own process.
 
         Parameters
         ----------
@@ -249,12 +248,12 @@ class Trainer:
 
 
 def run_policy(step_grace: float = STEP_GRACE) -> RunPolicy:
-    """Return how the trainer's jobs are run.
+    """Return the policy by which the trainer's jobs are run.
 
     Parameters
     ----------
     step_grace : float
-        Seconds that a cancelled run has to finish its step and to keep its state.
+        Seconds that a cancelled run has to finish its step and save its state.
     """
     from ktt_jobs import RunPolicy
 
@@ -262,5 +261,5 @@ def run_policy(step_grace: float = STEP_GRACE) -> RunPolicy:
 
 
 def jobs_folder(root: Path) -> Path:
-    """Return where the trainer's jobs of a workspace are kept."""
+    """Return the folder of the trainer's jobs in a workspace."""
     return root / "jobs" / "trainer"

@@ -1,4 +1,4 @@
-"""How large the hyperparameters of a request may be, whatever model they are for."""
+"""Limits on the size of a request's hyperparameters, for any model."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["check_hyperparameters", "hyperparameter_field"]
 
 _MAX_KEYS = 200
 _MAX_KEY = 100
-# As `ktt_core.config.parse_assignments` has it for one value.
+# The same limit as in `ktt_core.config.parse_assignments`.
 _MAX_TEXT = 4_096
 _MAX_VALUES = 10_000
 _MAX_DEPTH = 8
 
 
 def check_hyperparameters(values: Mapping[str, Any]) -> None:
-    """Refuse hyperparameters that no model can mean, before anything is done with them.
+    """Check the sizes of hyperparameters before they are used.
 
     Parameters
     ----------

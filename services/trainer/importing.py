@@ -1,4 +1,4 @@
-"""Imports on a server: each in its own process, which ends when the client is gone."""
+"""Imports on a server: each in its own process, which ends when the client disconnects."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Source = AbstractContextManager[UsedUpload]
 
 @dataclass(frozen=True)
 class Import:
-    """What is to be imported."""
+    """Arguments of an import."""
 
     name: str
     folder: Path
@@ -48,7 +48,7 @@ class Imports:
     ----------
     workspace : Workspace
     limit : int
-        How many may run at once.
+        Maximum number of concurrent imports.
     """
 
     def __init__(self, workspace: Workspace, limit: int = 2) -> None:
@@ -62,14 +62,14 @@ class Imports:
     def prepare(
         self, name: str, source: Source, options: ImportOptions, *, replace: bool = False
     ) -> ImportRun:
-        """Return an import that has not begun.
+        """Return an import that has not started.
 
         Raises
         ------
         InvalidArgumentError
-            If the name cannot be a dataset's.
+            If the name is not valid for a dataset.
         ConflictError
-            If there is a dataset of that name, and it is not to be replaced.
+            If the dataset exists and `replace` is not set.
         """
         folder = self.workspace.dataset_folder(name)
         if folder.exists() and not replace:
@@ -80,12 +80,12 @@ class Imports:
 
     @contextlib.contextmanager
     def place_for(self, run: ImportRun) -> Iterator[None]:
-        """Hold one of the places for running imports.
+        """Count the body as a running import.
 
         Raises
         ------
         ResourceExhaustedError
-            If all are taken.
+            If as many imports run already.
         UnavailableError
             If the server is stopping.
         """
@@ -105,7 +105,7 @@ class Imports:
 
     @contextlib.contextmanager
     def jobs(self) -> Iterator[JobService]:
-        """Yield what runs one import in a process of its own."""
+        """Yield the job service that runs one import in its own process."""
         with contextlib.ExitStack() as stack:
             with typed_os_errors("the import cannot begin"):
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -113,12 +113,12 @@ class Imports:
             yield jobs
 
     def clean_up(self) -> None:
-        """Remove what the imports of a server that was killed have left; before the first one."""
+        """Remove leftovers of a killed server's imports; called before the first import."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self.workspace.sweep()
 
     def stop(self) -> None:
-        """End the running imports, and begin none any more."""
+        """Stop the running imports, and refuse new ones."""
         with self._lock:
             self._stopped = True
             running = list(self._running)
@@ -134,17 +134,17 @@ class ImportRun:
         self._wanted = wanted
         self._source = source
         self._cancelled = threading.Event()
-        # Whoever cancels looks into the import's folder, which must not go away meanwhile.
+        # A cancel reads the import's folder, which must not be removed meanwhile.
         self._lock = threading.Lock()
         self._jobs: JobService | None = None
 
     def run(self, progress: ProgressCallback) -> ImportReport:
-        """Import, and wait for the end; the dataset is there, whole, when this returns.
+        """Import, and wait for the end; the dataset is complete when this returns.
 
         Raises
         ------
         UnavailableError
-            If it was cancelled; nothing is there then.
+            If it was cancelled; no dataset is created then.
         KttError
             As `ktt_core.datasets.importer.import_dataset`, or the source's.
         """
@@ -169,7 +169,7 @@ class ImportRun:
             except _CancelledError:
                 raise self._gone() from None
             finally:
-                # What a killed process has left.
+                # Leftovers of a killed process.
                 self._imports.workspace.sweep()
             error = job.exception()
             if self._cancelled.is_set() and error is not None:
@@ -180,7 +180,7 @@ class ImportRun:
             return ImportReport.from_json(job.result or {})
 
     def cancel(self) -> None:
-        """Have it end soon, from any thread."""
+        """Cancel the import; thread-safe."""
         self._cancelled.set()
         with self._lock:
             if self._jobs is not None:
@@ -198,8 +198,10 @@ class ImportRun:
                 self._jobs = None
 
     def _gone(self) -> UnavailableError:
-        return UnavailableError(f"the import of {self._wanted.name!r} was ended before it was done")
+        return UnavailableError(
+            f"the import of {self._wanted.name!r} was cancelled before it was complete"
+        )
 
 
 class _CancelledError(Exception):
-    """Nobody waits for the import any more."""
+    """The import was cancelled."""

@@ -1,4 +1,4 @@
-"""What came of ended jobs, as the handlers answer it."""
+"""Results of ended jobs, as the handlers return them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["evaluation_result", "run_result"]
 
 
 def run_result(job: Job, root: Path) -> RunResult:
-    """Return how a training job ended.
+    """Return the result of an ended training job.
 
     Parameters
     ----------
     job : Job
-        One that has ended.
+        An ended job.
     root : Path
-        The workspace, to which the paths of the job's result are relative.
+        Workspace that the paths of the job's result are relative to.
     """
     spec = TrainingSpec.from_json(job.spec)
     seconds = 0.0
@@ -48,12 +48,12 @@ def run_result(job: Job, root: Path) -> RunResult:
 
 
 def evaluation_result(job: Job, root: Path) -> EvaluationResult:
-    """Return what an evaluation job measured.
+    """Return the result of an evaluation job.
 
     Raises
     ------
     KttError
-        Why it did not.
+        If the job failed: its error.
     """
     error = job.exception()
     if error is not None:

@@ -37,7 +37,7 @@ def workers_of(server: TrainerProcess) -> list[int]:
 
 
 def is_gone(pid: int) -> bool:
-    """Say whether a process has ended."""
+    """Return whether a process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -45,7 +45,7 @@ def is_gone(pid: int) -> bool:
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 30) -> bool:
-    """Say whether a condition comes true in time."""
+    """Return whether a condition comes true in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

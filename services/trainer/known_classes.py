@@ -1,4 +1,4 @@
-"""Which of some rows' classes a model knows: a class is its path."""
+"""Lookup of rows' class paths in a model's taxonomy."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class KnownClasses:
-    """What a taxonomy knows of rows.
+    """Rows' classes in a taxonomy.
 
     Attributes
     ----------
     leaves : ndarray of int32, shape (n,)
-        Each row's leaf in the taxonomy; -1 where the taxonomy does not have the row's path.
+        Each row's leaf in the taxonomy; -1 if the taxonomy lacks the row's path.
     levels : ndarray of int32, shape (n,)
-        How many classes of the row's path, from the root on, the taxonomy has.
+        Number of the row's classes, from the root on, that the taxonomy has.
     unknown : UnknownClasses
     """
 
@@ -35,15 +35,15 @@ class KnownClasses:
 
     @property
     def whole(self) -> NDArray[np.bool_]:
-        """Rows that can be answered with the whole path, shape (n,)."""
+        """Rows whose whole path is in the taxonomy, shape (n,)."""
         return self.leaves >= 0
 
 
 def find_known(rows: LabelledRows, taxonomy: Taxonomy) -> KnownClasses:
     """Look the rows' paths up in a taxonomy.
 
-    A path that ends at a class which has classes below it in the taxonomy is none of its paths: a
-    model always answers down to a leaf.
+    A path that ends at an inner class of the taxonomy is not one of its paths: a model always
+    returns paths down to a leaf.
     """
     leaf_of = {path: leaf for leaf, path in enumerate(taxonomy.leaf_paths)}
     leaves = np.array([leaf_of.get(path, -1) for path in rows.paths], dtype=np.int32)

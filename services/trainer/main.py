@@ -89,7 +89,7 @@ _MIB = 1024**2
     type=NumberRange(0, 24 * 365, min_open=True),
     default=24.0,
     show_default=True,
-    help="An upload that nobody continues or imports for so long is thrown away. There is room for "
+    help="Uploads that are not continued or imported for so long are deleted. There is room for "
     "100; if all is taken, one of which nothing has come goes after a minute.",
 )
 @click.option(

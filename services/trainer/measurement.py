@@ -1,4 +1,4 @@
-"""Having a model answer labelled rows: those whose class it knows, and the others."""
+"""Evaluation of a model on labelled rows, including those whose class it does not know."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ __all__ = ["Measurement", "measure", "measure_split"]
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a model answered.
+    """A model's answers to rows.
 
     Attributes
     ----------
     figures : mapping of str to float
         The model's metrics over the rows it was tested on.
     seconds : float
-        That the answers to these took.
+        Time for the answers to these rows.
     leaves : ndarray of int32, shape (n,)
-        The answer to each row, in the model's taxonomy.
+        Predicted leaf of each row, in the model's taxonomy.
     probabilities : ndarray of float32, shape (n,)
-        Of these answers.
+        Probabilities of these answers.
     outcomes : PathOutcomes
-        The answers held against the true paths, row by row.
+        Comparison of the answers with the true paths, row by row.
     misplaced : str
-        Why it cannot be told which row an answer is of, if it cannot: then all of these mean
-        nothing, and only `figures` and `seconds` do.
+        Reason why answers cannot be assigned to rows, or "". If set, only `figures` and `seconds`
+        are valid.
     cut : CutShares or None
-        What was cut of the texts that the figures are over; their shares are among the figures too.
+        Shares of the texts that were cut; also among the figures.
     """
 
     figures: Mapping[str, float]
@@ -62,10 +62,10 @@ class Measurement:
 def measure_split(
     model: Model, split: Split, progress: ProgressCallback
 ) -> tuple[dict[str, float], AnswerRecorder, CutShares | None]:
-    """Test a model on a split of its taxonomy, warm; say also what it cuts of the texts."""
+    """Test a model on a split of its taxonomy after a warm-up; also return how much it cuts."""
     loader = _loader(model, split)
     cut = cut_shares_of(loader, progress)
-    # What is made once, when a model answers for the first time, is no cost of the rows.
+    # One-time work of the first answer must not count as time for the rows.
     first = next(iter(loader), None)
     if first is not None:
         model.warm_up(first.inputs, loader.n_rows)
@@ -84,21 +84,21 @@ def measure(
     progress: ProgressCallback,
     phase: str = "test",
 ) -> Measurement:
-    """Test a model on some rows, and have it answer the others.
+    """Test a model on some rows, and predict the others.
 
     Parameters
     ----------
     model : Model
     rows : LabelledRows
     leaves : ndarray of int32, shape (n,)
-        The rows' leaves in the model's taxonomy; those of rows that are not tested do not count.
+        The rows' leaves in the model's taxonomy; not used for rows that are not tested.
     tested : ndarray of bool, shape (n,)
-        The rows that metrics are over, at least one.
+        Rows for the metrics, at least one.
     folder : Path
-        Where rows are kept as the model reads them.
+        Folder for temporary files of rows.
     progress : callable
     phase : str
-        What the test is called in progress.
+        Name of the phase in progress events.
     """
 
     def tell(event: Progress) -> None:
@@ -115,7 +115,7 @@ def measure(
     answered[tested], probabilities[tested] = recorder.leaves, recorder.probabilities
     if not tested.all():
         others = rows.take(~tested)
-        # They have no leaf here; where they are told apart from others, their places are.
+        # They have no leaf in this taxonomy: their positions serve as labels instead.
         places = np.arange(len(others), dtype=np.int32) % np.int32(taxonomy.n_leaves)
         split = write_split(folder / "others.parquet", others, places, taxonomy)
         rest = AnswerRecorder(_loader(model, split), model)
@@ -132,8 +132,8 @@ def measure(
     misplaced = (
         ""
         if in_order
-        else f"the loader of {model.model_id} does not say in which order its rows come, so that "
-        "its answers cannot be told by row: let its batches have `rows`, the rows' places in the "
+        else f"the loader of {model.model_id} does not report the order of its rows, so that its "
+        "answers cannot be assigned to rows: give its batches `rows`, the rows' positions in the "
         "split"
     )
     return Measurement(figures, recorder.seconds, answered, probabilities, outcomes, misplaced, cut)

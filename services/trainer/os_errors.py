@@ -1,4 +1,4 @@
-"""What the system refuses, as errors that a client can act on."""
+"""Operating-system errors as typed errors for clients."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def typed_os_errors(what: str) -> Iterator[None]:
     Parameters
     ----------
     what : str
-        What cannot be done then: "the upload cannot be kept".
+        Consequence: "the upload cannot be kept".
 
     Raises
     ------
     ResourceExhaustedError
         If the disk is full.
     UnavailableError
-        If the system refuses for another reason. No path is shown: it is the server's.
+        For other errors. The server's paths are not shown.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Pages of a list: those entries that come after the one where the page before ended."""
+"""Pages of a list, each starting after the last key of the previous page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Page", "page_of"]
 
 T = TypeVar("T")
 
-#: Entries, and where the next page begins: after that key, or nowhere.
+#: Entries, and the key after which the next page starts; None on the last page.
 Page = tuple[list[T], str | None]
 
 
@@ -21,13 +21,13 @@ def page_of(
     Parameters
     ----------
     entries : sequence
-        In their order, which is that of the keys.
+        Sorted by key.
     key : callable
-        An entry's; no two have the same.
+        Unique key of an entry.
     limit : int
-        Entries of a page, from 1.
+        Entries per page, at least 1.
     after : str or None
-        Where the page before ended. An entry that was removed since does no harm.
+        Last key of the previous page; its entry may have been removed since.
     """
     begin = 0
     if after is not None:

@@ -1,4 +1,4 @@
-"""What a training job needs, all of it looked up and checked before the job is made or begins."""
+"""Checks of training jobs, and lookup of their inputs, at submission and at the start."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PlannedRun", "check", "check_all", "check_model", "open_dataset", "validate"]
 
-#: Raises if hyperparameters must not be used here.
+#: Raises if hyperparameters are not allowed here.
 Admit = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that nothing speaks against.
+    """A checked run.
 
     Attributes
     ----------
@@ -56,8 +56,8 @@ def validate(trainer: TrainerServer, spec: TrainingSpec, submitted: bool) -> Non
     Raises
     ------
     KttError
-        As `check`; PermissionDeniedError if the encoder lies where clients may not read, or would
-        have to be fetched.
+        As `check`; PermissionDeniedError if clients may not use the encoder, or it would have to be
+        fetched.
     """
     check(trainer.workspace, spec, trainer.encoders.check)
 
@@ -80,26 +80,26 @@ def check_all(
     workspace : Workspace
     specs : sequence of TrainingSpec
     admit : callable
-        Called with the hyperparameters of each new run before anything that they name is looked
-        at; raises if it must not be.
+        Called with the hyperparameters of each new run before anything that they name is accessed;
+        raises if that is not allowed.
 
     Returns
     -------
     runs : list of PlannedRun
     left_out : list of (TrainingSpec, str)
-        Of several to be continued: those with nothing to continue, and why.
+        Of several runs to continue: those with nothing to continue, and why.
 
     Raises
     ------
     InvalidArgumentError
-        If a spec contradicts itself, a name is not valid, or a reference set is wanted of a dataset
-        without test rows; `field` is the spec's.
+        If a spec contradicts itself, a name is not valid, or a reference set is requested for a
+        dataset without test rows; `field` is the spec's.
     InvalidConfigError
         Naming every hyperparameter that is unknown or out of range, of all models.
     NotFoundError
         If a dataset or a model does not exist.
     DataError
-        If a dataset is damaged or cannot be learned from.
+        If a dataset is damaged or unsuitable for training.
     KttError
         As `trainer.resuming.find_unfinished`, if runs are to be continued. NothingToResumeError if
         there is none of all that were named.
@@ -130,13 +130,13 @@ def check_all(
 
 
 def check_model(model: str) -> None:
-    """Raise InvalidArgumentError or NotFoundError unless there is such a model."""
+    """Raise InvalidArgumentError or NotFoundError unless the model exists."""
     with at_field("model"):
         get_entry(model)
 
 
 def open_dataset(workspace: Workspace, name: str) -> Dataset:
-    """Open a dataset as `Workspace.open_dataset` does; a name that is none is the field's fault."""
+    """Open a dataset as `Workspace.open_dataset` does; errors of the name have the field."""
     with at_field("dataset"):
         check_name(name, "dataset")
     return workspace.open_dataset(name)
@@ -160,7 +160,7 @@ def _configs(specs: Sequence[TrainingSpec]) -> list[ModelConfig]:
 
 
 def _check_here(config: ModelConfig, admit: Admit) -> None:
-    """See that what a new run's hyperparameters name may be used, and is there."""
+    """Check that the resources named by a new run's hyperparameters are allowed and exist."""
     admit(config.model_dump(mode="json"))
     try:
         config.check_here()
@@ -170,7 +170,7 @@ def _check_here(config: ModelConfig, admit: Admit) -> None:
 
 
 def _check_dataset(workspace: Workspace, spec: TrainingSpec) -> str:
-    """Return the fingerprint of a dataset that can be learned from."""
+    """Return the fingerprint of a dataset after checking that it is suitable for training."""
     name, dataset = spec.dataset, dataset_facts(workspace, spec.dataset)
     if not dataset.train_rows:
         raise DataError(f"the dataset {name!r} has no training rows; import it with more of them")

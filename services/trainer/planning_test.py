@@ -80,7 +80,7 @@ def test_overrides_win_over_the_file_and_the_file_over_defaults(workspace: Works
         (TrainRequest(("nope",), BOTH), NotFoundError, "no dataset 'nope'.*there are: a, b"),
         (TrainRequest(("a",), BOTH, {"seeed": 1}), InvalidConfigError, "lsgd has no .*'seeed'"),
         (TrainRequest(("a",), BOTH, {"seed": -1}), InvalidConfigError, "seed = '?-1"),
-        (TrainRequest(("a",), BOTH, {}, {"x": {}}), NotFoundError, "file speaks of 'x'"),
+        (TrainRequest(("a",), BOTH, {}, {"x": {}}), NotFoundError, "file names 'x'"),
         (TrainRequest(("a",), BOTH, {}, {}, 0), InvalidConfigError, "epochs"),
         (TrainRequest(("a",), BOTH, {"epochs": 2}, {}, 3), InvalidArgumentError, "given twice"),
     ],

@@ -1,4 +1,4 @@
-"""The reports that training runs have left, to be read again."""
+"""Reading of training runs' reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ktt_core.workspace import Workspace
 __all__ = ["ReportFile", "read_report"]
 
 _REPORT = re.compile(r"last_(.+)_report\.html")
-# Far more than any report has.
+# Far larger than any report.
 _MAX_BYTES = 256 * 1024**2
 
 
@@ -29,7 +29,7 @@ class ReportFile:
     run_time : str
         The start of the run, UTC.
     path : Path
-        Where it lies.
+        File of the report.
     content : bytes
     """
 
@@ -41,7 +41,7 @@ class ReportFile:
 
     @property
     def file_name(self) -> str:
-        """A name that tells it from others."""
+        """File name that is unique among reports."""
         return f"{self.model}_{self.dataset}_{self.run_time}_report.html"
 
 

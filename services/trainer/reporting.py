@@ -1,4 +1,4 @@
-"""The report of a run: what is gathered for it while the run is tested, and its writing."""
+"""Writing of a run's report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_run_report(
     seconds: float,
     warnings: Sequence[str] = (),
 ) -> bool:
-    """Write the report of a run; return whether it is there.
+    """Write the report of a run; return whether it was written.
 
     A report that cannot be made does not fail the run: the error goes into the job's log.
 
@@ -43,13 +43,13 @@ def write_run_report(
         By split.
     diagnostics : SplitDiagnostics or None
     split : str
-        Which one they are of.
+        Split of the diagnostics.
     checkpoint : str
         The name of the checkpoint's file.
     seconds : float
         How long the run took.
     warnings : sequence of str
-        What else a person should know.
+        Further warnings for the user.
     """
     record = model.record
     try:
@@ -74,7 +74,7 @@ def write_run_report(
             warnings=warnings,
         )
         write_report(path, facts)
-    except Exception:  # whatever it is, the run is worth more than its report
+    except Exception:  # whatever fails, the run matters more than its report
         print("the report could not be made:")
         traceback.print_exc()
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What the trainer is asked to do."""
+"""Requests to the trainer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Baseline", "EvaluateRequest", "RowSource", "Run", "TrainRequest"]
 
 @dataclass(frozen=True)
 class RowSource:
-    """Where labelled rows come from, if not from the dataset that a model was trained on.
+    """Source of labelled rows other than the dataset that a model was trained on.
 
     Attributes
     ----------
@@ -30,9 +30,9 @@ class RowSource:
     server_path : str
         A file where the trainer runs.
     upload : str
-        An upload of `file` that was begun before.
+        An earlier, unfinished upload of `file`.
     options : ImportOptions or None
-        How the file is read.
+        Options for reading the file.
     """
 
     dataset: str = ""
@@ -49,7 +49,7 @@ class Baseline:
     Attributes
     ----------
     dataset : str
-        What it was trained on; empty for the dataset of the model that is compared.
+        Its training dataset; empty for that of the evaluated model.
     model : str
         Empty for the same model.
     time : str
@@ -68,16 +68,16 @@ class EvaluateRequest:
     Attributes
     ----------
     dataset : str
-        What the models were trained on.
+        Dataset that the models were trained on.
     models : tuple of str
     split : str
         "train", "val" or "test".
     label, time : str
-        Which checkpoint: "best" or "last", of the newest run or of that time.
+        Checkpoint: "best" or "last", of the newest run or of the run with that start.
     rows : RowSource
         The rows, if they are not the split's of `dataset`.
     baseline : Baseline or None
-        What each of them is compared with.
+        Checkpoint that each of them is compared with.
     unseen : bool
         Whether to leave out rows whose text a model was trained or calibrated on.
     errors_folder : Path or None
@@ -95,7 +95,7 @@ class EvaluateRequest:
     errors_folder: Path | None = None
 
     def specs(self, *, on_file: str = "", upload_id: str = "") -> list[EvaluationSpec]:
-        """Return what each model's job is asked.
+        """Return the spec of each model's job.
 
         Parameters
         ----------
@@ -144,10 +144,10 @@ class TrainRequest:
     dry_run : bool
         Whether to train and test without writing anything.
     where_known : mapping
-        Hyperparameters for those of the models that have them; at least one must.
+        Hyperparameters for the models that have them, at least one.
     resume : bool
-        Whether to continue the runs that were begun and not finished. Of several, those with
-        nothing to continue are left out.
+        Whether to continue unfinished runs. Of several, those with nothing to continue are left
+        out.
     resume_time : str
         The start of the run to continue; empty for each model's and dataset's newest.
     """
@@ -168,7 +168,7 @@ class TrainRequest:
         known_models: Callable[[], Iterable[str]],
         known_keys: Callable[[str], Container[str]],
     ) -> list[TrainingSpec]:
-        """Return what each run's job is asked, dataset by dataset.
+        """Return the spec of each run's job, dataset by dataset.
 
         Parameters
         ----------
@@ -180,10 +180,10 @@ class TrainRequest:
         Raises
         ------
         InvalidArgumentError
-            If the parts do not go together, a hyperparameter is given twice, or one of
-            `where_known` is of none of the models.
+            If arguments contradict each other, a hyperparameter is given twice, or none of the
+            models has one of `where_known`.
         NotFoundError
-            If `hyperparameters` speak of models that do not exist.
+            If `hyperparameters` name models that do not exist.
         """
         if not self.datasets:
             raise InvalidArgumentError("name at least one dataset to train on")
@@ -214,12 +214,12 @@ class TrainRequest:
         known_models: Callable[[], Iterable[str]],
         known_keys: Callable[[str], Container[str]],
     ) -> dict[str, dict[str, Any]]:
-        """Return the hyperparameters that each of the models is to have, by model id."""
+        """Return the hyperparameters of each model, by model id."""
         if self.hyperparameters:
             known = set(known_models())
             if strangers := sorted(set(self.hyperparameters) - known):
                 raise NotFoundError(
-                    f"the hyperparameter file speaks of {', '.join(map(repr, strangers))}; "
+                    f"the hyperparameter file names {', '.join(map(repr, strangers))}; "
                     f"the models are: {', '.join(sorted(known)) or 'none'}"
                 )
         overrides = dict(self.overrides)
@@ -263,7 +263,7 @@ class Run:
     Attributes
     ----------
     index, total : int
-        Which (from 0) of how many.
+        Number of the run, from 0, and of all runs.
     dataset, model : str
     """
 

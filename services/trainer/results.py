@@ -1,4 +1,4 @@
-"""What the trainer answers, as plain values."""
+"""Results of the trainer, as plain values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "RunState",
 ]
 
-#: How the run that a checkpoint is of stands; "" where that cannot be told.
+#: State of a checkpoint's run; "" if unknown.
 RunState = Literal["", "finished", "unfinished", "running"]
 
 #: Per split ("val", "test") the figures by their names in `ktt_core.metrics`.
@@ -43,7 +43,7 @@ class DatasetInfo:
     level_sizes : tuple of int
         Classes per level, padding not counted.
     n_classes, n_leaves : int
-        Classes on all levels, and class paths that end somewhere; padding not counted.
+        Classes on all levels, and class paths; padding not counted.
     fingerprint : str
         Of the source.
     options : mapping
@@ -108,14 +108,14 @@ class CheckpointInfo:
     reference, report : Path or None
         The reference set and the report of the same run.
     metrics : mapping
-        Empty where the file does not tell.
+        Empty if the file does not record them.
     problem : str
         Why a damaged file cannot be used.
     run_state : str
         "finished", "running", or "unfinished": then the run can be continued.
     epochs_done, epochs : float or None
-        Passes over the training rows behind the checkpoint, and at most to be made; None where the
-        file does not tell.
+        Passes over the training rows that are done, and their maximum; None if the file does not
+        record them.
     """
 
     model: str
@@ -150,7 +150,7 @@ class EncoderInfo:
     Attributes
     ----------
     name : str
-        What the hyperparameter "encoder" takes.
+        Value for the hyperparameter "encoder".
     source : str
         Where it was found: "huggingface cache", "KTT_ENCODERS" or "package".
     architecture : str
@@ -183,20 +183,19 @@ class EvaluationResult:
     ----------
     model, dataset : str
     split : str
-        Empty where the rows are all of a file's.
+        Empty if the rows are all rows of a file.
     checkpoint : Path
     rows : int
         Of the split.
     metrics : mapping of str to float
     warnings : list of str
-        Why the metrics may say something else than they seem to.
+        Caveats about the metrics.
     seconds : float
-        That the answers to the rows took, warm, without metrics; 0 if unknown.
+        Time for the answers to the rows after a warm-up, without metrics; 0 if unknown.
     on : str
-        The name of the dataset or file whose rows they are, if they are not just the split's of
-        `dataset`.
+        Name of the rows' dataset or file, unless they are the split of `dataset`.
     all_rows : RowFigures or None
-        Over all rows, a class that the model does not know being wrong.
+        Figures over all rows; classes that the model does not know count as wrong.
     unknown : UnknownClasses or None
         The rows whose class the model does not know; they are not among `rows`.
     seen_rows : int
@@ -204,7 +203,7 @@ class EvaluationResult:
     comparison : Comparison or None
         Another checkpoint on the same rows; `rows` are then those whose classes both know.
     error_rows : int
-        Rows that were answered wrong, if they were to be listed.
+        Number of wrongly answered rows, if listed.
     errors : Path or None
         A Parquet file of them; see `trainer.error_table`.
     """
@@ -227,11 +226,11 @@ class EvaluationResult:
 
     @property
     def texts_per_second(self) -> float | None:
-        """How fast the model was; None if unknown."""
+        """Speed of the model; None if unknown."""
         return self.rows / self.seconds if self.seconds > 0 else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return one JSON object, flat but for what is there only if there is something to say."""
+        """Return one JSON object, flat except for optional details."""
         more: dict[str, Any] = {"warnings": list(self.warnings)} if self.warnings else {}
         if self.on:
             more["on"] = self.on
@@ -258,7 +257,7 @@ class EvaluationResult:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a training run ended.
+    """Result of a training run.
 
     Attributes
     ----------
@@ -266,20 +265,20 @@ class RunResult:
     seconds : float
         Wall time.
     checkpoint, reference, report : Path or None
-        What was written, whole.
+        Complete files of the run.
     metrics : mapping
-        Of "val" and "test"; a split without rows is left out. Of "train" only what share of its
-        texts was cut, if the model cuts texts.
+        Of "val" and "test"; a split without rows is left out. For "train" only the share of cut
+        texts, if the model cuts texts.
     error : KttError or None
         Why the run failed.
     details : str
         The traceback of an unexpected error, for a bug report.
     run_time : str
-        The start of the run, UTC, by which its files are found; empty if it left none.
+        The start of the run, UTC, which is in the names of its files; empty if it left none.
     resumed : bool
-        Whether it continued a run that had been begun before.
+        Whether it continued an earlier run.
     warnings : tuple of str
-        What a person should know of the run, and what to do about it.
+        Warnings for the user, with advice.
     """
 
     dataset: str
@@ -315,10 +314,10 @@ class RunResult:
 
 @dataclass(frozen=True)
 class RunEvent:
-    """What happened in a run.
+    """Event of a run.
 
-    `progress` comes with "progress", `result` with the ends ("finished" and "failed"), and
-    `message` with "notice": something a person should read, such as why a stop takes a while.
+    `progress` is set for "progress", `result` for "finished" and "failed", and `message` for
+    "notice": a message for the user, such as why a stop takes a while.
     """
 
     run: Run

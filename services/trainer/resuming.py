@@ -1,4 +1,4 @@
-"""Runs that ended before their time, and what it takes to continue one."""
+"""Unfinished runs and their continuation."""
 
 from __future__ import annotations
 
@@ -55,28 +55,28 @@ class UnfinishedRun:
 
 
 def find_unfinished(workspace: Workspace, spec: TrainingSpec, fingerprint: str) -> UnfinishedRun:
-    """Find the run to continue: the newest that is not finished, or that of a time.
+    """Find the run to continue: the newest unfinished run, or the run with a given start.
 
     Parameters
     ----------
     workspace : Workspace
     spec : TrainingSpec
-        Its hyperparameters are those that the caller believes the run to have.
+        Its hyperparameters must match those of the run.
     fingerprint : str
-        Of the dataset as it is now.
+        Current fingerprint of the dataset.
 
     Raises
     ------
     NothingToResumeError
-        If the model cannot be continued, nothing was begun, or all that was begun is finished.
+        If the model cannot be continued, or there is no unfinished run.
     NotFoundError
-        If there is no run of that time.
+        If there is no run with that start.
     ConflictError
-        If the run goes on just now.
+        If the run is in progress.
     FailedPreconditionError
-        If the dataset has changed since the run was begun.
+        If the dataset has changed since the run was started.
     InvalidConfigError
-        If the run was begun with other hyperparameters than the spec's; it names them.
+        If the run was started with other hyperparameters than the spec's; it names them.
     CheckpointError
         If the run's last checkpoint is damaged, or of other software.
     """
@@ -109,12 +109,12 @@ def find_unfinished(workspace: Workspace, spec: TrainingSpec, fingerprint: str) 
 
 
 def last_states(folder: Path) -> dict[str, bool]:
-    """Return the starts of the runs of a folder that have a last state, the newest first.
+    """Return the starts of a folder's runs with a last state, the newest first.
 
     Returns
     -------
     dict of str to bool
-        Whether the run is finished: its best state and its report are there only then.
+        Whether the run is finished: only then its best state or its report exists.
     """
     files = list_checkpoint_files(folder)
     best = {file.time for file in files if file.label == "best"}

@@ -174,7 +174,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Trainer:
 
 
 def is_gone(proc: Path) -> bool:
-    """Say whether the process of a folder in /proc has ended."""
+    """Return whether the process of a folder in /proc has ended."""
     return not proc.exists()
 
 

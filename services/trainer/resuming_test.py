@@ -299,7 +299,7 @@ def test_a_run_that_is_killed_while_it_is_published_is_published_once(trainer: T
 
 
 def eventually(condition: Callable[[], object], seconds: float = 30) -> bool:
-    """Say whether a condition comes true in time."""
+    """Return whether a condition comes true in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

@@ -80,7 +80,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Say whether a condition comes true within some seconds."""
+    """Return whether a condition comes true within some seconds."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if condition():
@@ -90,7 +90,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def is_gone(pid: int) -> bool:
-    """Say whether a process has ended."""
+    """Return whether a process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Which rows a model has seen before: their texts are in what it was trained or calibrated on."""
+"""Detection of rows whose texts a model was trained or calibrated on."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from ktt_core.workspace import Workspace
 
 __all__ = ["find_seen", "training_data"]
 
-#: The splits that a model learns from: its weights, and which state is kept at what temperature.
+#: Splits that determine a model: its weights, its best state and its temperature.
 _LEARNED = ("train", "val")
 
 
 def training_data(workspace: Workspace, model: Model, dataset: str) -> Dataset | None:
-    """Return the dataset that a model was trained on; None if it is not there any more.
+    """Return the dataset that a model was trained on; None if it does not exist any more.
 
     Parameters
     ----------
     workspace : Workspace
     model : Model
     dataset : str
-        The name it had then.
+        Its name at that time.
     """
     fingerprint = model.record.fingerprint
     try:
         found = workspace.open_dataset(dataset)
     except (DataError, InvalidArgumentError, NotFoundError):
         return None
-    # Without a fingerprint, or with another one, its rows are not known to be those of then.
+    # Without an equal fingerprint, its rows may have changed since.
     return found if fingerprint and found.fingerprint == fingerprint else None
 
 
 def find_seen(rows: LabelledRows, learned_from: Dataset) -> NDArray[np.bool_]:
-    """Say which rows have a text of the dataset's train or val split, but for letter case.
+    """Return which rows have a text of the dataset's train or val split, ignoring case.
 
     Needs eight bytes for each row of both.
     """
     if rows.fingerprint == learned_from.fingerprint and rows.split is not None:
-        # The same import: its splits are apart, but for texts that repeat.
+        # The same import: its splits are disjoint except for repeated texts.
         if rows.split.path.stem in _LEARNED:
             return np.ones(len(rows), dtype=bool)
     hashes = rows.hashes()

@@ -1,4 +1,4 @@
-"""The trainer as a server has it: jobs that wait for a worker, uploads, paths on the server."""
+"""The trainer of a server: queued jobs, uploads, paths on the server."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ __all__ = ["TrainerServer"]
 
 _log = logging.getLogger(__name__)
 
-# How often expired uploads are looked for, in seconds.
+# Seconds between checks for expired uploads.
 _SWEEP_INTERVAL = 300.0
 _COMPLEMENT = str.maketrans("0123456789", "9876543210")
 
 
 class TrainerServer(Trainer, JobHost):
-    """A trainer whose users are elsewhere.
+    """A trainer for remote clients.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ class TrainerServer(Trainer, JobHost):
     jobs : JobService
         The server starts and stops it.
     allowed_roots : iterable of Path
-        Where the files lie that clients may name.
+        Folders with files that clients may name.
     upload_limit_bytes : int
-        The largest file that is taken.
+        Maximum size of an uploaded file.
     upload_ttl : timedelta
-        How long an unused upload is kept.
+        Time that an unused upload is kept.
     import_limit : int
-        Imports that may run at once.
+        Maximum number of concurrent imports.
     allow_download : bool
         Whether clients may have encoders fetched from the hub.
 
@@ -74,7 +74,7 @@ class TrainerServer(Trainer, JobHost):
     Raises
     ------
     InvalidArgumentError
-        If the workspace is a file, or an allowed root is no folder.
+        If the workspace is a file, or an allowed root is not a folder.
     """
 
     def __init__(
@@ -95,20 +95,21 @@ class TrainerServer(Trainer, JobHost):
         self.allowed = AllowedRoots(allowed_roots)
         self.encoders = EncoderAccess(self.allowed, allow_download)
         self._imports = Imports(self.workspace, import_limit)
-        # Between the look for jobs that need a dataset and its end, no such job may come.
+        # No job that needs a dataset may be queued between the check for such jobs and the
+        # deletion.
         self._deleting = threading.Lock()
         self._stopping = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="upload-sweep", daemon=True)
 
     def start(self) -> None:
-        """Remove what a server that was killed has left, and begin to look after uploads."""
+        """Remove leftovers of a killed server, and start housekeeping of uploads."""
         self.jobs.on_end.append(self._clear_up_after)
         clean_up(self.workspace)
         self._imports.clean_up()
         self._sweeper.start()
 
     def stop(self) -> None:
-        """End imports and housekeeping. A second time does nothing."""
+        """Stop imports and housekeeping. Idempotent."""
         self._stopping.set()
         self._imports.stop()
         if self._sweeper.is_alive():
@@ -117,19 +118,19 @@ class TrainerServer(Trainer, JobHost):
     # -- datasets ----------------------------------------------------------------------------------
 
     def delete_dataset(self, name: str) -> None:
-        """Delete a dataset, as `Trainer.delete_dataset` does; no job for it comes meanwhile."""
+        """Delete a dataset, as `Trainer.delete_dataset` does; no job for it is queued meanwhile."""
         with self._deleting:
             super().delete_dataset(name)
 
     def page_datasets(self, limit: int, after: str | None) -> Page[DatasetInfo]:
-        """Return datasets by name; only those of the page are opened."""
+        """Return a page of datasets by name; only its datasets are opened."""
         names, cursor = page_of(self.workspace.datasets(), str, limit, after)
         return [describe_or_damaged(self.workspace, name) for name in names], cursor
 
     def import_upload(
         self, upload_id: str, name: str, options: ImportOptions, *, replace: bool = False
     ) -> ImportRun:
-        """Prepare the import of a complete upload, which is thrown away once the dataset is there.
+        """Prepare the import of a complete upload, which is deleted once the dataset exists.
 
         Raises
         ------
@@ -185,7 +186,7 @@ class TrainerServer(Trainer, JobHost):
     def submit(self, kind: JobKind[Any], spec: Any, request_id: str = "") -> Job:
         """Queue a job, as `JobHost.submit` does."""
         if isinstance(spec, EvaluationSpec) and spec.on_file:
-            # The resolved path: a link cannot be pointed at another file while the job waits.
+            # The resolved path: a link may be changed to another file while the job is queued.
             spec = replace(spec, on_file=str(self.allowed.resolve(spec.on_file)))
         return super().submit(kind, spec, request_id)
 
@@ -197,18 +198,18 @@ class TrainerServer(Trainer, JobHost):
             needed = spec.on_dataset
         with self._deleting:
             if needed and not self.workspace.dataset_folder(needed).is_dir():
-                raise NotFoundError(f"there is no dataset {needed!r} any more")
+                raise NotFoundError(f"the dataset {needed!r} does not exist any more")
             yield
 
     def open_errors(self, job_id: str) -> BufferedReader:
-        """Open the wrong answers that an evaluation job has listed: a Parquet file.
+        """Open the Parquet file of an evaluation job's wrong answers.
 
         Raises
         ------
         InvalidArgumentError, NotFoundError
-            If it is no job's id, or there is no such job.
+            If the id is not valid, or there is no such job.
         FailedPreconditionError
-            If it has not succeeded, or was not asked for them.
+            If it has not succeeded, or they were not requested.
         """
         job = self.jobs.get(job_id, EVALUATION.name)
         if job.state is not JobState.SUCCEEDED:
@@ -219,7 +220,7 @@ class TrainerServer(Trainer, JobHost):
             return (self.jobs.files(job_id) / FILE_NAME).open("rb")
         except FileNotFoundError:
             raise FailedPreconditionError(
-                f"job {job_id} was not asked to list what it got wrong; evaluate again, with errors"
+                f"job {job_id} was not asked to list its wrong answers; evaluate again, with errors"
             ) from None
 
     # -- housekeeping ------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ class TrainerServer(Trainer, JobHost):
             try:
                 clean_up(self.workspace)
             except KttError as error:
-                _log.warning("what job %s left cannot be removed: %s", job.id, error)
+                _log.warning("leftovers of job %s cannot be removed: %s", job.id, error)
 
     def _sweep(self) -> None:
         while not self._stopping.wait(_SWEEP_INTERVAL):
@@ -243,6 +244,6 @@ class TrainerServer(Trainer, JobHost):
 
 
 def _checkpoint_key(info: CheckpointInfo) -> str:
-    """Return a key that grows as times fall."""
+    """Return a key that sorts times in descending order."""
     falling = info.time.translate(_COMPLEMENT)
     return "\n".join((info.model, info.dataset, falling, info.label, info.path.name))

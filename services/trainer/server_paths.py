@@ -1,4 +1,4 @@
-"""Files on the server that a client may name: those under folders the operator has allowed."""
+"""Access rules for the server's files that clients name."""
 
 from __future__ import annotations
 
@@ -14,41 +14,40 @@ _MAX_LENGTH = 4096
 
 
 class AllowedRoots:
-    """The folders below which clients may name files.
+    """Folders below which clients may name files.
 
     Parameters
     ----------
     roots : iterable of Path
-        None: no file may be named.
+        Empty: no file may be named.
 
     Raises
     ------
     InvalidArgumentError
-        If one of them is no folder.
+        If one of them is not a folder.
     """
 
     def __init__(self, roots: Iterable[Path] = ()) -> None:
         self._roots = tuple(Path(os.path.realpath(root)) for root in roots)
         for root in self._roots:
             if not root.is_dir():
-                raise InvalidArgumentError(f"the allowed root {root} is no folder")
+                raise InvalidArgumentError(f"the allowed root {root} is not a folder")
 
     def holds(self, real: Path) -> bool:
-        """Say whether a path without links is under an allowed folder."""
+        """Return whether a path without links is under an allowed folder."""
         return any(root in real.parents for root in self._roots)
 
     def resolve(self, path: str, field: str = "server_path") -> Path:
-        """Return where a named file really lies, if that is allowed; it need not exist.
+        """Return the resolved path of a named file, if that is allowed; it need not exist.
 
-        The answer to a path outside of the allowed folders is the same whether there is such a
-        file or not.
+        The error for a path outside of the allowed folders does not reveal whether the file exists.
 
         Raises
         ------
         InvalidArgumentError
-            If it is no absolute path.
+            If it is not an absolute path.
         PermissionDeniedError
-            If it, with every link in it followed, is not under an allowed folder.
+            If it is not under an allowed folder, with all links resolved.
         """
         if not path or len(path) > _MAX_LENGTH or "\0" in path or not os.path.isabs(path):
             raise InvalidArgumentError(

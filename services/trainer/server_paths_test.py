@@ -53,5 +53,5 @@ def test_without_allowed_folders_no_file_can_be_named(shared: Path) -> None:
 
 
 def test_an_allowed_folder_must_be_one(shared: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="is no folder"):
+    with pytest.raises(InvalidArgumentError, match="is not a folder"):
         AllowedRoots([shared / "rows.csv"])

@@ -1,4 +1,4 @@
-"""What a job of the trainer is asked to do and what came of it, as values that JSON can hold.
+"""Specs and outcomes of the trainer's jobs, as values that JSON can hold.
 
 A job's spec is kept as it was asked for: the hyperparameters that differ from the defaults, not
 those that follow from them. Paths in results are relative to the workspace, which may lie
@@ -28,8 +28,7 @@ __all__ = [
     "TrainingSpec",
 ]
 
-#: Seconds that a run which can be continued has to finish its step and to keep its state when it is
-#: cancelled.
+#: Seconds that a cancelled run, if it can be continued, has to finish its step and save its state.
 STEP_GRACE = 60.0
 
 
@@ -41,13 +40,13 @@ class TrainingSpec(JobSpec):
     ----------
     dataset, model : str
     hyperparameters : mapping
-        Those that are to differ from the model's defaults.
+        Those that differ from the model's defaults.
     reference_set : bool
         Whether to write the reference set beside the checkpoint.
     dry_run : bool
         Whether to write nothing to the workspace.
     resume : bool
-        Whether to continue a run that was begun before, with the hyperparameters it was begun with.
+        Whether to continue an earlier run, with its hyperparameters.
     resume_time : str
         The start of that run, UTC; empty for the newest that is not finished.
     """
@@ -66,7 +65,7 @@ class TrainingSpec(JobSpec):
         return {"dataset": self.dataset, "model": self.model}
 
     def check(self) -> None:
-        """Check that the parts go together.
+        """Check that the fields are consistent.
 
         Raises
         ------
@@ -92,7 +91,7 @@ class EvaluationSpec(JobSpec):
     Attributes
     ----------
     dataset, model : str
-        What the checkpoint was trained on, and its kind.
+        Dataset that the checkpoint was trained on, and its model.
     split : str
         "train", "val" or "test".
     label : str
@@ -113,7 +112,7 @@ class EvaluationSpec(JobSpec):
     unseen : bool
         Whether to leave out the rows whose text a model was trained or calibrated on.
     list_errors : bool
-        Whether to keep the rows that were answered wrong, with their texts.
+        Whether to keep the wrongly answered rows, with their texts.
     """
 
     dataset: str
@@ -144,29 +143,29 @@ class EvaluationSpec(JobSpec):
 
     @property
     def split_of_rows(self) -> str:
-        """The split that the rows are of; empty for all rows of a file, which are of none."""
+        """The split of the rows; empty for all rows of a file."""
         whole_file = self.file_options and not self.file_options.get("split_column")
         return "" if whole_file else self.split
 
 
 @dataclass(frozen=True)
 class TrainingOutcome(Document):
-    """What a training job made.
+    """Result of a training job.
 
     Attributes
     ----------
     checkpoint_path, reference_path, report_path : str
-        Relative to the workspace; empty where none was written.
+        Relative to the workspace; empty if not written.
     run_time : str
-        The start of the run, UTC, by which the checkpoint is found; empty after a dry run.
+        The start of the run, UTC, which identifies the checkpoint; empty after a dry run.
     metrics : mapping of str to mapping
         By split; one without rows is left out. Of "train" only the shares of cut texts.
     seconds : float
         Wall time of the run; of its last attempt, if it was continued.
     resumed : bool
-        Whether it continued a run that had been begun before.
+        Whether it continued an earlier run.
     warnings : tuple of str
-        What a person should know of the run, and what to do about it.
+        Warnings for the user, with advice.
     """
 
     checkpoint_path: str = ""
@@ -181,7 +180,7 @@ class TrainingOutcome(Document):
 
 @dataclass(frozen=True)
 class EvaluationOutcome(Document):
-    """What an evaluation job measured.
+    """Result of an evaluation job.
 
     Attributes
     ----------
@@ -193,15 +192,15 @@ class EvaluationOutcome(Document):
     figures : mapping of str to float
         By their names in `ktt_core.metrics`.
     warnings : tuple of str
-        Why the figures may say something else than they seem to.
+        Caveats about the figures.
     seconds : float
-        That the answers to these rows took, warm, without metrics.
+        Time for the answers to these rows after a warm-up, without metrics.
     on : str
         The name of the dataset or file whose rows they are; empty for a split of the dataset that
         the model was trained on.
     all_rows : RowFigures or None
-        Over all rows, a class that the model does not know being wrong; None for a split of the
-        dataset that the model was trained on.
+        Figures over all rows; classes that the model does not know count as wrong. None for a split
+        of the dataset that the model was trained on.
     unknown : UnknownClasses or None
         The rows whose class the model does not know; None likewise.
     seen_rows : int
@@ -241,6 +240,6 @@ EVALUATION = JobKind(
     task="trainer.tasks:evaluate",
 )
 
-#: The kinds of jobs, and what a worker process does for each.
+#: The kinds of jobs, and the task of each.
 KINDS = (TRAINING, EVALUATION)
 TASKS = {kind.name: kind.task for kind in KINDS}

@@ -1,4 +1,4 @@
-"""What worker processes do: one function per kind of job, JSON values in and out."""
+"""Tasks of worker processes: one function per kind of job, JSON values in and out."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def train(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
             context.taking_steps if model_class.resumable else nullcontext,
         )
         written = _written(files, staged.folder)
-        # A model that can be continued has written its last state where it stays.
+        # The last state of a resumable model is in its final place already.
         checkpoint = written.get(files.best) or written.get(files.last) or files.last
         result = TrainingOutcome(
             checkpoint_path=_relative(checkpoint, workspace),
@@ -96,7 +96,7 @@ def evaluate(spec: Mapping[str, Any], context: TaskContext) -> dict[str, Any]:
         workspace,
         wanted,
         context.progress,
-        # What a killed process leaves there goes with the job.
+        # Leftovers of a killed process are removed with the job.
         folder=context.keep,
         errors_path=context.folder / FILE_NAME if wanted.list_errors else None,
     ).to_json()
@@ -118,7 +118,7 @@ def import_dataset(spec: Mapping[str, Any], context: TaskContext) -> dict[str, A
 
 
 def _going_on(workspace: Workspace, spec: TrainingSpec, context: TaskContext) -> TrainingSpec:
-    """Return what this attempt has to do: to go on where an earlier one was ended."""
+    """Return the spec of this attempt, which continues the run of an earlier one."""
     from trainer.resuming import last_states, read_run_time
 
     begun = read_run_time(context.keep)
@@ -128,13 +128,13 @@ def _going_on(workspace: Workspace, spec: TrainingSpec, context: TaskContext) ->
 
 
 def _files_of(staged: StagedRun, planned: PlannedRun, model_class: type[Model]) -> RunFiles:
-    """Return where a run writes: out of sight, but for what it can be continued from."""
+    """Return the files of a run: in a hidden folder, except for the state to continue from."""
     from ktt_core.checkpoints.paths import checkpoint_path, reference_path, report_path
     from trainer.training import RunFiles
 
     hidden = staged.staging
     suffix = model_class.checkpoint_suffix
-    # A state that a run can be continued from must outlive whatever ends the run.
+    # The state to continue from must survive a crash of the run.
     place = staged.folder if model_class.resumable else hidden
     last = checkpoint_path(place, "last", staged.time, suffix)
     return RunFiles(
@@ -146,7 +146,7 @@ def _files_of(staged: StagedRun, planned: PlannedRun, model_class: type[Model]) 
 
 
 def _written(files: RunFiles, folder: Path) -> dict[Path | None, Path]:
-    """Return what was written out of sight, with the places in a folder where it goes."""
+    """Return the written files in the hidden folder, with their final paths."""
     return {
         file: folder / file.name
         for file in (files.best, files.last, files.reference, files.report)
@@ -171,7 +171,7 @@ def _stage(
 
 
 def _workspace(spec: Mapping[str, Any], context: TaskContext) -> Workspace:
-    """Return the workspace that a job lies in, or that its spec names if it lies in none."""
+    """Return the workspace that contains a job, or else the one that its spec names."""
     named = spec.get("workspace")
     if named is not None:
         return Workspace(Path(named))

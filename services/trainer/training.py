@@ -1,4 +1,4 @@
-"""One training run: fit, test, write. It knows no process; `trainer.tasks` runs it in one."""
+"""One training run: fit, test, write. Run by `trainer.tasks` in a worker process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["RunFiles", "TrainedRun", "run_training"]
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Where a run writes; None for what it does not write.
+    """Files of a run; None for those not written.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class RunFiles:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What is to be said of a run, besides the files it wrote.
+    """Results of a run, besides its files.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class TrainedRun:
         Of "val" and "test"; a split without rows is left out. If the model cuts texts, also the
         shares of texts and tokens cut, of "train" too.
     warnings : tuple of str
-        What a person should know, and what to do about it.
+        Warnings for the user, with advice.
     """
 
     metrics: dict[str, dict[str, float]]
@@ -75,10 +75,10 @@ def run_training(
     workspace : Workspace
     planned : PlannedRun
     files : RunFiles
-        A run without any is a dry run.
+        All None for a dry run.
     progress : callable
     taking_steps : callable
-        Returns a context for the part of the run that can be continued if `progress` ends it.
+        Returns a context for the resumable part of the run, which `progress` may end.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def run_training(
     Raises
     ------
     KttError
-        If the dataset or the config cannot be used after all.
+        If the dataset or the config cannot be used.
     """
     started = time.monotonic()
     name, config, best_path = planned.spec.model, planned.config, files.best
@@ -98,7 +98,7 @@ def run_training(
     if resume_from is None:
         model = model_class(dataset.taxonomy, config)
     else:
-        # All that it takes is in the file, whatever has become of what the run was begun with.
+        # The file is self-contained: the original inputs may have been removed.
         model = model_class.from_checkpoint(resume_from)
         _check_same_rows(model, dataset)
     preprocessor = model.preprocessor
@@ -126,7 +126,7 @@ def run_training(
             progress(Progress("save"))
             model.save(best_path)
         if files.reference:
-            # Said here too: a model may make its table without reading the rows.
+            # Checked here too: a model may create its table without reading the rows.
             progress(Progress("reference"))
             watched = WatchedLoader(test, "reference", progress)
             write_reference(model.gen_reference_set(watched), files.reference)
@@ -159,7 +159,7 @@ def run_training(
 
 
 def _check_same_rows(model: Model, dataset: Dataset) -> None:
-    """See that a run goes on with the rows it was begun with, down to the last moment."""
+    """Check that the dataset has not changed since the run was started."""
     check_same_classes(model.taxonomy, dataset.taxonomy, f"the run of {model.model_id}")
     if model.record.fingerprint not in ("", dataset.fingerprint):
         raise FailedPreconditionError(
@@ -176,7 +176,7 @@ def _floats(model: str, method: str, metrics: Mapping[str, float]) -> dict[str, 
         found = {"": math.nan}
     if not all(map(math.isfinite, found.values())):
         raise UnsupportedError(
-            f"{model}: {method} returned {metrics!r:.200}, which are no metrics: names, and finite "
-            "numbers"
+            f"{model}: {method} returned {metrics!r:.200}, which are not metrics: names, and "
+            "finite numbers"
         )
     return found

@@ -1,4 +1,4 @@
-"""What there is to say about an upload, and what may be said."""
+"""Description of an upload, and checks of what a client announces."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class UploadInfo:
     ----------
     id : str
     file_name : str
-        At the client, without folders.
+        Name at the client, without folders.
     size_bytes : int
         Of the whole file.
     sha256 : str
         Of the whole file, in lower-case hexadecimal.
     committed_bytes : int
-        What has come and is on the disk.
+        Bytes received and flushed to disk.
     complete : bool
-        Whether all has come and the checksum was right.
+        Whether all bytes were received and the checksum was right.
     expire_time : datetime
-        When it is thrown away unless more comes or it is used; UTC.
+        Time of deletion if it stays unused, UTC.
     """
 
     id: str
@@ -57,7 +57,7 @@ class UsedUpload:
 def check_announced(
     file_name: str, size_bytes: int, sha256: str, suffixes: tuple[str, ...], limit_bytes: int
 ) -> None:
-    """Refuse what cannot be a file's name, size or SHA-256.
+    """Check a file's announced name, size and SHA-256.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Adding bytes to an upload's file."""
+"""Writing of an upload's file."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from trainer.upload_info import UploadInfo
 
 __all__ = ["MAX_CHUNK_BYTES", "UploadWriter"]
 
-#: The largest chunk.
+#: Maximum size of a chunk.
 MAX_CHUNK_BYTES = 1024**2
 
-# The disk gets bytes as they come, so that it has little left to do at the end.
+# Bytes are flushed as they arrive, so that little is left for the end.
 _SYNC_BYTES = 32 * 1024**2
 _REFUSED = "the upload cannot be written"
 
 
 class UploadWriter:
-    """Adds chunks to a file. When it closes, what was written is on the disk.
+    """Adds chunks to a file, and flushes them to disk when it closes.
 
     Parameters
     ----------
     path : Path
         The file, which exists.
     size_bytes : int
-        How long it may become.
+        Maximum size of the file.
     complete : callable
-        Looks, when the file is closed, whether all of it has come; see `finish`.
+        Called when the file is closed, to check whether it is complete; see `finish`.
     """
 
     def __init__(self, path: Path, size_bytes: int, complete: Callable[[], UploadInfo]) -> None:
         self._size = size_bytes
         self._complete = complete
-        # A call may end while a thread still writes for it.
+        # A call may end while its thread still writes.
         self._lock = threading.Lock()
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
         self._written = os.fstat(self._descriptor).st_size
@@ -68,24 +68,24 @@ class UploadWriter:
                 self._descriptor = -1
 
     def finish(self) -> UploadInfo:
-        """Close the file, and complete the upload if all of it has come.
+        """Close the file, and complete the upload if all bytes were received.
 
         Raises
         ------
         InvalidArgumentError
-            If its checksum is another than announced. The upload is thrown away then.
+            If its checksum differs from the announced one. The upload is deleted then.
         """
         self.close()
         with typed_os_errors(_REFUSED):
             return self._complete()
 
     def write(self, chunk: bytes) -> None:
-        """Add a chunk, whole or not at all.
+        """Add a chunk completely or not at all.
 
         Raises
         ------
         InvalidArgumentError
-            If it is too large, or there is more than was announced.
+            If it is too large, or exceeds the announced size.
         ResourceExhaustedError
             If the disk is full.
         UnavailableError
@@ -104,7 +104,7 @@ class UploadWriter:
     def _add(self, chunk: bytes) -> None:
         if self._written + len(chunk) > self._size:
             raise InvalidArgumentError(
-                f"more bytes come than the {self._size:,} that were announced", field="chunk"
+                f"more bytes are sent than the {self._size:,} that were announced", field="chunk"
             )
         try:
             rest = memoryview(chunk)

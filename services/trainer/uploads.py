@@ -1,9 +1,9 @@
 """Files on their way to the server, kept below ``<workspace>/uploads/`` until they are used.
 
-An upload is a folder ``<id>/`` with what was announced (``upload.json``), the bytes that have come
-(``content/<file name>``) and a lock that whoever writes or reads them holds. The number of bytes
-that have come is the size of the file and nothing else, so that no crash can make the two
-disagree; it is told to a client only after the bytes are on the disk.
+An upload is a folder ``<id>/`` with the announced description (``upload.json``), the received bytes
+(``content/<file name>``) and a lock that writers and readers hold. The number of received bytes is
+the size of the file, so that no crash can make the two differ; it is reported to a client only
+after the bytes are flushed to disk.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ __all__ = ["UploadStore"]
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _RECORD = "upload.json"
-# Where all places are taken: how long one is kept, in seconds, for a file of which nothing comes.
+# Seconds that an upload without any bytes is kept when the limit of uploads is reached.
 _PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
 class _Record(Document):
-    """What was announced of an upload, and whether all of it has come."""
+    """Announced description of an upload, and whether it is complete."""
 
     file_name: str
     size: int
@@ -61,19 +61,19 @@ class _Record(Document):
 
 
 class UploadStore:
-    """The uploads of a workspace. Nothing is made before the first one.
+    """The uploads of a workspace. Folders are created with the first upload.
 
     Parameters
     ----------
     folder : Path
     suffixes : tuple of str
-        What a file's name must end in, in lower case.
+        Allowed suffixes of file names, in lower case.
     limit_bytes : int
-        The largest file.
+        Maximum size of a file.
     max_uploads : int
-        How many there may be at once.
+        Maximum number of uploads.
     ttl : timedelta
-        How long an unused upload is kept.
+        Time that an unused upload is kept.
     now : callable
         Seconds since 1970.
     """
@@ -117,7 +117,7 @@ class UploadStore:
         if len(self._ids()) >= self._max_uploads and not self._make_room():
             raise ResourceExhaustedError(
                 f"there are {self._max_uploads} uploads already: use or delete some; "
-                "those that nobody touches expire"
+                "unused ones expire"
             )
         if size_bytes > shutil.disk_usage(self._folder).free:
             raise ResourceExhaustedError(
@@ -133,12 +133,12 @@ class UploadStore:
         return self.get(upload_id)
 
     def get(self, upload_id: str) -> UploadInfo:
-        """Return an upload; the bytes it tells of are on the disk.
+        """Return an upload; its committed bytes are flushed to disk.
 
         Raises
         ------
         InvalidArgumentError
-            If it is no upload's id.
+            If the id is not valid.
         NotFoundError
             If there is no such upload, or not any more.
         """
@@ -172,16 +172,16 @@ class UploadStore:
 
     @contextlib.contextmanager
     def writing(self, upload_id: str, offset: int) -> Iterator[UploadWriter]:
-        """Yield what takes an upload's bytes from `offset` on; its `finish` completes the upload.
+        """Yield a writer of an upload's bytes from `offset` on; its `finish` completes the upload.
 
-        What was written stays when the body raises: the file goes on from there.
+        Written bytes are kept if the body raises, and the next writer continues from there.
 
         Raises
         ------
         InvalidArgumentError, NotFoundError
             If there is no such upload.
         FailedPreconditionError
-            If another writes to it or uses it, it is complete, or `offset` is not where it ends.
+            If another call writes to it or uses it, it is complete, or `offset` is not its size.
         """
         with self._locked(upload_id) as folder:
             upload = self.get(upload_id)
@@ -189,7 +189,7 @@ class UploadStore:
                 raise FailedPreconditionError(f"the upload {upload_id} is complete already")
             if offset != upload.committed_bytes:
                 raise FailedPreconditionError(
-                    f"the upload {upload_id} has {upload.committed_bytes:,} bytes: go on there, "
+                    f"the upload {upload_id} has {upload.committed_bytes:,} bytes: continue there, "
                     f"not at {offset:,}"
                 )
             path = folder / "content" / upload.file_name
@@ -198,7 +198,7 @@ class UploadStore:
                 yield writer
 
     def _complete(self, folder: Path, upload_id: str) -> UploadInfo:
-        """Complete a locked upload if all of it has come; see `UploadWriter.finish`."""
+        """Complete a locked upload if all bytes were received; see `UploadWriter.finish`."""
         upload = self.get(upload_id)
         if upload.committed_bytes < upload.size_bytes:
             return upload
@@ -207,8 +207,8 @@ class UploadStore:
         if found != upload.sha256:
             self._remove(folder)
             raise InvalidArgumentError(
-                f"the file that has come has the SHA-256 {found}, not {upload.sha256} as "
-                "announced: it was thrown away; upload it again",
+                f"the received file has the SHA-256 {found}, not {upload.sha256} as announced: it "
+                "was deleted; upload it again",
                 field="sha256",
             )
         record = _Record(upload.file_name, upload.size_bytes, found, complete=True)
@@ -236,7 +236,7 @@ class UploadStore:
 
     @contextlib.contextmanager
     def using(self, upload_id: str) -> Iterator[UsedUpload]:
-        """Yield a complete upload's file; it is not changed or removed meanwhile.
+        """Yield a complete upload's file, locked against changes and removal.
 
         Raises
         ------
@@ -253,14 +253,14 @@ class UploadStore:
 
     @contextlib.contextmanager
     def reading(self, upload_id: str) -> Iterator[Path]:
-        """Yield a complete upload's file, which others may read too; it is not removed meanwhile.
+        """Yield a complete upload's file for shared reading, locked against removal.
 
         Raises
         ------
         InvalidArgumentError, NotFoundError
             If there is no such upload.
         FailedPreconditionError
-            If it is not complete, or another uses it up.
+            If it is not complete, or is being consumed.
         """
         with self._locked(upload_id, shared=True) as folder:
             path = folder / "content" / self.check_complete(upload_id).file_name
@@ -268,7 +268,7 @@ class UploadStore:
             yield path
 
     def delete(self, upload_id: str) -> None:
-        """Throw an upload away.
+        """Delete an upload.
 
         Raises
         ------
@@ -281,13 +281,13 @@ class UploadStore:
             self._remove(folder)
 
     def sweep(self) -> list[str]:
-        """Throw expired uploads away; return their ids."""
+        """Delete expired uploads; return their ids."""
         if not self._folder.is_dir():
             return []
         sweep_leftovers(self._folder)
         expired = []
         for upload_id in self._ids():
-            # Somebody writes to it, or has just removed it.
+            # It is being written, or was just removed.
             with contextlib.suppress(FailedPreconditionError, NotFoundError):
                 with self._locked(upload_id) as folder:
                     if self._is_expired(upload_id, folder):
@@ -296,7 +296,7 @@ class UploadStore:
         return expired
 
     def _make_room(self) -> bool:
-        """Throw one upload away that was announced some time ago, and of which nothing has come."""
+        """Delete one upload that was announced some time ago and has received no bytes."""
         for upload_id in self._ids():
             with contextlib.suppress(FailedPreconditionError, NotFoundError, DataError):
                 with self._locked(upload_id) as folder:
@@ -320,7 +320,8 @@ class UploadStore:
     def _find(self, upload_id: str) -> Path:
         if not _ID.fullmatch(upload_id):
             raise InvalidArgumentError(
-                f"{upload_id[:80]!r} is no upload's id: CreateUpload gives one", field="upload_id"
+                f"{upload_id[:80]!r} is not an upload's id: CreateUpload returns one",
+                field="upload_id",
             )
         return self._folder / upload_id
 
@@ -344,7 +345,7 @@ class UploadStore:
             os.close(descriptor)
 
     def _remove(self, folder: Path) -> None:
-        """Take an upload away in one step; what a crash leaves of it, the next sweep removes."""
+        """Remove an upload atomically; leftovers of a crash are removed by the next sweep."""
         gone = folder.with_name(f"{TEMPORARY_PREFIX}{folder.name}")
         with contextlib.suppress(FileNotFoundError):
             folder.rename(gone)

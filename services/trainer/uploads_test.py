@@ -87,14 +87,14 @@ def test_a_broken_upload_goes_on_where_it_ended(store: UploadStore) -> None:
     # Another process after a restart.
     store = UploadStore(store._folder, SUFFIXES)
     assert not store.get(upload).complete
-    with pytest.raises(FailedPreconditionError, match="has 300 bytes: go on there, not at 0"):
+    with pytest.raises(FailedPreconditionError, match="has 300 bytes: continue there, not at 0"):
         write(store, upload, 0, DATA)
     assert write(store, upload, 300, DATA[300:]).complete
 
 
 def test_a_file_with_another_checksum_is_thrown_away(store: UploadStore) -> None:
     upload = announce(store, "0" * 64)
-    with pytest.raises(InvalidArgumentError, match="thrown away") as caught:
+    with pytest.raises(InvalidArgumentError, match="was deleted") as caught:
         write(store, upload, 0, DATA)
     assert caught.value.field == "sha256"
     assert files(store) == []
@@ -114,7 +114,7 @@ def test_no_more_is_taken_than_was_announced(
     store: UploadStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = announce(store)
-    with pytest.raises(InvalidArgumentError, match="more bytes come than the"):
+    with pytest.raises(InvalidArgumentError, match="more bytes are sent than the"):
         write(store, upload, 0, DATA, b"x")
     assert store.get(upload).committed_bytes == len(DATA)
     monkeypatch.setattr(upload_writer, "MAX_CHUNK_BYTES", 10)

@@ -26,7 +26,7 @@ _LARGEST_INT32 = 2**31 - 1
 
 
 def dataset_to_proto(info: DatasetInfo) -> datasets_pb2.Dataset:
-    """Give the message of a dataset."""
+    """Return the message of a dataset."""
     return datasets_pb2.Dataset(
         name=info.name,
         rows=info.sizes,
@@ -41,7 +41,7 @@ def dataset_to_proto(info: DatasetInfo) -> datasets_pb2.Dataset:
 
 
 def dataset_from_proto(message: datasets_pb2.Dataset) -> DatasetInfo:
-    """Give the dataset of a message."""
+    """Return the dataset of a message."""
     return DatasetInfo(
         name=message.name,
         sizes=dict(message.rows),
@@ -56,7 +56,7 @@ def dataset_from_proto(message: datasets_pb2.Dataset) -> DatasetInfo:
 
 
 def upload_to_proto(info: UploadInfo) -> datasets_pb2.Upload:
-    """Give the message of an upload."""
+    """Return the message of an upload."""
     return datasets_pb2.Upload(
         id=info.id,
         file_name=info.file_name,
@@ -69,7 +69,7 @@ def upload_to_proto(info: UploadInfo) -> datasets_pb2.Upload:
 
 
 def import_options_to_proto(options: ImportOptions) -> datasets_pb2.ImportOptions:
-    """Give the message of import options.
+    """Return the message of import options.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def import_options_to_proto(options: ImportOptions) -> datasets_pb2.ImportOption
 
 
 def import_options_from_proto(message: datasets_pb2.ImportOptions) -> ImportOptions:
-    """Give the import options of a message.
+    """Return the import options of a message.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def import_options_from_proto(message: datasets_pb2.ImportOptions) -> ImportOpti
 
 
 def import_report_to_proto(report: ImportReport) -> datasets_pb2.ImportReport:
-    """Give the message of an import's report."""
+    """Return the message of an import's report."""
     return datasets_pb2.ImportReport(
         rows_read=report.rows_read,
         rows_written=report.rows_written,
@@ -146,7 +146,7 @@ def import_report_to_proto(report: ImportReport) -> datasets_pb2.ImportReport:
 
 
 def import_report_from_proto(message: datasets_pb2.ImportReport) -> ImportReport:
-    """Give the report of a message."""
+    """Return the report of a message."""
     return ImportReport(
         rows_read=message.rows_read,
         rows_written=dict(message.rows_written),

@@ -24,7 +24,7 @@ __all__ = [
 
 
 def evaluation_spec_to_proto(spec: EvaluationSpec) -> evaluation_pb2.EvaluationSpec:
-    """Give the message of an evaluation job's spec."""
+    """Return the message of an evaluation job's spec."""
     message = evaluation_pb2.EvaluationSpec(
         dataset=spec.dataset,
         model=spec.model,
@@ -55,7 +55,7 @@ def evaluation_spec_to_proto(spec: EvaluationSpec) -> evaluation_pb2.EvaluationS
 
 
 def evaluation_spec_from_proto(message: evaluation_pb2.EvaluationSpec) -> EvaluationSpec:
-    """Give the evaluation job's spec of a message.
+    """Return the evaluation job's spec of a message.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def evaluation_spec_from_proto(message: evaluation_pb2.EvaluationSpec) -> Evalua
 
 
 def evaluation_outcome_to_proto(outcome: EvaluationOutcome) -> evaluation_pb2.EvaluationResult:
-    """Give the message of what an evaluation job measured."""
+    """Return the message of what an evaluation job measured."""
     return evaluation_pb2.EvaluationResult(**outcome.to_json())
 
 

@@ -33,7 +33,7 @@ _RUN_STATES: dict[RunState, models_pb2.RunState] = {
 
 
 def model_to_proto(info: ModelInfo) -> models_pb2.Model:
-    """Give the message of a model."""
+    """Return the message of a model."""
     return models_pb2.Model(
         id=info.id,
         display_name=info.display_name,
@@ -44,7 +44,7 @@ def model_to_proto(info: ModelInfo) -> models_pb2.Model:
 
 
 def model_from_proto(message: models_pb2.Model) -> ModelInfo:
-    """Give the model of a message."""
+    """Return the model of a message."""
     return ModelInfo(
         id=message.id,
         display_name=message.display_name,
@@ -55,7 +55,7 @@ def model_from_proto(message: models_pb2.Model) -> ModelInfo:
 
 
 def checkpoint_to_proto(info: CheckpointInfo, root: Path) -> models_pb2.Checkpoint:
-    """Give the message of a checkpoint; its paths are relative to the workspace `root`."""
+    """Return the message of a checkpoint; its paths are relative to the workspace `root`."""
     return models_pb2.Checkpoint(
         model=info.model,
         dataset=info.dataset,
@@ -74,7 +74,7 @@ def checkpoint_to_proto(info: CheckpointInfo, root: Path) -> models_pb2.Checkpoi
 
 
 def checkpoint_from_proto(message: models_pb2.Checkpoint, root: Path = Path()) -> CheckpointInfo:
-    """Give the checkpoint of a message; its paths begin with `root`."""
+    """Return the checkpoint of a message; its paths begin with `root`."""
     return CheckpointInfo(
         model=message.model,
         dataset=message.dataset,
@@ -86,7 +86,7 @@ def checkpoint_from_proto(message: models_pb2.Checkpoint, root: Path = Path()) -
         metrics=metrics_from_proto(message.metrics),
         problem=message.problem,
         report=root / message.report_path if message.report_path else None,
-        # A state that only a newer server knows is none that can be told here.
+        # A state from a newer server is unknown here.
         run_state={number: state for state, number in _RUN_STATES.items()}.get(
             message.run_state, ""
         ),
@@ -96,12 +96,12 @@ def checkpoint_from_proto(message: models_pb2.Checkpoint, root: Path = Path()) -
 
 
 def encoder_to_proto(info: EncoderInfo) -> models_pb2.Encoder:
-    """Give the message of an encoder."""
+    """Return the message of an encoder."""
     return models_pb2.Encoder(**{**info.to_json(), "problem": public_text(info.problem)})
 
 
 def encoder_from_proto(message: models_pb2.Encoder) -> EncoderInfo:
-    """Give the encoder of a message."""
+    """Return the encoder of a message."""
     return EncoderInfo(
         name=message.name,
         source=message.source,
@@ -117,14 +117,14 @@ def encoder_from_proto(message: models_pb2.Encoder) -> EncoderInfo:
 def metrics_to_proto(
     metrics: Mapping[str, Mapping[str, float]],
 ) -> dict[str, models_pb2.SplitMetrics]:
-    """Give the messages of metrics by split."""
+    """Return the messages of metrics by split."""
     return {split: models_pb2.SplitMetrics(figures=figures) for split, figures in metrics.items()}
 
 
 def metrics_from_proto(
     messages: Mapping[str, models_pb2.SplitMetrics],
 ) -> dict[str, dict[str, float]]:
-    """Give the metrics of messages by split."""
+    """Return the metrics of messages by split."""
     return {split: dict(message.figures) for split, message in messages.items()}
 
 

@@ -18,12 +18,12 @@ __all__ = [
 
 
 def training_spec_to_proto(spec: TrainingSpec) -> training_pb2.TrainingSpec:
-    """Give the message of a training job's spec.
+    """Return the message of a training job's spec.
 
     Raises
     ------
     InvalidArgumentError
-        If a hyperparameter is no JSON value, or a number that would change on the way.
+        If a hyperparameter is not a JSON value, or a number that the message cannot hold exactly.
     """
     return training_pb2.TrainingSpec(
         dataset=spec.dataset,
@@ -37,7 +37,7 @@ def training_spec_to_proto(spec: TrainingSpec) -> training_pb2.TrainingSpec:
 
 
 def training_spec_from_proto(message: training_pb2.TrainingSpec) -> TrainingSpec:
-    """Give the training job's spec of a message."""
+    """Return the training job's spec of a message."""
     return TrainingSpec(
         dataset=message.dataset,
         model=message.model,
@@ -50,7 +50,7 @@ def training_spec_from_proto(message: training_pb2.TrainingSpec) -> TrainingSpec
 
 
 def training_outcome_to_proto(outcome: TrainingOutcome) -> training_pb2.TrainingResult:
-    """Give the message of what a training job made."""
+    """Return the message of what a training job made."""
     return training_pb2.TrainingResult(
         checkpoint_path=outcome.checkpoint_path,
         reference_path=outcome.reference_path,

@@ -1,4 +1,4 @@
-"""Work that goes on in a thread when the call that wanted it has ended."""
+"""Work in a thread that continues after the end of its call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 async def finish_in_background(running: asyncio.Future[Any]) -> None:
-    """Wait for work whose result is not needed any more; an unexpected failure is logged."""
+    """Wait for work whose result is not needed any more; log an unexpected failure."""
     await asyncio.wait([running])
     error = None if running.cancelled() else running.exception()
     if error is not None and not isinstance(error, KttError):

@@ -26,16 +26,16 @@ __all__ = ["DatasetCalls"]
 
 
 class DatasetCalls:
-    """Making, showing and deleting datasets."""
+    """Creates, shows and deletes datasets."""
 
     trainer: TrainerServer
 
     async def CreateDataset(  # noqa: N802
         self, request: datasets_pb2.CreateDatasetRequest, context: Any
     ) -> AsyncIterator[datasets_pb2.CreateDatasetResponse]:
-        """Import a file; the import ends when the client goes away."""
+        """Import a file; the import is cancelled when the client disconnects."""
         run = await in_thread(self._prepare, request)
-        # However the call ends: this hears of it also while nothing is sent.
+        # Called however the call ends, even while nothing is sent.
         context.add_done_callback(lambda _: run.cancel())
         newest = _Newest(asyncio.get_running_loop())
         importing = asyncio.ensure_future(in_thread(run.run, newest.put))
@@ -48,7 +48,7 @@ class DatasetCalls:
         finally:
             if not ended:
                 run.cancel()
-                # It ends within moments, and then nothing of it is there any more.
+                # It ends soon, and leaves nothing.
                 await finish_in_background(importing)
         report = await importing
         dataset = await in_thread(self.trainer.get_dataset, request.name)
@@ -104,12 +104,12 @@ class DatasetCalls:
 
 
 class _Newest:
-    """The newest of what another thread puts; a slow reader misses some, and no memory grows.
+    """The newest value from another thread; a slow reader misses values, and memory is bounded.
 
     Parameters
     ----------
     loop : AbstractEventLoop
-        The reader's.
+        Event loop of the reader.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -119,12 +119,12 @@ class _Newest:
         self._ended = False
 
     def put(self, value: Progress) -> None:
-        """Offer a value; from any thread."""
+        """Offer a value; thread-safe."""
         self._value = value
         self._loop.call_soon_threadsafe(self._news.set)
 
     def end(self) -> None:
-        """Let the reader come to its end; from the loop's thread."""
+        """End the reader's iteration; called in the loop's thread."""
         self._ended = True
         self._news.set()
 

@@ -1,4 +1,4 @@
-"""What evaluations list, beside the calls that every kind of job has."""
+"""Download of evaluations' wrong answers; other calls are common to all kinds of jobs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _CHUNK_BYTES = 512 * 1024
 
 
 class EvaluationCalls:
-    """Sending what evaluation jobs have listed."""
+    """Sends the wrong answers of evaluation jobs."""
 
     trainer: TrainerServer
 
     async def DownloadEvaluationErrors(  # noqa: N802
         self, request: evaluation_pb2.DownloadEvaluationErrorsRequest, context: Any
     ) -> AsyncIterator[evaluation_pb2.DownloadEvaluationErrorsResponse]:
-        """Send what a job's models got wrong."""
+        """Send the wrong answers of a job."""
         note_job(request.evaluation_job_id)
         with at_field("evaluation_job_id"):
             file = await in_thread(self.trainer.open_errors, request.evaluation_job_id)
@@ -39,7 +39,7 @@ class EvaluationCalls:
 
 
 def _start_of(file: BufferedReader, offset: int) -> evaluation_pb2.EvaluationErrorsStart:
-    """Describe a file, and go to where its reader goes on."""
+    """Describe a file, and seek to the reader's offset."""
     digest = hashlib.file_digest(file, "sha256")
     size = file.tell()
     if not 0 <= offset <= size:

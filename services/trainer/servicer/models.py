@@ -19,7 +19,7 @@ _CHUNK_BYTES = 512 * 1024
 
 
 class ModelCalls:
-    """Listing what can be trained, and what was; sending reports."""
+    """Lists models, encoders and checkpoints; sends reports."""
 
     trainer: TrainerServer
 

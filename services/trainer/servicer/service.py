@@ -1,4 +1,4 @@
-"""The trainer's servicer, whole."""
+"""The trainer's servicer."""
 
 from __future__ import annotations
 

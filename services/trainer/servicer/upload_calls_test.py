@@ -32,7 +32,7 @@ def upload_of(server: TrainerProcess, upload: str) -> datasets_pb2.Upload:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Say whether a condition comes true within some seconds."""
+    """Return whether a condition comes true within some seconds."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if condition():
@@ -95,7 +95,7 @@ def test_a_client_that_breaks_off_goes_on_where_it_ended(server: TrainerProcess)
 
 def test_a_wrong_checksum_throws_the_upload_away_and_says_so(server: TrainerProcess) -> None:
     upload = announce(server, "0" * 64)
-    with pytest.raises(grpc.RpcError, match="thrown away") as caught:
+    with pytest.raises(grpc.RpcError, match="was deleted") as caught:
         server.calls.WriteUpload(iter(written(upload, 0, DATA)))
     assert caught.value.code() == Code.INVALID_ARGUMENT
     assert refusal(upload_of, server, upload) == (Code.NOT_FOUND, [])

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class UploadCalls:
-    """Announcing, writing and deleting uploads."""
+    """Creates, writes and deletes uploads."""
 
     trainer: TrainerServer
 
@@ -39,28 +39,28 @@ class UploadCalls:
         uploads = self.trainer.uploads
         upload = uploads.create(request.file_name, request.size_bytes, request.sha256)
         if abandoned():
-            # Nobody will ever know its id, and there is an end to uploads.
+            # The client never learns its id, and the number of uploads is limited.
             uploads.delete(upload.id)
         return upload
 
     async def GetUpload(  # noqa: N802
         self, request: datasets_pb2.GetUploadRequest, context: Any
     ) -> datasets_pb2.GetUploadResponse:
-        """Tell how much has come."""
+        """Return the state of an upload."""
         upload = await in_thread(self.trainer.uploads.get, request.upload_id)
         return datasets_pb2.GetUploadResponse(upload=upload_to_proto(upload))
 
     async def DeleteUpload(  # noqa: N802
         self, request: datasets_pb2.DeleteUploadRequest, context: Any
     ) -> datasets_pb2.DeleteUploadResponse:
-        """Throw an upload away."""
+        """Delete an upload."""
         await in_thread(self.trainer.uploads.delete, request.upload_id)
         return datasets_pb2.DeleteUploadResponse()
 
     async def WriteUpload(  # noqa: N802
         self, requests: AsyncIterator[datasets_pb2.WriteUploadRequest], context: Any
     ) -> datasets_pb2.WriteUploadResponse:
-        """Take bytes; what has come when the stream breaks is kept."""
+        """Receive bytes; those received before the stream breaks are kept."""
         upload = await self._write(requests)
         return datasets_pb2.WriteUploadResponse(upload=upload_to_proto(upload))
 
@@ -89,12 +89,12 @@ class UploadCalls:
                 raise InvalidArgumentError("the stream has no start", field="start")
             return await _to_its_end(writer.finish)
         finally:
-            # What has come is kept, and the next call can go on.
+            # The received bytes are kept, and the next call can continue.
             await _to_its_end(stack.close)
 
 
 async def _to_its_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function in a thread, and wait for it also when the call is cancelled meanwhile."""
+    """Run a function in a thread, and wait for it even if the call is cancelled meanwhile."""
     running = asyncio.ensure_future(in_work_thread(function, *args, **kwargs))
     try:
         return await asyncio.shield(running)
