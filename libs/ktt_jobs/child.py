@@ -25,7 +25,7 @@ from ktt_jobs.context import EventWriter, StoppedError, TaskContext
 
 __all__ = ["main"]
 
-# A job takes the processor time that is left, so that a server still answers while it runs.
+# A job runs at low priority, so that a server stays responsive.
 _NICENESS = 10
 
 Task = Callable[[dict[str, Any], TaskContext], Mapping[str, Any]]
@@ -40,14 +40,14 @@ def main(request: Mapping[str, Any]) -> None:
         "task" ("package.module:function"), "spec", "job_id", "attempt", "folder" (the job's), and
         "events" and "lock", descriptors of the pipe to the parent and of the job's lock.
     """
-    # No job goes on unseen when the process that started it is gone. After the request that writes
-    # nothing more.
+    # The job must not continue when the process that started it is gone. Standard input carries
+    # nothing after the request.
     end_with_parent()
     watch_parent(ended=_end_this_and_what_it_started)
     os.nice(_NICENESS)
     faulthandler.enable()
-    # Programs that the task starts get neither: the lock is free when this process and its forks
-    # are gone.
+    # Not inherited by programs that the task starts: the lock is released when this process and its
+    # forks have ended.
     for descriptor in (request["events"], request["lock"]):
         os.set_inheritable(descriptor, False)
     with os.fdopen(request["events"], "w", encoding="utf-8") as stream:
@@ -64,7 +64,7 @@ def main(request: Mapping[str, Any]) -> None:
         except Exception as error:
             writer.write("error", _describe(error))
             sys.exit(1)
-        # What it is stands in the file that `TaskContext.publishing` wrote.
+        # The result itself is in the file that `TaskContext.publishing` wrote.
         writer.write("result", {})
 
 
@@ -83,7 +83,7 @@ def _run(task: str, spec: dict[str, Any], context: TaskContext) -> None:
 def _stop_on_request(context: TaskContext) -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         if context.stoppable:
-            # Once is enough: a second one must not interrupt the cleaning up.
+            # A second signal must not interrupt the cleanup.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             if context.ask_to_stop():
                 raise StoppedError
@@ -112,10 +112,10 @@ def _describe(error: Exception) -> dict[str, str]:
     return {
         "type": "InternalError",
         "message": f"an unexpected error, which is a bug: {type(error).__name__}: {error} "
-        "(the job's log tells where)",
+        "(see the job's log)",
     }
 
 
 def _end_this_and_what_it_started() -> None:
-    # This process leads a group of what it has started itself.
+    # This process leads the group of the processes that it started.
     os.killpg(os.getpgrp(), signal.SIGKILL)

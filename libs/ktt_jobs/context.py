@@ -1,4 +1,4 @@
-"""What a task sees of the job it is part of."""
+"""The interface of a job for its task."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ktt_jobs.publishing import abort, prepare
 
 __all__ = ["EventWriter", "StoppedError", "TaskContext"]
 
-# Events of one phase are at least this far apart, in seconds: a bar needs no more.
+# Minimum seconds between events of one phase.
 _EVENT_INTERVAL = 0.05
 
 
 class StoppedError(BaseException):
-    """The parent wants the task to end. No `except Exception` may take it for something else."""
+    """The parent asked the task to stop. Not an `Exception`, so that no handler swallows it."""
 
 
 class EventWriter:
-    """Writes events as lines of JSON, progress only as often as a person can see.
+    """Writes events as lines of JSON, and limits the rate of progress events.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class EventWriter:
             self._stream.flush()
 
     def progress(self, progress: Progress) -> None:
-        """Write a phase's first and last step, and what comes in between now and then."""
+        """Write a phase's first and last step, and others at intervals."""
         now = time.monotonic()
         begins = progress.phase != self._phase
         if not begins and progress.step != progress.total and now - self._last < _EVENT_INTERVAL:
@@ -58,7 +58,7 @@ class EventWriter:
             return
         skipped, self._skipped = self._skipped, None
         if begins and skipped is not None:
-            # How far a phase was when another one came between.
+            # The last progress of the phase that was interrupted.
             self._write_progress(skipped)
         self._phase, self._last = progress.phase, now
         self._write_progress(progress)
@@ -79,9 +79,9 @@ class EventWriter:
 class TaskContext:
     """Handed to a task in its worker: ``def task(spec: dict, context: TaskContext) -> dict``.
 
-    A task takes and returns JSON values, and raises `KttError` for what a user can mend. What it
-    makes for others to see it first writes out of sight, and publishes within `publishing`. It may
-    be run again from its beginning if the server dies before that.
+    A task takes and returns JSON values, and raises `KttError` for errors a user can fix. It writes
+    its files to a hidden place first, and publishes them within `publishing`. It may be run again
+    from the beginning if the server dies before that.
 
     Parameters
     ----------
@@ -100,8 +100,8 @@ class TaskContext:
         The job's own folder for files: empty when a task begins, kept if the job succeeds (until it
         is pruned), else removed. It is in the workspace's file system.
     keep : Path
-        A folder for what the next attempt should know, if this one dies or is stopped for another
-        time; removed when the job has ended.
+        A folder for state that the next attempt needs if this one dies or is requeued; removed when
+        the job has ended.
     """
 
     def __init__(self, job_id: str, attempt: int, folder: Path, events: EventWriter) -> None:
@@ -127,23 +127,23 @@ class TaskContext:
         return self._published
 
     def progress(self, progress: Progress) -> None:
-        """Tell how far the task is; as often as it likes. Usable as a `ProgressCallback`.
+        """Report progress; may be called at any rate. Usable as a `ProgressCallback`.
 
         Raises
         ------
         StoppedError
-            Within `taking_steps`, once, if the task was asked to end meanwhile.
+            Within `taking_steps`, once, if the task was asked to stop meanwhile.
         """
         self._events.progress(progress)
         self._end_if_asked()
 
     @contextlib.contextmanager
     def taking_steps(self) -> Iterator[None]:
-        """Let a request to stop wait, in the body, until the next call of `progress` raises.
+        """Defer requests to stop, in the body, to the next call of `progress`.
 
-        For work that can be continued: it has the time to finish a step and to keep its state.
-        Elsewhere a request to stop raises wherever the task is. Who made the request waits for
-        some time only, and somebody in a hurry not at all: then the process is killed.
+        For work that can be continued, so that it can finish a step and save its state. Elsewhere a
+        request to stop raises immediately. The process is killed if this takes longer than the
+        grace period, or at a second request.
 
         Raises
         ------
@@ -161,30 +161,30 @@ class TaskContext:
             raise StoppedError
 
     def ask_to_stop(self) -> bool:
-        """Hear that the task should end; return whether it must do so wherever it is.
+        """Record a request to stop; return whether the task must stop immediately.
 
-        Called by the handler of a signal.
+        Called by a signal handler.
         """
         self._asked_to_stop = self._takes_steps
         return not self._takes_steps
 
     def set_failure_hint(self, text: str, if_there: Path) -> None:
-        """Say what is added to the error's message if the job fails: how to go on, say.
+        """Set a text to append to the error message if the job fails, such as how to continue.
 
-        It is also said if the process is killed outright.
+        It is appended even if the process is killed.
 
         Parameters
         ----------
         text : str
-            Begins after "; ".
+            Text after "; ".
         if_there : Path
-            A file that the text is only true with.
+            The text is appended only if this file exists.
         """
         write_failure_hint(self._job_folder, text, if_there)
 
     def _end_if_asked(self) -> None:
         if self._asked_to_stop:
-            # Once is enough: what is done on the way out may tell of its progress too.
+            # Raised once only: the cleanup may report progress, too.
             self._asked_to_stop = False
             raise StoppedError
 
@@ -196,12 +196,12 @@ class TaskContext:
         *,
         commit_marker: Path | None = None,
     ) -> Iterator[None]:
-        """Publish the task's files in the body: at most once, and never without the result.
+        """Publish the task's files in the body, together with the result; at most once.
 
-        The result is made durable first; then the body moves the finished files where others see
-        them. A request to stop waits until the body is done, and comes too late then. If the body
-        raises, the outputs and the result are removed. Nothing should come after it:
-        its `result` is the job's, whatever the task returns.
+        The result is made durable first; then the body moves the finished files to their final
+        places. Requests to stop are ignored from here on. If the body raises, the outputs and the
+        result are removed. The task should end after it, since this `result` is the job's, whatever
+        the task returns.
 
         Parameters
         ----------

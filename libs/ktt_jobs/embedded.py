@@ -1,4 +1,4 @@
-"""Jobs that a command runs itself, recorded where a server's are."""
+"""Jobs that a command runs itself, recorded in the same store as a server's."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def run_here(
         return job_id, True
     except BaseException:
         if created:
-            # If it came between two steps; a job that has ended stays as it is.
+            # For an interruption between two steps; a job that has ended is not changed.
             store.end(new.id, JobState.CANCELLED)
         raise
     finally:

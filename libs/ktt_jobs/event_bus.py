@@ -15,12 +15,12 @@ _log = logging.getLogger(__name__)
 # Events kept per job, and jobs that are kept after their end.
 _TAIL = 256
 _JOBS = 64
-# Seconds between looks at the jobs that other processes may change.
+# Seconds between polls of jobs that other processes may change.
 _INTERVAL = 0.5
 
 
 class EventBus:
-    """Answers watchers of this process' own jobs from memory, and wakes watchers of all jobs.
+    """Serves events of this process' jobs from memory, and wakes the watchers of all jobs.
 
     While a process runs a job, no other adds events to it, so its memory is complete.
 
@@ -42,14 +42,14 @@ class EventBus:
     # -- of the process that runs a job ------------------------------------------------------------
 
     def open(self, job_id: str, events: Sequence[JobEvent]) -> None:
-        """Remember a job that this process runs from now on, with its newest events."""
+        """Add a job that this process runs from now on, with its newest events."""
         with self._lock:
             self._tails[job_id] = deque(events, maxlen=_TAIL)
             self._running.add(job_id)
         self.notify(job_id)
 
     def add(self, job_id: str, event: JobEvent) -> None:
-        """Remember an event, and tell those who wait for it."""
+        """Add an event, and notify the job's watchers."""
         with self._lock:
             tail = self._tails.get(job_id)
             if tail is not None:
@@ -57,13 +57,13 @@ class EventBus:
         self.notify(job_id)
 
     def close(self, job_id: str, *, ended: bool) -> None:
-        """Let go of a job that this process does not run any more.
+        """Close a job that this process does not run any more.
 
         Parameters
         ----------
         job_id : str
         ended : bool
-            Whether the job has ended, so that nothing is added to what is remembered.
+            Whether the job has ended, so that its events in memory are complete.
         """
         with self._lock:
             self._running.discard(job_id)
@@ -84,7 +84,7 @@ class EventBus:
     # -- of watchers -------------------------------------------------------------------------------
 
     def runs(self, job_id: str) -> bool:
-        """Say whether this process runs the job."""
+        """Return whether this process runs the job."""
         with self._lock:
             return job_id in self._running
 
@@ -98,7 +98,7 @@ class EventBus:
             return [tail[index] for index in range(start, min(len(tail), start + limit))]
 
     def subscribe(self, job_id: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have `callback` called when the job may have new events; return what ends that."""
+        """Call `callback` when the job may have new events; return a function that unsubscribes."""
         key = object()
 
         def unsubscribe() -> None:
@@ -119,15 +119,15 @@ class EventBus:
         return unsubscribe
 
     def notify(self, job_id: str) -> None:
-        """Call those who wait for news of a job."""
+        """Notify the watchers of a job."""
         with self._lock:
             callbacks = list(self._subscribers.get(job_id, {}).values())
         for callback in callbacks:
             try:
                 callback()
             except Exception:
-                # One watcher that is gone must not keep the others, or the job, from going on.
-                _log.exception("a watcher of job %s could not be told", job_id)
+                # A failing watcher must not affect the others or the job.
+                _log.exception("a watcher of job %s could not be notified", job_id)
 
     def notify_all(self) -> None:
         """Call everybody."""
@@ -137,7 +137,7 @@ class EventBus:
             self.notify(job_id)
 
     def _poll(self) -> None:
-        """Poll for events of other processes, as long as there are watchers."""
+        """Poll for events of other processes while there are watchers."""
         seen: dict[str, int] = {}
         while True:
             self._wake.wait(_INTERVAL)
@@ -150,7 +150,7 @@ class EventBus:
             try:
                 newest = self._newest(foreign) if foreign else {}
             except Exception:
-                _log.exception("no news of jobs could be read; trying again")
+                _log.exception("new events of jobs could not be read; trying again")
                 continue
             for job_id, last in newest.items():
                 if seen.get(job_id) != last:

@@ -1,4 +1,4 @@
-"""One attempt at a job, from the start of its worker to what becomes of the job."""
+"""One attempt at a job, from the start of its worker to the job's next state."""
 
 from __future__ import annotations
 
@@ -28,23 +28,21 @@ from ktt_jobs.worker import Worker, describe_death
 __all__ = ["Execution"]
 
 _log = logging.getLogger(__name__)
-# Seconds: between looks at the worker when it is silent, and at whether another process asked for
-# the job's end.
+# Seconds between polls of a silent worker, and of the store for a cancellation.
 _TICK = 0.1
 _ASK = 0.5
-# Seconds that a worker has to end after it was told to, if it takes no steps, or said that it is
-# done.
+# Seconds that a worker has to end after it was told to (without steps), and after its result.
 _CANCEL_PATIENCE = 1.0
 _DONE_PATIENCE = 10.0
 
-# Seconds that a service's own order to stop may come after its worker's.
+# Seconds by which a service may receive a signal to stop later than its worker.
 _HEARSAY = 1.0
 
 Reason = Literal["", "cancel", "shutdown"]
 
 
 class Execution:
-    """Runs a job that this process has locked and begun.
+    """Runs a job that this process has locked and started.
 
     Parameters
     ----------
@@ -62,8 +60,8 @@ class Execution:
     on_event : callable, optional
         Called with every event from the next one on, in the thread that runs it.
     on_wait : callable, optional
-        Called once if an interruption has to wait for the worker to finish a step, with the seconds
-        that it waits at most.
+        Called once if an interruption waits for the worker to finish a step, with the maximum
+        seconds.
     """
 
     def __init__(
@@ -91,7 +89,7 @@ class Execution:
         self._recorder = ProgressRecorder(self._store_progress)
 
     def stop(self, reason: Reason, patience: float = _CANCEL_PATIENCE) -> None:
-        """Have the worker stopped; from any thread. A second time can only make it sooner."""
+        """Stop the worker; thread-safe. A second call can only shorten the grace period."""
         deadline = time.monotonic() + patience
         if not self._stopping.is_set():
             self._reason, self._deadline = reason, deadline
@@ -100,23 +98,23 @@ class Execution:
             self._deadline = deadline
 
     def run(self, earlier: Sequence[JobEvent] = ()) -> JobState:
-        """Run the job to its end, or until it is stopped, and store what became of it.
+        """Run the job to its end, or until it is stopped, and store its new state.
 
         Parameters
         ----------
         earlier : sequence of JobEvent
-            What `on_event` is called with first.
+            Events that `on_event` is called with first.
 
         Returns
         -------
         JobState
-            QUEUED if it was stopped for another time.
+            QUEUED if it was requeued.
 
         Raises
         ------
         BaseException
-            What `on_event` raises, or an interruption: the worker is gone then, and the job is
-            CANCELLED (or SUCCEEDED, if it was just done).
+            From `on_event`, or an interruption: the worker has ended then, and the job is CANCELLED
+            (or SUCCEEDED, if it was complete).
         """
         state = JobState.QUEUED
         try:
@@ -124,7 +122,7 @@ class Execution:
                 state = self._conclude(self._work(earlier))
             except BaseException as interruption:
                 if self._on_event is None and isinstance(interruption, Exception):
-                    # Nobody waits for a server's job; the server goes on.
+                    # The server continues: no caller waits for its jobs.
                     _log.exception("job %s: an unexpected error, which is a bug", self.job.id)
                     message = f"an unexpected error, which is a bug: {interruption!r}"
                     state = self._conclude(JobError("InternalError", message))
@@ -139,7 +137,7 @@ class Execution:
             self._lock.release()
 
     def _work(self, earlier: Sequence[JobEvent]) -> JobError:
-        """Run the worker to its end; return what was wrong if there should be no result."""
+        """Run the worker to its end; return the error to store if there is no result."""
         if self._on_event is not None:
             for event in earlier:
                 self._on_event(event)
@@ -153,7 +151,7 @@ class Execution:
             "folder": str(self._folder.absolute()),
         }
         try:
-            # What an earlier attempt prepared and did not publish.
+            # Remove what an earlier attempt prepared and did not publish.
             abort(self._folder)
             worker = Worker(request, self._lock.descriptor, self._folder / "log.txt")
         except OSError as error:
@@ -167,14 +165,15 @@ class Execution:
         finally:
             code = worker.close()
         if code == -signal.SIGTERM and not self._stopping.is_set():
-            # Who stops a service often tells all its processes at once, and it heard it first.
+            # A signal to stop is often sent to all processes of a service, and this one may receive
+            # it later.
             self._stopping.wait(_HEARSAY)
         if self._final is not None and "type" in self._final:
             return JobError(self._final["type"], self._final["message"], log_tail=worker.tail())
         return describe_death(code, worker.tail(), self._policy.memory_advice)
 
     def _follow(self, worker: Worker) -> None:
-        """Listen to a worker until it has ended; tell it to when it should."""
+        """Receive events from a worker until it has ended; stop it when requested."""
         told = False
         asked = time.monotonic()
         while not worker.ended:
@@ -190,7 +189,8 @@ class Execution:
                 if now >= self._deadline:
                     worker.kill()
             elif now >= self._done_by:
-                # A library's threads, say, do not end; its result or error is here.
+                # Its result or error has arrived, but threads of a library keep it alive, for
+                # example.
                 worker.kill()
             elif now - asked >= _ASK:
                 asked = now
@@ -199,7 +199,7 @@ class Execution:
         self._recorder.flush()
 
     def _see_out(self, worker: Worker) -> None:
-        """End a worker after an interruption; a second one, meanwhile, ends it at once."""
+        """End a worker after an interruption; a second interruption ends it at once."""
         if not self._takes_steps:
             worker.stop(_CANCEL_PATIENCE)
             return
@@ -219,7 +219,7 @@ class Execution:
                 self._done_by = time.monotonic() + _DONE_PATIENCE
 
     def _ask(self) -> None:
-        """Look whether another process has asked for the job's end."""
+        """Check whether another process has cancelled the job."""
         try:
             cancelled = is_cancelled(self._store, self.job.id)
         except KttError as error:
@@ -229,7 +229,7 @@ class Execution:
             self.stop("cancel")
 
     def _conclude(self, error: JobError) -> JobState:
-        """Store how the job ended; the files decide whether it was done."""
+        """Store how the job ended; its files determine whether it succeeded."""
         result = resolve(self._folder)
         state = JobState.FAILED
         if result is not None:
@@ -258,7 +258,7 @@ class Execution:
         return state
 
     def _insist(self, keep: Callable[[], JobEvent | None]) -> JobEvent | None:
-        """Store a state, as soon as that is possible: the disk may be full just now."""
+        """Store a state, with retries: the disk may be full at the moment."""
         wait = 0.1
         while True:
             try:
@@ -268,7 +268,7 @@ class Execution:
                 return None
             except KttError as error:
                 if self._reason == "shutdown" and wait > 1:
-                    # The next start finds out, from the lock and the files.
+                    # Recovery at the next start determines it from the lock and the files.
                     _log.error("job %s: its state cannot be stored: %s", self.job.id, error)
                     return None
                 _log.warning("job %s: its state cannot be stored yet: %s", self.job.id, error)
@@ -279,7 +279,7 @@ class Execution:
         try:
             event = self._store.add_progress(self.job.id, progress, eta)
         except KttError as error:
-            # The job matters more than the news of it.
+            # The job must not fail because its progress cannot be stored.
             _log.warning("job %s: its progress cannot be stored: %s", self.job.id, error)
             return
         if event is not None:

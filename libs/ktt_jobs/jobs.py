@@ -1,4 +1,4 @@
-"""What a job is, as plain values."""
+"""Jobs and their events as plain values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Job", "JobError", "JobEvent", "JobState", "RunPolicy"]
 
 
 class JobState(StrEnum):
-    """Where a job is in its life."""
+    """State of a job."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -25,7 +25,7 @@ class JobState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will happen to the job any more."""
+        """Whether the state is final."""
         return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -42,11 +42,11 @@ class JobError:
     message : str
         What was wrong, where, and what to do.
     exit_code : int or None
-        Of a worker that ended by itself without a result.
+        Exit code of a worker that ended without a result.
     signal : str
         The name of the signal that killed the worker ("SIGKILL"), or "".
     log_tail : tuple of str
-        The last lines that the worker wrote to its standard output and error.
+        The last lines of the worker's standard output and error.
     """
 
     type: str
@@ -58,7 +58,7 @@ class JobError:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as it is now.
+    """A snapshot of a job.
 
     Attributes
     ----------
@@ -68,26 +68,26 @@ class Job:
     spec : mapping
         The task's input, in JSON values.
     labels : mapping of str to str
-        What the job can be found by: "dataset", "model".
+        Labels for filters: "dataset", "model".
     state : JobState
     create_time, start_time, end_time : datetime or None
         UTC. `start_time` is that of the newest attempt.
     progress : Progress or None
         The newest.
     eta : float or None
-        Seconds until the present phase ends; None while unknown.
+        Seconds until the current phase ends; None while unknown.
     error : JobError or None
         Only in state FAILED.
     result : mapping or None
         The task's output, in JSON values; only in state SUCCEEDED.
     attempt : int
-        How many times a worker has begun with it.
+        Number of attempts so far.
     last_event : int
         The number of its newest event.
     jobs_ahead : int
-        Jobs that will be begun before it; 0 unless QUEUED.
+        Number of jobs before it in the queue; 0 unless QUEUED.
     request_id : str
-        The id it was created with, or "".
+        Request id that created it, or "".
     cancel_requested : bool
         Whether it was cancelled and has not ended yet.
     """
@@ -111,12 +111,12 @@ class Job:
     cancel_requested: bool = False
 
     def exception(self, general: type[KttError] = JobFailedError) -> KttError | None:
-        """Return why an ended job has no result, as its task raised it; None if it has one.
+        """Return the error of an ended job, as its task raised it; None if it has a result.
 
         Parameters
         ----------
         general : type
-            Of what is no error of the task's own: the job was cancelled, or its process died.
+            Error class for jobs that were cancelled or whose process died.
         """
         if self.result is not None:
             return None
@@ -128,7 +128,7 @@ class Job:
 
 @dataclass(frozen=True)
 class JobEvent:
-    """Something that happened to a job: it came into a state, or got on.
+    """A change of a job's state, or progress of a running job.
 
     Attributes
     ----------
@@ -151,15 +151,14 @@ class JobEvent:
 
 @dataclass(frozen=True)
 class RunPolicy:
-    """How jobs of a kind are run.
+    """Settings for running jobs.
 
     Attributes
     ----------
     step_grace : float
-        Seconds that a worker which takes steps has to finish one, and to keep its state, when its
-        job is cancelled.
+        Seconds that the worker of a cancelled job has to finish a step and save its state.
     memory_advice : str
-        What to ask for less of if memory runs out.
+        Advice for errors where memory ran out.
     """
 
     step_grace: float = 60.0

@@ -1,4 +1,4 @@
-"""Kinds of jobs, and what a service does with the jobs of every kind."""
+"""Kinds of jobs, and a service's operations on jobs of any kind."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class JobSpec(Document, ABC):
     @property
     @abstractmethod
     def labels(self) -> dict[str, str]:
-        """What the job is found by."""
+        """Labels for filters."""
 
 
 S = TypeVar("S", bound=JobSpec)
@@ -38,9 +38,9 @@ S = TypeVar("S", bound=JobSpec)
 
 @dataclass(frozen=True)
 class JobKind(Generic[S]):
-    """All that tells one kind of job from another.
+    """Definition of a kind of job.
 
-    The parts that take imports are named, ``"package.module:name"``, and looked up when they are
+    Parts that need heavy imports are given by name, ``"package.module:name"``, and imported when
     needed.
 
     Attributes
@@ -48,14 +48,14 @@ class JobKind(Generic[S]):
     name : str
         In lower case; calls and messages are named after it: ``CreateTrainingJob``.
     spec, outcome : type
-        What a job is asked to do, and what it made.
+        Types of a job's spec and result.
     codec : str
-        Both as messages: a `ktt_rpc.job_messages.JobCodec`.
+        Conversion of both to messages: a `ktt_rpc.job_messages.JobCodec`.
     validate : str
-        A function of the `JobHost`, a spec and whether a job is made of it now (if not, something
-        may be still to come). It raises KttError if such a job cannot succeed.
+        A function of the `JobHost`, a spec and whether the job is submitted now (if not, inputs may
+        still be missing). It raises KttError if such a job cannot succeed.
     task : str
-        What a worker process does; see `TaskContext`.
+        Function for the worker process; see `TaskContext`.
     """
 
     name: str
@@ -67,15 +67,15 @@ class JobKind(Generic[S]):
 
 
 class JobHost(ABC):
-    """A service with jobs. Usable from any thread."""
+    """A service with jobs. Thread-safe."""
 
     @property
     @abstractmethod
     def jobs(self) -> JobService:
-        """Keeps and runs them."""
+        """Stores and runs the jobs."""
 
     def validate(self, kind: JobKind[S], spec: S, *, submitted: bool = False) -> None:
-        """Check all that can be known of a job before it is made.
+        """Check a spec as far as possible before a job is created.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class JobHost(ABC):
         pkgutil.resolve_name(kind.validate)(self, spec, submitted)
 
     def submit(self, kind: JobKind[S], spec: S, request_id: str = "") -> Job:
-        """Queue a job; a repeated request gets the job that it made before.
+        """Queue a job; a repeated request returns the job that it created before.
 
         Raises
         ------
@@ -102,14 +102,14 @@ class JobHost(ABC):
             with self.submitting(spec):
                 return self.jobs.submit(kind.name, wanted, labels=labels, request_id=request_id)
         except KttError:
-            # Whatever has become of what the job needed.
+            # A repeated request returns its job even if the job's inputs have changed since.
             earlier = self.jobs.earlier(kind.name, wanted, labels=labels, request_id=request_id)
             if earlier is None:
                 raise
             return earlier
 
     def submitting(self, spec: JobSpec) -> AbstractContextManager[None]:
-        """Return what is held while a valid job comes into the queue; nothing by default."""
+        """Return a context to hold while a valid job is queued; empty by default."""
         return nullcontext()
 
     def get_job(self, kind: JobKind[Any], job_id: str) -> Job:
@@ -118,7 +118,7 @@ class JobHost(ABC):
         Raises
         ------
         InvalidArgumentError, NotFoundError
-            If it is not the id of a job, or not of one of that kind.
+            If the id is not valid, or there is no such job of that kind.
         """
         with at_field("id"):
             return self.jobs.get(job_id, kind.name)
@@ -133,13 +133,12 @@ class JobHost(ABC):
         limit: int = 100,
         after: str | None = None,
     ) -> tuple[list[Job], str | None]:
-        """Return a page of jobs, newest first, and where the next begins (None: nowhere).
+        """Return a page of jobs, newest first, and a token for the next page, or None.
 
         Raises
         ------
         InvalidArgumentError
-            If `dataset` or `model` is neither empty nor a name, or `after` is nothing that this
-            returned.
+            If `dataset` or `model` is neither empty nor a valid name, or `after` is not a token.
         """
         labels = {}
         for label, name in (("dataset", dataset), ("model", model)):

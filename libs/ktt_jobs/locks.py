@@ -1,4 +1,4 @@
-"""Locks that the system releases however their holder ends."""
+"""File locks, which the system releases however their holder ends."""
 
 from __future__ import annotations
 
@@ -19,52 +19,52 @@ _JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{
 
 
 def new_job_id() -> str:
-    """Return an id that no job has."""
+    """Return a new, unique job id."""
     return str(uuid.uuid4())
 
 
 def is_job_id(name: str) -> bool:
-    """Say whether a name has the form of a job's id, and so may become a path."""
+    """Return whether a name has the form of a job id, and so is safe as part of a path."""
     return isinstance(name, str) and _JOB_ID.fullmatch(name) is not None
 
 
 def check_job_id(job_id: str) -> str:
-    """Return an id of the right form.
+    """Return the id if it has the right form.
 
     Raises
     ------
     InvalidArgumentError
-        If it has another.
+        If it has not.
     """
     if not is_job_id(job_id):
         shown = repr(job_id) if len(repr(job_id)) <= 80 else repr(job_id)[:77] + "..."
         raise InvalidArgumentError(
-            f"{shown} is no id of a job: those look like 0b5e6f1c-2f7a-4d7e-9d55-6a1f0c3e8b42"
+            f"{shown} is not a job id: those look like 0b5e6f1c-2f7a-4d7e-9d55-6a1f0c3e8b42"
         )
     return job_id
 
 
 class Lock:
-    """A lock that this process holds, and every process that has its descriptor.
+    """A lock held by every process that has its descriptor.
 
     Attributes
     ----------
     descriptor : int
-        Given to a worker, it keeps the lock held until both have let go.
+        Inherited by a worker, it keeps the lock held until both processes have closed it.
     """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
 
     def release(self) -> None:
-        """Let go of it. A second time does nothing."""
+        """Release the lock. Idempotent."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
 
 
 def lock_job(folder: Path) -> Lock | None:
-    """Take the lock of a job's folder, which is made if missing; None if another holds it.
+    """Lock a job's folder, which is created if missing; None if it is locked already.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def lock_job(folder: Path) -> Lock | None:
 
 
 def lock_server(folder: Path) -> Lock:
-    """Take the lock that only one server of a folder can have.
+    """Acquire the exclusive lock of a folder's server.
 
     Raises
     ------
@@ -108,13 +108,13 @@ def lock_server(folder: Path) -> Lock:
 
 
 def _sign(lock: Lock, path: Path) -> None:
-    """Write who holds a lock into its file, for those who find it held."""
+    """Write the holder's process id into the lock's file, for error messages."""
     try:
         os.ftruncate(lock.descriptor, 0)
         os.pwrite(lock.descriptor, f"{os.getpid()}\n".encode(), 0)
     except OSError as error:
-        # The lock holds without it: a disk that is full must not keep a server from starting.
-        _log.warning("%s does not tell who holds it: %s", path, error)
+        # Only informative: a full disk must not prevent a server from starting.
+        _log.warning("the holder of %s could not be recorded: %s", path, error)
 
 
 def _take(path: Path) -> Lock | None:

@@ -1,4 +1,4 @@
-"""The log of a job: what its worker writes to its standard output and error, within bounds."""
+"""The log of a job: its worker's standard output and error, limited in size."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 __all__ = ["BoundedLog", "read_tail"]
 
 _log = logging.getLogger(__name__)
-# Bytes of a log's beginning that are kept, and of its end, over all attempts.
+# Bytes kept of a log's beginning and of its end, over all attempts.
 _HEAD = 1 << 20
 _TAIL = 1 << 16
-# Of these the error of a failed job shows so many lines, of so many characters.
+# Lines, and characters per line, that the error of a failed job shows.
 _LINES = 20
 _LINE = 500
 
 
 class BoundedLog:
-    """A file that keeps the beginning and the end of what is written to it.
+    """A log file that keeps only the beginning and the end of its output.
 
-    What cannot be written, because the disk is full, is still in `tail`.
+    Output that a full disk does not accept is still in `tail`.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class BoundedLog:
         return _last_lines(b"".join(self._end))
 
     def close(self) -> None:
-        """Write the end of what did not fit, and close the file."""
+        """Write the end of the output, and close the file."""
         if self._left_out:
             end = b"".join(self._end)[-min(self._left_out, _TAIL) :]
             omitted = self._left_out - len(end)

@@ -1,4 +1,4 @@
-"""A job's result and its files are published together: the result is written first (prepared).
+"""Crash-safe publication of a job's result together with its files.
 
 ``result.json`` in the job's folder is written before the files are moved to where others see them,
 and names some of them as the job's outputs. After a crash they tell whether the job was done
@@ -80,9 +80,9 @@ def prepare(
 
 
 def resolve(folder: Path) -> dict[str, Any] | None:
-    """Return the result of a job that published all it had to; else undo what it published.
+    """Return the result of a job that was published completely; else undo a partial publication.
 
-    Only for a job whose worker is gone. The answer stays the same until the job is run again.
+    Only for a job whose worker has ended. Idempotent until the job is run again.
 
     Parameters
     ----------
@@ -102,8 +102,8 @@ def resolve(folder: Path) -> dict[str, Any] | None:
 def abort(folder: Path) -> None:
     """Undo `prepare`: remove the result, and those outputs that exist.
 
-    Nothing is done if the commit marker exists: what holds it is published, and may have replaced
-    something that cannot be restored.
+    Nothing is done if the commit marker exists: its folder is published, and may have replaced one
+    that cannot be restored.
     """
     prepared = _read(folder / _RESULT)
     if prepared is not None and prepared.committed:

@@ -1,4 +1,4 @@
-"""What can be asked of a store of jobs, without a change."""
+"""Read-only queries of a store of jobs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 _jobs, _events, _labels = schema.jobs, schema.events, schema.labels
 _MAX_PAGE = 1000
 
-# Made once: to put a statement together takes longer than to run it.
+# Built once: building a statement takes longer than executing it.
 _JOB = select(_jobs).where(_jobs.c.id == bindparam("job_id"))
 _AHEAD = select(func.count()).where(
     _jobs.c.state == JobState.QUEUED, _jobs.c.number < bindparam("number")
@@ -46,7 +46,7 @@ _EVENTS = (
 
 @dataclass(frozen=True)
 class RunningJob:
-    """What recovery has to know of a job in state RUNNING."""
+    """Columns of a job in state RUNNING that recovery needs."""
 
     id: str
     embedded: bool
@@ -75,7 +75,7 @@ def find(store: JobStore, job_id: str, kind: str | None = None) -> Job:
 
 
 def find_request(store: JobStore, kind: str, request_id: str) -> tuple[Job, str] | None:
-    """Return the job that a request made, and the digest of what it asked for; None if none did."""
+    """Return the job that a request created, and the request's digest; None if there is none."""
     if not store.exists:
         return None
     query = select(_jobs).where(_jobs.c.kind == kind, _jobs.c.request_id == request_id)
@@ -92,11 +92,11 @@ def page(
     limit: int,
     after: str | None,
 ) -> tuple[list[Job], str | None]:
-    """Return a page of jobs, newest first, and where the next begins."""
+    """Return a page of jobs, newest first, and a token for the next page."""
     if limit < 1:
         raise InvalidArgumentError(f"a page holds at least 1 job, not {limit}", field="page_size")
     if after is not None and not (after.isdecimal() and after.isascii() and len(after) < 19):
-        raise InvalidArgumentError("this is not where a page ended", field="page_token")
+        raise InvalidArgumentError("not a token of a page", field="page_token")
     if not store.exists:
         return [], None
     limit = min(limit, _MAX_PAGE)
@@ -135,7 +135,7 @@ def _ahead(connection: Connection, row: Row[Any]) -> int:
 
 
 def _ranks(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, int]:
-    """Return how many jobs stand before each queued one, from one look at the queue."""
+    """Return the number of jobs before each queued one, in one query."""
     waiting = [row.number for row in rows if row.state == JobState.QUEUED]
     if not waiting:
         return {}
@@ -181,7 +181,7 @@ def newest_events(store: JobStore, job_ids: Sequence[str]) -> dict[str, int]:
 
 
 def is_cancelled(store: JobStore, job_id: str) -> bool:
-    """Say whether a job was cancelled, or does not exist any more."""
+    """Return whether a job was cancelled or does not exist any more."""
     query = select(_jobs.c.cancel_requested).where(_jobs.c.id == job_id)
     with store.reading() as connection:
         return connection.scalar(query) is not False

@@ -1,4 +1,4 @@
-"""From what a worker tells to what is stored: fewer events, and when the phase will end."""
+"""Rate limit for stored progress, with the estimated end of the phase."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from ktt_core.progress import Progress
 
 __all__ = ["ProgressRecorder"]
 
-# Events stored per second, for the first ten minutes or so; later a long job's are further apart.
+# Events stored per second in the first ten minutes or so; later fewer.
 _RATE = 4.0
 _LATER_RATE = 1.0
 _MANY = 2400
-# What a short job says at once is stored at once.
+# Short bursts are stored immediately.
 _BURST = 4.0
 
 
 class ProgressRecorder:
     """Stores the newest progress a few times per second; a phase's first and last step first.
 
-    What a phase came to at its end, such as the metrics of a validation, is stored at any rate.
+    The last progress of a phase, such as the metrics of a validation, is always stored.
 
     Parameters
     ----------
     store : callable
         Called with a progress, and the seconds until its phase ends or None.
     clock : callable
-        Returns seconds that only grow.
+        Monotonic clock in seconds.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class ProgressRecorder:
         self._refilled = self._last = now
 
     def offer(self, progress: Progress) -> None:
-        """Take a progress; store it now, or when it is time if nothing newer comes."""
+        """Accept a progress; store it now, or later unless a newer one replaces it."""
         now = self._clock()
         phase = (progress.phase, progress.total)
         begins = phase != self._phase
         self._phase = phase
         if begins and self._waiting is not None and self._refill(now) >= 1:
-            # How far a phase was when another one came between.
+            # The last progress of the phase that was interrupted.
             self._put(now)
         self._eta.update(progress)
         self._waiting = progress
@@ -66,14 +66,14 @@ class ProgressRecorder:
             self.flush_due()
 
     def flush_due(self) -> None:
-        """Store the progress that waits, if it is time."""
+        """Store the pending progress if it is due."""
         now = self._clock()
         if self._waiting is not None and now - self._last >= 1 / self._rate:
             if self._refill(now) >= 1:
                 self._put(now)
 
     def flush(self) -> None:
-        """Store the progress that waits, now."""
+        """Store the pending progress now."""
         if self._waiting is not None:
             self._put(self._clock())
 
@@ -93,5 +93,5 @@ class ProgressRecorder:
         self._last = now
         self._stored += 1
         rest = self._eta.remaining(progress)
-        # In microseconds, as messages have it: who watches sees what is stored.
+        # In microseconds, the resolution of messages, so that watchers see the stored value.
         self._store(progress, None if rest is None else round(rest, 6))

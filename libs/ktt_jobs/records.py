@@ -1,4 +1,4 @@
-"""The jobs of one service in one workspace, as readers see them."""
+"""Read access to the jobs of one service in one workspace."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 __all__ = ["JobRecords"]
 
-# Seconds between looks at whether the processes that run jobs still live, and the longest that a
-# watcher waits before it looks again by itself.
+# Seconds between checks that the processes of running jobs are alive, and the longest wait of a
+# watcher between polls.
 _ORPHANS = 2.0
 _LOOK = 2.0
-# Events that a watcher holds at once.
+# Events that a watcher reads at once.
 _BATCH = 256
 
-# Inside the class "list" is its method.
+# Within the class, "list" is its method.
 _Jobs = list[Job]
 _Events = list[JobEvent]
 
 
 class JobRecords:
-    """Tells of jobs, and of what happens to them. Usable from any thread.
+    """Reads jobs and their events. Thread-safe.
 
-    Constructing it touches no file, and reading makes none.
+    The constructor accesses no file, and reading creates none.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class JobRecords:
         Raises
         ------
         InvalidArgumentError
-            If that is no id of a job.
+            If the id is not valid.
         NotFoundError
             If no job has that id, or it is of another kind.
         """
@@ -73,7 +73,7 @@ class JobRecords:
         limit: int = 100,
         after: str | None = None,
     ) -> tuple[_Jobs, str | None]:
-        """Return a page of jobs, newest first, and where the next page begins (None: nowhere).
+        """Return a page of jobs, newest first, and a token for the next page, or None.
 
         Parameters
         ----------
@@ -82,14 +82,14 @@ class JobRecords:
         labels : mapping of str to str
             Labels that the jobs have.
         limit : int
-            1000 at most; a greater one counts as that.
+            At most 1000; larger values are reduced to that.
         after : str, optional
-            What the page before returned.
+            Token from the previous page.
 
         Raises
         ------
         InvalidArgumentError
-            If `after` is nothing that this returned, or `limit` is less than 1.
+            If `after` is not a token of a page, or `limit` is less than 1.
         """
         from ktt_jobs.queries import page
 
@@ -115,7 +115,7 @@ class JobRecords:
         Raises
         ------
         InvalidArgumentError, NotFoundError
-            If that is no id of a job, or there is no such job.
+            If the id is not valid, or there is no such job.
         """
         from ktt_jobs.locks import check_job_id
         from ktt_jobs.queries import read_events
@@ -127,17 +127,17 @@ class JobRecords:
     def watch(
         self, job_id: str, after: int = 0, timeout: float | None = None
     ) -> Iterator[JobEvent]:
-        """Yield a job's events as they come, until it has ended or `timeout` seconds are over.
+        """Yield a job's events as they occur, until it has ended or `timeout` seconds have passed.
 
         Raises
         ------
         InvalidArgumentError, NotFoundError
-            If that is no id of a job, or there is no such job.
+            If the id is not valid, or there is no such job.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         news = threading.Event()
         unsubscribe = self.subscribe(job_id, news.set)
-        # Whether the job may have ended before anybody could have told of it here.
+        # Whether the job may have ended without a notification in this process.
         unsure = True
         try:
             while True:
@@ -164,9 +164,9 @@ class JobRecords:
             unsubscribe()
 
     def subscribe(self, job_id: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Have `callback` called, from any thread, when a job may have new events.
+        """Call `callback`, in any thread, when a job may have new events.
 
-        It must return soon. Events that came before are not told: look once after subscribing.
+        It must return quickly. Earlier events are not notified: read them after subscribing.
 
         Returns
         -------
@@ -182,19 +182,19 @@ class JobRecords:
         return stats(self._open()[0])
 
     def files(self, job_id: str) -> Path:
-        """Return the folder of files that a job's task made (`TaskContext.folder`).
+        """Return the folder with the files of a job's task (`TaskContext.folder`).
 
         Raises
         ------
         InvalidArgumentError
-            If that is no id of a job.
+            If the id is not valid.
         """
         from ktt_jobs.locks import check_job_id
 
         return self.folder / check_job_id(job_id) / "files"
 
     def close(self) -> None:
-        """Let go of the store's file. The next call opens it again."""
+        """Close the store's file. The next call opens it again."""
         with self._mutex:
             if self._opened is not None:
                 self._opened[0].close()
@@ -211,7 +211,7 @@ class JobRecords:
             return self._opened
 
     def _recover(self) -> bool:
-        """Look after jobs whose process is gone; return whether it did, and not just before."""
+        """Recover jobs whose process is gone; return False if that was done just before."""
         from ktt_jobs.queries import find
         from ktt_jobs.recovery import recover
 
@@ -225,4 +225,4 @@ class JobRecords:
         return True
 
     def _ended(self, job: Job) -> None:
-        """Do what follows a job's end; for those who run jobs."""
+        """Handle the end of a job; overridden by services that run jobs."""

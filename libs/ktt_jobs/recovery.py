@@ -1,4 +1,4 @@
-"""What becomes of jobs whose process is gone, and of what is old."""
+"""Recovery of jobs whose process is gone, and removal of old jobs."""
 
 from __future__ import annotations
 
@@ -23,23 +23,22 @@ from ktt_jobs.store import JobStore
 __all__ = ["Recovered", "prune", "recover"]
 
 _log = logging.getLogger(__name__)
-# A job is begun again when the server has died, until it has done so this many times: it may be the
-# job that kills it.
+# Crashes of the server after which a running job is not started again: the job may cause them.
 _MAX_CRASHES = 3
-# A job's folder is made before the job is stored; older ones without a job are litter.
+# A job's folder is created before the job is stored; older folders without a job are leftovers.
 _YOUNG = 3600.0
 
 
 @dataclass(frozen=True)
 class Recovered:
-    """What `recover` found.
+    """Result of `recover`.
 
     Attributes
     ----------
     held : int
-        How many of the jobs looked at are held by a living process.
+        Number of jobs that a living process holds.
     ended : list of str
-        The jobs that it brought to their end.
+        Ids of the jobs that it ended.
     """
 
     held: int
@@ -47,11 +46,11 @@ class Recovered:
 
 
 def recover(store: JobStore, feed: EventBus, folder: Path) -> Recovered:
-    """Recover the jobs that the store has as RUNNING, though no process runs them.
+    """Recover jobs that are RUNNING in the store without a process.
 
-    A job that published its result has succeeded. Else one that a command ran has failed, and one
-    that a server ran is queued again. Whether somebody runs a job is told by its lock alone, so any
-    process may do this at any time, and no job is ever run twice at once.
+    A job that published its result has succeeded. Otherwise a command's job has failed, and a
+    server's job is queued again. The lock alone shows whether a process runs a job, so any process
+    may call this at any time, and no job is run twice at once.
 
     Parameters
     ----------
@@ -74,7 +73,7 @@ def recover(store: JobStore, feed: EventBus, folder: Path) -> Recovered:
                 continue
             event = _recover(store, folder / job.id, job)
         except (KttError, OSError) as error:
-            # The others need not wait for what is wrong with this one.
+            # An error of one job must not affect the others.
             _log.error("job %s cannot be recovered yet: %s", job.id, error)
             held += 1
             continue
@@ -90,7 +89,7 @@ def recover(store: JobStore, feed: EventBus, folder: Path) -> Recovered:
 
 
 def _recover(store: JobStore, folder: Path, job: RunningJob) -> JobEvent | None:
-    # The store changes nothing if the job has ended, or was queued again, a moment ago.
+    # The store changes nothing if the job has ended or was queued again in the meantime.
     result = resolve(folder)
     if result is not None:
         return store.end(job.id, JobState.SUCCEEDED, result=result)

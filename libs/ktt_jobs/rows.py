@@ -44,7 +44,7 @@ def canonical(value: object, what: str) -> str:
     ----------
     value : object
     what : str
-        What it is, for the message, and the field that the error names.
+        Name of the value in the message, and field of the error.
 
     Raises
     ------
@@ -55,15 +55,17 @@ def canonical(value: object, what: str) -> str:
         text = json.dumps(
             value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
         )
-        # Lone surrogates are strings to Python and to nothing else.
+        # Lone surrogates are valid in Python strings only.
         text.encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArgumentError(f"the {what} is no JSON value: {error}", field=what) from error
+        raise InvalidArgumentError(
+            f"the {what} is not a JSON value: {error}", field=what
+        ) from error
     return text
 
 
 def digest(kind: str, spec: str, labels: str) -> str:
-    """Return what two requests share if they ask for the same."""
+    """Return a digest that is equal for equal requests."""
     return hashlib.sha256("\0".join((kind, spec, labels)).encode()).hexdigest()
 
 

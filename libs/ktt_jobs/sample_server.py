@@ -1,4 +1,4 @@
-"""A server of sample jobs in a process of its own, for the tests that kill it and look at it."""
+"""A server of sample jobs in a separate process, for tests that kill it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TASKS = {
 
 
 def eventually(condition: Callable[[], object], seconds: float = 20) -> bool:
-    """Say whether a condition comes true within some seconds."""
+    """Return whether a condition becomes true within some seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -36,7 +36,7 @@ def eventually(condition: Callable[[], object], seconds: float = 20) -> bool:
 
 
 def is_gone(pid: int) -> bool:
-    """Say whether a process has ended."""
+    """Return whether a process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -44,7 +44,7 @@ def is_gone(pid: int) -> bool:
 
 
 def main(folder: str, workers: str = "1") -> int:
-    """Serve until SIGTERM; 3 if another server does."""
+    """Serve until SIGTERM; exit with 3 if another server does."""
     logging.basicConfig(level=logging.INFO)
     ended = threading.Event()
 

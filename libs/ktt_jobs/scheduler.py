@@ -1,4 +1,4 @@
-"""The threads of a server: they take jobs from the queue, and look after the rest."""
+"""The threads of a server, which run queued jobs and recover or remove others."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ktt_jobs.store import JobStore
 __all__ = ["Scheduler"]
 
 _log = logging.getLogger(__name__)
-# Seconds: between looks at the queue when nobody says that it has grown, at jobs that a dying
-# process still holds, at jobs of commands that are gone, and at what is old.
+# Seconds between polls of the queue without a notification, of jobs that a dying process still
+# holds, of jobs of ended commands, and of old jobs.
 _LOOK = 1.0
 _HELD = 0.5
 _ORPHANS = 30.0
 _PRUNE = 3600.0
-# Waiting jobs that are tried at once: a job can be passed over because its last worker still dies.
+# Queued jobs that are tried at once: a job is skipped while its last worker is still ending.
 _CANDIDATES = 16
 
 
@@ -42,11 +42,11 @@ class Scheduler:
         Holds the jobs' folders.
     tasks : mapping of str to str
     workers : int
-        Jobs at once.
+        Number of concurrent jobs.
     retention : timedelta
     policy : RunPolicy
     on_end : callable
-        Called with every job that has ended.
+        Called with every ended job.
     """
 
     def __init__(
@@ -64,26 +64,27 @@ class Scheduler:
         self._retention, self._policy, self._on_end = retention, policy, on_end
         self._stopping = threading.Event()
         self._grown = threading.Condition()
-        # One takes from the queue at a time, so that jobs are begun in their order.
+        # Threads take jobs one at a time, so that jobs are started in order.
         self._taking = threading.Lock()
         self._lock = threading.Lock()
         self._executions: dict[str, Execution] = {}
         self._held = 0
         self._threads = [
-            # A worker dies with the thread that started it, so each is run by the one that waits.
+            # A worker dies with the thread that started it, so the thread that waits for it starts
+            # it.
             threading.Thread(target=self._serve, name=f"jobs-{number}", daemon=True)
             for number in range(workers)
         ]
         self._threads.append(threading.Thread(target=self._keep, name="jobs-keeper", daemon=True))
 
     def start(self) -> None:
-        """Recover what a server before left, then begin with the queue."""
+        """Recover jobs of a previous server, then start with the queue."""
         self._recover()
         for thread in self._threads:
             thread.start()
 
     def stop(self, grace: float) -> None:
-        """Stop the running jobs, for another time; return when their workers are gone."""
+        """Stop and requeue the running jobs; return when their workers have ended."""
         with self._lock:
             self._stopping.set()
             executions = list(self._executions.values())
@@ -95,12 +96,12 @@ class Scheduler:
             thread.join()
 
     def wake(self) -> None:
-        """Say that the queue has grown."""
+        """Notify that a job was queued."""
         with self._grown:
             self._grown.notify()
 
     def cancel(self, job_id: str) -> None:
-        """Stop a job, if it runs here."""
+        """Stop a job if this process runs it."""
         with self._lock:
             execution = self._executions.get(job_id)
         if execution is not None:
@@ -122,7 +123,7 @@ class Scheduler:
                     self._grown.wait(_LOOK)
 
     def _take(self) -> Execution | None:
-        """Begin with the first job of the queue that can be begun."""
+        """Start the first job of the queue that can be started."""
         if not self._store.exists:
             return None
         with self._taking:
@@ -133,7 +134,7 @@ class Scheduler:
                 try:
                     execution = self._begin(job_id, lock)
                 except BaseException:
-                    # If it was started already, recovery finds that no process runs it.
+                    # If it was started already, recovery detects that no process runs it.
                     self._feed.close(job_id, ended=False)
                     lock.release()
                     raise
@@ -179,14 +180,14 @@ class Scheduler:
                     pruned = now
                     prune(self._store, self._feed, self._folder, self._retention)
             except KttError as error:
-                _log.error("old jobs cannot be looked after; trying again: %s", error)
+                _log.error("old jobs cannot be recovered or removed; trying again: %s", error)
             except Exception:
-                _log.exception("an unexpected error while old jobs were looked after")
+                _log.exception("an unexpected error in the recovery or removal of old jobs")
 
     def _recover(self) -> None:
         found = recover(self._store, self._feed, self._folder)
         with self._lock:
-            # Those that run here are held by this process.
+            # Jobs that run here are held by this process.
             self._held = max(0, found.held - len(self._executions))
         for job_id in found.ended:
             self._on_end(find(self._store, job_id))

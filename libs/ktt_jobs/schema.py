@@ -40,13 +40,13 @@ from ktt_core.locks import locked
 
 __all__ = ["WRITING", "events", "jobs", "labels", "open_engine", "translated"]
 
-#: The execution option of a connection that will write.
+#: Execution option of a connection that writes.
 WRITING = "ktt_writing"
 
-# "KTTJ": tells our file from another program's.
+# "KTTJ": identifies our files.
 _APPLICATION = 0x4B54544A
 _VERSION = 1
-# Writers wait for one another so long, in seconds; each holds the file for milliseconds.
+# Seconds that writers wait for one another; each holds the file for milliseconds.
 _BUSY_TIMEOUT = 30
 
 _metadata = MetaData()
@@ -54,7 +54,7 @@ _metadata = MetaData()
 jobs = Table(
     "jobs",
     _metadata,
-    # The order of creation; what pages and the queue go by.
+    # The order of creation, used by pages and the queue.
     Column("number", Integer, primary_key=True, autoincrement=True),
     Column("id", String, nullable=False, unique=True),
     Column("kind", String, nullable=False),
@@ -63,11 +63,11 @@ jobs = Table(
     Column("state", String, nullable=False),
     # NULL if none was given: NULLs are never equal to one another.
     Column("request_id", String),
-    # Of kind, spec and labels: tells whether two requests ask for the same.
+    # Of kind, spec and labels: equal for equal requests.
     Column("digest", String, nullable=False),
-    # Whether a command runs it, not the server.
+    # Whether a command runs it instead of the server.
     Column("embedded", Boolean, nullable=False),
-    # Of the process that runs it, for messages only: what decides is the lock in its folder.
+    # Process id of its runner, for messages only: the lock in its folder is decisive.
     Column("runner", Integer),
     # Times are microseconds since 1970, UTC. No event is earlier than the one before.
     Column("create_time", BigInteger, nullable=False),
@@ -88,7 +88,7 @@ jobs = Table(
     Index("jobs_kind", "kind", "number"),
     Index("jobs_kind_state", "kind", "state", "number"),
     Index("jobs_end", "end_time"),
-    # A number is never given twice, so that a page's end stays one.
+    # Numbers are never reused, so that tokens of pages stay valid.
     sqlite_autoincrement=True,
 )
 
@@ -115,7 +115,7 @@ events = Table(
 
 
 def open_engine(path: Path) -> Engine:
-    """Open the file of a store; make it, and its folder, if it is missing.
+    """Open the file of a store; create it and its folder if missing.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def open_engine(path: Path) -> Engine:
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
         try:
-            # Two processes that both make the file would refuse one another; one waits instead.
+            # Two processes that create the file at once would fail; one waits instead.
             with locked(path.parent / "open.lock", required=True):
                 _prepare(engine, path)
         except BaseException:
@@ -149,7 +149,7 @@ def open_engine(path: Path) -> Engine:
 
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn what the database and the system say into typed errors.
+    """Convert errors of the database and the system to typed errors.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def translated(path: Path) -> Iterator[None]:
     except exc.DBAPIError as error:
         raise _translate(error.orig, path) from error
     except sqlite3.Error as error:
-        # While a connection is made nobody wraps them.
+        # SQLAlchemy does not wrap errors of connecting.
         raise _translate(error, path) from error
     except exc.TimeoutError as error:
         raise UnavailableError(
@@ -176,13 +176,13 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def _translate(error: BaseException | None, path: Path) -> KttError:
-    # The lowest byte says what kind of error it is, the others which of that kind.
+    # The lowest byte is the primary error code.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     said = str(error)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return DataError(
-            f"the store of jobs {path} is damaged ({said}); move it and the files beside it whose "
-            "names begin with its own away, and a new one is made (checkpoints are not in it)"
+            f"the store of jobs {path} is damaged ({said}); move it and the files whose "
+            "names start with its name away, and a new one is created (it holds no checkpoints)"
         )
     if code == sqlite3.SQLITE_FULL:
         return ResourceExhaustedError(
@@ -196,7 +196,7 @@ def _translate(error: BaseException | None, path: Path) -> KttError:
 
 
 def _configure(connection: Any, record: Any) -> None:
-    # Transactions are begun by `_begin`, not when the driver thinks best.
+    # Transactions are started by `_begin`, not by the driver.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in ("foreign_keys=ON", "synchronous=FULL", "journal_size_limit=16777216"):
@@ -205,7 +205,7 @@ def _configure(connection: Any, record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # A writer takes its place at once: one that read first could not become one later.
+    # A writer locks at once: a transaction that has read cannot always be upgraded.
     writing = connection.get_execution_options().get(WRITING, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 

@@ -22,10 +22,10 @@ _log = logging.getLogger(__name__)
 
 
 class JobService(JobRecords):
-    """Keeps jobs, runs them, and tells what happens to them. Usable from any thread.
+    """Stores jobs, runs them, and reports their events. Thread-safe.
 
-    Constructing it is cheap and touches no file. Besides what is said below, every method raises
-    DataError if the store is damaged, FailedPreconditionError if a newer version wrote it,
+    The constructor is cheap and accesses no file. In addition to the errors below, every method
+    raises DataError if the store is damaged, FailedPreconditionError if a newer version wrote it,
     ResourceExhaustedError if the disk is full, and UnavailableError if it cannot be read or written
     for another reason.
 
@@ -36,18 +36,18 @@ class JobService(JobRecords):
     tasks : mapping of str to str
         The kinds of jobs: ``{"training": "package.module:function"}``; see `TaskContext`.
     workers : int
-        Jobs that a server runs at once.
+        Number of jobs that a server runs at once.
     queue_limit : int
-        Jobs that may wait.
+        Maximum number of queued jobs.
     retention : timedelta
-        How long ended jobs are kept.
+        Time that ended jobs are kept.
     policy : RunPolicy
-        How the jobs are run.
+        Settings for running the jobs.
 
     Attributes
     ----------
     on_end : list of callable
-        Each is called with every job that has ended by this process, from whatever thread.
+        Each is called, in any thread, with every job that this process has ended.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class JobService(JobRecords):
     # -- of a server -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Become the server of this folder: recover what a killed one left, and run what is queued.
+        """Become the server of this folder: recover jobs of a killed server, and run queued jobs.
 
         Raises
         ------
         ConflictError
-            If another process is; the message names it.
+            If another process is its server; the message names it.
         """
         from ktt_jobs.locks import lock_server
         from ktt_jobs.scheduler import Scheduler
@@ -102,7 +102,7 @@ class JobService(JobRecords):
         self._server = lock, scheduler
 
     def stop(self, *, grace: float = 10) -> None:
-        """Stop running jobs and put them back into the queue; return when all workers are gone.
+        """Stop and requeue running jobs; return when all workers have ended.
 
         Parameters
         ----------
@@ -121,9 +121,9 @@ class JobService(JobRecords):
     def earlier(
         self, kind: str, spec: Mapping[str, Any], *, labels: Mapping[str, str], request_id: str
     ) -> Job | None:
-        """Return the job that the same request made before; None if it is new, or has no id.
+        """Return the job that the same request created before; None if it is new or has no id.
 
-        It lets a request be repeated when what it needs is not there any more.
+        So a request can be repeated even if its inputs do not exist any more.
 
         Parameters
         ----------
@@ -164,11 +164,11 @@ class JobService(JobRecords):
         Raises
         ------
         InvalidArgumentError
-            If something is not of the form it must have; `field` says what.
+            If an argument is invalid; `field` names it.
         AlreadyExistsError
             If the job of this `request_id` has another spec or other labels.
         QueueFullError
-            If as many jobs wait as may.
+            If the queue is full.
         """
         from ktt_jobs.store import new_job
         from ktt_jobs.validation import check_new_job
@@ -194,12 +194,12 @@ class JobService(JobRecords):
         on_wait: Callable[[float], None] | None = None,
         request_id: str = "",
     ) -> Job:
-        """Run a job now, in a worker of this process, beside whatever server there may be.
+        """Run a job now, in a worker of this process, independently of a server.
 
         If this process is interrupted, or `on_event` raises, the worker is stopped, the job is
-        CANCELLED, and the exception goes on. A worker that takes steps finishes one first; a second
-        interruption meanwhile ends it at once. If a job of this kind was created with `request_id`
-        before, that one is watched to its end instead.
+        CANCELLED, and the exception propagates. A worker that takes steps finishes one first; a
+        second interruption meanwhile ends it at once. If a job of this kind was created with
+        `request_id` before, that one is watched to its end instead.
 
         Parameters
         ----------
@@ -208,7 +208,7 @@ class JobService(JobRecords):
         on_event : callable
             Called with every event, in this thread.
         on_wait : callable, optional
-            Called with the seconds that a stop may take if it waits for a step's end.
+            Called with the maximum seconds of a stop that waits for the end of a step.
 
         Returns
         -------
@@ -245,16 +245,16 @@ class JobService(JobRecords):
         return job
 
     def cancel(self, job_id: str) -> Job:
-        """Cancel a job: at once if it is queued, within some 2 s if it runs.
+        """Cancel a job: at once if it is queued, within about 2 s if it runs.
 
-        One that takes steps has its policy's `step_grace` to finish one.
+        A worker that takes steps has its policy's `step_grace` to finish one.
 
         A job that has ended is returned as it is.
 
         Raises
         ------
         InvalidArgumentError, NotFoundError
-            If that is no id of a job, or there is no such job.
+            If the id is not valid, or there is no such job.
         """
         self.get(job_id)
         store, feed = self._open()
@@ -280,4 +280,4 @@ class JobService(JobRecords):
             try:
                 callback(job)
             except Exception:
-                _log.exception("what follows the end of job %s failed", job.id)
+                _log.exception("a callback for the end of job %s failed", job.id)

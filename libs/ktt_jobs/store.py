@@ -1,4 +1,4 @@
-"""The store of jobs: every change of a job, and the event that tells of it, in one transaction."""
+"""The store of jobs: every change of a job and its event in one transaction."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _LABEL = insert(_labels)
 
 @dataclass(frozen=True)
 class NewJob:
-    """What a job is made of; spec and labels as canonical JSON text."""
+    """Values of a new job; spec and labels as canonical JSON text."""
 
     id: str
     kind: str
@@ -43,14 +43,14 @@ class NewJob:
 
 
 class JobStore:
-    """Keeps jobs and their events in a SQLite file. Usable from any thread and many processes.
+    """Stores jobs and their events in a SQLite file. Safe for threads and processes.
 
-    Constructing it touches no file.
+    The constructor accesses no file.
 
     Parameters
     ----------
     path : Path
-        The file; made by the first change.
+        The file; created by the first change.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,7 +68,7 @@ class JobStore:
 
     @property
     def engine(self) -> Engine:
-        """The opened file; `ktt_jobs.schema.open_engine` tells what it raises."""
+        """The opened file; raises as `ktt_jobs.schema.open_engine`."""
         with self._opening:
             if self._engine is None:
                 self._engine = schema.open_engine(self.path)
@@ -83,14 +83,14 @@ class JobStore:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Yield a connection that sees one state of the store."""
+        """Yield a connection with a consistent snapshot of the store."""
         engine = self.engine
         with schema.translated(self.path), engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Yield a connection whose changes happen together, durably, or not at all."""
+        """Yield a connection whose changes are one durable transaction."""
         engine = self.engine
         with self._writer, schema.translated(self.path), engine.connect() as plain:
             connection = plain.execution_options(**{schema.WRITING: True})
@@ -102,7 +102,7 @@ class JobStore:
     def create(
         self, new: NewJob, queue_limit: int, *, begin: bool = False
     ) -> tuple[str, list[JobEvent], int]:
-        """Add a job, unless its request was made before.
+        """Add a job, unless its request was received before.
 
         Parameters
         ----------
@@ -110,22 +110,22 @@ class JobStore:
         queue_limit : int
             Jobs that may wait.
         begin : bool
-            Whether this process runs it, now, and it never waits.
+            Whether this process runs it now, without queueing.
 
         Returns
         -------
         job_id : str
         events : list of JobEvent
-            What happened to the new job; nothing if there was one.
+            Events of the new job; empty if the request was received before.
         ahead : int
-            How many jobs are begun before the new one.
+            Number of jobs before the new one in the queue.
 
         Raises
         ------
         AlreadyExistsError
-            If the request was made before and was another.
+            If a different request with this id was received before.
         QueueFullError
-            If too many jobs wait.
+            If the queue is full.
         """
         content = digest(new.kind, new.spec, new.labels)
         with self.writing() as connection:
@@ -165,7 +165,7 @@ class JobStore:
             return new.id, happened, ahead
 
     def queued(self, limit: int) -> list[str]:
-        """Return the ids of the jobs that wait for the server, in the order they are begun in."""
+        """Return the ids of the queued jobs in the order of the queue."""
         with self.reading() as connection:
             return list(
                 connection.scalars(
@@ -177,7 +177,7 @@ class JobStore:
             )
 
     def begin(self, job_id: str) -> JobEvent | None:
-        """Make a queued job RUNNING, in this process; None if it does not wait any more."""
+        """Make a queued job RUNNING in this process; None if it is not queued any more."""
         with self.writing() as connection:
             row = transitions.find(connection, job_id)
             return transitions.begin(connection, row) if row.state == JobState.QUEUED else None
@@ -185,7 +185,7 @@ class JobStore:
     # -- what happens to it ------------------------------------------------------------------------
 
     def add_progress(self, job_id: str, progress: Progress, eta: float | None) -> JobEvent | None:
-        """Keep a running job's progress; None if it does not run any more."""
+        """Store a running job's progress; None if it does not run any more."""
         text = json.dumps(asdict(progress))
         with self.writing() as connection:
             row = transitions.find(connection, job_id)
@@ -200,7 +200,7 @@ class JobStore:
         error: JobError | None = None,
         result: Mapping[str, Any] | None = None,
     ) -> JobEvent | None:
-        """Bring a running job to its end; None if it does not run any more."""
+        """End a running job; None if it does not run any more."""
         with self.writing() as connection:
             row = transitions.find(connection, job_id)
             if row.state != JobState.RUNNING:
@@ -214,15 +214,15 @@ class JobStore:
             )
 
     def requeue(self, job_id: str, *, crashed: bool) -> JobEvent | None:
-        """Put a running job back to where it stood in the queue; None if it does not run any more.
+        """Put a running job back to its place in the queue; None if it does not run any more.
 
-        If its end was asked for in the meantime, it is CANCELLED instead.
+        If it was cancelled in the meantime, it is CANCELLED instead.
 
         Parameters
         ----------
         job_id : str
         crashed : bool
-            Whether the server died, rather than was stopped.
+            Whether the server died instead of being stopped.
         """
         with self.writing() as connection:
             row = transitions.find(connection, job_id)
@@ -234,7 +234,7 @@ class JobStore:
             return transitions.record_change(connection, row, state=JobState.QUEUED, **changes)
 
     def cancel(self, job_id: str) -> JobEvent | None:
-        """Cancel a job that waits, and return that event; ask for the end of one that runs."""
+        """Cancel a queued job, and return the event; request the end of a running one."""
         with self.writing() as connection:
             row = transitions.find(connection, job_id)
             if row.state == JobState.QUEUED:
@@ -264,7 +264,7 @@ class JobStore:
         return [row.id for row in rows]
 
     def known(self, job_ids: Sequence[str]) -> set[str]:
-        """Return which of these ids are jobs'."""
+        """Return which of these ids belong to jobs."""
         found: set[str] = set()
         with self.reading() as connection:
             for start in range(0, len(job_ids), 500):
@@ -274,7 +274,7 @@ class JobStore:
 
 
 def new_job(new: NewJob, event: JobEvent, ahead: int) -> Job:
-    """Return a job as its first event finds it, without reading it again."""
+    """Return a new job at its first event, without reading it from the store."""
     return Job(
         id=new.id,
         kind=new.kind,
@@ -289,7 +289,7 @@ def new_job(new: NewJob, event: JobEvent, ahead: int) -> Job:
 
 
 def refuse_other(request_id: str, job_id: str) -> NoReturn:
-    """Raise AlreadyExistsError: a job was made with this id, of another request."""
+    """Raise AlreadyExistsError: a different request created a job with this request id."""
     raise AlreadyExistsError(
         f"the request {request_id!r} was made before and asked for something else (job {job_id}); "
         "give this one another request_id"
@@ -297,11 +297,11 @@ def refuse_other(request_id: str, job_id: str) -> NoReturn:
 
 
 def _check_room(connection: Connection, queue_limit: int) -> int:
-    """Return how many jobs wait, if one more may."""
+    """Return the number of queued jobs if there is room for one more."""
     waiting: int = connection.execute(_WAITING).scalar_one()
     if waiting >= queue_limit:
         raise QueueFullError(
-            f"{waiting} jobs are waiting, which is as many as may; try again when some are done, "
+            f"{waiting} jobs are queued, which is the maximum; try again when some are done, "
             "or cancel some"
         )
     return waiting

@@ -123,7 +123,7 @@ def test_the_queue_is_first_come_first_served_and_tells_who_is_ahead(store):
 def test_the_queue_is_bounded_and_running_jobs_are_not_in_it(store):
     first = store.create(new(), 2)[0]
     store.create(new(), 2)
-    with pytest.raises(QueueFullError, match="2 jobs are waiting"):
+    with pytest.raises(QueueFullError, match="2 jobs are queued"):
         store.create(new(), 2)
     store.begin(first)
     store.create(new(), 2)

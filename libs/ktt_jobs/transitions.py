@@ -1,4 +1,4 @@
-"""A change of a job and the event that tells of it, as one step of a transaction."""
+"""Changes of jobs, each with its event, within a transaction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["begin", "end", "find", "first", "record_change"]
 
 _jobs, _events = schema.jobs, schema.events
 
-# Made once: to put a statement together takes longer than to run it.
+# Built once: building a statement takes longer than executing it.
 _FIND: Select[Any] = select(
     _jobs.c.number,
     _jobs.c.state,
@@ -31,7 +31,7 @@ _CHANGE = update(_jobs).where(_jobs.c.number == bindparam("job_number"))
 
 
 def find(connection: Connection, job_id: str) -> Row[Any]:
-    """Return what a change has to know of a job.
+    """Return the columns of a job that a change needs.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def find(connection: Connection, job_id: str) -> Row[Any]:
 
 
 def begin(connection: Connection, row: Row[Any]) -> JobEvent:
-    """Make a job RUNNING, by this process."""
+    """Make a job RUNNING in this process."""
     return record_change(
         connection,
         row,
@@ -59,7 +59,7 @@ def begin(connection: Connection, row: Row[Any]) -> JobEvent:
 
 
 def end(connection: Connection, row: Row[Any], state: JobState, **changes: Any) -> JobEvent:
-    """Bring a job to its end."""
+    """End a job."""
     at = max(now(), row.event_time)
     return record_change(
         connection, row, state=state, end_time=at, eta=None, runner=None, **changes
@@ -69,10 +69,10 @@ def end(connection: Connection, row: Row[Any], state: JobState, **changes: Any) 
 def record_change(
     connection: Connection, row: Row[Any], state: JobState | None = None, **changes: Any
 ) -> JobEvent:
-    """Change a job and write the event of it, with the next number."""
+    """Change a job and write its event with the next number."""
     told = {
         "sequence": row.last_event + 1,
-        # The clock may be set back; a job's events are in order nevertheless.
+        # A job's events must stay in order even if the clock is set back.
         "time": max(now(), row.event_time),
         "state": state,
         "progress": None if state else changes["progress"],
@@ -87,7 +87,7 @@ def record_change(
 
 
 def first(connection: Connection, number: int, time: int) -> JobEvent:
-    """Write the first event of a new job, which its row tells of already."""
+    """Write the first event of a new job, whose row exists already."""
     told = {
         "sequence": 1,
         "time": time,

@@ -1,4 +1,4 @@
-"""What a new job may look like."""
+"""Checks of new jobs."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def check_new_job(
     Parameters
     ----------
     kinds : collection of str
-        Those there are.
+        Known kinds.
     kind, spec, labels, request_id
         As `JobService.submit` takes them.
 
     Raises
     ------
     InvalidArgumentError
-        If one is not of the form it must have; `field` says which.
+        If an argument is invalid; `field` names it.
     """
     if kind not in kinds:
         known = ", ".join(sorted(kinds))
@@ -72,7 +72,7 @@ def check_new_job(
 def same_request(
     earlier: str, kind: str, spec: Mapping[str, Any], labels: Mapping[str, str]
 ) -> bool:
-    """Say whether what is asked for is that of an earlier request, by its digest."""
+    """Return whether a request equals an earlier one, by its digest."""
     try:
         asked = digest(kind, canonical(dict(spec), "spec"), canonical(dict(labels), "labels"))
     except InvalidArgumentError:

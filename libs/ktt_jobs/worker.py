@@ -1,4 +1,4 @@
-"""A worker: the process in which one attempt at a job runs, as its parent sees it."""
+"""The parent's side of a worker: the process of one attempt at a job."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ktt_jobs.logs import BoundedLog
 
 __all__ = ["Worker", "describe_death"]
 
-# Nothing is imported by name before the path is the parent's: a json.py in the current folder stays
-# where it is (-P).
+# The path is the parent's before anything else is imported: -P ignores a json.py in the working
+# directory.
 _BOOTSTRAP = (
     "import sys; import json; request = json.loads(sys.stdin.buffer.readline()); "
     "sys.path[:] = request['path']; from ktt_jobs.child import main; main(request)"
@@ -29,9 +29,9 @@ _CHUNK = 1 << 16
 
 
 class Worker:
-    """Starts a process and listens to it. To be used by the thread that made it.
+    """Starts a worker process and receives its events, in the thread that created this object.
 
-    The process dies with this one, and with this thread.
+    The process ends with this process, and with this thread.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Worker:
     lock : int
         The descriptor of the job's lock, which the process holds too.
     log : Path
-        Where what it writes to its standard output and error goes.
+        File for its standard output and error.
 
     Raises
     ------
@@ -76,7 +76,7 @@ class Worker:
         self._events, self._output = events, output
         try:
             assert self._process.stdin is not None
-            # It stays open: when it closes, the process knows that this one is gone.
+            # It stays open: when it is closed, the worker knows that this process is gone.
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(json.dumps(whole).encode() + b"\n")
                 self._process.stdin.flush()
@@ -90,16 +90,16 @@ class Worker:
         return self._process.pid
 
     def read(self, timeout: float) -> list[dict[str, Any]]:
-        """Return events, for which it waits at most `timeout` seconds."""
+        """Wait for events at most `timeout` seconds, and return them."""
         if not self._selector.get_map():
-            # Nothing more can come; the process is about to end.
+            # Both pipes are closed; the process is about to end.
             time.sleep(min(timeout, 0.02))
             return []
         return self._receive(timeout)
 
     @property
     def ended(self) -> bool:
-        """Whether the process has ended; it is not waited for yet, so that its number stays its."""
+        """Whether the process has ended; it is not reaped yet, so that its id is not reused."""
         flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
         return os.waitid(os.P_PID, self._process.pid, flags) is not None
 
@@ -108,8 +108,8 @@ class Worker:
         self._send(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the process, and those it has started. It is still to be waited for."""
-        # A group has its number until its last member is gone and its leader is waited for.
+        """Kill the process and its children, without reaping it."""
+        # The id of a group is not reused until its last member has ended and its leader is reaped.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._send(signal.SIGKILL)
@@ -122,7 +122,7 @@ class Worker:
             self.read(0.05)
 
     def drain(self) -> list[dict[str, Any]]:
-        """Return the events that an ended process had still written."""
+        """Return the remaining events of an ended process."""
         events: list[dict[str, Any]] = []
         while self._selector.get_map():
             if not self._selector.select(0):
@@ -135,7 +135,7 @@ class Worker:
         return self._log.tail()
 
     def close(self) -> int:
-        """Make sure that the process is gone; return its exit code."""
+        """Kill and reap the process; return its exit code."""
         self.kill()
         code = self._process.wait()
         assert self._process.stdin is not None
@@ -148,7 +148,7 @@ class Worker:
         return code
 
     def _send(self, number: int) -> None:
-        # Not by `Popen`, which waits for an ended process first.
+        # Not by `Popen`, which reaps an ended process first.
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, number)
 
@@ -161,15 +161,15 @@ class Worker:
             elif key.fd == self._output:
                 self._log.write(chunk)
             else:
-                # A line that the process did not live to end is never taken for one.
+                # An incomplete last line is never parsed.
                 *lines, self._partial = (self._partial + chunk).split(b"\n")
                 events += [json.loads(line) for line in lines]
         return events
 
 
 def _start(descriptors: list[int], output: int) -> subprocess.Popen[bytes]:
-    # A terminal sends Ctrl-C to both processes. The child inherits a mask that holds it back, from
-    # its first instruction on, and leaves it to this process to end both in order.
+    # A terminal sends Ctrl-C to both processes. The child inherits a mask that blocks it, so that
+    # this process ends both in order.
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         return subprocess.Popen(
@@ -178,7 +178,7 @@ def _start(descriptors: list[int], output: int) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=output,
             pass_fds=descriptors,
-            # What it starts can be ended with it.
+            # Its children can be killed with it.
             process_group=0,
         )
     finally:
@@ -186,7 +186,7 @@ def _start(descriptors: list[int], output: int) -> subprocess.Popen[bytes]:
 
 
 def describe_death(code: int, tail: tuple[str, ...], memory_advice: str) -> JobError:
-    """Say how a process ended that had no result.
+    """Return the error for a process that ended without a result.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def describe_death(code: int, tail: tuple[str, ...], memory_advice: str) -> JobE
     tail : tuple of str
         The last lines of its log.
     memory_advice : str
-        What to ask for less of if memory ran out.
+        Advice if memory ran out.
     """
     if code >= 0:
         message = f"the job's process ended with exit code {code} before it was done"
