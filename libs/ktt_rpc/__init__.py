@@ -1,4 +1,4 @@
-"""What the gRPC services and their clients share: the shell of a server, and the way to one.
+"""Common parts of the gRPC services and their clients.
 
 Nothing is imported here; take what you need from its module:
 
@@ -17,8 +17,8 @@ Nothing is imported here; take what you need from its module:
 `ktt_rpc.client_calls`   calls that are repeated, and watching that reconnects
 ======================== =============================================================
 
-Importing the package keeps gRPC's C core from writing lines of its own form to standard error; that
-works only if it comes before the first import of `grpc`. Set ``GRPC_VERBOSITY=INFO`` to see them.
+Importing the package silences gRPC's C core, whose lines on standard error are not JSON; it must be
+imported before `grpc`. Set ``GRPC_VERBOSITY=INFO`` to see them.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Addresses of servers, and which of them only this machine can reach."""
+"""Addresses of servers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["check_free", "is_loopback", "join_address", "split_host"]
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only programs on this machine reach a host.
+    """Return whether a host is reachable from this machine only.
 
-    True for 127.0.0.0/8, ``::1``, ``localhost`` and unix sockets. Other names are not looked up:
-    what they stand for may change.
+    True for 127.0.0.0/8, ``::1``, ``localhost`` and unix sockets. Other names are not resolved:
+    their addresses may change.
     """
     if host.startswith(("unix:", "unix-abstract:")) or host.lower().rstrip(".") == "localhost":
         return True
@@ -28,7 +28,7 @@ def is_loopback(host: str) -> bool:
 
 
 def join_address(host: str, port: int) -> str:
-    """Give what gRPC calls an address: ``127.0.0.1:50051``, ``[::1]:50051``, ``unix:/run/ktt``."""
+    """Return an address in gRPC's form: ``127.0.0.1:50051``, ``[::1]:50051``, ``unix:/run/ktt``."""
     if host.startswith(("unix:", "unix-abstract:")):
         return host
     bare = host.strip("[]")
@@ -36,14 +36,14 @@ def join_address(host: str, port: int) -> str:
 
 
 def check_free(address: str) -> None:
-    """Refuse the unix socket of a server that runs; gRPC would take it away from there in silence.
+    """Check that a unix socket is not in use; gRPC would silently replace that of a running server.
 
-    What a killed server has left is free. Ports the system looks after itself.
+    A socket left by a killed server is free. The system checks ports itself.
 
     Raises
     ------
     InvalidArgumentError
-        Somebody listens there.
+        If a server listens there.
     """
     if not address.startswith("unix:"):
         return
@@ -53,7 +53,7 @@ def check_free(address: str) -> None:
         try:
             found = probe.connect_ex(path)
         except OSError:
-            return  # Too long for a socket, which gRPC tells too.
+            return  # Too long for a socket; gRPC reports that.
     if found not in (0, errno.EAGAIN):
         return
     raise InvalidArgumentError(
@@ -62,7 +62,7 @@ def check_free(address: str) -> None:
 
 
 def split_host(address: str) -> str:
-    """Give the host of an address that a client was given."""
+    """Return the host of a client's address."""
     if address.startswith(("unix:", "unix-abstract:")):
         return address
     for scheme in ("dns:///", "dns:", "ipv4:", "ipv6:"):

@@ -1,4 +1,4 @@
-"""The state of the call that is running, where `ktt_rpc.current_call` and the log find it."""
+"""The state of the running call, for `ktt_rpc.current_call` and the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOTHING = PrivatePaths()
 
 @dataclass
 class CallState:
-    """One call.
+    """State of one call.
 
     Attributes
     ----------
@@ -33,9 +33,9 @@ class CallState:
     job_id : str
         The job it is about.
     private : PrivatePaths
-        What its answer does not show.
+        Paths to hide in its answer.
     abandoned : threading.Event
-        Set when the caller does not wait for the answer any more.
+        Set when the caller has disconnected.
     """
 
     method: str
@@ -48,7 +48,7 @@ class CallState:
     abandoned: threading.Event = field(default_factory=threading.Event)
 
     def time_remaining(self) -> float | None:
-        """Give the seconds until the caller gives up; None if it waits for ever."""
+        """Return the seconds until the deadline; None without one."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
 
@@ -57,17 +57,17 @@ _CURRENT: ContextVar[CallState | None] = ContextVar("ktt_rpc_call", default=None
 
 
 def current() -> CallState | None:
-    """Give the running call; None outside of one."""
+    """Return the running call; None outside of one."""
     return _CURRENT.get()
 
 
 def is_id(text: str) -> bool:
-    """Tell whether what a caller sent may stand in the log as an id."""
+    """Return whether a text from a caller is safe to log as an id."""
     return _ID.fullmatch(text) is not None
 
 
 def enter(state: CallState) -> Token[CallState | None]:
-    """Make a call the running one of this context."""
+    """Set the running call of this context."""
     return _CURRENT.set(state)
 
 

@@ -1,4 +1,4 @@
-"""A client's way to a server."""
+"""A client's channel to a server."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ __all__ = ["ClientSettings", "open_channel"]
 
 @dataclass(frozen=True)
 class ClientSettings:
-    """Where a server is and how to talk to it.
+    """Settings of a client's connection.
 
     Attributes
     ----------
     address : str
         "host:port", or ``unix:/path``.
     insecure : bool
-        Plain text to a host that is not this machine. (To this machine plain text is what is
-        spoken unless `tls` or `ca_cert` says otherwise.)
+        Allow plain text to another machine. (To this machine plain text is the default, unless
+        `tls` or `ca_cert` is set.)
     tls : bool
         TLS with the machine's own list of trusted roots.
     ca_cert : Path or None
-        TLS; who signed the server's certificate (PEM).
+        TLS; the CA certificate that signed the server's certificate (PEM).
     client_cert, client_key : Path or None
-        TLS; the client's own certificate and key (PEM), for servers that ask for one.
+        TLS; the client's certificate and key (PEM), for servers that require one.
     token : str
         The bearer token.
     token_file : Path or None
@@ -43,7 +43,7 @@ class ClientSettings:
     server_name : str
         The name in the server's certificate, if it is not the address' host.
     timeout : float
-        Seconds that a call with one response may take, if it says nothing else.
+        Default timeout of calls with one response, in seconds.
     max_message_mb : float
         The largest response, in MiB.
     """
@@ -62,16 +62,16 @@ class ClientSettings:
 
     @property
     def secure(self) -> bool:
-        """Whether TLS is spoken."""
+        """Whether TLS is used."""
         return self.tls or self.ca_cert is not None or self.client_cert is not None
 
     def check(self) -> None:
-        """Refuse settings that do not go together.
+        """Check that the settings are consistent.
 
         Raises
         ------
         InvalidArgumentError
-            With what is wrong and the ways out of it.
+            If they are not; the message lists the alternatives.
         """
         if not self.address or self.address != self.address.strip():
             raise InvalidArgumentError(f"address {self.address!r}: give HOST:PORT")
@@ -89,8 +89,8 @@ class ClientSettings:
             raise InvalidArgumentError("a token and a token file were both given; give one of them")
         if not (self.token.isascii() and self.token.isprintable()) or " " in self.token:
             raise InvalidArgumentError(
-                "the token has blanks, control characters or letters outside ASCII, which no token "
-                "of a server has"
+                "the token has blanks, control characters or non-ASCII characters, which tokens "
+                "never have"
             )
         if not self.secure and not self.insecure and not is_loopback(split_host(self.address)):
             raise InvalidArgumentError(
@@ -102,16 +102,15 @@ class ClientSettings:
 
 
 def open_channel(settings: ClientSettings) -> grpc.Channel:
-    """Open a channel; nothing is sent before its first call.
+    """Open a channel; it connects at the first call.
 
-    Its calls carry the token and an ``x-request-id`` of their own, under which the server logs
-    them.
+    Its calls carry the token and a unique ``x-request-id``, which the server logs.
 
     Raises
     ------
     InvalidArgumentError
-        The settings do not go together, a file cannot be used, or plain text to another machine is
-        asked for.
+        If the settings are inconsistent, a file cannot be used, or plain text to another machine is
+        not allowed.
     """
     settings.check()
     token = read_token(settings.token_file) if settings.token_file is not None else settings.token
@@ -147,10 +146,10 @@ def _options(settings: ClientSettings) -> list[tuple[str, Any]]:
     options: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", int(settings.max_message_mb * 1024 * 1024)),
         ("grpc.max_send_message_length", -1),
-        # By default gRPC waits up to two minutes before it looks for a server that was gone.
+        # By default gRPC waits up to two minutes before it reconnects.
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 2_000),
-        # A connection that is cut without a word is noticed while a call waits on it.
+        # Detects a dead connection while a call waits on it.
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.max_pings_without_data", 0),
@@ -159,7 +158,7 @@ def _options(settings: ClientSettings) -> list[tuple[str, Any]]:
         options.append(("grpc.ssl_target_name_override", settings.server_name))
         options.append(("grpc.default_authority", settings.server_name))
     if is_loopback(split_host(settings.address)):
-        # A proxy for the world outside knows no way back to this machine.
+        # A proxy for external addresses cannot reach this machine.
         options.append(("grpc.enable_http_proxy", 0))
     return options
 
@@ -179,7 +178,7 @@ class _Sender(
     grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
-    """Puts the token, an id and, for calls with one answer, a time limit into every call."""
+    """Adds the token, an id and, for calls with one answer, a timeout to every call."""
 
     def __init__(self, token: str, timeout: float) -> None:
         self._token = token

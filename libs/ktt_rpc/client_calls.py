@@ -1,4 +1,4 @@
-"""Calls that are repeated when the connection is lost, and watching that goes on where it was."""
+"""Calls with retries, and watching calls that reconnect."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LONGEST_PAUSE = 3.0
 
 @contextmanager
 def ktt_errors() -> Iterator[None]:
-    """Turn a `grpc.RpcError` raised in the block into the `KttError` it stands for."""
+    """Convert a `grpc.RpcError` raised in the body to a `KttError`."""
     try:
         yield
     except grpc.RpcError as error:
@@ -41,7 +41,7 @@ def call(
     idempotent: bool = True,
     patience: float = 10.0,
 ) -> R:
-    """Make a unary call; a lost connection or a busy server is tried again, with growing pauses.
+    """Make a unary call, with retries and exponential backoff for transient errors.
 
     Parameters
     ----------
@@ -49,17 +49,17 @@ def call(
         Of a stub: ``stub.GetTrainingJob``.
     request : message
     timeout : float, optional
-        Seconds for one try; by default those of the channel's settings.
+        Seconds per attempt. Default: the timeout of the channel's settings.
     idempotent : bool
-        Whether doing it twice is the same as once: False for a creation without a request_id.
-        Then only what was refused before any work (the rate limit) is tried again.
+        Whether the call may be repeated: False for a creation without a request_id. Then only calls
+        that were refused before any work (rate limit) are retried.
     patience : float
-        Seconds in which new tries are begun.
+        Seconds in which new attempts are started.
 
     Raises
     ------
     KttError
-        What the server answered, or `UnavailableError`.
+        The server's error, or `UnavailableError`.
     """
     ends = time.monotonic() + patience
     pauses = _Pauses()
@@ -83,28 +83,28 @@ def watch_reconnecting(
     patience: float = 300.0,
     on_lost: Callable[[KttError, float], None] | None = None,
 ) -> Generator[R, None, None]:
-    """Yield a watching call's responses, each once and in order, across lost connections.
+    """Yield a watching call's responses, each once and in order, with reconnects.
 
     Parameters
     ----------
     start : callable
-        Begins the call after an event: ``lambda after: stub.WatchTrainingJob(
+        Starts the call after an event: ``lambda after: stub.WatchTrainingJob(
         WatchTrainingJobRequest(id=id, after_event=after))``.
     after : int
-        The last event that is already known.
+        The last known event.
     sequence : callable, optional
         The event's number in a response; by default ``response.event.sequence``.
     patience : float
-        Seconds without any contact after which it gives up.
+        Seconds without contact after which it gives up.
     on_lost : callable, optional
-        Told the error and the seconds until the next try.
+        Called with the error and the seconds until the next attempt.
 
     Raises
     ------
     UnavailableError
-        No contact for `patience` seconds.
+        After `patience` seconds without contact.
     KttError
-        What else the server answered.
+        Other errors of the server.
     """
     number_of = sequence if sequence is not None else _event_sequence
     contact = time.monotonic()
@@ -143,20 +143,20 @@ def watch_reconnecting(
 
 
 class _GapError(UnavailableError):
-    """A stream left events out."""
+    """A stream omitted events."""
 
     def __init__(self, after: int, number: int) -> None:
         super().__init__(f"the stream went from event {after} to event {number}")
 
 
 class _Pauses:
-    """Pauses that grow, each a bit off so that many clients do not come back at one time."""
+    """Exponential backoff with jitter."""
 
     def __init__(self) -> None:
         self._pause = _FIRST_PAUSE
 
     def next(self, asked: float | None) -> float:
-        """Give the next pause, in seconds: at least what the server asked for."""
+        """Return the next pause, in seconds: at least the server's retry delay."""
         pause = self._pause * random.uniform(0.75, 1.25)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
         return max(pause, asked or 0.0)
@@ -172,7 +172,7 @@ def _event_sequence(response: Any) -> int:
 
 
 def _connects(stream: Any) -> bool:
-    """Wait for a server's first word, which comes before any event; tell whether it came."""
+    """Wait for the initial metadata, which precede all events; return whether they came."""
     if not hasattr(stream, "initial_metadata"):
         return False
     stream.initial_metadata()

@@ -204,7 +204,7 @@ class Authority:
     def issue(
         self, name: str, hosts: Sequence[str] = ("localhost",), days: tuple[float, float] = (-1, 1)
     ) -> tuple[Path, Path]:
-        """Give the files of a certificate and its key."""
+        """Return the files of a certificate and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = [*map(x509.DNSName, hosts), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]

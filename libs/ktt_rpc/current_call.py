@@ -1,4 +1,4 @@
-"""What a running call knows of itself, and threads to do its work in."""
+"""The running call's state, and thread pools for its work."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _POOL = ThreadPoolExecutor(16, thread_name_prefix="ktt-call")
-# Watchers only ask the store what is new. Of their own, so that long calls do not hold them up.
+# Watchers only query the store. A separate pool, so that long calls do not delay them.
 _WATCH_POOL = ThreadPoolExecutor(4, thread_name_prefix="ktt-watch")
-# Few: more would not compute faster. A pool of their own, so that they delay no other call.
+# Few threads: more would not compute faster. A separate pool, so that they delay no other call.
 _WORK_POOL = ThreadPoolExecutor(4, thread_name_prefix="ktt-work")
 
 
 def request_id() -> str:
-    """Give the id of the running call, as its log line has it; "" outside of a call."""
+    """Return the id of the running call, as logged; "" outside of a call."""
     state = call_state.current()
     return state.request_id if state is not None else ""
 
 
 def note_job(job_id: str) -> None:
-    """Put a job's id into the running call's log line; what can be no id is left out."""
+    """Add a job's id to the running call's log line, if it has the form of an id."""
     state = call_state.current()
     if state is not None and call_state.is_id(job_id):
         state.job_id = job_id
 
 
 def public_text(text: str) -> str:
-    """Give a text without the places of the server's files, if it goes to a client."""
+    """Return a text without the paths of the server's files, within a call."""
     state = call_state.current()
     return text if state is None else state.private.hide(text)
 
 
 def time_remaining() -> float | None:
-    """Give the seconds until the caller gives up; None if it waits for ever."""
+    """Return the seconds until the deadline; None without one."""
     state = call_state.current()
     return state.time_remaining() if state is not None else None
 
 
 def abandoned() -> bool:
-    """Tell whether the caller has gone or given up.
+    """Return whether the caller has disconnected or its deadline has passed.
 
-    Long work in a thread asks from time to time, and stops.
+    Long work in a thread polls this and stops.
     """
     state = call_state.current()
     if state is None:
@@ -69,21 +69,21 @@ def abandoned() -> bool:
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that blocks in one of the server's threads, within the running call.
+    """Run a blocking function in a thread, in the context of the running call.
 
-    If the call is cancelled, a function that has not begun never does; one that has goes on, and
-    `abandoned` tells it.
+    If the call is cancelled, a function that has not started never does; one that has continues,
+    and can check `abandoned`.
     """
     return await _run_in(_POOL, functools.partial(function, *args, **kwargs))
 
 
 async def in_watch_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a short function as `in_thread` does, in threads that only watching calls use."""
+    """Run a short function as `in_thread` does, in the pool for watching calls."""
     return await _run_in(_WATCH_POOL, functools.partial(function, *args, **kwargs))
 
 
 async def in_work_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run what computes, or moves many bytes, as `in_thread` does, in threads of their own."""
+    """Run a computation or a large transfer as `in_thread` does, in a separate pool."""
     return await _run_in(_WORK_POOL, functools.partial(function, *args, **kwargs))
 
 

@@ -1,8 +1,9 @@
-"""Errors to ``google.rpc.Status`` and back: the one place that knows both.
+"""Conversion of errors to ``google.rpc.Status`` and back.
 
-What a caller can mend, a `KttError`, goes out with its message, its code, and details: `ErrorInfo`
+A `KttError`, which a caller can fix, is sent with its message, its code, and details: `ErrorInfo`
 with the class as the reason (domain ``ktt``), `BadRequest` with the field, `RetryInfo` if waiting
-helps. Anything else is a bug: it goes out as INTERNAL with an id, and only the log has the rest.
+helps. Any other error is a bug: it is sent as INTERNAL with an id, and its details are in the log
+only.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ __all__ = [
 
 DOMAIN = "ktt"
 
-# The nearest base that is named here decides.
+# The nearest base class in this table determines the code.
 _CODES: dict[type[BaseException], Code.ValueType] = {
     InvalidArgumentError: Code.INVALID_ARGUMENT,
     NotFoundError: Code.NOT_FOUND,
@@ -69,7 +70,7 @@ _CODES: dict[type[BaseException], Code.ValueType] = {
     KttError: Code.FAILED_PRECONDITION,
 }
 
-# For a status that some other server, a proxy or gRPC itself made.
+# For statuses from other servers, proxies or gRPC itself.
 _CLASSES: dict[grpc.StatusCode, type[KttError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidArgumentError,
     grpc.StatusCode.OUT_OF_RANGE: InvalidArgumentError,
@@ -85,17 +86,17 @@ _CLASSES: dict[grpc.StatusCode, type[KttError]] = {
     grpc.StatusCode.UNIMPLEMENTED: UnsupportedError,
 }
 
-# A status travels as metadata, of which clients take 8 KiB by default; a message is in it twice,
-# each time longer than it is.
+# A status is sent as metadata, of which clients accept 8 KiB by default; it contains the message
+# twice, encoded.
 _LONGEST_MESSAGE = 2400
 _LONGEST_VIOLATION = 400
-# Of all violations together; there may be many, and the message tells of each too.
+# Of all violations together; there may be many, and the message contains each, too.
 _VIOLATIONS = 1300
 _LONGEST_BESIDE = 1600
 _LONGEST_FIELD = 200
 
 _MIB = 1024**2
-# What gRPC says of a message beyond what its receiver takes.
+# gRPC's message about messages above the receiver's limit.
 _TOO_LARGE = re.compile(
     r"(SERVER|CLIENT): (Received|Sent) message larger than max \((\d+) vs\. (\d+)\)"
 )
@@ -104,7 +105,7 @@ _TOO_LARGE = re.compile(
 def to_status(
     error: KttError, *, request_id: str = "", public: Callable[[str], str] = str
 ) -> Status:
-    """Give the status of an error that a caller can mend.
+    """Return the status of an error that a caller can fix.
 
     Parameters
     ----------
@@ -114,7 +115,7 @@ def to_status(
     request_id : str
         The call's id, for `RequestInfo`.
     public : callable
-        Gives a text as the caller may see it.
+        Returns a text without private paths.
     """
     several = isinstance(error, InvalidArgumentError) and len(error.violations) > 1
     longest = _LONGEST_BESIDE if several else _LONGEST_MESSAGE
@@ -134,20 +135,20 @@ def to_status(
 
 
 def internal_status(error_id: str, *, request_id: str = "") -> Status:
-    """Give the status of a bug: nothing but the id under which the log has it."""
+    """Return the status of a bug, with only the id of its log entry."""
     details = [ErrorInfo(reason="INTERNAL", domain=DOMAIN, metadata={"error_id": error_id})]
     message = (
-        f"internal error {error_id}: the server failed in a way it was not made for; its log has "
-        "the details under this id"
+        f"internal error {error_id}: the server has failed unexpectedly; its log has the "
+        "details under this id"
     )
     return _status(Code.INTERNAL, message, details, request_id)
 
 
 def from_rpc_error(error: grpc.RpcError) -> KttError:
-    """Give the error that a call's status stands for: of the same class as it was at the server.
+    """Return the error of a call's status, with the class that it had at the server.
 
-    A status without our `ErrorInfo` (of a proxy, or of gRPC itself) gives the class that its code
-    comes nearest to.
+    A status without our `ErrorInfo` (from a proxy or gRPC itself) becomes the class nearest to its
+    code.
     """
     code, message = _code_of(error), _message_of(error)
     details = _details_of(error)
@@ -168,13 +169,13 @@ def from_rpc_error(error: grpc.RpcError) -> KttError:
 
 
 def is_transient(error: grpc.RpcError) -> bool:
-    """Tell whether the same call may succeed later: the server was away, or had too much to do."""
+    """Return whether the same call may succeed later: the server was unavailable or overloaded."""
     code, message = _code_of(error), _message_of(error)
     if code is grpc.StatusCode.UNAVAILABLE:
         return not is_permanent(message)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return retry_delay(error) is not None
-    # What gRPC makes of a connection that ends in the middle of an answer.
+    # gRPC's codes for a connection that ends during an answer.
     return code is grpc.StatusCode.CANCELLED or (
         code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
         and any(sign in message for sign in ("RST_STREAM", "Stream removed", "Connection reset"))
@@ -182,7 +183,7 @@ def is_transient(error: grpc.RpcError) -> bool:
 
 
 def retry_delay(error: grpc.RpcError) -> float | None:
-    """Give the seconds that the server asks to wait before another try; None if it says nothing."""
+    """Return the server's retry delay in seconds; None if it sent none."""
     for part in _details_of(error):
         if isinstance(part, RetryInfo):
             return part.retry_delay.ToTimedelta().total_seconds()
@@ -207,7 +208,7 @@ def _violations(pairs: Sequence[tuple[str, str]]) -> list[BadRequest.FieldViolat
         share = min(_LONGEST_VIOLATION, left // (len(pairs) - number))
         name = field[:_LONGEST_FIELD]
         description = _cropped(problem, max(share - len(name), 40))
-        # Lengths and tags take a few bytes more.
+        # Lengths and tags take a few more bytes.
         left -= len(name.encode()) + len(description.encode()) + 8
         if found and left < 0:
             break
@@ -256,7 +257,7 @@ def _details_of(error: grpc.RpcError) -> list[Message]:
     try:
         status = rpc_status.from_call(error)
     except (ValueError, DecodeError):
-        # The details say something else than the code: what a proxy put in is worth nothing.
+        # The details contradict the code, as when a proxy changes it: they are not reliable.
         return []
     known: list[Message] = []
     for packed in status.details if status is not None else ():
@@ -282,10 +283,10 @@ def _foreign(code: grpc.StatusCode, message: str) -> KttError:
 
 
 def _explain_size(side: str, done: str, size: str, limit: str) -> str:
-    """Say what gRPC says of a message that is too large, and what to do."""
+    """Return an explanation of gRPC's message about a message that is too large."""
     there, most = f"{int(size) / _MIB:,.1f} MiB", f"{int(limit) / _MIB:,.4g} MiB"
     if side == "CLIENT":
-        return f"the answer has {there}, more than the {most} taken here: ask for less at once"
+        return f"the answer has {there}, more than the {most} accepted here: ask for less at once"
     what, does, advice = (
         ("request", "takes", "send") if done == "Received" else ("answer", "sends", "ask for")
     )

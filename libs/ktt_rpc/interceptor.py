@@ -1,8 +1,8 @@
-"""What happens around every call: its id, log line and metrics, errors, who may call, and limits.
+"""The interceptor of all calls: id, log line and metrics, errors, access, and limits.
 
-One interceptor, whose layers are, outermost first: *record* (state, log, metrics), *errors*,
-*access* (token), *limits* (rate, limit). Health checks pass the last two, as orchestrators have no
-token and must not be turned away because others call much.
+Its layers are, outermost first: *record* (state, log, metrics), *errors*, *access* (token),
+*limits* (rate, concurrency). Health checks skip the last two, since orchestrators have no token and
+must not be refused because of others' calls.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["CallInterceptor"]
 _LOG = logging.getLogger("ktt_rpc.calls")
 _HEALTH = "/grpc.health.v1.Health/"
 _REFLECTION = "/grpc.reflection."
-# Long enough for a health watcher to be sent the last change before its stream is ended.
+# Seconds for sending the last change to health watchers before their streams are ended.
 _LAST_WORDS = 0.2
 
 
@@ -48,7 +48,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ----------
     settings : ServerSettings
     tokens : TokenSet or None
-        None lets everybody call.
+        None: no token is required.
     metrics : ServerMetrics
     stopping : ShutdownFlag
     private : PrivatePaths
@@ -69,15 +69,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._rate = RateLimit(settings.rate_limit)
         self._idle = settings.idle_timeout
         self._calls = ConcurrencyLimit(settings.max_concurrent_calls, "calls in work")
-        # A stream lasts as long as its client likes: it must not keep short calls out.
+        # Streams may last long, and must not block short calls.
         self._streams = ConcurrencyLimit(settings.max_concurrent_calls, "streams in work")
         self._watchers = ConcurrencyLimit(settings.max_watchers, "watchers")
-        # Who has no token must not keep out those who have.
+        # Callers without a token must not block those with one.
         self._health_watchers = ConcurrencyLimit(settings.max_watchers, "watchers of health")
 
     @property
     def watchers(self) -> int:
-        """How many watching calls there are."""
+        """Number of watching calls."""
         return self._watchers.in_use
 
     async def intercept_service(
@@ -85,7 +85,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler:
-        """Give the call's handler, wrapped."""
+        """Return the call's handler, wrapped."""
         handler = await continuation(handler_call_details)
         if handler is None:
             return handler
@@ -102,7 +102,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             async with self._around(method, limit, request, context):
                 request = self._readable(handler, request)
                 if _watches(method):
-                    # The first event may be long in coming; this tells the client that it is heard.
+                    # The first event may take long; the initial metadata confirm the connection.
                     await context.send_initial_metadata(())
                 if method.startswith((_HEALTH, _REFLECTION)):
                     await self._until_stopping(answer(behavior, request, context, None))
@@ -112,14 +112,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return _wrapped(handler, streaming if handler.response_streaming else unary)
 
     def _readable(self, handler: grpc.RpcMethodHandler, request: Any) -> Any:
-        """Give the request, or the requests as they come; what cannot be read is refused."""
+        """Return the request, or the stream of requests; refuse undecodable ones."""
         if handler.request_streaming:
             return readable_requests(received(request, self._idle))
         check_readable(request)
         return request
 
     def _limit_of(self, method: str, handler: grpc.RpcMethodHandler) -> ConcurrencyLimit | None:
-        """Give what bounds how many such calls there are at once; None: nothing does."""
+        """Return the concurrency limit of such calls; None if there is none."""
         if method.startswith(_HEALTH):
             return self._health_watchers if _watches(method) else None
         if _watches(method):
@@ -197,7 +197,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             yield
 
     async def _until_stopping(self, stream: Awaitable[None]) -> None:
-        """Wait for a stream that only its client ends, or until the server stops."""
+        """Run a stream until its client ends it or the server stops."""
         task = asyncio.ensure_future(stream)
         loop = asyncio.get_running_loop()
 
@@ -277,7 +277,7 @@ def _request_id(context: grpc.aio.ServicerContext) -> str:
 
 
 def _job_id(method: str, request: Any) -> str:
-    """Give the job that a request names; what a caller sends is logged only if it can be an id."""
+    """Return the job id of a request, if it has the form of an id and so is safe to log."""
     field = "id" if method.endswith("Job") else "export_job_id"
     named = getattr(request, field, "")
     return named if isinstance(named, str) and call_state.is_id(named) else ""

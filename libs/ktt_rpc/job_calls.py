@@ -1,4 +1,4 @@
-"""The five calls about a kind of job: messages in, the service's host called, messages out."""
+"""The five calls about jobs of a kind, for servicers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["add_job_calls"]
 
 
 def add_job_calls(servicer: object, host: JobHost, kinds: Iterable[JobKind[Any]]) -> None:
-    """Give a servicer the calls about these kinds of jobs: ``CreateTrainingJob`` and so on."""
+    """Add the calls about these kinds of jobs to a servicer: ``CreateTrainingJob`` and so on."""
     for kind in kinds:
         calls, name = _JobCalls(host, kind), kind.name.capitalize()
         for verb in ("Create", "Get", "Watch", "Cancel"):
@@ -25,17 +25,17 @@ def add_job_calls(servicer: object, host: JobHost, kinds: Iterable[JobKind[Any]]
 
 
 class _JobCalls:
-    """Making, showing, watching and cancelling the jobs of a kind.
+    """Creates, shows, watches and cancels jobs of a kind.
 
-    The messages of all kinds have the same fields, but for their names and the types of the spec
-    and the result.
+    The messages of all kinds have the same fields, except for their names and the types of spec and
+    result.
     """
 
     def __init__(self, host: JobHost, kind: JobKind[Any]) -> None:
         self._host, self._kind, self._codec = host, kind, codec_of(kind)
 
     async def create(self, request: Any, context: Any) -> Any:
-        """Make a job, or only check its spec."""
+        """Create a job, or only check its spec."""
         with within("spec", but=("request_id",)):
             spec = self._codec.spec_from_proto(request.spec)
             if request.validate_only:

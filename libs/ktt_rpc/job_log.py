@@ -1,4 +1,4 @@
-"""A log line for every job that ends."""
+"""Log lines for ended jobs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _LOG = logging.getLogger("ktt_rpc.jobs")
 
 
 def log_ends(jobs: JobService) -> None:
-    """Have the end of each job logged: its kind, state, time and, if it failed, the error's type.
+    """Log the end of each job: its kind, state, time and, if it failed, the error's type.
 
-    What the error says stays in the job, for those who may ask for it.
+    The error's message is only in the job, for authorised clients.
     """
     jobs.on_end.append(_log_end)
 

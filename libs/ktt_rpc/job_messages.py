@@ -1,4 +1,4 @@
-"""Jobs as messages, and back: what all kinds share (``ktt.jobs.v1``), and each kind's own."""
+"""Conversion of jobs to messages and back, for all kinds (``ktt.jobs.v1``) and for each."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ R = TypeVar("R", bound=Document)
 
 @dataclass(frozen=True)
 class JobCodec(Generic[S, R]):
-    """How the spec and the outcome of a kind of job are messages.
+    """Conversion of the spec and the outcome of a kind of job.
 
     Attributes
     ----------
     messages : module
-        The generated one, with the kind's job, requests and responses.
+        Generated module with the kind's job, requests and responses.
     spec_to_proto, spec_from_proto, outcome_to_proto, outcome_from_proto : callable
         The ``from`` ones may raise InvalidArgumentError; `field` is the spec's.
     """
@@ -74,17 +74,17 @@ def codec_of(kind: JobKind[S]) -> JobCodec[S, Any]:
 
 
 def state_to_proto(state: JobState) -> jobs_pb2.JobState:
-    """Give the enum value of a state."""
+    """Return the enum value of a state."""
     return cast(jobs_pb2.JobState, jobs_pb2.JobState.Value(_PREFIX + state.name))
 
 
 def state_from_proto(state: int) -> JobState:
-    """Give the state of an enum value.
+    """Return the state of an enum value.
 
     Raises
     ------
     InvalidArgumentError
-        The value is ``JOB_STATE_UNSPECIFIED`` or none that this version knows.
+        If the value is ``JOB_STATE_UNSPECIFIED`` or unknown to this version.
     """
     name = jobs_pb2.JobState.Name(state) if state in jobs_pb2.JobState.values() else ""
     known = {_PREFIX + member.name: member for member in JobState}
@@ -94,12 +94,12 @@ def state_from_proto(state: int) -> JobState:
 
 
 def states_from_proto(states: Iterable[int], field: str = "states") -> tuple[JobState, ...]:
-    """Give the states a list call is to keep to.
+    """Return the states that a list call filters by.
 
     Raises
     ------
     InvalidArgumentError
-        One is no state; `field` and its index are named.
+        If one is not a state; `field` has its index.
     """
     found = []
     for at, state in enumerate(states):
@@ -111,7 +111,7 @@ def states_from_proto(states: Iterable[int], field: str = "states") -> tuple[Job
 
 
 def time_to_proto(time: datetime | None) -> Timestamp | None:
-    """Give the Timestamp of an aware time; None stays None."""
+    """Return the Timestamp of an aware time; None stays None."""
     if time is None:
         return None
     stamp = Timestamp()
@@ -120,12 +120,12 @@ def time_to_proto(time: datetime | None) -> Timestamp | None:
 
 
 def time_from_proto(stamp: Timestamp) -> datetime:
-    """Give the time of a Timestamp, in UTC."""
+    """Return the time of a Timestamp, in UTC."""
     return stamp.ToDatetime(tzinfo=UTC)
 
 
 def progress_to_proto(progress: Progress, eta: float | None) -> jobs_pb2.Progress:
-    """Give the message of a progress; `eta` in seconds."""
+    """Return the message of a progress; `eta` in seconds."""
     message = jobs_pb2.Progress(
         phase=progress.phase,
         step=progress.step,
@@ -141,7 +141,7 @@ def progress_to_proto(progress: Progress, eta: float | None) -> jobs_pb2.Progres
 
 
 def progress_from_proto(message: jobs_pb2.Progress) -> tuple[Progress, float | None]:
-    """Give the progress of a message, and its estimate in seconds."""
+    """Return the progress of a message, and its estimate in seconds."""
     progress = Progress(
         phase=message.phase,
         step=message.step,
@@ -154,7 +154,7 @@ def progress_from_proto(message: jobs_pb2.Progress) -> tuple[Progress, float | N
 
 
 def event_to_proto(event: JobEvent) -> jobs_pb2.JobEvent:
-    """Give the message of an event."""
+    """Return the message of an event."""
     message = jobs_pb2.JobEvent(sequence=event.sequence, time=time_to_proto(event.time))
     if event.state is not None:
         message.state = state_to_proto(event.state)
@@ -164,7 +164,7 @@ def event_to_proto(event: JobEvent) -> jobs_pb2.JobEvent:
 
 
 def event_from_proto(message: jobs_pb2.JobEvent) -> JobEvent:
-    """Give the event of a message."""
+    """Return the event of a message."""
     kind = message.WhichOneof("kind")
     progress, eta = progress_from_proto(message.progress) if kind == "progress" else (None, None)
     return JobEvent(
@@ -177,7 +177,7 @@ def event_from_proto(message: jobs_pb2.JobEvent) -> JobEvent:
 
 
 def status_to_proto(job: Job) -> jobs_pb2.JobStatus:
-    """Give the status message of a job."""
+    """Return the status message of a job."""
     status = jobs_pb2.JobStatus(
         state=state_to_proto(job.state),
         create_time=time_to_proto(job.create_time),
@@ -205,7 +205,7 @@ def status_to_proto(job: Job) -> jobs_pb2.JobStatus:
 
 
 def job_to_proto(kind: JobKind[Any], job: Job) -> Any:
-    """Give the message of a job of a kind: ``TrainingJob``, say."""
+    """Return the message of a job of a kind: ``TrainingJob``, say."""
     codec = codec_of(kind)
     message = codec.message(f"{kind.name.capitalize()}Job")(
         id=job.id,

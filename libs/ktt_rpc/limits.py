@@ -17,7 +17,7 @@ _MOST_PEERS = 10_000
 
 
 class LimitReachedError(ResourceExhaustedError):
-    """A limit on calls is reached.
+    """A limit on calls was reached.
 
     Attributes
     ----------

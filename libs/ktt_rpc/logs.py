@@ -1,9 +1,9 @@
 """Log lines: one JSON object each, on standard error.
 
-A line has ``time`` (UTC), ``level``, ``logger``, ``message``, and where they are known
-``request_id``, ``job_id``, ``method``, ``code``, ``ms``, ``peer``, ``error_id``, ``traceback``.
-Texts of requests are never logged: what an exception says within a call may be one, so its
-traceback is without its words unless the level is "debug".
+A line has ``time`` (UTC), ``level``, ``logger``, ``message``, and if known ``request_id``,
+``job_id``, ``method``, ``code``, ``ms``, ``peer``, ``error_id``, ``traceback``. Texts of requests
+are never logged: the message of an exception within a call may contain one, so tracebacks omit
+messages unless the level is "debug".
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ktt_rpc import call_state
 
 __all__ = ["JsonFormatter", "configure_logging"]
 
-#: What a record may carry beside its message (``extra={...}``).
+#: Optional fields of a record (``extra={...}``).
 FIELDS = (
     "request_id",
     "job_id",
@@ -39,10 +39,10 @@ _LONGEST_MESSAGE = 8192
 
 
 class JsonFormatter(logging.Formatter):
-    """Makes a record one line of JSON."""
+    """Formats a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line."""
+        """Return the line."""
         message = record.getMessage()
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -89,12 +89,12 @@ def _log_uncaught(
 
 
 def _worth_telling(record: logging.LogRecord) -> bool:
-    """Leave out what gRPC says of every caller that goes while its answer is on the way."""
+    """Drop gRPC's message about callers that disconnect during an answer."""
     return not str(record.msg).startswith("ExecuteBatchError raised in core")
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
-    """Send everything that is logged in this process to `stream` as JSON lines.
+    """Write all log records of this process to `stream` as JSON lines.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     logging.captureWarnings(True)
     sys.excepthook = _log_uncaught
     threading.excepthook = lambda end: _log_uncaught(end.exc_type, end.exc_value, end.exc_traceback)
-    # At debug level these tell of every poll of an event loop.
+    # At debug level these log every poll of an event loop.
     for chatty in ("asyncio", "grpc._cython.cygrpc"):
         logging.getLogger(chatty).setLevel(max(logging.INFO, root.level))
     logging.getLogger("grpc._cython.cygrpc").addFilter(_worth_telling)

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a server, on a port of their own."""
+"""Prometheus metrics of a server, on a separate port."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ktt_jobs import Job, JobService, JobState
 __all__ = ["ServerMetrics"]
 
 _LOG = logging.getLogger(__name__)
-# One more series per counter, which is not used here.
+# Disables an additional, unused series per counter.
 disable_created_metrics()
 
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120)
@@ -35,14 +35,14 @@ _JOB_BUCKETS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 24 *
 
 
 class ServerMetrics:
-    """What a server counts. No label has a value that a caller chooses.
+    """Metrics of a server. No label value is chosen by a caller.
 
     Parameters
     ----------
     services : iterable of str
         Full names of the services, for ``ktt_build_info``.
     jobs : JobService, optional
-        Whose queue and ends are counted too.
+        Jobs whose queue and ends are also counted.
     """
 
     def __init__(self, services: Iterable[str], jobs: JobService | None = None) -> None:
@@ -112,30 +112,30 @@ class ServerMetrics:
         self.registry.register(_JobCounts(jobs))
 
     def begin_call(self, method: str) -> None:
-        """Count a call that begins."""
+        """Count a started call."""
         self._running.labels(method).inc()
 
     def end_call(self, method: str, code: str, seconds: float | None) -> None:
-        """Count a call that has ended; None for `seconds` keeps it out of the times."""
+        """Count an ended call; without `seconds`, its duration is not recorded."""
         self._running.labels(method).dec()
         self._calls.labels(method, code).inc()
         if seconds is not None:
             self._seconds.labels(method).observe(seconds)
 
     def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
-        """Answer Prometheus over HTTP from a thread.
+        """Serve Prometheus over HTTP in a thread.
 
         Returns
         -------
         int
             The port.
         callable
-            Ends it.
+            Stops it.
 
         Raises
         ------
         InvalidArgumentError
-            The address cannot be listened on.
+            If the address is not available.
         """
         try:
             server, thread = start_http_server(port, host, self.registry)
@@ -154,20 +154,20 @@ class ServerMetrics:
 
 
 class _JobCounts(Collector):
-    """Asks for the queue's length when Prometheus does."""
+    """Collects the jobs' states when Prometheus requests them."""
 
     def __init__(self, jobs: JobService) -> None:
         self._jobs = jobs
 
     def describe(self) -> Iterable[Any]:
-        """Name no metric beforehand, so that registering does not ask yet."""
+        """Return nothing, so that the registration does not query the store."""
         return []
 
     def collect(self) -> Iterable[Any]:
         try:
             stats = self._jobs.stats()
         except Exception:
-            # The store is away; the other metrics are wanted all the more.
+            # The other metrics are still needed if the store is unavailable.
             _LOG.exception("the jobs could not be counted")
             return
         yield GaugeMetricFamily(

@@ -1,4 +1,4 @@
-"""Types of command line options that refuse what click's own let through."""
+"""Types of command line options that are stricter than click's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Folder", "NumberRange"]
 
 
 class NumberRange(click.FloatRange):
-    """A number within bounds, and not "nan", which lies outside of none by comparison."""
+    """A number within bounds, and not "nan", which passes comparisons."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -24,9 +24,9 @@ class NumberRange(click.FloatRange):
 
 
 class Folder(click.Path):
-    """A folder's path, and not the empty one, which would stand for the current folder.
+    """A folder's path; refuses an empty one, which would mean the working directory.
 
-    An unset variable in a script (``--workspace "$WORKSPACE"``) makes it.
+    An unset variable in a script (``--workspace "$WORKSPACE"``) causes it.
     """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

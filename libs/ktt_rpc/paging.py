@@ -1,15 +1,15 @@
-"""Page tokens that belong to one call and its filters.
+"""Page tokens, each valid for one call and its filters.
 
-A list call reads its place and its size from the request, and makes the next token::
+A list call reads cursor and size from the request, and creates the next token::
 
     cursor = page_cursor(request)
     size = page_size(request)
     jobs, next_cursor = service.list(limit=size, after=cursor, ...)
     response.next_page_token = next_page_token(request, next_cursor)
 
-The token holds the cursor and a digest of the request's type and of all its fields but
-``page_size`` and ``page_token``: given to another call, or after a change of the filters, it is
-refused instead of leading to some other place. It keeps no secret and grants nothing.
+The token holds the cursor and a digest of the request's type and of all its fields except
+``page_size`` and ``page_token``, so that it is refused by other calls and with other filters. It is
+neither secret nor a permission.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class _Page(Protocol):
 
 
 def page_size(request: Message) -> int:
-    """Give the number of entries asked for.
+    """Return the requested number of entries.
 
     0 stands for `DEFAULT_PAGE_SIZE`; more than `MAX_PAGE_SIZE` gives `MAX_PAGE_SIZE` (AIP-158).
 
     Raises
     ------
     InvalidArgumentError
-        ``page_size`` is negative.
+        If ``page_size`` is negative.
     """
     size = cast(_Page, request).page_size
     if size < 0:
@@ -56,12 +56,12 @@ def page_size(request: Message) -> int:
 
 
 def page_cursor(request: Message) -> str | None:
-    """Give the cursor in the request's ``page_token``, None on the first page.
+    """Return the cursor in the request's ``page_token``, None on the first page.
 
     Raises
     ------
     InvalidArgumentError
-        The token is damaged, or belongs to another call or other filters.
+        If the token is damaged, or belongs to another call or other filters.
     """
     token = cast(_Page, request).page_token
     if not token:
@@ -73,14 +73,14 @@ def page_cursor(request: Message) -> str | None:
         cursor = data[_DIGEST_BYTES:].decode()
     except (binascii.Error, UnicodeDecodeError) as error:
         raise _refused("is damaged") from error
-    # Compared as text: some texts that are not what was given out stand for the same bytes.
+    # Compared as text: several texts decode to the same bytes.
     if token != next_page_token(request, cursor):
         raise _refused("is damaged, or belongs to another call or to other filters")
     return cursor
 
 
 def next_page_token(request: Message, cursor: str | None) -> str:
-    """Give the ``next_page_token`` of a response; empty if there is no further page."""
+    """Return the ``next_page_token`` of a response; empty if there is no further page."""
     if cursor is None:
         return ""
     return base64.b64encode(_digest(request, cursor) + cursor.encode(), altchars=b"-_").decode()

@@ -1,4 +1,4 @@
-"""Where a server keeps its files is no business of its clients."""
+"""Removal of the server's paths from texts for clients."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["PrivatePaths"]
 
 
 class PrivatePaths:
-    """Takes the place of some folders out of texts that go to clients.
+    """Removes the paths of some folders from texts for clients.
 
-    What lies in such a folder is shown relative to it.
+    Paths below such a folder are shown relative to it.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class PrivatePaths:
 
     def __init__(self, folders: Iterable[Path] = ()) -> None:
         shown = {form for folder in folders for form in (os.path.abspath(folder), _real(folder))}
-        # The root is everybody's.
+        # The root directory is not private.
         places = sorted(shown - {os.sep}, key=len, reverse=True)
         self._pattern = (
             re.compile(rf"(?:{'|'.join(map(re.escape, places))})(?:(/)|(?![\w.-]))")

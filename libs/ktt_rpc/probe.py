@@ -1,7 +1,7 @@
-"""Ask a server on this machine whether it serves: what a container's health check runs.
+"""Health check of a server on this machine, for containers.
 
-``python -m ktt_rpc.probe`` reads the environment variables that the server itself is configured by,
-asks ``grpc.health.v1.Health`` and ends with 0 if the answer is SERVING.
+``python -m ktt_rpc.probe`` reads the environment variables of the server's configuration, calls
+``grpc.health.v1.Health`` and exits with 0 if the answer is SERVING.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ktt_rpc.channel import ClientSettings, open_channel
 __all__ = ["main", "probe"]
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-# What stands for every address is reached at this one.
+# Loopback addresses for the wildcard addresses.
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1", "": "127.0.0.1"}
 
 
@@ -35,23 +35,23 @@ def probe(
     client_key: Path | None = None,
     timeout: float = 5.0,
 ) -> None:
-    """Return if the server says that it serves.
+    """Raise unless the server is serving.
 
     Parameters
     ----------
     host, port
-        Where the server was told to listen.
+        Address that the server was told to listen on.
     tls_cert
         The server's own certificate, which alone is trusted here; None for plain text.
     client_cert, client_key
-        For a server that asks its clients for certificates.
+        For a server that requires client certificates.
     timeout
         In seconds.
 
     Raises
     ------
     KttError
-        It does not serve, or cannot be reached.
+        If it is not serving, or cannot be reached.
     """
     host = _ANY.get(host, host)
     address = join_address(host, port)
@@ -80,10 +80,9 @@ def probe(
 
 
 def _certified_name(host: str, port: int, tls_cert: Path, timeout: float) -> str:
-    """Return a name the server's certificate is for: hardly ever that of the loopback address.
+    """Return a name in the server's certificate: it rarely contains the loopback address.
 
-    No identity is at stake. That the certificate is the configured one is checked, here and again
-    by gRPC.
+    This is secure: here, and again by gRPC, the certificate is checked to be the configured one.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -97,7 +96,7 @@ def _certified_name(host: str, port: int, tls_cert: Path, timeout: float) -> str
         ):
             certificate = secured.getpeercert() or {}
     except (OSError, ValueError) as error:
-        raise UnavailableError(f"the server at {host}:{port} speaks no TLS: {error}") from error
+        raise UnavailableError(f"the server at {host}:{port} does not use TLS: {error}") from error
     names = [str(entry[1]) for entry in certificate.get("subjectAltName", ())]
     if not names:
         raise UnavailableError(

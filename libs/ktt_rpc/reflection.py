@@ -1,4 +1,4 @@
-"""Server reflection, for clients that know no contract."""
+"""Server reflection, for clients without the contract."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["offer_reflection"]
 
 
 def offer_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:
-    """Let clients ask a server for its services' descriptors.
+    """Let clients read the descriptors of a server's services.
 
-    Both names of the protocol are answered: ``v1``, which newer clients ask first, differs from
-    ``v1alpha``, which the library has, in nothing but its name.
+    Both versions of the protocol are served: ``v1``, which newer clients try first, differs from
+    the library's ``v1alpha`` only in its name.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ def offer_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:
     Raises
     ------
     LookupError
-        No module with a service's descriptor is imported, so that nothing could be told of it: the
-        ``_pb2_grpc`` module of a contract does not import the ``_pb2`` module beside it.
+        If no module with a service's descriptor is imported: the ``_pb2_grpc`` module of a contract
+        does not import the ``_pb2`` module beside it.
     """
     names = list(services)
     for name in names:

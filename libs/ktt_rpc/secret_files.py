@@ -1,4 +1,4 @@
-"""Files that hold secrets: keys and tokens."""
+"""Reading of files with secrets: keys and tokens."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _LARGEST = 1024 * 1024
 
 
 def read_secret(path: Path, what: str) -> bytes:
-    """Read a file that only its owner, or its group, may read.
+    """Read a file that must be accessible to its owner or group only.
 
     Parameters
     ----------
     path : Path
     what : str
-        What it is, for messages: "--tls-key".
+        Name for messages: "--tls-key".
 
     Raises
     ------
     InvalidArgumentError
-        It cannot be read, is empty, or every user of the machine may read or change it. As ssh does
-        it, such a file is refused and not only warned of: a warning is read when it is too late.
+        If it cannot be read, is empty, or every user of the machine may read or change it. As in
+        ssh, such a file is refused, since a warning would come too late.
     """
     mode = _mode(path, what)
     if mode & (stat.S_IROTH | stat.S_IWOTH):
@@ -38,12 +38,12 @@ def read_secret(path: Path, what: str) -> bytes:
 
 
 def read_file(path: Path, what: str) -> bytes:
-    """Read a small file that was named in the settings.
+    """Read a small file that is named in the settings.
 
     Raises
     ------
     InvalidArgumentError
-        It cannot be read, is empty, or larger than 1 MiB.
+        If it cannot be read, is empty, or larger than 1 MiB.
     """
     _mode(path, what)
     try:
@@ -54,7 +54,9 @@ def read_file(path: Path, what: str) -> bytes:
     if not content.strip():
         raise InvalidArgumentError(f"{what} {path}: the file is empty")
     if len(content) > _LARGEST:
-        raise InvalidArgumentError(f"{what} {path}: the file is larger than 1 MiB; is it the one?")
+        raise InvalidArgumentError(
+            f"{what} {path}: the file is larger than 1 MiB; check that it is the right one"
+        )
     return content
 
 

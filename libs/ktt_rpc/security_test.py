@@ -42,7 +42,7 @@ def test_a_token_is_read_from_a_file(start_server, connect, tokens, secret_file)
 
 def test_without_a_token_nothing_is_answered(start_server, connect, tokens):
     server = start_server(tokens)
-    with pytest.raises(AuthenticationError, match="asks for a token"):
+    with pytest.raises(AuthenticationError, match="requires a token"):
         get(connect(server.address))
     with pytest.raises(AuthenticationError), client_calls.ktt_errors():
         list(connect(server.address).WatchTrainingJob(training.WatchTrainingJobRequest(id="j1")))
@@ -79,17 +79,17 @@ def test_tls_with_the_right_authority_works(start_server, connect, tls, authorit
 
 
 def test_plain_text_to_a_server_with_tls_gets_nothing(start_server, connect, tls):
-    with pytest.raises(UnavailableError, match="want TLS"):
+    with pytest.raises(UnavailableError, match="require TLS"):
         get(connect(start_server(tls).address))
 
 
 def test_tls_to_a_server_without_it_is_told(start_server, connect, authority):
-    with pytest.raises(UnavailableError, match="does not speak TLS"):
+    with pytest.raises(UnavailableError, match="does not use TLS"):
         get(connect(start_server().address, ca_cert=authority.cert))
 
 
 def test_an_authority_that_signed_nothing_here_is_told(start_server, connect, tls, stranger):
-    with pytest.raises(UnavailableError, match="nobody this client trusts"):
+    with pytest.raises(UnavailableError, match="not signed by a trusted CA"):
         get(connect(start_server(tls).address, ca_cert=stranger.cert))
 
 

@@ -1,4 +1,4 @@
-"""The shell of a server: everything about it that is not one service's own."""
+"""A gRPC server: everything except its services."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ktt_rpc.tokens import TokenSet
 __all__ = ["RunningServer", "ServiceSpec", "running_server", "serve"]
 
 _LOG = logging.getLogger("ktt_rpc.server")
-# From NOT_SERVING to the end of taking calls, for those who ask only now and then.
+# Seconds between NOT_SERVING and the end of accepting calls, for clients that poll.
 _DRAIN = 0.5
 
 
@@ -50,7 +50,7 @@ class ServiceSpec:
     full_name : str
         "ktt.trainer.v1.TrainerService".
     private : tuple of Path
-        Folders whose place clients are not shown.
+        Folders whose paths are hidden from clients.
     """
 
     add_to_server: Callable[[Any, Any], None]
@@ -69,16 +69,16 @@ def serve(
 ) -> int:
     """Serve until SIGTERM or SIGINT; log to standard error.
 
-    The address is bound first, then `jobs` started, then `on_start` called, then calls taken. On
-    a signal health goes NOT_SERVING, watching calls end with UNAVAILABLE, other calls have half of
-    `settings.grace`, then `on_stop` is called and `jobs` stopped within the rest. A second signal
-    ends the waiting.
+    The address is bound first, then `jobs` are started, then `on_start` is called, then calls are
+    accepted. On a signal health becomes NOT_SERVING, watching calls end with UNAVAILABLE, other
+    calls have half of `settings.grace`, then `on_stop` is called and `jobs` are stopped within the
+    rest. A second signal ends the waiting.
 
     Returns
     -------
     int
-        The exit code: 0 after a signal; 2 if the settings are wrong and 1 if it failed otherwise
-        (the log says why).
+        The exit code: 0 after a signal; 2 for wrong settings and 1 for other errors, which are
+        logged.
     """
     configure_logging(settings.log_level)
     try:
@@ -102,7 +102,7 @@ async def running_server(
     on_start: Callable[[], None] | None = None,
     on_stop: Callable[[], None] | None = None,
 ) -> AsyncIterator[str]:
-    """Serve while the block runs, as `serve` does, and give the address with its real port."""
+    """Serve during the body, as `serve` does, and yield the address with its real port."""
     server = RunningServer(services, settings, jobs, on_start, on_stop)
     await server.start()
     try:
@@ -140,7 +140,7 @@ async def _serve(
 
 
 class RunningServer:
-    """A server and what belongs to it, from its start to its end.
+    """A server with its services, jobs and metrics.
 
     Parameters
     ----------
@@ -150,10 +150,10 @@ class RunningServer:
     Attributes
     ----------
     address : str
-        With the real port, once it is started.
+        With the real port, once started.
     metrics_port : int or None
     watchers : int
-        Watching calls just now.
+        Current number of watching calls.
     """
 
     def __init__(
@@ -181,18 +181,18 @@ class RunningServer:
 
     @property
     def watchers(self) -> int:
-        """How many watching calls there are."""
+        """Current number of watching calls."""
         return self._interceptor.watchers
 
     async def start(self) -> None:
-        """Listen, start the jobs, take calls.
+        """Listen, start the jobs, accept calls.
 
         Raises
         ------
         InvalidArgumentError
-            The settings are wrong, or the address cannot be had.
+            If the settings are wrong, or the address is not available.
         KttError
-            What starting the jobs raises.
+            From starting the jobs.
         """
         settings = self._settings
         settings.check()
@@ -225,9 +225,9 @@ class RunningServer:
         self._announce(tokens is not None)
 
     async def stop(self) -> None:
-        """Come to an end within the settings' grace; see `serve`."""
+        """Stop within the settings' grace; see `serve`."""
         with suppress(TimeoutError):
-            # A watcher of health that takes nothing would hold its lock, and this, for ever.
+            # A health watcher that does not read would hold its lock, and block this, forever.
             await asyncio.wait_for(self._health.enter_graceful_shutdown(), _DRAIN)
         self._stopping.set()
         await asyncio.sleep(min(_DRAIN, self._grace / 4))
@@ -246,7 +246,7 @@ class RunningServer:
             if self._on_stop is not None:
                 await asyncio.to_thread(self._on_stop)
         finally:
-            # Whatever else fails: no worker may outlive the server.
+            # Even after errors: no worker may outlive the server.
             if self._jobs is not None:
                 await asyncio.to_thread(self._jobs.stop, grace=self._grace / 2)
 
@@ -272,8 +272,8 @@ class RunningServer:
                 port = self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise InvalidArgumentError(
-                f"cannot listen on {address}: is another server there, or is it no address of this "
-                "machine? Give another --host or --port"
+                f"cannot listen on {address}: is another server there, or is it not an address of "
+                "this machine? Give another --host or --port"
             ) from error
         return int(port)
 
@@ -290,7 +290,7 @@ class RunningServer:
         )
         if security == "plain" and not is_loopback(settings.host):
             _LOG.warning(
-                "plain text on %s: everybody on the way reads and changes what is sent%s",
+                "plain text on %s: anyone on the network path can read and change what is sent%s",
                 self.address,
                 ", the tokens too" if tokens else "",
             )
@@ -300,9 +300,9 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
-        # Two servers on one port would share its calls by chance.
+        # Two servers on one port would share its calls randomly.
         ("grpc.so_reuseport", 0),
-        # A client that is cut off without a word is noticed, and its watching ended.
+        # Detects dead clients, and ends their watching calls.
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -20,19 +20,19 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def server_options(
     *, default_port: int = 50051, default_metrics_port: int | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the options of `ServerSettings` to a click command, which is given them as `settings`.
+    """Add the options of `ServerSettings` to a click command, which receives them as `settings`.
 
     Parameters
     ----------
     default_port : int
     default_metrics_port : int, optional
-        By default as far from 9464 as `default_port` is from 50051, so that two services on one
-        machine do not meet.
+        Default: as far from 9464 as `default_port` is from 50051, so that two services on one
+        machine do not collide.
 
     Returns
     -------
     callable
-        A decorator, to stand below ``@click.command()``.
+        A decorator, to put below ``@click.command()``.
     """
     metrics_port = default_metrics_port or 9464 + default_port - 50051
 
@@ -53,9 +53,9 @@ def server_options(
 
 
 def to_arguments(settings: ServerSettings) -> list[str]:
-    """Return the command line that says all of some settings, for a command with `server_options`.
+    """Return the command line with all of some settings, for a command with `server_options`.
 
-    Whatever the environment says, they are the ones that count.
+    They take precedence over the environment.
     """
     arguments = []
     for field in fields(settings):
@@ -85,13 +85,13 @@ def _listening(default_port: int) -> list[Callable[[Any], Any]]:
             "--host",
             "KTT_LISTEN_HOST",
             "Where to listen: an address or name of this machine, or unix:/path/of/a.sock. "
-            "0.0.0.0 and :: stand for all addresses, and need TLS or --insecure.",
+            "0.0.0.0 and :: mean all addresses, and need TLS or --insecure.",
             default="127.0.0.1",
         ),
         _option(
             "--port",
             "KTT_LISTEN_PORT",
-            "The port; 0 for any that is free (the first log line tells which).",
+            "The port; 0 for any free one (shown in the first log line).",
             type=click.IntRange(0, 65535),
             default=default_port,
         ),
@@ -99,7 +99,7 @@ def _listening(default_port: int) -> list[Callable[[Any], Any]]:
             "--insecure",
             "KTT_INSECURE",
             "Allow plain text on a host that other machines reach. Only where something else "
-            "keeps strangers out: a private container network, a proxy that ends TLS.",
+            "restricts access: a private container network, a proxy that terminates TLS.",
             is_flag=True,
             show_default=False,
         ),
@@ -111,7 +111,7 @@ def _trust() -> list[Callable[[Any], Any]]:
         _option(
             "--tls-cert",
             "KTT_TLS_CERT",
-            "The server's certificate (PEM), followed by those between it and the root. "
+            "The server's certificate (PEM), followed by intermediate ones. "
             "Goes with --tls-key.",
             type=_FILE,
         ),
@@ -125,8 +125,8 @@ def _trust() -> list[Callable[[Any], Any]]:
         _option(
             "--client-ca",
             "KTT_CLIENT_CA",
-            "Mutual TLS: certificates (PEM) of who signs the clients' certificates. A client "
-            "without one gets no connection.",
+            "Mutual TLS: CA certificates (PEM) that sign the clients' certificates. Clients "
+            "without one are refused.",
             type=_FILE,
         ),
         _option(
@@ -154,30 +154,30 @@ def _limits() -> list[Callable[[Any], Any]]:
             "--rate-limit",
             "KTT_RATE_LIMIT",
             "Calls per second of one peer (an IP address); bursts may take two seconds' worth. "
-            "What is over ends with RESOURCE_EXHAUSTED and how long to wait. 0: no limit.",
+            "Further calls end with RESOURCE_EXHAUSTED and the time to wait. 0: no limit.",
             type=float,
             default=200.0,
         ),
         _option(
             "--max-concurrent-calls",
             "KTT_MAX_CONCURRENT_CALLS",
-            "Calls in work at once, and as many uploads and downloads beside them; watching is "
-            "not counted. What is over ends with RESOURCE_EXHAUSTED.",
+            "Concurrent calls, and as many uploads and downloads in addition; watching is not "
+            "counted. Further calls end with RESOURCE_EXHAUSTED.",
             type=int,
             default=256,
         ),
         _option(
             "--max-watchers",
             "KTT_MAX_WATCHERS",
-            "Clients that watch jobs at once.",
+            "Maximum number of clients that watch jobs.",
             type=int,
             default=1000,
         ),
         _option(
             "--idle-timeout",
             "KTT_IDLE_TIMEOUT",
-            "Seconds after which an upload of which nothing comes, or a download that nobody "
-            "reads, gives its place away. It can go on where it was.",
+            "Seconds without data after which an upload or a download is ended. It can be "
+            "continued later.",
             type=float,
             default=60.0,
         ),
@@ -196,13 +196,13 @@ def _operation(default_metrics_port: int) -> list[Callable[[Any], Any]]:
             "--metrics-host",
             "KTT_LISTEN_METRICS_HOST",
             "Where to listen for Prometheus. Metrics hold no names, texts or tokens, but they "
-            "come in plain text and to everybody who asks.",
+            "are served in plain text and without authentication.",
             default="127.0.0.1",
         ),
         _option(
             "--metrics-port",
             "KTT_LISTEN_METRICS_PORT",
-            "The port for Prometheus; 0 for any that is free.",
+            "The port for Prometheus; 0 for any free one.",
             type=click.IntRange(0, 65535),
             default=default_metrics_port,
         ),
@@ -217,7 +217,7 @@ def _operation(default_metrics_port: int) -> list[Callable[[Any], Any]]:
             "--grace",
             "KTT_GRACE",
             "On SIGTERM or SIGINT: seconds that running calls, and then running jobs, have to "
-            "come to an end. Jobs go on at the next start.",
+            "end. Jobs continue at the next start.",
             type=float,
             default=10.0,
         ),

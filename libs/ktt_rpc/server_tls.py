@@ -1,4 +1,4 @@
-"""A server's TLS."""
+"""TLS of a server."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["server_credentials"]
 
 
 def server_credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
-    """Give the credentials the settings ask for; None for plain text.
+    """Return the credentials of the settings; None for plain text.
 
-    gRPC says nothing when a key does not belong to its certificate: every handshake just fails.
-    So the files are tried with Python's own TLS first.
+    If a key does not belong to its certificate, gRPC reports nothing and every handshake fails. So
+    the files are checked with Python's TLS first.
 
     Raises
     ------
     InvalidArgumentError
-        A file cannot be read or used.
+        If a file cannot be read or used.
     """
     if settings.tls_cert is None or settings.tls_key is None:
         return None
@@ -42,7 +42,7 @@ def server_credentials(settings: ServerSettings) -> grpc.ServerCredentials | Non
 def _try_pair(certificate: Path, key: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        # A passphrase would be asked for on the terminal of a server; an empty one is just wrong.
+        # OpenSSL would ask for a passphrase on the terminal; an empty one fails instead.
         context.load_cert_chain(certificate, key, password=lambda: "")
     except (ssl.SSLError, ValueError, OSError) as error:
         raise InvalidArgumentError(

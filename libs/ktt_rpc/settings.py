@@ -1,4 +1,4 @@
-"""How a server listens, whom it trusts and what it bounds."""
+"""Settings of a server: address, TLS, tokens and limits."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ __all__ = ["ServerSettings"]
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """What `ktt_rpc.server.serve` is told; `ktt_rpc.server_options` makes it from a command line.
+    """Settings for `ktt_rpc.server.serve`, as `ktt_rpc.server_options` reads them.
 
     Attributes
     ----------
     host : str
         Where to listen: an address, a name or ``unix:/path/of/a.sock``.
     port : int
-        0 for any that is free.
+        0 for any free one.
     insecure : bool
-        Allow plain text on a host that others reach.
+        Allow plain text on a host that other machines can reach.
     tls_cert, tls_key : Path or None
-        PEM files: the server's certificate with those between it and the root, and its key.
+        PEM files: the server's certificate with intermediate ones, and its key.
     client_ca : Path or None
-        PEM file: who signs clients' certificates; every client must then show one.
+        PEM file: CA certificates for clients' certificates, which are then required.
     tokens_file : Path or None
-        One bearer token per line; every call must then show one.
+        One bearer token per line; every call must then carry one.
     metrics_host : str
     metrics_port : int or None
-        0 for any that is free, None for no metrics.
+        0 for any free one, None for no metrics.
     max_message_mb : float
         The largest request and response, in MiB.
     rate_limit : float
         Calls per second of one peer, with bursts of two seconds' worth; 0 for no limit.
     max_concurrent_calls : int
-        Calls in work at once; as many streams may come beside them; watching is not counted.
+        Limit of concurrent calls, and separately of streams; watching is not counted.
     max_watchers : int
-        Watching calls at once; as many watchers of health may come beside them.
+        Limit of watching calls, and separately of health watchers.
     idle_timeout : float
-        Seconds that a client may send nothing, or read nothing, in a stream of its own.
+        Seconds without data after which a client's stream is ended.
     log_level : str
         "debug", "info", "warning" or "error".
     grace : float
-        Seconds that calls and jobs have to come to an end when the server is told to stop.
+        Seconds that calls and jobs have to end when the server stops.
     """
 
     host: str = "127.0.0.1"
@@ -68,7 +68,7 @@ class ServerSettings:
 
     @property
     def address(self) -> str:
-        """Where to listen, as gRPC writes it."""
+        """The address to listen on, in gRPC's form."""
         return join_address(self.host, self.port)
 
     @property
@@ -77,12 +77,12 @@ class ServerSettings:
         return int(self.max_message_mb * 1024 * 1024)
 
     def check(self) -> None:
-        """Refuse settings that do not go together.
+        """Check that the settings are consistent.
 
         Raises
         ------
         InvalidArgumentError
-            With what is wrong and the ways out of it.
+            If they are not; the message lists the alternatives.
         """
         if not self.host.removeprefix("unix:").removeprefix("unix-abstract:"):
             raise InvalidArgumentError(

@@ -1,4 +1,4 @@
-"""Streams that go on: a client that neither sends nor reads does not keep its place for ever."""
+"""Idle timeouts of streams."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Message = TypeVar("Message")
 
 
 async def received(requests: AsyncIterator[Message], idle: float) -> AsyncIterator[Message]:
-    """Yield what a client sends; the server's own work between two messages does not count.
+    """Yield a client's messages; the server's work between two messages does not count as idle.
 
     Parameters
     ----------
     requests : async iterator
     idle : float
-        Seconds that the next message, or the stream's end, may be in coming.
+        Seconds to wait for the next message or the stream's end.
 
     Raises
     ------
     UnavailableError
-        If nothing came for so long.
+        If nothing was received for so long.
     """
     while True:
         try:
@@ -44,28 +44,28 @@ async def received(requests: AsyncIterator[Message], idle: float) -> AsyncIterat
 async def answer(
     behavior: Callable[..., Any], request: Any, context: Any, idle: float | None
 ) -> None:
-    """Send what a call answers, one message after the other.
+    """Send the responses of a call, one after the other.
 
     Parameters
     ----------
     behavior : callable
-        Of the call: a coroutine that writes, or an asynchronous generator.
+        Implementation of the call: a coroutine that writes, or an asynchronous generator.
     request : object
-        What it is called with.
+        Its argument.
     context : grpc.aio.ServicerContext
     idle : float or None
-        Seconds that the client may leave a message untaken; None for any time.
+        Seconds that the client may take to read a message; None for no limit.
 
     Raises
     ------
     UnavailableError
-        If it does so for longer.
+        If it takes longer.
     """
     responses = behavior(request, context)
     if not hasattr(responses, "__aiter__"):
         await responses
         return
-    # Closed at once when the caller goes: what a generator holds must not wait for the collector.
+    # Closed at once when the caller disconnects: resources of a generator must be released then.
     async with aclosing(responses):
         async for response in responses:
             try:

@@ -20,7 +20,7 @@ ASK = reflection_pb2.ServerReflectionRequest(list_services="")
 
 
 def silent(end: threading.Event) -> Iterator[reflection_pb2.ServerReflectionRequest]:
-    """Give the requests of a client that asks once and says no more until it is told to end."""
+    """Return the requests of a client that asks once and says no more until it is told to end."""
     yield ASK
     end.wait(30)
 

@@ -1,7 +1,7 @@
-"""JSON values to ``google.protobuf.Struct`` and back.
+"""Conversion of JSON values to ``google.protobuf.Struct`` and back.
 
-A Struct knows only doubles. Whole numbers come back as int, and a whole number that a double cannot
-hold is refused on the way in instead of being changed.
+A Struct has only doubles. Whole numbers are returned as int, and whole numbers that a double cannot
+hold exactly are refused.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from ktt_core.errors import InvalidArgumentError
 
 __all__ = ["dict_to_struct", "struct_to_dict"]
 
-# Up to here every whole number is a double of its own.
+# Largest bound below which doubles represent all whole numbers.
 _LARGEST_EXACT = 2**53
-# As deep as protobuf's own parser goes with its default limit of 100 messages: three per level.
+# The depth of protobuf's parser with its default limit of 100 messages: three per level.
 _DEEPEST = 30
 
 
@@ -33,8 +33,8 @@ def dict_to_struct(values: Mapping[str, Any]) -> Struct:
     Raises
     ------
     InvalidArgumentError
-        A value is none of JSON's, no finite number, a whole number beyond 2**53, or nested deeper
-        than 30 levels. The message names the key.
+        If a value is not JSON, not finite, a whole number beyond 2**53, or nested deeper than 30
+        levels. The message names the key.
     """
     struct = Struct()
     for key, value in values.items():
@@ -67,7 +67,7 @@ def _to_value(value: Any, where: str, depth: int) -> Value:
         items = [_to_value(item, f"{where}[{at}]", depth + 1) for at, item in enumerate(value)]
         return Value(list_value=ListValue(values=items))
     raise InvalidArgumentError(
-        f"{where[:200]}: a {type(value).__name__} is no JSON value; give a number, text, true, "
+        f"{where[:200]}: a {type(value).__name__} is not a JSON value; give a number, text, true, "
         "false, null, a list or an object"
     )
 
@@ -80,7 +80,7 @@ def _to_number(value: int | float, where: str) -> float:
         )
     number = float(value)
     if not math.isfinite(number):
-        raise InvalidArgumentError(f"{where[:200]}: {number} is no finite number")
+        raise InvalidArgumentError(f"{where[:200]}: {number} is not a finite number")
     return number
 
 

@@ -1,4 +1,4 @@
-"""Bearer tokens: who shows one may call."""
+"""Authentication by bearer tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST = 4096
 
 
 class TokenSet:
-    """The tokens a server takes. Only their hashes are kept.
+    """The tokens that a server accepts. Only their hashes are stored.
 
     Parameters
     ----------
@@ -29,17 +29,18 @@ class TokenSet:
 
     @classmethod
     def from_file(cls, path: Path) -> TokenSet:
-        """Read one token per line; empty lines and those that begin with ``#`` are left out.
+        """Read one token per line; empty lines and those that start with ``#`` are skipped.
 
         Raises
         ------
         InvalidArgumentError
-            The file cannot be read, is everybody's to read, or has a line that can be no token.
+            If the file cannot be read, is readable by everyone, or has a line that is not a valid
+            token.
         """
         return cls(_tokens_of(path, "--tokens-file"))
 
     def check(self, authorization: str | None) -> None:
-        """Let a call pass that shows a token.
+        """Check the token of a call.
 
         Parameters
         ----------
@@ -49,28 +50,28 @@ class TokenSet:
         Raises
         ------
         AuthenticationError
-            It shows none, or one that is not of the set.
+            If it has none, or one that is not in the set.
         """
         if not authorization:
             raise AuthenticationError(
-                "this server asks for a token: send the metadata 'authorization: Bearer TOKEN'; "
+                "this server requires a token: send the metadata 'authorization: Bearer TOKEN'; "
                 "with ktt, give --token-file"
             )
         scheme, _, token = authorization.partition(" ")
         shown = _hash(token.strip())
-        # All are compared, whatever comes out, so that the time tells nothing of the set.
+        # All are compared, so that the time reveals nothing.
         matches = [hmac.compare_digest(shown, known) for known in self._hashes]
         if scheme.lower() != "bearer" or not any(matches):
-            raise AuthenticationError("the token that was sent is not one that this server takes")
+            raise AuthenticationError("this server does not accept the token")
 
 
 def read_token(path: Path) -> str:
-    """Read the one token of a client's file.
+    """Read the token of a client's file.
 
     Raises
     ------
     InvalidArgumentError
-        The file cannot be read, is everybody's to read, or holds not exactly one token.
+        If the file cannot be read, is readable by everyone, or does not hold exactly one token.
     """
     tokens = _tokens_of(path, "--token-file")
     if len(tokens) != 1:

@@ -1,6 +1,6 @@
-"""Requests that cannot be read: refused in the call, where they are logged and counted.
+"""Refusal of undecodable requests within the call, where it is logged and counted.
 
-gRPC itself ends such a call with UNKNOWN before anybody sees it.
+gRPC itself would end such a call with UNKNOWN before the interceptor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Undecodable", "check_readable", "readable_requests", "tolerant_deser
 
 
 class Undecodable:
-    """Stands for a request that cannot be read."""
+    """Placeholder for a request that cannot be decoded."""
 
 
 _UNDECODABLE = Undecodable()
@@ -25,7 +25,7 @@ _UNDECODABLE = Undecodable()
 def tolerant_deserializer(
     deserialize: Callable[[bytes], Any] | None,
 ) -> Callable[[bytes], Any] | None:
-    """Wrap a deserializer: it returns an `Undecodable` where it would raise."""
+    """Wrap a deserializer to return an `Undecodable` where it would raise."""
     if deserialize is None:
         return None
 
@@ -39,16 +39,16 @@ def tolerant_deserializer(
 
 
 def check_readable(request: Any) -> None:
-    """Let a request pass that could be read.
+    """Check that a request could be decoded.
 
     Raises
     ------
     InvalidArgumentError
-        If it could not.
+        If it could not be decoded.
     """
     if isinstance(request, Undecodable):
         raise InvalidArgumentError(
-            "the request cannot be read: it is no message of this call, holds text that is not "
+            "the request cannot be read: it is not a message of this call, holds text that is not "
             "UTF-8, or is nested too deep (at most 100 messages within one another)"
         )
 

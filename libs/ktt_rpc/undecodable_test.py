@@ -18,7 +18,7 @@ REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 
 
 def message(number: int, content: bytes) -> bytes:
-    """Give the bytes of a field that holds bytes."""
+    """Return the bytes of a field that holds bytes."""
     length, encoded = len(content), b""
     while length >= 0x80:
         encoded, length = encoded + bytes([length & 0x7F | 0x80]), length >> 7
@@ -26,7 +26,7 @@ def message(number: int, content: bytes) -> bytes:
 
 
 def nested(depth: int) -> bytes:
-    """Give a CreateTrainingJobRequest whose hyperparameters are nested."""
+    """Return a CreateTrainingJobRequest whose hyperparameters are nested."""
     value = b""
     for _ in range(depth):
         # Struct.fields = {"": Value(struct_value=...)}
