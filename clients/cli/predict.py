@@ -138,7 +138,7 @@ def predict_command(
 
 
 def _is_seen() -> bool:
-    """Say whether a person sees the answers: on a terminal, or in a pager, which wants it alone."""
+    """Return whether a user sees the answers: on a terminal, or in a pager that owns it."""
     if sys.stdout.isatty():
         return True
     try:

@@ -73,7 +73,7 @@ def unpack(archive: BinaryIO, folder: Path, strip: int = 0) -> list[str]:
 
 
 def _ends_at(archive: BinaryIO, end: int) -> bool:
-    """Tell whether the mark of the end stands there, and nothing after it.
+    """Return whether the mark of the end stands there, and nothing after it.
 
     The standard library takes half a header, or none, for the end.
     """
