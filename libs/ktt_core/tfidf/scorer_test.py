@@ -175,6 +175,21 @@ def test_a_damaged_state_is_refused():
         load_scorer(taxonomy, state, params, "hierarchical")
 
 
+@pytest.mark.parametrize("begin", [-1, 2**31 - 1, 2**62, 2**63 - 1])
+def test_pairs_that_do_not_lie_within_the_weights_are_refused(begin):
+    taxonomy = make_taxonomy()
+    whole = make_weights(taxonomy)
+    state = whole.state_dict()
+    state["pair_scale"] = np.ones(len(whole.pair_node), dtype=np.float32)
+    state["pair_start"] = whole.pair_start.astype(np.int64)
+    params = {"kind": "hierarchical", "loss": "softmax"}
+    load_scorer(taxonomy, state, params)
+    # The last pair still ends where the weights do. Compiled loops would read anywhere.
+    state["pair_start"][0] = begin
+    with pytest.raises(CheckpointError, match="fit together"):
+        load_scorer(taxonomy, state, params)
+
+
 @pytest.mark.parametrize("name", ["weights", "bias"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_state_with_a_number_that_is_not_finite_is_refused(name, value):

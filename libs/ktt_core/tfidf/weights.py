@@ -290,8 +290,10 @@ def _are_in_range(
         return int(widths.sum()) == n_weights
     if begins.shape != widths.shape:
         return False
-    end = int((begins + widths).max()) if len(begins) else 0
-    return end == n_weights and int(begins.min(initial=0)) >= 0
+    # The beginnings first, so that no end can overflow and seem to lie within.
+    if int(begins.min(initial=0)) < 0 or int(begins.max(initial=0)) > n_weights:
+        return False
+    return (int((begins + widths).max()) if len(begins) else 0) == n_weights
 
 
 def _ascend_within(starts: NDArray[np.int64], nodes: NDArray[np.int32]) -> bool:
