@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -297,19 +298,31 @@ class TfidfVectorizer:
                 keys = np.asarray(arrays[f"{kind}_keys"], dtype=np.uint64)
                 lengths = np.asarray(arrays[f"{kind}_lengths"], dtype=np.int64)
                 codes = np.asarray(arrays[f"{kind}_codes"], dtype=np.uint32)
-                ordered = bool(np.all(keys[1:] > keys[:-1]))
-                if not ordered or len(keys) != len(lengths) or lengths.sum() != len(codes):
+                if not _are_terms(keys, lengths, codes):
                     raise ValueError(f"the vocabulary arrays {kind}_* do not fit together")
                 frequencies = np.zeros(len(keys), dtype=np.int64)
                 vectorizer._tables.append(TermTable(keys, frequencies, codes, lengths))
             vectorizer.idf = np.asarray(arrays["idf"], dtype=np.float32)
             if vectorizer.idf.shape != (vectorizer.n_features,):
                 raise ValueError(f"{len(vectorizer.idf)} idf values, {vectorizer.n_features} terms")
-            if not np.isfinite(vectorizer.idf).all():
-                raise ValueError("not all idf values are finite numbers")
+            if not (np.isfinite(vectorizer.idf) & (vectorizer.idf > 0)).all():
+                raise ValueError("not all idf values are finite numbers above 0")
         except (KeyError, TypeError, ValueError, InvalidArgumentError) as error:
             raise CheckpointError(f"the tf-idf vocabulary is damaged: {error}") from error
         return vectorizer
+
+
+def _are_terms(keys: NDArray[Any], lengths: NDArray[Any], codes: NDArray[Any]) -> bool:
+    """Tell whether arrays of a vocabulary fit together: unique keys, and a text for each."""
+    return (
+        keys.ndim == lengths.ndim == codes.ndim == 1
+        and len(keys) == len(lengths)
+        and bool(np.all(keys[1:] > keys[:-1]))
+        # Each first, so that the sum cannot overflow.
+        and bool(np.all((lengths >= 0) & (lengths <= len(codes))))
+        and int(lengths.sum()) == len(codes)
+        and int(codes.max(initial=0)) <= sys.maxunicode
+    )
 
 
 def _ngram_range(name: str, value: Sequence[int] | None) -> tuple[int, int] | None:

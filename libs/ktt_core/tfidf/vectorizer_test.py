@@ -210,6 +210,12 @@ def test_a_damaged_state_is_refused():
         {"idf": arrays["idf"] * np.float32(np.inf)},
         {"w_keys": arrays["w_keys"][::-1]},
         {"c_codes": arrays["c_codes"][:-1]},
+        {"idf": arrays["idf"] * 0},
+        {"w_keys": arrays["w_keys"][:, None]},
+        {"w_codes": arrays["w_codes"] + 0x110000},
+        # Lengths whose sum is right.
+        {"w_lengths": shifted(arrays["w_lengths"], 1000)},
+        {"w_lengths": shifted(arrays["w_lengths"], 2**63 - 1000)},
     ):
         with pytest.raises(CheckpointError):
             TfidfVectorizer.from_state({**arrays, **change}, params)
@@ -217,6 +223,13 @@ def test_a_damaged_state_is_refused():
         TfidfVectorizer.from_state({}, params)
     with pytest.raises(CheckpointError):
         TfidfVectorizer.from_state(arrays, {"stem": "klingon"})
+
+
+def shifted(lengths, by):
+    changed = lengths.astype(np.int64)
+    changed[0] += by
+    changed[1] -= by
+    return changed
 
 
 def test_a_megabyte_without_spaces_is_one_text_and_no_term():
