@@ -25,7 +25,9 @@ Arrays = dict[str, NDArray[Any]]
 PartT = TypeVar("PartT")
 
 # What a whole file with the wrong values in it may raise while a model is made of it.
-_NONSENSE = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
+_NONSENSE = (
+    AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError
+)  # fmt: skip
 
 
 class FrameworkModel(Model):
