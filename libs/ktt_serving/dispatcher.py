@@ -222,6 +222,8 @@ class FairDispatcher:
             try:
                 return await answer
             except asyncio.CancelledError:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise  # its client is gone
                 return self._fallback()
 
         return answer_one

@@ -9,11 +9,12 @@ from __future__ import annotations
 import glob
 import os
 import time
+from collections.abc import Iterable
 
 import numpy as np
 import prometheus_client
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.values import ValueClass
 
@@ -166,5 +167,21 @@ def shared_registry() -> CollectorRegistry:
         if number.isdigit() and not os.path.exists(f"/proc/{number}") and os.path.isdir("/proc"):
             mark_process_dead(int(number), folder)
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, folder)
+    registry.register(_Collector(None, folder))
     return registry
+
+
+class _Collector(MultiProcessCollector):
+    """Reads files of counts, but not those that a process has only just made."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what is counted in them."""
+        files = glob.glob(os.path.join(glob.escape(self._path), "*.db"))
+        return self.merge([file for file in files if _size(file)], accumulate=True)
+
+
+def _size(file: str) -> int:
+    try:
+        return os.path.getsize(file)
+    except FileNotFoundError:
+        return 0  # of a process that has ended meanwhile

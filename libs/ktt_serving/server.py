@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +13,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_late
 from werkzeug.exceptions import HTTPException
 
 from ktt_serving import metrics
-from ktt_serving.bentoml_patches.batching import NOT_ALLOWED
+from ktt_serving.bentoml_patches.edge import DOCS_SETTING, NOT_ALLOWED
 from ktt_serving.edge_metrics import with_edge_metrics
+from ktt_serving.privacy import log_failure
 
 if TYPE_CHECKING:
     from bentoml.service import BentoService
@@ -76,10 +79,19 @@ def add_routes(app: Any, service: ClassifierService) -> None:
     app.add_url_rule("/try/", "ktt_try_too", page_below)
     app.add_url_rule("/try/<name>", "ktt_try_file", page)
     app.add_url_rule("/model", "ktt_model", lambda: jsonify(service.describe()))
-    for name, view in (("metrics", _metrics_view(app, service)), ("feedback", _no_feedback)):
+    views: dict[str, Callable[..., Response]] = {
+        "index": _to_the_page,
+        "metrics": _metrics_view(app, service),
+        **_UNSEEN,
+    }
+    if os.environ.get(DOCS_SETTING) == "1":
+        del views["docs"]
+    for name, view in views.items():
         if name in app.view_functions:
             app.view_functions[name] = view
     app.register_error_handler(HTTPException, _http_error)
+    app.log_exception = lambda exc_info: log_failure("a request", exc_info[1])
+    app.after_request(_error_in_json)
 
 
 def _metrics_view(app: Any, service: BentoService) -> Any:
@@ -109,9 +121,16 @@ class _Collected(CollectorRegistry):
         return self._families
 
 
-def _no_feedback() -> Response:
-    # BentoML would write it to a log.
-    return _error("labels go to the monitoring service: POST /feedback on its port (5001)", 410)
+def _to_the_page() -> Response:
+    return Response(status=302, headers={"Location": "try"})
+
+
+def _not_found(**parts: str) -> Response:
+    return _error("404 Not Found", 404)
+
+
+# What BentoML shows or takes, and nobody needs here; feedback it would write to a log.
+_UNSEEN = dict.fromkeys(["docs", "feedback", "metadata", "static_content", "swagger"], _not_found)
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -123,6 +142,15 @@ def _http_error(error: HTTPException) -> Response:
     if allowed:
         response.headers["Allow"] = allowed
     return response
+
+
+def _error_in_json(response: Response) -> Response:
+    """Say in JSON what BentoML says in a text, which may tell of the service's code."""
+    if response.status_code < 400 or response.mimetype == "application/json":
+        return response
+    return _error(
+        f"{response.status_code} {HTTPStatus(response.status_code).phrase}", response.status_code
+    )
 
 
 def _error(message: str, status: int) -> Response:

@@ -279,9 +279,41 @@ def test_errors_of_addresses_are_json(client):
     assert client.post("/model").json == {"error": "405 Method Not Allowed"}
 
 
-def test_labels_are_not_taken_here(client):
+def test_pages_of_bentoml_are_not_there(client):
+    for path in ("/docs", "/docs.json", "/metadata", "/static_content/main.css"):
+        assert (client.get(path).status_code, client.get(path).json) == (
+            404,
+            {"error": "404 Not Found"},
+        ), path
     answer = client.post("/feedback", json={"request_id": "1", "label": "SECRET"})
-    assert answer.status_code == 410 and "5001" in answer.json["error"]
+    assert answer.status_code == 404
+    # But the first of all leads to the page.
+    start = client.get("/")
+    assert (start.status_code, start.headers["Location"]) == (302, "try")
+
+
+def test_a_description_of_the_api_is_for_who_asks_for_it(service, monkeypatch):
+    monkeypatch.setenv("KTT_API_DOCS", "1")
+    described = BentoAPIServer(service).app.test_client().get("/docs.json")
+    assert described.status_code == 200 and "/predict" in described.json["paths"]
+
+
+def test_a_failure_of_the_server_is_json_and_its_message_in_no_log(client, caplog, monkeypatch):
+    message = "SECRET"
+
+    def fails(*args):
+        raise RuntimeError(message.lower())
+
+    monkeypatch.setattr("ktt_serving.server.generate_latest", fails)
+    answer = client.get("/metrics")
+    assert (answer.status_code, answer.json) == (500, {"error": "500 Internal Server Error"})
+    assert "RuntimeError" in caplog.text and "secret" not in caplog.text
+
+
+def test_counts_that_a_process_has_only_just_begun_are_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    (tmp_path / "counter_1.db").touch()
+    assert list(metrics.shared_registry().collect()) == []
 
 
 def test_texts_and_tokens_that_are_cut_are_counted_of_a_model_that_cuts(client, monkeypatch):

@@ -12,18 +12,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ktt_serving.bentoml_patches.batching import (
-    batch_in_order,
-    cancel_with_clients,
-    reach_workers,
-    refuse_at_once,
+from ktt_serving.bentoml_patches.batching import batch_in_order, reach_workers
+from ktt_serving.bentoml_patches.edge import (
+    answer_clients,
+    guard_connections,
+    tell_nothing_of_requests,
 )
 from ktt_serving.bentoml_patches.gunicorn_server import (
     end_workers_at_once,
     know_when_it_works,
     listen_on,
+    share_one_metrics_folder,
 )
-from ktt_serving.bentoml_patches.routes import add_routes_to_servers
+from ktt_serving.bentoml_patches.routes import add_routes_to_servers, log_no_messages
 from ktt_serving.bentoml_patches.safe_unpickling import read_batches_safely
 from ktt_serving.bentoml_patches.usage_reports import forget_usage_setting
 
@@ -64,18 +65,22 @@ _BENTOML = {"bentoml": "0.13.1"}
 
 PATCHES = (
     Patch(
-        refuse_at_once,
+        answer_clients,
         "launcher",
         (
+            "bentoml.marshal.marshal:MarshalService.__mro__",
             "bentoml.marshal.marshal:MarshalService.request_dispatcher",
+            "bentoml.marshal.marshal:MarshalService.relay_handler",
             "bentoml.marshal.marshal:MarshalService.make_app",
         ),
         _BENTOML,
-        "The batching process answers a body beyond its limit with 500 and a traceback in the log, "
-        "and keeps a metric for every path that anybody ever asked for.",
+        "The batching process answers what it does not expect (a large or broken body, a header, a "
+        "Host) with 500 and a traceback in the log, waits for bodies for ever, hands any request "
+        "of any path on to a worker, counts clients that are gone as refused, and keeps a metric "
+        "for every path that anybody ever asked for.",
     ),
     Patch(
-        cancel_with_clients,
+        guard_connections,
         "launcher",
         (
             "bentoml.marshal.marshal:MarshalService.make_app",
@@ -83,7 +88,18 @@ PATCHES = (
         ),
         {**_BENTOML, "aiohttp": "3.14.5"},
         "Requests whose clients are gone are answered to the end, before those that somebody waits "
-        "for: aiohttp cancels them only if told so, and BentoML does not.",
+        "for: aiohttp cancels them only if told so, and BentoML does not. Bodies are decompressed, "
+        "to any size.",
+    ),
+    Patch(
+        tell_nothing_of_requests,
+        "launcher",
+        (
+            "aiohttp.web_protocol:RequestHandler.handle_error",
+            "aiohttp.web_protocol:RequestHandler.log_exception",
+        ),
+        {**_BENTOML, "aiohttp": "3.14.5"},
+        "aiohttp logs what it cannot read, which may be a part of a text, and answers in a line.",
     ),
     Patch(
         batch_in_order,
@@ -128,6 +144,17 @@ PATCHES = (
         "makes batches stops those that answer, and may spin until it is killed.",
     ),
     Patch(
+        share_one_metrics_folder,
+        "launcher",
+        (
+            "bentoml.server.gunicorn_server:setup_prometheus_multiproc_dir",
+            "bentoml.server.marshal_server:setup_prometheus_multiproc_dir",
+        ),
+        _BENTOML,
+        "Each of its servers empties the folder of the counts as it starts, and the later one that "
+        "of the other, which goes on to count in files that are gone.",
+    ),
+    Patch(
         forget_usage_setting,
         "service",
         ("bentoml.utils.usage_stats:_do_not_track",),
@@ -149,6 +176,13 @@ PATCHES = (
         ("bentoml.marshal.utils:PickleDataLoader.split_requests",),
         _BENTOML,
         "A worker loads any pickle that a stranger sends.",
+    ),
+    Patch(
+        log_no_messages,
+        "service",
+        ("bentoml.server.api_server:log_exception",),
+        _BENTOML,
+        "The log of a failure has its message, which may quote a text.",
     ),
     Patch(
         add_routes_to_servers,

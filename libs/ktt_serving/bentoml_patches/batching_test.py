@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import pytest
 from aiohttp import web
 
-from ktt_serving.bentoml_patches.batching import cancel_with_the_client, fair_dispatcher
+from ktt_serving.bentoml_patches.batching import fair_dispatcher
+from ktt_serving.bentoml_patches.edge import guard_the_connections
 from ktt_serving.dispatcher import Slots
 
 _REQUEST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n%d"
@@ -37,7 +38,7 @@ def test_what_clients_that_are_gone_asked_for_is_not_computed() -> None:
 
         app = web.Application()
         app.router.add_post("/", handle)
-        runner = web.AppRunner(cancel_with_the_client(app))
+        runner = web.AppRunner(guard_the_connections(app))
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

@@ -9,7 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["end_workers_at_once", "know_when_it_works", "listen_on", "still_working"]
+__all__ = [
+    "end_workers_at_once",
+    "know_when_it_works",
+    "listen_on",
+    "share_one_metrics_folder",
+    "still_working",
+]
 
 _notify: Callable[[], None] | None = None
 
@@ -28,6 +34,15 @@ def listen_on(host: str, port: int, workers_at: Path) -> None:
         assign(self, name, value)
 
     Config.set = listen_there
+
+
+def share_one_metrics_folder() -> None:
+    """Empty the folder of the counts here, before any process counts."""
+    from bentoml.server import gunicorn_server, instruments, marshal_server
+
+    instruments.setup_prometheus_multiproc_dir()
+    for module in (gunicorn_server, marshal_server):
+        module.setup_prometheus_multiproc_dir = lambda lock=None: None
 
 
 def know_when_it_works() -> None:

@@ -1,10 +1,12 @@
-"""More routes for BentoML's HTTP servers."""
+"""More routes for BentoML's HTTP servers, and less in their logs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["add_routes_to_servers"]
+from ktt_serving.privacy import log_failure
+
+__all__ = ["add_routes_to_servers", "log_no_messages"]
 
 
 def add_routes_to_servers() -> None:
@@ -25,3 +27,14 @@ def add_routes_to_servers() -> None:
 
     setup_routes._ktt = True  # type: ignore[attr-defined]
     api_server.BentoAPIServer.setup_routes = setup_routes
+
+
+def log_no_messages() -> None:
+    """Have servers of this process log of a failure what `ktt_serving.privacy` does."""
+    from bentoml.server import api_server
+
+    api_server.log_exception = _log_exception
+
+
+def _log_exception(exc_info: Any) -> None:
+    log_failure("a batch", exc_info[1])
