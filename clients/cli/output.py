@@ -41,6 +41,7 @@ _ORDER = (
     "calibration_error",
     "texts_cut",
     "tokens_cut",
+    "characters_cut",
 )
 
 

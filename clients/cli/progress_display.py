@@ -22,7 +22,7 @@ from rich.progress import (
 
 from cli.output import format_figure, in_order
 from cli.printing import printable
-from ktt_core.cut_texts import TEXTS_CUT, TOKENS_CUT, WANTED_LENGTH
+from ktt_core.cut_texts import SETTINGS, TEXTS_CUT
 from ktt_core.eta import EtaEstimator
 from ktt_core.progress import Progress as ProgressEvent
 
@@ -63,11 +63,13 @@ def _show(name: str, value: float) -> str:
 
 
 def _show_cut(metrics: Mapping[str, float]) -> str:
-    shares = (
-        f"{metrics[TEXTS_CUT]:.1%} of the texts are cut, {metrics[TOKENS_CUT]:.1%} of all tokens"
-    )
-    wanted = metrics.get(WANTED_LENGTH)
-    return shares if wanted is None else f"{shares} (--set max_len={wanted:.0f} reads more)"
+    said = f"{metrics[TEXTS_CUT]:.1%} of the texts are cut"
+    for unit, setting in SETTINGS.items():
+        if (share := metrics.get(f"{unit}_cut")) is not None:
+            said += f", {share:.1%} of all {unit}"
+        if (wanted := metrics.get(f"wanted_{setting}")) is not None:
+            said += f" (--set {setting}={wanted:.0f} reads more)"
+    return said
 
 
 @dataclass

@@ -127,6 +127,18 @@ def test_cut_texts_are_told_in_a_line_of_their_own(capsys: pytest.CaptureFixture
     ]
 
 
+def test_cut_characters_are_told_with_the_setting_of_tf_idf_models(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cut = {"texts_cut": 0.5, "characters_cut": 0.25, "wanted_max_chars": 262144.0}
+    with ProgressDisplay("tfidf_hsgd on shop") as display:
+        display.show(Progress("lengths", 9, 9, "rows", cut))
+    assert capsys.readouterr().err.splitlines() == [
+        "tfidf_hsgd on shop: 50.0% of the texts are cut, 25.0% of all characters "
+        "(--set max_chars=262144 reads more)",
+    ]
+
+
 def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressDisplay("x", quiet=True) as display:
         training(display)

@@ -1,4 +1,4 @@
-"""Shares of texts and tokens that a model does not read because texts are too long."""
+"""Shares of texts, tokens and characters that a model does not read: texts are too long."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ if TYPE_CHECKING:
     from ktt_core.model import Loader, Model
 
 __all__ = [
+    "CHARACTERS_CUT",
+    "SETTINGS",
     "TEXTS_CUT",
     "TOKENS_CUT",
-    "WANTED_LENGTH",
     "CutShares",
     "cut_shares_of",
     "describe_cut",
     "tell_cut",
 ]
 
-#: Names of the two shares among a split's metrics.
-TEXTS_CUT, TOKENS_CUT = "texts_cut", "tokens_cut"
-#: Name of the sufficient limit, in progress events.
-WANTED_LENGTH = "wanted_max_len"
+#: Names of the shares among a split's metrics: of texts, and of what they consist of.
+TEXTS_CUT, TOKENS_CUT, CHARACTERS_CUT = "texts_cut", "tokens_cut", "characters_cut"
+#: The hyperparameter that limits a text's length, by the unit it is in. In progress events, the
+#: sufficient limit is ``wanted_`` and this name.
+SETTINGS = {"tokens": "max_len", "characters": "max_chars"}
 
 #: Share of truncated texts above which a change is advised.
 WARN_ABOVE = 0.05
@@ -41,33 +43,46 @@ class CutShares:
 
     Attributes
     ----------
-    texts, tokens : float
-        Shares of texts that are truncated, and of all tokens that are not read, in [0, 1].
+    texts, units : float
+        Shares of texts that are truncated, and of all tokens (or characters) that are not read, in
+        [0, 1].
     limit : int
-        Largest number of tokens of a text that are read.
+        Largest number of tokens (or characters) of a text that are read.
     needed : int
         A limit that would not truncate 99 % of the texts.
-    setting : str
-        The hyperparameter with the limit.
+    unit : {"tokens", "characters"}
+        What lengths are counted in.
     """
 
     texts: float
-    tokens: float
+    units: float
     limit: int
     needed: int
-    setting: str = "max_len"
+    unit: str = "tokens"
+
+    @property
+    def setting(self) -> str:
+        """The hyperparameter with the limit."""
+        return SETTINGS[self.unit]
 
     @classmethod
-    def of(cls, lengths: NDArray[np.integer], cut: NDArray[np.integer], limit: int) -> CutShares:
+    def of(
+        cls,
+        lengths: NDArray[np.integer],
+        cut: NDArray[np.integer],
+        limit: int,
+        unit: str = "tokens",
+    ) -> CutShares:
         """Compute the shares.
 
         Parameters
         ----------
         lengths : ndarray of int, shape (n,)
-            Number of tokens of each text that are read; n at least 1.
+            Number of units of each text that are read; n at least 1.
         cut : ndarray of int, shape (n,)
-            Number of tokens of each text that are not read.
+            Number of units of each text that are not read.
         limit : int
+        unit : {"tokens", "characters"}
         """
         # Imported here: clients that only show the shares have no numpy.
         import numpy as np
@@ -76,9 +91,10 @@ class CutShares:
         wanted = int(np.quantile(whole, _WHOLE, method="higher"))
         return cls(
             texts=float((cut > 0).mean()),
-            tokens=float(cut.sum(dtype=np.int64) / max(1, whole.sum())),
+            units=float(cut.sum(dtype=np.int64) / max(1, whole.sum())),
             limit=limit,
             needed=1 << max(wanted - 1, 1).bit_length(),
+            unit=unit,
         )
 
     @property
@@ -88,13 +104,13 @@ class CutShares:
 
     def figures(self) -> dict[str, float]:
         """Return the two shares by their names."""
-        return {TEXTS_CUT: self.texts, TOKENS_CUT: self.tokens}
+        return {TEXTS_CUT: self.texts, f"{self.unit}_cut": self.units}
 
 
 def cut_shares_of(loader: Loader, progress: ProgressCallback) -> CutShares | None:
     """Return the shares of a loader's texts; None if its model reads texts completely.
 
-    A loader of a model that truncates texts has ``cut_shares(progress) -> CutShares``.
+    A loader of a model that truncates texts has ``cut_shares(progress) -> CutShares | None``.
     """
     ask = getattr(loader, "cut_shares", None)
     found = ask(progress) if callable(ask) and loader.n_rows else None
@@ -116,8 +132,8 @@ def describe_cut(shares: CutShares, texts: str, model: Model, again: str = "") -
         Action needed before another limit takes effect: "train again ".
     """
     description = (
-        f"{_percent(shares.texts)} of the {texts} are longer than the {shares.limit:,} tokens that "
-        f"are read: {_percent(shares.tokens)} of all tokens are cut"
+        f"{_percent(shares.texts)} of the {texts} are longer than the {shares.limit:,} "
+        f"{shares.unit} that are read: {_percent(shares.units)} of all {shares.unit} are cut"
     )
     if not shares.is_much:
         return description
@@ -135,8 +151,9 @@ def tell_cut(shares: CutShares, model: Model, rows: int, progress: ProgressCallb
     if shares.texts:
         figures = shares.figures()
         if shares.is_much and (wanted := _wanted(shares, model)):
-            figures[WANTED_LENGTH] = float(wanted)
-        progress(Progress("tokenize", rows, rows, "rows", figures))
+            figures[f"wanted_{shares.setting}"] = float(wanted)
+        phase = "tokenize" if shares.unit == "tokens" else "lengths"
+        progress(Progress(phase, rows, rows, "rows", figures))
 
 
 def _wanted(shares: CutShares, model: Model) -> int:

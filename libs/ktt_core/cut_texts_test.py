@@ -48,6 +48,19 @@ def test_large_truncation_is_reported_with_the_setting_to_change() -> None:
     assert "--set max_len=2048" in describe_cut(shares([2_000] * 10), "texts", SimpleNamespace())  # type: ignore[arg-type]
 
 
+def test_characters_are_told_with_their_own_setting() -> None:
+    lengths = np.full(10, 150)
+    found = CutShares.of(np.full(10, 100), lengths - 100, 100, "characters")
+    assert found.figures() == {"texts_cut": 1.0, "characters_cut": pytest.approx(1 / 3)}
+    assert describe_cut(found, "texts", SimpleNamespace()) == (  # type: ignore[arg-type]
+        "100.0% of the texts are longer than the 100 characters that are read: 33.3% of all "
+        "characters are cut. To read more, train with --set max_chars=256"
+    )
+    events: list[Progress] = []
+    tell_cut(found, SimpleNamespace(), 10, events.append)  # type: ignore[arg-type]
+    assert events[0].metrics["wanted_max_chars"] == 256.0
+
+
 def test_small_truncation_is_reported_without_advice() -> None:
     few = shares([10] * 99 + [100])
     assert not few.is_much

@@ -31,8 +31,10 @@ __all__ = [
     "ROWS",
     "ROWS_QUEUED",
     "count_answer",
+    "count_characters",
     "count_tokens",
     "expect_answers",
+    "expect_characters",
     "expect_tokens",
     "is_shared",
     "shared_registry",
@@ -77,6 +79,9 @@ TOKENS = Counter(
     "ktt_tokens_total",
     "Tokens of the texts, by whether they were cut; of very long texts an estimate.",
     ["cut"],
+)
+CHARACTERS = Counter(
+    "ktt_characters_total", "Characters of the texts, by whether they were cut.", ["cut"]
 )
 ROWS = Counter(
     "ktt_monitor_rows_total",
@@ -126,19 +131,37 @@ def count_tokens(read: NDArray[np.int64], cut: NDArray[np.int64]) -> None:
     ----------
     read, cut : ndarray of int64, shape (n,)
     """
+    _count_cut(TOKENS, read, cut)
+
+
+def count_characters(read: NDArray[np.int64], cut: NDArray[np.int64]) -> None:
+    """Count texts by their characters, as `count_tokens` does by tokens."""
+    _count_cut(CHARACTERS, read, cut)
+
+
+def _count_cut(units: Counter, read: NDArray[np.int64], cut: NDArray[np.int64]) -> None:
     n_cut = int(np.count_nonzero(cut))
     TEXTS.labels("no").inc(len(read) - n_cut)
-    TOKENS.labels("no").inc(int(read.sum()))
+    units.labels("no").inc(int(read.sum()))
     if n_cut:
         TEXTS.labels("yes").inc(n_cut)
-        TOKENS.labels("yes").inc(int(cut.sum()))
+        units.labels("yes").inc(int(cut.sum()))
 
 
 def expect_tokens() -> None:
-    """Show the counts of a model that cuts texts from the start, as zeros."""
+    """Show the counts of a model that cuts texts after some tokens from the start, as zeros."""
+    _expect_cut(TOKENS)
+
+
+def expect_characters() -> None:
+    """Show the counts of a model that cuts texts after some characters, as `expect_tokens` does."""
+    _expect_cut(CHARACTERS)
+
+
+def _expect_cut(units: Counter) -> None:
     for cut in ("no", "yes"):
         TEXTS.labels(cut)
-        TOKENS.labels(cut)
+        units.labels(cut)
 
 
 def expect_answers(endpoint: str) -> None:

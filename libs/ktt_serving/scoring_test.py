@@ -23,6 +23,7 @@ from ktt_serving.serving_fixtures import (
     write_onnx_artifacts,
     write_tfidf_artifacts,
 )
+from ktt_serving.tfidf_scorer import TfidfScorer
 
 TEXTS = [*LEARNED, "zzz ☃", " SHOES,\tshoes\x00 and  Balls", "guitar " * 500]
 
@@ -165,7 +166,7 @@ def test_files_of_two_models_do_not_go_together(onnx, tmp_path):
         load_scorer(folder)
 
 
-def test_an_encoder_model_tells_what_it_does_not_read_of_texts(onnx, tfidf):
+def test_an_encoder_model_tells_what_it_does_not_read_of_texts(onnx):
     scorer, told = OnnxScorer(onnx), []
     scorer.on_tokens = lambda read, cut: told.append((read.tolist(), cut.tolist()))
     scorer(["guitar", "guitar " * 500])
@@ -174,5 +175,19 @@ def test_an_encoder_model_tells_what_it_does_not_read_of_texts(onnx, tfidf):
     assert read[1] == limit > read[0] and cut[0] == 0
     # Two of each text's tokens are special.
     assert cut[1] == pytest.approx(500 * (read[0] - 2) - (limit - 2), rel=0.05)
-    # A tf-idf model reads whole texts.
-    assert not hasattr(load_scorer(tfidf), "on_tokens")
+
+
+def test_a_tf_idf_model_tells_what_it_does_not_read_of_texts(tfidf):
+    scorer, told = TfidfScorer(tfidf), []
+    scorer.on_characters = lambda read, cut: told.append((read.tolist(), cut.tolist()))
+    scorer(["a guitar", "guitar " * 15_000])
+    assert told == [([8, 100_000], [0, 4_999])]
+    assert not hasattr(scorer, "on_tokens")
+
+
+def test_a_tf_idf_model_answers_a_text_by_its_beginning(tfidf):
+    scorer, beginning = load_scorer(tfidf), "guitar " * 14_285 + "guita"
+    assert len(beginning) == 100_000
+    scores = scorer([beginning, beginning + "r", beginning + " drums" * 1000])
+    np.testing.assert_array_equal(scores.log_proba[0], scores.log_proba[1])
+    np.testing.assert_array_equal(scores.log_proba[0], scores.log_proba[2])

@@ -120,6 +120,9 @@ class ClassifierService(bentoml.BentoService):
             # It reads texts up to a length, and can tell what that costs them.
             metrics.expect_tokens()
             self.scorer.on_tokens = metrics.count_tokens
+        elif hasattr(self.scorer, "on_characters"):
+            metrics.expect_characters()
+            self.scorer.on_characters = metrics.count_characters
         metrics.MODEL_INFO.labels(identity.model, identity.dataset, identity.version).set(1)
         if identity.monitoring:
             self._poster = poster_from_environment()

@@ -332,6 +332,15 @@ def test_texts_and_tokens_that_are_cut_are_counted_of_a_model_that_cuts(client, 
         assert series in page
 
 
+def test_characters_that_a_tf_idf_model_cuts_are_counted(client):
+    metrics.expect_characters()
+    assert 'ktt_characters_total{cut="yes"}' in client.get("/metrics").get_data(as_text=True)
+    metrics.count_characters(np.array([5, 100]), np.array([0, 20]))
+    page = client.get("/metrics").get_data(as_text=True)
+    assert 'ktt_characters_total{cut="no"} 105.0' in page
+    assert 'ktt_characters_total{cut="yes"} 20.0' in page
+
+
 def test_metrics_show_zeros_before_anything_happens(client):
     page = client.get("/metrics").get_data(as_text=True)
     assert 'ktt_requests_total{code="500",endpoint="predict_proba"}' in page

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ktt_core.decoding import leaf_log_proba
+from ktt_core.tfidf.batches import counted_characters
 from ktt_core.tfidf.reference_features import reference_features
 from ktt_core.tfidf.scorer import load_scorer
 from ktt_core.tfidf.text_rows import TextRows
@@ -35,6 +37,8 @@ class TfidfScorer:
         self.taxonomy = read_taxonomy(folder)
         self._temperature = float(read_json(folder / DESCRIPTION_NAME)["temperature"])
         self._rows = TextRows(folder)
+        #: Told of the characters of each text that are read, and of those that are cut.
+        self.on_characters: Callable[[NDArray[np.int64], NDArray[np.int64]], None] | None = None
         with np.load(folder / "weights.npz", allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         read = load_scorer(self.taxonomy, arrays, read_json(folder / "weights.json"))
@@ -44,7 +48,10 @@ class TfidfScorer:
     def __call__(self, texts: Sequence[str]) -> Scores:
         """Answer texts."""
         prepared = self._rows.prepared(texts)
-        rows, unknown = self._rows.vectorizer.transform_counted(prepared)
+        vectorizer = self._rows.vectorizer
+        if self.on_characters is not None:
+            self.on_characters(*counted_characters(prepared, vectorizer.max_chars))
+        rows, unknown = vectorizer.transform_counted(prepared)
         levels = self._scorer.level_scores(rows)
         log_proba = leaf_log_proba(levels, self.taxonomy, self._temperature)
         return Scores(log_proba, reference_features(rows, prepared, unknown))

@@ -1,4 +1,4 @@
-"""Texts that are longer than an encoder model reads: everything that is made of the run says so."""
+"""Texts that are longer than a model reads: everything that is made of the run says so."""
 
 from __future__ import annotations
 
@@ -68,3 +68,19 @@ def test_texts_that_are_read_whole_are_no_matter(trainer: Trainer) -> None:
     assert (
         result.report is not None and "training texts are longer" not in result.report.read_text()
     )
+
+
+def test_characters_that_a_tf_idf_model_does_not_read_are_told_too(trainer: Trainer) -> None:
+    (result,) = trainer.train(TrainRequest(("long",), ("tfidf_lsgd",), {"max_chars": 100}))
+    assert result.error is None
+    for split in ("train", "val", "test"):
+        assert result.metrics[split]["texts_cut"] == 1.0
+        assert 0.4 < result.metrics[split]["characters_cut"] < 0.6
+    (warning,) = result.warnings
+    assert warning.startswith("100.0% of the training texts are longer than the 100 characters")
+    assert warning.endswith("train again with --set max_chars=256")
+    assert result.report is not None and warning[:40] in result.report.read_text()
+    (evaluation,) = trainer.evaluate("long", ("tfidf_lsgd",))
+    assert evaluation.metrics["texts_cut"] == 1.0
+    (whole,) = trainer.train(TrainRequest(("long",), ("tfidf_lsgd",), {}))
+    assert set(whole.metrics) == {"val", "test"} and "texts_cut" not in whole.metrics["test"]

@@ -52,7 +52,7 @@ class TrainedRun:
     ----------
     metrics : dict of str to dict
         Of "val" and "test"; a split without rows is left out. If the model cuts texts, also the
-        shares of texts and tokens cut, of "train" too.
+        shares of texts and of their tokens or characters cut, of "train" too.
     warnings : tuple of str
         Warnings for the user, with advice.
     """

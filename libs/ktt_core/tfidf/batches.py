@@ -1,8 +1,8 @@
-"""Chunks of texts, and lookup of a chunk's n-grams in a vocabulary."""
+"""Chunks of texts, truncated, and lookup of a chunk's n-grams in a vocabulary."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,18 +10,22 @@ from numpy.typing import NDArray
 from ktt_core.tfidf.counting import TermTable
 from ktt_core.tfidf.ngrams import Grams, gram_keys
 
-__all__ = ["chunks", "count_known"]
+__all__ = ["chunks", "count_known", "counted_characters"]
 
 # Code points per chunk: about 50 MB of working memory. Chunks depend on the texts only, not on the
 # caller's batches, so that the vocabulary does not either.
 _CHUNK = 1 << 18
 
 
-def chunks(texts: Iterator[str]) -> Iterator[list[str]]:
-    """Split texts into lists of about `_CHUNK` characters, independently of their batches."""
+def chunks(texts: Iterator[str], max_chars: int) -> Iterator[list[str]]:
+    """Split texts into lists of about `_CHUNK` characters, independently of their batches.
+
+    Of a text only the first `max_chars` characters go into its list.
+    """
     chunk: list[str] = []
     size = 0
-    for text in texts:
+    for whole in texts:
+        text = whole[:max_chars]
         chunk.append(text)
         size += len(text) + 1
         if size >= _CHUNK:
@@ -29,6 +33,15 @@ def chunks(texts: Iterator[str]) -> Iterator[list[str]]:
             chunk, size = [], 0
     if chunk:
         yield chunk
+
+
+def counted_characters(
+    texts: Sequence[str], max_chars: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many characters of each text `chunks` keeps, and how many it cuts."""
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    read = np.minimum(lengths, max_chars)
+    return read, lengths - read
 
 
 def count_known(

@@ -6,8 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ktt_core.errors import CheckpointError, InvalidArgumentError
+from ktt_core.preprocessors.cleaning import squash
+from ktt_core.tfidf.reference_features import reference_features
 from ktt_core.tfidf.text_rows import TextRows
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
 from ktt_core.tfidf.vocabulary import write_vocabulary
@@ -32,6 +36,49 @@ def test_rows_equal_those_of_the_vectorizer_on_cleaned_texts(vectorizer, tmp_pat
         "term_weights": "float32",
         "row_offsets": "int64",
     }
+
+
+# Words, and what a cut may fall into: combining marks, emoji of several characters, white space.
+_PIECES = ["red ", "shoes", "o\u0301\u0323", "\U0001f468\u200d\U0001f469", " \0\t", "ß", "\u0301"]
+_texts = st.lists(st.lists(st.sampled_from(_PIECES), max_size=40).map("".join), max_size=5)
+
+
+def assert_same_rows(one, other):
+    np.testing.assert_array_equal(one.indptr, other.indptr)
+    np.testing.assert_array_equal(one.indices, other.indices)
+    np.testing.assert_array_equal(one.data, other.data)
+
+
+@settings(max_examples=50, deadline=None)
+@given(_texts, st.integers(1, 60))
+def test_a_bundle_reads_of_a_long_text_what_training_reads(tmp_path_factory, texts, max_chars):
+    folder = tmp_path_factory.mktemp("vocabulary")
+    cleaned = ["a red shoe", *map(squash, texts)]
+    trained = TfidfVectorizer(char_min_df=1, max_chars=max_chars).fit([cleaned])
+    write_vocabulary(trained, folder)
+    bundle = TextRows(folder)
+    prepared = bundle.prepared(["a red shoe", *texts])
+    rows, unknown = trained.transform_counted(cleaned)
+    bundle_rows, bundle_unknown = bundle.vectorizer.transform_counted(prepared)
+    assert_same_rows(rows, bundle_rows)
+    np.testing.assert_array_equal(
+        reference_features(rows, cleaned, unknown),
+        reference_features(bundle_rows, prepared, bundle_unknown),
+    )
+    # Both read what there would be if each text ended at the limit.
+    cut = [text[:max_chars] for text in cleaned]
+    unlimited = TfidfVectorizer(char_min_df=1).fit([cut])
+    assert unlimited.terms() == trained.terms()
+    assert_same_rows(unlimited.transform(cut), rows)
+
+
+def test_a_vocabulary_of_before_the_limit_reads_as_much_as_one_of_today(vectorizer, tmp_path):
+    write_vocabulary(vectorizer, tmp_path)
+    file = tmp_path / "vocabulary.json"
+    params = json.loads(file.read_bytes())
+    assert params["vectorizer"].pop("max_chars") == 100_000
+    file.write_text(json.dumps(params))
+    assert TextRows(tmp_path).vectorizer.max_chars == 100_000
 
 
 def test_no_texts_give_no_rows(vectorizer, tmp_path):

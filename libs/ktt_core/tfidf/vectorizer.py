@@ -32,8 +32,8 @@ class TfidfVectorizer:
     ``analyzer="word", token_pattern=r"\\w+"`` or ``analyzer="char_wb"``, with one exception: a
     combining mark belongs to the word it is written on.
 
-    Texts are lower-cased. Only words are stemmed, as character n-grams already match across
-    endings.
+    Of a text only the first `max_chars` characters count. Texts are lower-cased. Only words are
+    stemmed, as character n-grams already match across endings.
 
     Parameters
     ----------
@@ -57,6 +57,9 @@ class TfidfVectorizer:
         Weight of the words; that of the characters is 1.
     max_candidates : int
         Terms in memory while counting, per block (`TermCounter`): about 50 bytes each.
+    max_chars : int
+        Characters (code points) of a text that are read, from its beginning. Without a limit, one
+        text of many megabytes needs gigabytes of memory.
 
     Raises
     ------
@@ -77,6 +80,7 @@ class TfidfVectorizer:
         sublinear_tf: bool = True,
         word_weight: float = 1.5,
         max_candidates: int = 4_000_000,
+        max_chars: int = 100_000,
     ) -> None:
         self.word_ngrams = _ngram_range("word_ngrams", word_ngrams)
         self.char_ngrams = _ngram_range("char_ngrams", char_ngrams)
@@ -100,6 +104,10 @@ class TfidfVectorizer:
             raise InvalidArgumentError(
                 f"max_candidates must be at least 1000, not {max_candidates}"
             )
+        if isinstance(max_chars, bool) or not isinstance(max_chars, int) or max_chars < 1:
+            raise InvalidArgumentError(
+                f"max_chars must be a whole number from 1, not {max_chars!r:.40}"
+            )
         self.stem = stem
         self.min_df = min_df
         self.char_min_df = char_min_df
@@ -108,6 +116,7 @@ class TfidfVectorizer:
         self.sublinear_tf = sublinear_tf
         self.word_weight = word_weight
         self.max_candidates = max_candidates
+        self.max_chars = max_chars
         self._stemmer = None if stem is None else SnowballStemmerPreprocessor(stem)
         self._tables: list[TermTable] = []
         #: Inverse document frequency per feature, shape (n_features,).
@@ -130,7 +139,7 @@ class TfidfVectorizer:
         """
         counters = [TermCounter(self.max_candidates) for _ in self._blocks()]
         n_texts = 0
-        for chunk in chunks(text for batch in batches for text in batch):
+        for chunk in chunks((text for batch in batches for text in batch), self.max_chars):
             n_texts += len(chunk)
             for counter, grams in zip(counters, self._grams(chunk), strict=True):
                 counter.add(grams, len(chunk))
@@ -209,7 +218,7 @@ class TfidfVectorizer:
             raise InvalidArgumentError("the vectorizer has no vocabulary yet: call fit first")
         parts: list[CsrRows] = []
         shares = [np.zeros(0, dtype=np.float32)]
-        for chunk in chunks(iter(texts)):
+        for chunk in chunks(iter(texts), self.max_chars):
             rows, share = self._transform_chunk(chunk)
             parts.append(rows)
             shares.append(share)
@@ -270,6 +279,7 @@ class TfidfVectorizer:
             "sublinear_tf": self.sublinear_tf,
             "word_weight": self.word_weight,
             "max_candidates": self.max_candidates,
+            "max_chars": self.max_chars,
         }
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:

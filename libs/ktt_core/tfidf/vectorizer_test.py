@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 import unicodedata
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktt_core.errors import CheckpointError, DataError, InvalidArgumentError
+from ktt_core.tfidf.batches import counted_characters
 from ktt_core.tfidf.counting import MAX_TERM_LENGTH, TermCounter
 from ktt_core.tfidf.ngrams import char_grams, gram_keys, word_grams
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
@@ -239,6 +241,36 @@ def test_a_megabyte_without_spaces_is_one_text_and_no_term():
     assert vectorizer.transform([long, "🎉" * 1000]).n_rows == 2
 
 
+def test_a_text_is_read_up_to_max_chars():
+    vectorizer = TfidfVectorizer(char_min_df=1, max_chars=9).fit(
+        [["red shoes and more", "a shirt"]]
+    )
+    assert "w:red shoe" in vectorizer.terms() and "w:and" not in vectorizer.terms()
+    rows, unknown = vectorizer.transform_counted(["red shoes", "red shoes unknown", "red shoe"])
+    np.testing.assert_array_equal(rows.take(0, 1).to_dense(), rows.take(1, 2).to_dense())
+    assert unknown.tolist()[:2] == [0.0, 0.0]
+    assert [part.tolist() for part in counted_characters(["", "123456789", "1234567890"], 9)] == [
+        [0, 9, 9],
+        [0, 0, 1],
+    ]
+    # No cut at a character of several code points, or beside half of one, is an error.
+    vectorizer.transform(
+        ["red shoe\u0301\u0323", "12345678\U0001f468\u200d", "12345678\ud83d\udc68"]
+    )
+
+
+def test_five_megabytes_of_text_cost_what_the_limit_does():
+    vectorizer = TfidfVectorizer(char_min_df=1).fit([["some short text"]])
+    long = "".join(f"w{number} " for number in range(700_000))
+    tracemalloc.start()
+    try:
+        vectorizer.transform([long])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 << 20 and len(long) > 5_000_000
+
+
 def test_lone_surrogates_and_control_characters_are_accepted():
     texts = ["\ud800 lone", "nul \x00 byte", "\ufeffbom \u202e rtl"]
     vectorizer = TfidfVectorizer(char_min_df=1).fit([texts])
@@ -266,6 +298,9 @@ def test_texts_without_a_vocabulary_are_refused():
         {"max_features": 0},
         {"word_weight": 0.0},
         {"stem": "klingon"},
+        {"max_chars": 0},
+        {"max_chars": 1.5},
+        {"max_chars": None},
     ],
 )
 def test_bad_parameters_are_refused(params):

@@ -10,6 +10,7 @@ import pytest
 from ktt_core.errors import DataError, UnsupportedError
 from ktt_core.reference import leaf_column_names
 from ktt_core.taxonomy import Taxonomy
+from ktt_core.tfidf.text_rows import TextRows
 from ktt_models.sklearn import artifacts
 from ktt_models.sklearn.onnx.folder_test import FLAT, RAGGED, TEXTS, trained
 
@@ -86,3 +87,13 @@ def test_an_untrained_model_has_none(model, tmp_path):
     untrained = type(model)(Taxonomy.from_paths(RAGGED), model.config)
     with pytest.raises(UnsupportedError, match="not trained"):
         untrained.export_artifacts(tmp_path)
+
+
+def test_the_artifacts_read_of_a_long_text_what_the_model_reads(model, tmp_path):
+    short = trained(model.model_id, max_chars=7)
+    short.export_artifacts(tmp_path)
+    long = [*TEXTS, "guitar " * 10_000, "guitars" + "\u0301" * 20]
+    figures = short.artifacts_parity(tmp_path, long)
+    assert figures.top_path_agreement == 1.0
+    assert figures.max_probability_difference < 1e-6 and figures.max_feature_difference < 1e-6
+    assert TextRows(tmp_path).vectorizer.max_chars == 7

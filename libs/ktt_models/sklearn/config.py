@@ -39,6 +39,11 @@ _Share = Annotated[float, Field(gt=0.0, le=1.0)]
 class EstimatorConfig(ModelConfig):
     """Features of a scikit-learn classifier over tf-idf rows; how it trains is its own matter."""
 
+    max_chars: int = Field(
+        100_000,
+        ge=1,
+        description="Characters of a text that are read; what comes after them is cut off.",
+    )
     word_ngrams: NgramRange | None = Field(
         (1, 2), description="Shortest and longest run of words that is a term; null: no words."
     )

@@ -49,6 +49,8 @@ def test_a_config_survives_json() -> None:
         ("min_df", -1),
         ("max_df", 0),
         ("max_features", 0),
+        ("max_chars", 0),
+        ("max_chars", None),
         ("loss", "hinge"),
         ("epochs", 0),
         ("epochs", "many"),

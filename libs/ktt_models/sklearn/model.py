@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -110,6 +110,7 @@ class SklearnModel(FrameworkModel):
             max_features=config.max_features,
             sublinear_tf=config.sublinear_tf,
             word_weight=config.word_weight,
+            max_chars=config.max_chars,
         )
 
     # -- data --------------------------------------------------------------------------------------
@@ -121,6 +122,13 @@ class SklearnModel(FrameworkModel):
         Another one must make ``{"text": [...]}`` too; it is kept in checkpoints and exports.
         """
         return BasePreprocessor()
+
+    @classmethod
+    def get_dataloader_func(cls) -> Callable[..., Loader]:
+        """Return `ktt_models.sklearn.loader.load_split`, which counts what `max_chars` cuts."""
+        from ktt_models.sklearn.loader import load_split
+
+        return load_split
 
     # -- training ----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ktt_core.cut_texts import TEXTS_CUT, TOKENS_CUT
+from ktt_core.cut_texts import CHARACTERS_CUT, TEXTS_CUT, TOKENS_CUT
 from ktt_core.diagnostics import ConfusedPair, LeafFigures
 from ktt_core.metrics import METRIC_NAMES
 from ktt_core.taxonomy import Taxonomy
@@ -49,6 +49,7 @@ _MEANING = {
     "path",
     TEXTS_CUT: "share of texts that are longer than the model reads, and so were truncated",
     TOKENS_CUT: "share of all tokens that were not read for that reason",
+    CHARACTERS_CUT: "share of all characters that were not read for that reason",
     "calibration_error": "mean absolute difference of predicted probability and accuracy; less is "
     "better",
 }
