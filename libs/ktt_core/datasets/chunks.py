@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ktt_core.datasets.options import ImportOptions
+from ktt_core.datasets.row_sizes import is_list, list_offsets
 from ktt_core.errors import DataError
 
 __all__ = [
@@ -180,21 +181,20 @@ def _lists(column: pa.Array, name: str, where: str) -> pa.Array:
         return pa.nulls(len(column), LIST)
     if _is_text_like(kind) or pa.types.is_dictionary(kind):
         raise text_not_lists(name, where)
-    is_list = (
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    )
-    if is_list and pa.types.is_nested(kind.value_type):
+    if is_list(kind) and pa.types.is_nested(kind.value_type):
         raise DataError(
             f"the column {name!r} of {where} holds lists within lists: it must hold one path a "
             f"row, such as {ONE_PATH}"
         )
-    if not is_list or not (_is_text_like(kind.value_type) or _is_plain(kind.value_type)):
+    if not is_list(kind) or not (_is_text_like(kind.value_type) or _is_plain(kind.value_type)):
         raise DataError(f"the column {name!r} of {where} holds {kind}, not lists of text")
-    if pa.types.is_dictionary(kind.value_type):
-        column = column.cast(pa.list_(kind.value_type.value_type))
-    if pa.types.is_integer(kind.value_type):
-        column = column.cast(pa.list_(pa.string()))
-    return _validated(column.cast(LIST))
+    # The values of these rows only: a cast of a part of a batch would decode all of them.
+    offsets = list_offsets(column)
+    values = column.values.slice(offsets[0], offsets[-1] - offsets[0])
+    offsets = pa.array((offsets - offsets[0]).astype(np.int32))
+    missing = column.is_null() if column.null_count else None
+    values = _text(values, name, where)
+    return _validated(pa.ListArray.from_arrays(offsets, values, LIST, mask=missing))
 
 
 def _is_text_like(kind: pa.DataType) -> bool:

@@ -10,16 +10,20 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
+from ktt_core.datasets.arrow_messages import MAGIC, MessageError, check_messages
 from ktt_core.datasets.chunks import CHUNK_ROWS, Chunk, Source, Wanted, missing_columns, normalise
+from ktt_core.datasets.parquet_batches import rows_at_once, wanted_leaves
+from ktt_core.datasets.parquet_pages import PageError
+from ktt_core.datasets.row_sizes import MAX_ROW_BYTES, cut_batch
 from ktt_core.errors import DataError
 
 __all__ = ["open_arrow", "open_parquet"]
 
-# Bytes of text decoded at once. Parquet batches are counted in rows; long texts need smaller ones.
-_BATCH_BYTES = 16 * 1024**2
+#: The longest footer of a Parquet file.
+_FOOTER_BYTES = 64 * 1024**2
 
 # A damaged column name raises UnicodeDecodeError.
-_READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
+_READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, PageError, MessageError)
 
 
 def open_parquet(path: Path, wanted: Wanted) -> Source:
@@ -31,37 +35,72 @@ def open_parquet(path: Path, wanted: Wanted) -> Source:
         If it cannot be read, or lacks a wanted column.
     """
     try:
+        _check_footer(path)
         # Without pyarrow's prefetching: a column chunk can be as large as the file.
         file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1024**2)
     except _READ_ERRORS as error:
         raise _unreadable(path, "Parquet", error) from error
     missing_columns(wanted, file.schema_arrow.names, path.name)
+    _check_types(wanted, file.schema_arrow, path.name)
     return Source(_parquet_chunks(path, file, wanted), file.metadata.num_rows, "rows")
+
+
+def _check_footer(path: Path) -> None:
+    with path.open("rb") as file:
+        file.seek(max(file.seek(0, 2) - 8, 0))
+        length = int.from_bytes(file.read(4), "little")
+    if length > _FOOTER_BYTES:
+        raise PageError(f"its footer is longer than {_FOOTER_BYTES // 1024**2} MiB")
+
+
+def _check_types(wanted: Wanted, schema: pa.Schema, where: str) -> None:
+    types = {name: schema.field(name).type for name in wanted.names}
+    columns = [pa.nulls(0, kind) for kind in types.values()]
+    normalise(wanted, pa.RecordBatch.from_arrays(columns, list(types)), where)
 
 
 def _parquet_chunks(path: Path, file: pq.ParquetFile, wanted: Wanted) -> Iterator[Chunk]:
     read = 0
     with file:
-        batches = file.iter_batches(
-            _batch_rows(file.metadata), columns=list(wanted.names), use_threads=False
-        )
-        while True:
-            try:
-                batch = next(batches, None)
-                columns = normalise(wanted, batch, path.name) if batch is not None else {}
-            except _READ_ERRORS as error:
-                raise _unreadable(path, "Parquet", error) from error
-            if batch is None:
-                return
-            rows = np.arange(read + 1, read + batch.num_rows + 1)
-            read += batch.num_rows
-            yield Chunk(columns, rows, done=read)
+        try:
+            for batch in _gathered(_parquet_batches(path, file, list(wanted.names))):
+                for part in cut_batch(batch, CHUNK_ROWS, path.name, read + 1):
+                    columns = normalise(wanted, part, path.name)
+                    rows = np.arange(read + 1, read + part.num_rows + 1)
+                    read += part.num_rows
+                    yield Chunk(columns, rows, done=read)
+        except _READ_ERRORS as error:
+            raise _unreadable(path, "Parquet", error) from error
 
 
-def _batch_rows(metadata: pq.FileMetaData) -> int:
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    bytes_per_row = max((g.total_byte_size / max(g.num_rows, 1) for g in groups), default=1.0)
-    return int(np.clip(_BATCH_BYTES / max(bytes_per_row, 1.0), 1, CHUNK_ROWS))
+def _parquet_batches(
+    path: Path, file: pq.ParquetFile, names: list[str]
+) -> Iterator[pa.RecordBatch]:
+    leaves = wanted_leaves(file.schema, names)
+    end = 0
+    with path.open("rb") as raw:
+        for index in range(file.num_row_groups):
+            group = file.metadata.row_group(index)
+            begin, end = end, end + group.num_rows
+            where = f"rows {begin + 1:,} to {end:,} of {path.name}"
+            rows = rows_at_once(raw, file.schema, group, leaves, CHUNK_ROWS, where)
+            for batch in file.iter_batches(rows, [index], names, use_threads=False):
+                yield batch.select(names)
+
+
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Join batches up to the size of a chunk: row groups, and those of long texts, may be small."""
+    held: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if held and (rows + batch.num_rows > CHUNK_ROWS or size + batch.nbytes > MAX_ROW_BYTES):
+            yield pa.concat_batches(held)
+            held, rows, size = [], 0, 0
+        held.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+    if held:
+        yield pa.concat_batches(held)
 
 
 def open_arrow(path: Path, wanted: Wanted) -> Source:
@@ -82,16 +121,19 @@ def open_arrow(path: Path, wanted: Wanted) -> Source:
             f"{path} is a Feather file of version 1: save it again as version 2, or as Parquet"
         )
     try:
-        names = _arrow_schema(path, magic).names
+        schema = _arrow_schema(path, magic)
+        names = schema.names
+        missing_columns(wanted, names, path.name)
+        _check_types(wanted, schema, path.name)
+        check_messages(path, schema, wanted.names)
     except _READ_ERRORS as error:
         raise _unreadable(path, "Arrow", error) from error
-    missing_columns(wanted, names, path.name)
     return Source(_arrow_chunks(path, magic, wanted, names), path.stat().st_size, "bytes")
 
 
 def _arrow_schema(path: Path, magic: bytes) -> pa.Schema:
     with pa.OSFile(str(path)) as file:
-        return (ipc.open_file(file) if magic == b"ARROW1" else ipc.open_stream(file)).schema
+        return (ipc.open_file(file) if magic == MAGIC else ipc.open_stream(file)).schema
 
 
 def _arrow_chunks(path: Path, magic: bytes, wanted: Wanted, names: list[str]) -> Iterator[Chunk]:
@@ -102,8 +144,8 @@ def _arrow_chunks(path: Path, magic: bytes, wanted: Wanted, names: list[str]) ->
     with pa.OSFile(str(path)) as file:
         try:
             for batch in _arrow_batches(file, magic, options):
-                for start in range(0, batch.num_rows, CHUNK_ROWS):
-                    part = batch.slice(start, CHUNK_ROWS)
+                selected = batch.select(list(wanted.names))
+                for part in cut_batch(selected, CHUNK_ROWS, path.name, read + 1):
                     columns = normalise(wanted, part, path.name)
                     rows = np.arange(read + 1, read + part.num_rows + 1)
                     read += part.num_rows
@@ -115,7 +157,7 @@ def _arrow_chunks(path: Path, magic: bytes, wanted: Wanted, names: list[str]) ->
 def _arrow_batches(
     file: pa.NativeFile, magic: bytes, options: ipc.IpcReadOptions
 ) -> Iterator[pa.RecordBatch]:
-    if magic != b"ARROW1":
+    if magic != MAGIC:
         yield from ipc.open_stream(file, options=options)
         return
     reader = ipc.open_file(file, options=options)

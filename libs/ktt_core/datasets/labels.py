@@ -15,6 +15,7 @@ __all__ = [
     "CONTROL_CHARACTER",
     "INVALID_UTF8",
     "MAX_LEAVES",
+    "MAX_PATHS_BYTES",
     "MISSING_LEVEL",
     "NAME_TOO_LONG",
     "NO_LABEL",
@@ -45,13 +46,20 @@ REASONS = {
 #: More distinct paths than this mean that a column of texts was taken for classes.
 MAX_LEAVES = 1_000_000
 
+#: And so do longer ones: the bytes of all distinct paths together.
+MAX_PATHS_BYTES = 128 * 1024**2
+
 # Joins levels within this module. As a control character it is in no valid class name.
 _UNIT = b"\x1f"
 _RECORD = b"\x1e"
 
-# Number of labels cached between chunks. Bounded, because spellings of a path and bad labels can
-# outnumber the paths.
+# Number and bytes of the labels cached between chunks. Bounded, because spellings of a path and bad
+# labels can outnumber the paths.
 _REMEMBERED = 200_000
+_REMEMBERED_BYTES = 32 * 1024**2
+
+# A label with more separators is not taken apart: the missing levels at its end are too many.
+_MOST_SEPARATORS = 10_000
 
 
 class LabelEncoder:
@@ -73,6 +81,7 @@ class LabelEncoder:
         self._separator = _UNIT if options.sep is None else options.sep.encode("utf-8")
         self._numbers: dict[Path, int] = {}
         self._known: dict[bytes, int] = {}
+        self._known_bytes = self._paths_bytes = 0
         self.paths: list[Path] = []
 
     def encode(self, columns: dict[str, pa.Array]) -> NDArray[np.int32]:
@@ -81,14 +90,15 @@ class LabelEncoder:
         Raises
         ------
         DataError
-            If there are more than `MAX_LEAVES` paths.
+            If there are more than `MAX_LEAVES` paths, or `MAX_PATHS_BYTES` of them.
         """
         joined = pc.fill_null(self._joined(columns), b"").dictionary_encode()
         numbers = np.array(
             [self._number(label) for label in joined.dictionary.to_pylist()], dtype=np.int32
         )
-        if len(self._known) > _REMEMBERED:
+        if len(self._known) > _REMEMBERED or self._known_bytes > _REMEMBERED_BYTES:
             self._known.clear()
+            self._known_bytes = 0
         encoded: NDArray[np.int32] = numbers[np.asarray(joined.indices)]
         return encoded
 
@@ -109,9 +119,12 @@ class LabelEncoder:
         number = self._known.get(label)
         if number is None:
             number = self._known[label] = self._number_path(label)
+            self._known_bytes += len(label)
         return number
 
     def _number_path(self, label: bytes) -> int:
+        if label.count(self._separator) > _MOST_SEPARATORS:
+            return -5
         try:
             names = [name.decode("utf-8").strip() for name in label.split(self._separator)]
         except UnicodeDecodeError:
@@ -138,6 +151,12 @@ class LabelEncoder:
                 raise DataError(
                     f"there are more than {MAX_LEAVES:,} different class paths: "
                     "do the label columns hold classes?"
+                )
+            self._paths_bytes += len(label)
+            if self._paths_bytes > MAX_PATHS_BYTES:
+                raise DataError(
+                    f"the different class paths have more than {MAX_PATHS_BYTES // 1024**2} MiB "
+                    "together: do the label columns hold classes?"
                 )
             self.paths.append(path)
         return number
