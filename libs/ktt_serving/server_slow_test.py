@@ -538,18 +538,6 @@ def test_nobody_waits_for_long_texts_of_others(bundles, tmp_path):
     assert max(waited) < 2
 
 
-def test_a_worker_that_gets_on_with_its_batch_is_not_killed(bundles, tmp_path):
-    command = (*PRODUCTION, "--timeout", "5")
-    with serving(bundles["tfidf"], tmp_path, *command, KTT_MONITOR="0") as server:
-        before = server.workers()
-        asked = [
-            lambda text=text: server.post("/predict", {"text": text}) for text in long_texts(40)
-        ]
-        found = at_once(40, asked)
-        assert server.workers() == before
-    assert {status for status, *_ in found} == {200}
-
-
 def test_the_launcher_ends_as_it_is_told_and_its_last_rows_leave(bundles, monitor, tmp_path):
     port = str(monitor.port)
     with serving(bundles["tfidf"], tmp_path, *LAUNCHER, EVIDENTLY_PORT=port) as server:

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from bentoml.server.api_server import BentoAPIServer
 from bentoml.types import HTTPRequest
+from gunicorn.workers.sync import SyncWorker
 
 from ktt_core.decoding import leaf_log_proba
 from ktt_serving import metrics
 from ktt_serving.adapters import JsonAnswers, TextRequests
 from ktt_serving.artifact import ModelFolder
+from ktt_serving.bentoml_patches import gunicorn_server
+from ktt_serving.bentoml_patches.gunicorn_server import know_when_it_works
 from ktt_serving.identity import Identity
 from ktt_serving.scores import Scores
 from ktt_serving.service import ClassifierService
@@ -201,6 +204,28 @@ def test_long_texts_are_several_calls_of_the_model(service):
     ]
     calls = [[len(text) for text in call] for call in service.scorer.calls[:4]]
     assert calls == [[1, 3, 1, 40_000], [960_000], [40_000, 1, 3, 1], [1]]
+
+
+def test_gunicorn_is_told_of_every_call_so_that_it_kills_no_worker_that_gets_on(
+    service, monkeypatch
+):
+    told = []
+
+    class Worker(SyncWorker):
+        def __init__(self):
+            pass
+
+        def notify(self):
+            told.append(len(service.scorer.calls))
+
+    def handle_request(self):
+        ask(service, "predict_proba", {"texts": ["1" * 50_000, "2", "3" * 50_000, "0" * 70_000]})
+
+    monkeypatch.setattr(SyncWorker, "handle_request", handle_request)
+    know_when_it_works()
+    monkeypatch.setattr(gunicorn_server, "_notify", None)
+    Worker().handle_request()
+    assert told == [1, 2, 3]
 
 
 def test_every_text_of_a_list_is_a_row_that_the_answer_names(service, monkeypatch):
