@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import tarfile
@@ -15,6 +16,12 @@ __all__ = ["unpack"]
 #: An export has some hundred files; more than this is no export.
 MAX_FILES = 10_000
 _MAX_LEVELS = 16
+_MAX_NAME_BYTES = 255
+# The standard library reads a header that describes the next one by a call within a call, and as
+# many bytes as it says.
+_UNREADABLE = (
+    tarfile.TarError, EOFError, MemoryError, OverflowError, RecursionError, ValueError
+)  # fmt: skip
 
 
 def unpack(archive: BinaryIO, folder: Path, strip: int = 0) -> list[str]:
@@ -63,7 +70,7 @@ def unpack(archive: BinaryIO, folder: Path, strip: int = 0) -> list[str]:
                 _write(opened, member, folder.joinpath(*parts))
                 names.append("/".join(parts))
             end = opened.offset
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"the archive cannot be read: {error}") from error
     if not _ends_at(archive, end):
         raise DataError("the archive cannot be read: it is cut short, or more comes after its end")
@@ -87,7 +94,12 @@ def _parts(member: tarfile.TarInfo) -> tuple[str, ...]:
     pure = PurePosixPath(name)
     if not name or name.startswith("/") or pure.is_absolute():
         raise _refused(name, "has an absolute path, or none")
-    if "\\" in name or ":" in name or any(ord(letter) < 32 for letter in name):
+    if (
+        "\\" in name
+        or ":" in name
+        or any(ord(letter) < 32 for letter in name)
+        or any(len(os.fsencode(part)) > _MAX_NAME_BYTES for part in pure.parts)
+    ):
         raise _refused(name, "has a name that not every system can hold")
     if ".." in pure.parts or len(pure.parts) > _MAX_LEVELS:
         raise _refused(name, "would lie outside of the folder, or too deep in it")
