@@ -20,9 +20,11 @@ from ktt_core.checkpoints.paths import (
 from ktt_core.checkpoints.record import RunRecord
 from ktt_core.checkpoints.run_ids import holder_of
 from ktt_core.config import ModelConfig, build_config
+from ktt_core.documents import parse_object
 from ktt_core.errors import (
     CheckpointError,
     ConflictError,
+    DataError,
     FailedPreconditionError,
     InvalidConfigError,
     NothingToResumeError,
@@ -132,11 +134,26 @@ def write_run_time(keep: Path, run_time: str) -> None:
 
 
 def read_run_time(keep: Path) -> str:
-    """Return the start of the run of an earlier attempt at the job, or ""."""
+    """Return the start of the run of an earlier attempt at the job, or "".
+
+    Raises
+    ------
+    DataError
+        If the file that says so is damaged.
+    """
+    path = keep / _RUN_FILE
+
+    def damaged(problem: str) -> DataError:
+        return DataError(f"{path} is damaged: it is {problem}")
+
     try:
-        return str(json.loads((keep / _RUN_FILE).read_text(encoding="utf-8"))["run_time"])
+        content = path.read_bytes()
     except FileNotFoundError:
         return ""
+    run_time = parse_object(content, damaged).get("run_time")
+    if not isinstance(run_time, str):
+        raise damaged("without the time of a run")
+    return run_time
 
 
 def _last_of(folder: Path, model: str, dataset: str, run_time: str) -> CheckpointFile:
