@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,11 +187,22 @@ def _parameters(path: Path) -> int:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(_MAX_HEADER, path.stat().st_size - 8):
                 raise DataError(f"{path} is damaged: it is not a safetensors file, or is cut off")
-            header = json.loads(file.read(length))
+            header = parse_object(file.read(length), partial(_damaged_header, path))
             entries = [entry for name, entry in header.items() if name != "__metadata__"]
             ends = [entry["data_offsets"][1] for entry in entries]
             if 8 + length + max(ends, default=0) != path.stat().st_size:
                 raise DataError(f"{path} is damaged: it is cut off, or has more than it lists")
-            return sum(math.prod(entry["shape"]) for entry in entries)
+            shapes = [entry["shape"] for entry in entries]
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+    if not all(isinstance(shape, list) and all(map(_is_size, shape)) for shape in shapes):
+        raise _damaged_header(path, "without the shapes of its weights")
+    return sum(map(math.prod, shapes))
+
+
+def _is_size(number: Any) -> bool:
+    return type(number) is int and number >= 0
+
+
+def _damaged_header(path: Path, problem: str) -> DataError:
+    return DataError(f"{path} is damaged: its header is {problem}")
