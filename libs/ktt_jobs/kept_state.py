@@ -39,7 +39,7 @@ def read_failure_hint(folder: Path) -> str:
         return str(hint["text"]) if Path(hint["if_there"]).is_file() else ""
     except FileNotFoundError:
         return ""
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, OSError, RecursionError, TypeError, ValueError):
         # It is written atomically, so another program wrote this.
         _log.exception("%s cannot be read", path)
         return ""

@@ -163,7 +163,7 @@ def read_request(path: Path) -> PackRequest:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise InvalidArgumentError(f"the request {path} cannot be read: {error}") from error
     return PackRequest.from_json(value)
 

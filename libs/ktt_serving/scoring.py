@@ -52,7 +52,8 @@ def load_scorer(folder: Path, gpu: bool = False) -> Scorer:
     except CheckpointError:
         raise
     except (
-        EOFError, KeyError, KttError, OSError, TypeError, ValueError, zipfile.BadZipFile
+        EOFError, KeyError, KttError, OSError, OverflowError, RecursionError, TypeError, ValueError,
+        zipfile.BadZipFile,
     ) as error:  # fmt: skip
         raise CheckpointError(f"the model in {folder} cannot be read: {error}") from error
     raise CheckpointError(

@@ -278,7 +278,7 @@ def _links(page: bytes, url: str, kind: str) -> list[Link]:
                 Link(file["filename"], urljoin(url, file["url"]), file["hashes"].get("sha256", ""))
                 for file in files
             ]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise UnavailableError(f"{url}: is not a page of a package index") from error
     anchors = _Anchors(url)
     anchors.feed(page.decode("utf-8", "replace"))

@@ -38,5 +38,5 @@ def read_preprocessor(folder: str | os.PathLike[str]) -> BasePreprocessor:
         raise CheckpointError(f"{file} cannot be read: {error}") from error
     try:
         return preprocessor_from_json(json.loads(text))
-    except (KttError, TypeError, ValueError) as error:
+    except (KttError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(f"{file} cannot be used: {error}") from error

@@ -38,7 +38,9 @@ class TokenRows:
         try:
             max_length = json.loads(file.read_text(encoding="utf-8"))["truncation"]["max_length"]
             tokenizer = TransformerPreprocessor(file, max_length)
-        except (KeyError, KttError, OSError, TypeError, ValueError) as error:
+        except (
+            KeyError, KttError, OSError, OverflowError, RecursionError, TypeError, ValueError
+        ) as error:  # fmt: skip
             raise CheckpointError(f"the tokenizer {file} cannot be read: {error}") from error
         self.preprocessor = tokenizer.after(read_preprocessor(folder))
 

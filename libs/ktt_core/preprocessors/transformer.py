@@ -285,7 +285,7 @@ def _declared_padding(folder: Path) -> str | None:
         config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise InvalidArgumentError(
             f"{folder / 'tokenizer_config.json'} cannot be read: {error}"
         ) from error

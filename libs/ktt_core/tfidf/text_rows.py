@@ -25,7 +25,8 @@ FORMAT_VERSION = 1
 
 # A damaged archive can fail as a zip file, as an array or as JSON.
 _DAMAGED = (
-    AttributeError, EOFError, KeyError, KttError, OSError, TypeError, ValueError, zipfile.BadZipFile
+    AttributeError, EOFError, KeyError, KttError, OSError, RecursionError, TypeError, ValueError,
+    zipfile.BadZipFile,
 )  # fmt: skip
 
 

@@ -69,7 +69,7 @@ def check_hierarchy(folder: Path, taxonomy: Taxonomy) -> None:
     path = folder / HIERARCHY_NAME
     try:
         paths = json.loads(path.read_text(encoding="utf-8"))["leaf_paths"]
-    except (KeyError, OSError, TypeError, ValueError) as error:
+    except (KeyError, OSError, RecursionError, TypeError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     if paths != [list(leaf) for leaf in taxonomy.leaf_paths]:
         raise DataError(f"{path} has other classes than the model")

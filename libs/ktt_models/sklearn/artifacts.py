@@ -32,7 +32,9 @@ __all__ = ["PARAMS_NAME", "WEIGHTS_NAME", "parity", "write_artifacts"]
 PARAMS_NAME, WEIGHTS_NAME = "weights.json", "weights.npz"
 
 _KINDS = (FlatScorer.kind, HierarchicalScorer.kind)
-_DAMAGED = (EOFError, KeyError, KttError, OSError, TypeError, ValueError, zipfile.BadZipFile)
+_DAMAGED = (
+    EOFError, KeyError, KttError, OSError, RecursionError, TypeError, ValueError, zipfile.BadZipFile
+)  # fmt: skip
 
 
 def write_artifacts(model: SklearnModel, folder: Path) -> None:

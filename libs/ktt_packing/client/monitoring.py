@@ -130,7 +130,7 @@ def _dashboard_of(model: Model, dataset: str, file: Path) -> str:
         if file.parent == _DEFAULTS:
             text = text.replace(_ANY_MODEL, model.model_id)
         board = json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise UnsupportedError(
             f"{model.model_id} cannot be monitored: its {file.name} cannot be read: {error}"
         ) from error
@@ -226,7 +226,7 @@ def _names_in_description(artifacts: Path, field: str) -> list[str] | None:
     """Return the names in a field of the artifacts' description; None if it is missing."""
     try:
         value = json.loads((artifacts / "model.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return None  # a model defined elsewhere, with its own format
     names = value.get(field) if isinstance(value, Mapping) else None
     return [str(name) for name in names] if isinstance(names, list) else None
