@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -179,20 +179,21 @@ class TransformerPreprocessor(BasePreprocessor):
             check_made(self.before, texts, made)
             texts = made
         batch = [_encodable(text) for text in check_texts(texts)]
-        read = [self._beginning(text, 1) for text in batch]
+        beginnings = [self._beginnings(text) for text in batch]
+        read = [next(of_text) for of_text in beginnings]
         encodings = self._encode(read)
-        rows = [encoding.ids for encoding in encodings]
         cut = np.zeros(len(batch), dtype=np.int64)
         for place, text in enumerate(batch):
-            # Read more of long texts whose beginning gave too few tokens.
-            factor = 1
-            while len(rows[place]) < self.max_length and self._is_cut(text, factor):
-                factor *= 8
-                read[place] = self._beginning(text, factor)
-                encodings[place] = self._encode([read[place]])[0]
-                rows[place] = encodings[place].ids
-            if len(rows[place]) >= self.max_length:
+            # Read more of long texts whose beginning does not decide all ids.
+            while not self._is_enough(encodings[place], read[place], text):
+                read[place] = next(beginnings[place])
+                is_whole = _ends_with_a_word(read[place], text)
+                # The faster way does not tell of words.
+                encode = self._encode if is_whole else self._tokenizer.encode_batch
+                (encodings[place],) = encode([read[place]])
+            if len(encodings[place]) >= self.max_length:
                 cut[place] = self._count_cut(encodings[place], read[place], text)
+        rows = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         values = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
         return values, lengths, cut
@@ -211,18 +212,30 @@ class TransformerPreprocessor(BasePreprocessor):
         found = len(encoding) - self._special + left_out
         return max(left_out, round(found * len(text) / len(read)) - found + left_out, 1)
 
-    def _is_cut(self, text: str, factor: int) -> bool:
-        return self._cuts_the_end and len(text) > factor * _CHARACTERS_A_TOKEN * self.max_length
+    def _beginnings(self, text: str) -> Iterator[str]:
+        """Yield ever more of a text, and at last all of it."""
+        size = _CHARACTERS_A_TOKEN * self.max_length
+        while self._cuts_the_end and size < len(text):
+            part = text[:size]
+            # The last word may be incomplete. Words are split at the space only, as some tokenizers
+            # drop other white space and join the words around it.
+            words = part.rpartition(" ")[0]
+            yield words
+            if len(words) < len(part) // 2:
+                # Some scripts have no spaces, and some texts no words.
+                yield part
+            size *= 8
+        yield text
 
-    def _beginning(self, text: str, factor: int) -> str:
-        """Return whole words from a long text's beginning, whose ids are those in the full text."""
-        if not self._is_cut(text, factor):
-            return text
-        part = text[: factor * _CHARACTERS_A_TOKEN * self.max_length]
-        # The last word may be incomplete; a text of a single word is needed whole. Words are split
-        # at the space only, as some tokenizers drop other white space and join the words around it.
-        words, space, _ = part.rpartition(" ")
-        return words if space else text
+    def _is_enough(self, encoding: tokenizers.Encoding, read: str, text: str) -> bool:
+        """Return whether the ids of a beginning are those of the whole text."""
+        if len(encoding) < self.max_length:
+            return len(read) == len(text)
+        # Elsewhere the tokenizer's last word may be incomplete, and the one before depend on it.
+        return (
+            _ends_with_a_word(read, text)
+            or _last_word(encoding) < _last_word(encoding, with_cut=True) - 1
+        )
 
     @cached_property
     def highest_id(self) -> int:
@@ -268,6 +281,17 @@ class TransformerPreprocessor(BasePreprocessor):
         if before is not None:
             preprocessor.before = preprocessor_from_json(before)
         return preprocessor
+
+
+def _ends_with_a_word(read: str, text: str) -> bool:
+    """Return whether no word of a text's beginning is incomplete."""
+    return len(read) == len(text) or text[len(read)] == " "
+
+
+def _last_word(encoding: tokenizers.Encoding, with_cut: bool = False) -> int:
+    """Return the number of the last word that has an id, or would have without truncation."""
+    parts = [encoding, *encoding.overflowing] if with_cut else [encoding]
+    return max((word for part in parts for word in part.word_ids if word is not None), default=0)
 
 
 def _encodable(text: str) -> str:

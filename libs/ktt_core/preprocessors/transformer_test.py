@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 
 import numpy as np
 import pytest
 import tokenizers
-from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import trainers
+from tokenizers.models import BPE, Unigram, WordPiece
+from tokenizers.normalizers import NFC, NFKC, BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel, Metaspace
 from tokenizers.processors import TemplateProcessing
 
 from ktt_core.errors import InvalidArgumentError, NotFoundError, UnsupportedError
@@ -94,6 +98,98 @@ def test_the_beginning_of_a_long_text_has_the_ids_of_the_whole_text(folder, text
     preprocessor([text])
     if text.startswith("red shoes red"):
         assert seen == [pytest.approx(16 * max_length, abs=10)]
+
+
+@pytest.fixture(scope="module", params=["wordpiece", "bpe", "unigram"])
+def learned(request, tmp_path_factory):
+    """A folder with a tokenizer of each common kind, with its usual steps before."""
+    model, trainer, normalizer, pre_tokenizer = {
+        "wordpiece": (
+            WordPiece(unk_token="[UNK]"),
+            trainers.WordPieceTrainer(special_tokens=["[UNK]"], show_progress=False),
+            BertNormalizer(lowercase=True),
+            BertPreTokenizer(),
+        ),
+        "bpe": (
+            BPE(),
+            trainers.BpeTrainer(initial_alphabet=ByteLevel.alphabet(), show_progress=False),
+            NFC(),
+            ByteLevel(add_prefix_space=True),
+        ),
+        "unigram": (
+            Unigram(),
+            trainers.UnigramTrainer(unk_token="<unk>", show_progress=False),
+            NFKC(),
+            Metaspace(),
+        ),
+    }[request.param]
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, pre_tokenizer
+    words = ["red", "running", "shoes,", "shoe", "a-b", "東京", "can't", "x1", "..", "é", "aaa"]
+    tokenizer.train_from_iterator([" ".join(words[n:] + words[:n]) for n in range(11)], trainer)
+    folder = tmp_path_factory.mktemp(request.param)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+# Of these texts are made that are far longer than what is read of them first.
+_PARTS = st.sampled_from(
+    [
+        "red",
+        "running",
+        " ",
+        "  ",
+        ",",
+        "東京",
+        "東",
+        "can't",
+        "'",
+        "x1",
+        "..",
+        "e\u0301",
+        "\u0301",
+        "a",
+    ]
+    + [
+        "-",
+        "\u200b",
+        "\u00ad",
+        "\x00",
+        "\n",
+        "\u3000",
+        "ﬁ",
+        "ß",
+        "İ",
+        "👩\u200d🚀",
+        "क्षि",
+        "\u202e",
+        "[UNK]",
+    ]
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    parts=st.lists(
+        st.tuples(st.lists(_PARTS, min_size=1, max_size=4), st.integers(1, 400)), max_size=6
+    ),
+    max_length=st.integers(1, 6),
+)
+def test_no_text_has_other_ids_because_only_its_beginning_is_read(learned, parts, max_length):
+    text = "".join("".join(part) * times for part, times in parts)
+    preprocessor = TransformerPreprocessor(learned, max_length)
+    values, _, cut = preprocessor.counted_ids([text])
+    whole = tokenizers.Tokenizer.from_file(str(learned / "tokenizer.json")).encode(text).ids
+    assert values.tolist() == whole[:max_length]
+    assert (cut[0] > 0) == (len(whole) > max_length)
+
+
+def test_of_a_text_without_spaces_only_the_beginning_is_read(folder):
+    preprocessor = TransformerPreprocessor(folder, 64)
+    started = time.process_time()
+    for text in ("東京" * 160_000, "," * 960_000, ",".join(["shoes"] * 160_000)):
+        assert preprocessor.counted_ids([text])[1].tolist() == [64]
+    assert time.process_time() - started < 0.2
 
 
 def test_a_tokenizer_that_truncates_on_the_left_reads_the_end(tmp_path):
