@@ -47,11 +47,11 @@ def test_names_are_no_markup_and_no_program_in_a_browser(tmp_path):
         env={**os.environ, "HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
-    page = Page(done.stdout)
+    seen = Page(done.stdout)
     # The scripts have run: what they draw is there.
-    assert "Drift in column" in page.text
-    assert page.title != "owned"
-    assert [found for found in page.elements if is_active(*found)] == []
+    assert "Drift in column" in seen.text
+    assert seen.title != "owned"
+    assert [found for found in seen.elements if is_active(*found)] == []
 
 
 def is_active(tag, attributes):

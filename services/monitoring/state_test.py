@@ -247,7 +247,7 @@ def test_a_state_with_one_damaged_value_is_set_aside(tmp_path, caplog, damage):
 def test_labels_of_unknown_rows_are_kept_up_to_the_limit_in_little_time(tmp_path):
     kept = Kept(tmp_path, feedback_size=100)
     kept.add(numbered(1), ["a"])
-    statements = []
+    statements: list[str] = []
     kept.store._connection.set_trace_callback(statements.append)
     labels = {f"unknown-{n}": "Shirts" for n in range(20_000)}
     assert kept.label(**labels, a="Shoes") == Joined(joined=1, unknown=20_000)
