@@ -1,4 +1,4 @@
-"""What the models of every framework here share: their checkpoints, and how they are validated."""
+"""The common base of all frameworks' models: checkpoints and validation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Arrays", "FrameworkModel"]
 Arrays = dict[str, NDArray[Any]]
 PartT = TypeVar("PartT")
 
-# What a whole file with the wrong values in it may raise while a model is made of it.
+# Errors from restoring a model from an intact file with wrong values.
 _NONSENSE = (
     AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError
 )  # fmt: skip
@@ -51,7 +51,7 @@ class FrameworkModel(Model):
 
     @property
     def preprocessor(self) -> BasePreprocessor:
-        """What texts go through first: of the checkpoint, if this model is of one."""
+        """The preprocessor: that of the checkpoint, if this model was loaded from one."""
         return self._preprocessor or self._new_preprocessor()
 
     def _new_preprocessor(self) -> BasePreprocessor:
@@ -60,7 +60,7 @@ class FrameworkModel(Model):
         return made
 
     def _trained(self, part: PartT | None) -> PartT:
-        """Return what training makes; raises UnsupportedError before that."""
+        """Return a part that training creates; raises UnsupportedError before that."""
         if part is None:
             raise UnsupportedError(
                 f"this {self.model_id} is not trained yet: call fit or load first"
@@ -76,7 +76,7 @@ class FrameworkModel(Model):
     # -- checkpoints -------------------------------------------------------------------------------
 
     def _described(self, **parts: Any) -> dict[str, Any]:
-        """Return a checkpoint's JSON: what all have, and a framework's own `parts`."""
+        """Return a checkpoint's JSON: common entries, and a framework's `parts`."""
         self.record.versions = installed_versions(*self.packages)
         return {
             "model": self.model_id,
@@ -123,4 +123,4 @@ class FrameworkModel(Model):
 
     @abstractmethod
     def _restore_parts(self, metadata: Mapping[str, Any], arrays: Arrays) -> None:
-        """Take over a checkpoint's parts, all or none; what is raised is told with its path."""
+        """Adopt a checkpoint's parts, all or none; errors name its path."""

@@ -1,4 +1,4 @@
-"""Validation: metrics, and the temperature that makes probabilities honest."""
+"""Validation: metrics, and the temperature that calibrates probabilities."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["validate"]
 Levels = Sequence[NDArray[np.float32]]
 Scored = tuple[Levels, Labels]
 
-#: Scores up to this many cells (256 MiB) are kept, so that rows are scored once.
+#: Scores up to this many cells (256 MiB) are kept in memory, so that rows are scored once.
 MAX_KEPT_CELLS = 2**26
 
 
@@ -42,9 +42,8 @@ def validate(
 ) -> tuple[float, Metrics]:
     """Fit the temperature, and return it with the metrics at it.
 
-    Where there are more scores than are kept, rows are scored once more for the metrics, and the
-    temperature is fitted on every k-th row or, if scoring is fast, on all of them, scored anew for
-    each of its passes.
+    Above this limit, rows are scored once more for the metrics, and the temperature is fitted on
+    every k-th row or, if scoring is fast, on all rows, which are scored again in each pass.
 
     Parameters
     ----------

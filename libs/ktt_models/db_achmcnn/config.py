@@ -1,4 +1,4 @@
-"""Hyperparameters of `db_achmcnn`, which take no torch to look at."""
+"""Hyperparameters of `db_achmcnn`; imports no torch."""
 
 from __future__ import annotations
 

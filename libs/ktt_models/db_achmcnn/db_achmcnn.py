@@ -45,7 +45,7 @@ class ACHMCNNHead(Head):
         self.net = nn.Sequential(*layers, nn.Linear(size, taxonomy.n_classes))
 
     def init_from_counts(self, counts: Sequence[Tensor]) -> None:
-        """Start at the classes' frequencies, and weigh or adjust them, where that is asked for."""
+        """Initialise biases, weights and shifts from the classes' frequencies, as configured."""
         self.balance.init_from_counts(counts)
         if self.prior_bias:
             self.net[-1].get_parameter("bias").data.copy_(log_odds(counts))
@@ -60,7 +60,7 @@ class ACHMCNNHead(Head):
         # -ln h = softplus(-logit) and -ln(1 - h) = softplus(logit) are finite for any of them.
         logits = self.balance.adjust(outputs)
         mcm = self.hierarchy.subtree_max(logits)
-        # Where Y_c = 1, Y among c and its descendants is what remains of the row's path.
+        # Where Y_c = 1, the Y of c and its descendants is the rest of the row's path.
         path = self.hierarchy.along_path(codes)
         remaining = logits.gather(1, path).flip(1).cummax(dim=1).values.flip(1)
         losses = functional.softplus(mcm).scatter(1, path, functional.softplus(-remaining))
@@ -68,8 +68,7 @@ class ACHMCNNHead(Head):
 
     def level_scores(self, outputs: Tensor) -> list[Tensor]:
         """Return ln MCM, level by level."""
-        # Logarithms first: equal logits need not round to equal logarithms, and a parent is never
-        # to be below its child.
+        # Logarithms before the maximum: a maximum of logits may round below a child's logarithm.
         log_h = -functional.softplus(-outputs)
         return list(self.hierarchy.split(self.hierarchy.subtree_max(log_h)))
 

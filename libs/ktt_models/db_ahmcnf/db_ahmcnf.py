@@ -67,7 +67,7 @@ class AHMCNFHead(Head):
         self.local_outputs = nn.ModuleList(map(nn.Linear, narrow, self.hierarchy.level_sizes))
 
     def init_from_counts(self, counts: Sequence[Tensor]) -> None:
-        """Start at the classes' frequencies, and weigh or adjust them, where that is asked for."""
+        """Initialise biases, weights and shifts from the classes' frequencies, as configured."""
         self.balance.init_from_counts(counts)
         if self.prior_bias:
             start = log_odds(counts)
@@ -109,15 +109,15 @@ class AHMCNFHead(Head):
     def level_scores(self, outputs: AHMCNFOutputs) -> list[Tensor]:
         """Return the leaves' log-odds, ln P_F / (1 - P_F).
 
-        Of independent leaves of which exactly one is true, each is it in proportion to its odds.
-        ``ln P_F`` summed over the levels is as often right, and its probabilities are far off.
+        For independent leaves of which exactly one is true, probabilities are proportional to the
+        odds. Sums of ``ln P_F`` over the levels are as accurate, but badly calibrated.
         """
         at_leaves = [self.hierarchy.split(logits)[-1] for logits in outputs]
         # 1 - sigmoid(z) = sigmoid(-z)
         return [self._log_final(*at_leaves) - self._log_final(*(-logits for logits in at_leaves))]
 
     def _log_final(self, global_logits: Tensor, local_logits: Tensor) -> Tensor:
-        """Return the logarithm of both sigmoids' weighted mean, finite where it has become 0."""
+        """Return the logarithm of both sigmoids' weighted mean, finite if it underflows."""
         log_global = -functional.softplus(-global_logits)
         log_local = -functional.softplus(-local_logits)
         if self.beta in (0.0, 1.0):
@@ -131,7 +131,7 @@ class AHMCNFHead(Head):
 
 
 def _per_level(sizes: int | list[int], depth: int, name: str) -> list[int]:
-    """Return one size a level: of a single number all the same, of a list its last repeated."""
+    """Return one size per level, from a number for all or a list whose last entry repeats."""
     given = [sizes] if isinstance(sizes, int) else sizes
     if len(given) > depth:
         raise InvalidConfigError(

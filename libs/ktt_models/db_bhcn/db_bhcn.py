@@ -1,4 +1,4 @@
-"""Branching Hierarchical Classification Network: a softmax per level, and levels made to agree."""
+"""Branching Hierarchical Classification Network: softmaxes with a penalty."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BHCNHead(Head):
         self.lambda_h = config.lambda_h
 
     def init_from_counts(self, counts: Sequence[Tensor]) -> None:
-        """Weigh or adjust the classes by their counts, where that is asked for."""
+        """Set class weights and shifts from the counts, as configured."""
         self.balance.init_from_counts(counts)
 
     def forward(self, features: Tensor) -> list[Tensor]:
@@ -78,7 +78,7 @@ def target_trust(logits: Tensor, codes: Tensor) -> Tensor:
     lowest, highest = logits.aminmax(dim=1)
     true = logits.gather(1, codes[:, None])[:, 0]
     span = highest - lowest
-    # All equal, or one class: the true child is as probable as any.
+    # All equal, or one class: the true child is among the most probable.
     return torch.where(span > 0, (true - lowest) / torch.where(span > 0, span, 1.0), 1.0)
 
 

@@ -1,4 +1,4 @@
-"""Hyperparameters of `db_bhcn_awx`, which take no torch to look at."""
+"""Hyperparameters of `db_bhcn_awx`; imports no torch."""
 
 from __future__ import annotations
 

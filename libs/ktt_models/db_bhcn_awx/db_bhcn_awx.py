@@ -26,7 +26,7 @@ from ktt_models.pytorch.model import PyTorchModel
 
 __all__ = ["AWXHead", "DBBHCNAWX", "DBBHCNAWXConfig"]
 
-# The least distance of ln(a) from 0 in ln(1 - a).
+# Minimum distance of ln(a) from 0 in ln(1 - a).
 _EPS = 1e-6
 
 
@@ -51,7 +51,7 @@ class AWXHead(Head):
 
     @property
     def start_bias(self) -> float:
-        """The bias of z^D with which, at s = sigmoid(bias), the fullest class's sum of s^n is 1/2.
+        """The bias of z^D at which the sum of s^n of the class with the most leaves is 1/2.
 
         Without it, a class over many leaves starts clipped at 1 and has no gradient.
         """
@@ -62,7 +62,7 @@ class AWXHead(Head):
         return math.log(score / (1.0 - score))
 
     def init_from_counts(self, counts: Sequence[Tensor]) -> None:
-        """Weigh or adjust the classes by their counts, where that is asked for."""
+        """Set class weights and shifts from the counts, as configured."""
         self.balance.init_from_counts(counts)
 
     def forward(self, features: Tensor) -> list[Tensor]:
@@ -84,7 +84,7 @@ class AWXHead(Head):
         log_a = self.log_awx(leaf_logits)
         log_not_a = torch.log(-torch.expm1(log_a.clamp(max=-_EPS)))
         path = self.hierarchy.along_path(codes)
-        # Y picks ln a on the path and ln(1 - a) elsewhere.
+        # Y selects ln a on the path and ln(1 - a) elsewhere.
         return -self.balance.mean(log_not_a.scatter(1, path, log_a.gather(1, path)), codes)
 
     def loss(self, outputs: list[Tensor], codes: Tensor) -> Tensor:
@@ -99,9 +99,9 @@ class AWXHead(Head):
     def level_scores(self, outputs: list[Tensor]) -> list[Tensor]:
         """Return the leaves' log-odds, ln s / (1 - s), which is z^D.
 
-        Of independent leaves of which exactly one is true, each is it in proportion to its odds.
-        ``ln a`` summed over a path is as often right, and its probabilities are far off: sigmoids
-        near 1 are all alike in it.
+        For independent leaves of which exactly one is true, probabilities are proportional to the
+        odds. Sums of ``ln a`` over a path are as accurate, but badly calibrated: they hardly
+        distinguish sigmoids near 1.
         """
         return [outputs[-1]]
 

@@ -27,7 +27,7 @@ class LinearHead(Head):
         self.balance = Balance(taxonomy, config.class_weight, config.logit_adjustment)
 
     def init_from_counts(self, counts: Sequence[Tensor]) -> None:
-        """Weigh or adjust the leaves by their counts, where that is asked for."""
+        """Set class weights and shifts from the counts, as configured."""
         self.balance.init_from_counts(counts)
 
     def forward(self, features: Tensor) -> Tensor:

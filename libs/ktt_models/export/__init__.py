@@ -1,4 +1,4 @@
-"""What the exports of all models have in common, and the check of each.
+"""Common parts of all models' exports, and their checks.
 
 An exported ONNX folder holds ``model.onnx``, ``hierarchy.json``, a ``README.md``, the data that
 turns texts into the graph's inputs, and ``text_rows/``, the code that does it::
@@ -6,7 +6,7 @@ turns texts into the graph's inputs, and ``text_rows/``, the code that does it::
     inputs = text_rows.TextRows(folder)(texts)
     log_proba, scores, features = session.run(["log_proba", "scores", "features"], inputs)
 
-That is the whole interface, whatever the model: `onnx_layout` has the names, `package` writes the
-code, `running` runs a folder by its own files alone, and `parity` and `comparison` are the checks
-that build on it. `artifacts_layout` says what a bundle serves a model from.
+The interface is the same for all models: `onnx_layout` defines the names, `package` writes the
+code, `runtime` runs a folder with its own files only, and `parity` and `comparison` check it.
+`artifacts_layout` defines the files that a bundle serves a model from.
 """

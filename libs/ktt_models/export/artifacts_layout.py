@@ -1,4 +1,4 @@
-"""What a bundle serves a model from: arrays, JSON and graphs, which any Python reads.
+"""Artifacts that a bundle serves a model from: arrays, JSON and graphs, readable by any Python.
 
 A folder of artifacts holds ``model.json``, ``hierarchy.json``, and by its kind
 
@@ -44,7 +44,7 @@ def write_description(
     kind : {"onnx", "tfidf"}
         How the model is served.
     feature_titles : sequence of str
-        What people call the features of a monitoring row, which are those of the reference set.
+        Readable names of the features in monitoring rows and in the reference set.
     **more
         Further entries.
     """

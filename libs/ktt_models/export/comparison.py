@@ -1,4 +1,4 @@
-"""Two graphs of one folder side by side: what a quantized one gains, and what it costs."""
+"""Comparison of a quantized graph with the original one in size, speed and accuracy."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ktt_models.export.runtime import TextRows, load_text_rows, open_session, us
 __all__ = ["compare", "compare_graphs"]
 
 BATCH_TEXTS = 32
-# Texts that are answered alone while the time is taken, and the turns of which the best counts:
-# others use the machine too.
+# Texts for the timing of single texts, and repetitions of which the fastest counts: other processes
+# use the machine, too.
 _TEXTS_ALONE = 16
 _TURNS = 5
 
@@ -36,7 +36,7 @@ def compare(
     taxonomy: Taxonomy,
     rows: Iterable[Batch],
 ) -> QuantizationFigures:
-    """Answer rows with both graphs of a folder, through its own code.
+    """Compare both graphs of a folder on rows, through the folder's own code.
 
     Parameters
     ----------
@@ -58,20 +58,20 @@ def compare_graphs(
     taxonomy: Taxonomy,
     rows: Iterable[Batch],
 ) -> QuantizationFigures:
-    """Answer rows with both graphs of a folder.
+    """Compare both graphs of a folder on rows.
 
     Parameters
     ----------
     folder : Path
     scheme : str
-        How the second graph was made of the first.
+        Quantization of the second graph.
     quantized : str
         The second graph's file.
     text_rows : callable
         Turns texts into the graphs' inputs.
     taxonomy : Taxonomy
     rows : iterable of Batch
-        With their texts under ``"text"``. Read in blocks; the time is taken on the first ones.
+        With their texts under ``"text"``. Read in blocks; timing uses the first ones.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def compare_graphs(
         same += int((best[0] == best[1]).sum())
         read += len(texts)
     if not read:
-        raise DataError("graphs are compared on rows, and there are none")
+        raise DataError("there are no rows to compare the graphs on")
     speeds = _milliseconds(sessions, text_rows, first)
     figures = [
         GraphFigures(_size(graph), counted.compute()["hierarchical_f1"], *speed)
@@ -120,8 +120,8 @@ def _size(graph: Path) -> int:
 def _milliseconds(
     sessions: list[onnxruntime.InferenceSession], text_rows: TextRows, texts: list[str]
 ) -> list[tuple[float, float]]:
-    """Return each session's time for a text alone and for one of a batch, all taken by turns."""
-    # A few rows are as good as a batch of them, taken more than once.
+    """Return each session's times for a single text and per text of a batch, interleaved."""
+    # Few rows are repeated to fill a batch.
     filled = (texts * BATCH_TEXTS)[:BATCH_TEXTS]
     alone = [text_rows([text]) for text in texts[:_TEXTS_ALONE]]
     batch = text_rows(filled)

@@ -23,21 +23,21 @@ __all__ = [
 ]
 
 GRAPH_NAME = "model.onnx"
-#: Beside the graph's file, where a graph is too large for one.
+#: File of the weights beside the graph's file, for large graphs.
 EXTERNAL_DATA = "model.onnx.data"
 HIERARCHY_NAME = "hierarchy.json"
 README_NAME = "README.md"
 
-#: Of all graphs. onnxruntime 1.14 and later have all of it; it is the first with a scattered
-#: maximum.
+#: Operator set of all graphs: supported by onnxruntime 1.14 and later, and the first with a
+#: scattered maximum.
 OPSET = 18
-#: Of the file format; onnxruntime 1.14 and later read it.
+#: Version of the file format; readable by onnxruntime 1.14 and later.
 IR_VERSION = 8
 
-#: Weights up to this size are in the graph's own file: a protobuf file ends at 2 GiB.
+#: Weights up to this size are in the graph's own file: protobuf files are limited to 2 GiB.
 MAX_FILE_BYTES = 1_500_000_000
 
-#: What a README says further of a model with a preprocessor of its own.
+#: Section of the README for models with their own preprocessor.
 PREPROCESSOR_NOTE = """
 This model prepares texts in its own way before all else: `preprocessor.json` says how, and the code
 is in `{package}/`, as its author wrote it. `TextRows` does it; whoever makes the inputs otherwise
@@ -59,12 +59,12 @@ def write_hierarchy(taxonomy: Taxonomy, folder: Path) -> None:
 
 
 def check_hierarchy(folder: Path, taxonomy: Taxonomy) -> None:
-    """See that a folder names the leaves as a taxonomy does.
+    """Check that a folder has the leaves of a taxonomy.
 
     Raises
     ------
     DataError
-        If it names others, or its file cannot be read.
+        If it has others, or its file cannot be read.
     """
     path = folder / HIERARCHY_NAME
     try:

@@ -1,8 +1,8 @@
 """The package beside a graph that turns texts into its inputs.
 
-It holds copies of the modules that training uses, so that an exported folder needs nothing but
-what those stand on, and the two cannot drift apart. The copies differ from their originals in
-their imports alone: the modules stand in one folder.
+It holds copies of the modules that training uses, so that an exported folder depends only on their
+dependencies, and both behave the same. The copies differ from the originals only in their imports,
+since all modules are in one folder.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def package_sources(module: str, class_name: str, own: str | None = None) -> dic
     Parameters
     ----------
     module : str
-        The full name of the one with the class; those of ``ktt_core`` that it imports come along.
+        Full name of the module with the class; modules of ``ktt_core`` that it imports are added.
     class_name : str
-        What the package offers as ``TextRows``.
+        Class that the package exports as ``TextRows``.
     own : str, optional
         The source of the model's own preprocessor; see
         `ktt_core.own_preprocessor.portable_source`.
@@ -52,7 +52,7 @@ def package_sources(module: str, class_name: str, own: str | None = None) -> dic
     Raises
     ------
     ValueError
-        If two of the modules have one name.
+        If two of the modules have the same name.
     """
     sources: dict[str, str] = {}
     _follow(module, sources)
@@ -72,7 +72,7 @@ def write_package(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 def _follow(module: str, sources: dict[str, str]) -> None:
-    """Add a module's source, and those of all modules of ours it imports, by their bare names."""
+    """Add the source of a module and of all our modules that it imports, by their base names."""
     package, _, name = module.rpartition(".")
     file = resources.files(package).joinpath(f"{name}.py")
     if not file.is_file():

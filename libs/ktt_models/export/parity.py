@@ -1,4 +1,4 @@
-"""The check of an exported folder: its own code and graph against the model it was made of."""
+"""Comparison of an exported folder, with its own code and graph, with its model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ktt_models.export.runtime import Answers, load_text_rows, open_session
 
 __all__ = ["compare_answers", "parity"]
 
-# Texts the model answers at once.
+# Batch size of the model.
 _BLOCK_ROWS = 32
 
 
@@ -31,9 +31,9 @@ def parity(
     odd: Sequence[str] = (),
     threads: int = 1,
 ) -> ParityFigures:
-    """Answer texts with the model and with an exported folder, and compare.
+    """Compare the answers of a model and of its exported folder on texts.
 
-    The folder's part is done by its own files alone: its package makes the inputs, its graph
+    The folder uses only its own files: its package creates the inputs, its graph computes the
     answers, and its ``hierarchy.json`` names the leaves. The package is run only if it is, byte for
     byte, what an export writes.
 
@@ -43,14 +43,14 @@ def parity(
     folder : Path
         What the model's export has written.
     texts : iterable of str
-        As a user gives them: both sides tidy them up. Read in blocks.
+        Raw texts, which both sides clean. Read in blocks.
     package : mapping of str to bytes
         What the folder's package must hold, by the paths in it.
     batches : sequence of int
-        The graph is given so many texts at once, by turns; the model has batches of its own.
+        Alternating batch sizes of the graph; the model has its own.
     odd : sequence of str
-        Texts no dataset has, to be answered too, each alone. They are no rows, but their largest
-        difference counts.
+        Unusual texts that are compared additionally, one by one. They do not count as rows, but
+        their largest difference does.
     threads : int
         Of the graph.
 
@@ -83,13 +83,13 @@ def compare_answers(
     batches: Sequence[int],
     odd: Sequence[str] = (),
 ) -> ParityFigures:
-    """Answer texts with the model and with something that was made of it, and compare.
+    """Compare the answers of a model and of an export of it on texts.
 
     Parameters
     ----------
     model : Model
     answer : callable
-        Texts as a user gives them to the columns of monitoring rows.
+        Maps raw texts to the columns of monitoring rows.
     texts, batches, odd
         As `parity` has them.
 
@@ -115,7 +115,7 @@ def compare_answers(
     for text in odd:
         expected, found = _answers_of(model, clean_texts([text])), answer([text])
         extremes.add(expected.log_proba, found.log_proba)
-        # Two texts alone do not say how large a column's numbers are.
+        # Two texts are too few to estimate the scale of a column.
         _add_features(rows, expected, found)
     figures = rows.figures()
     if not odd:

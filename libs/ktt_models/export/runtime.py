@@ -1,4 +1,4 @@
-"""An exported folder at work: its own code makes the inputs, its own graph answers."""
+"""Running of an exported folder's own code and graph."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from ktt_models.export.package import PACKAGE
 
 __all__ = ["ORT_ERRORS", "Answers", "LogProba", "open_session", "load_text_rows", "usable_cores"]
 
-#: Texts to the graph's inputs.
+#: Maps texts to the graph's inputs.
 TextRows = Callable[[Sequence[str]], dict[str, Any]]
 #: Log-probabilities of the leaves, shape (texts, leaves).
 LogProba = NDArray[np.float32]
 
 
 class Answers(NamedTuple):
-    """What is said of n texts: the columns of their monitoring rows.
+    """Answers to n texts: the columns of their monitoring rows.
 
     Attributes
     ----------
     log_proba : ndarray of float32, shape (n, leaves)
     features : ndarray of float32, shape (n, k), or None
-        Pooled; fewer than in the reference set where a graph makes only some of them.
+        Pooled; fewer than in the reference set if a graph computes only some of them.
     """
 
     log_proba: LogProba
     features: NDArray[np.float32] | None
 
 
-#: What onnxruntime raises; they have no base of their own.
+#: Errors of onnxruntime, which have no common base class.
 ORT_ERRORS = (
     ort.EPFail,
     ort.Fail,
@@ -62,7 +62,7 @@ _import_numbers = count()
 def load_text_rows(folder: Path, package: Mapping[str, bytes]) -> Iterator[TextRows]:
     """Give what turns texts into inputs, made by the folder's own code from its own data.
 
-    The code is run only if it is, byte for byte, what an export writes. Nothing is left in the
+    The code is run only if it is, byte for byte, what an export writes. No files are left in the
     folder, which is about to be published.
 
     Parameters
@@ -75,8 +75,8 @@ def load_text_rows(folder: Path, package: Mapping[str, bytes]) -> Iterator[TextR
     Raises
     ------
     DataError
-        If files are missing, damaged or not what is written today. What the folder's own code and
-        onnxruntime raise within the body becomes one, too.
+        If files are missing, damaged or from another version. Errors of the folder's code and of
+        onnxruntime within the body are converted, too.
     """
     _check_package(folder / PACKAGE, package)
     with _imported(folder / PACKAGE) as module:
@@ -91,13 +91,13 @@ def open_session(graph: Path, threads: int) -> onnxruntime.InferenceSession:
     """Open a graph on the CPU; raises what onnxruntime raises."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # Idle threads sleep: others work on this machine, too.
+    # Idle threads must not spin: other processes use this machine, too.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
 def usable_cores() -> int:
-    """Return the processor's cores that this process may use."""
+    """Return the number of cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
@@ -105,7 +105,7 @@ def usable_cores() -> int:
 
 
 def _check_package(package: Path, wanted: Mapping[str, bytes]) -> None:
-    """Refuse to run anything that an export has not written."""
+    """Check that the package is exactly what an export writes."""
     found = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*")
@@ -123,7 +123,7 @@ def _check_package(package: Path, wanted: Mapping[str, bytes]) -> None:
 
 @contextlib.contextmanager
 def _imported(package: Path) -> Iterator[ModuleType]:
-    """Import a folder as a package of a name of its own, and forget it afterwards."""
+    """Import a folder as a package with a unique name, and unload it afterwards."""
     name = f"_ktt_export_{next(_import_numbers)}"
     spec = importlib.util.spec_from_file_location(
         name, package / "__init__.py", submodule_search_locations=[str(package)]

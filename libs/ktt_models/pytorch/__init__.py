@@ -1,1 +1,1 @@
-"""What the models on a transformer encoder share."""
+"""Common base of models on a transformer encoder."""

@@ -1,4 +1,4 @@
-"""What a bundle serves an encoder model from, and the check of it."""
+"""Artifacts from which a bundle serves an encoder model, and their check."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["parity", "quantize_artifacts", "reference_set", "write_artifacts"]
 
 
 def write_artifacts(model: PyTorchModel, folder: Path) -> None:
-    """Write the graph of an ONNX export with its tokenizer and classes, and no code.
+    """Write the graph of an ONNX export with its tokenizer and classes, without code.
 
     Raises
     ------
@@ -49,9 +49,9 @@ def write_artifacts(model: PyTorchModel, folder: Path) -> None:
 
 
 def parity(model: PyTorchModel, folder: Path, texts: Iterable[str]) -> ParityFigures:
-    """Compare what `write_artifacts` wrote, read as a bundle reads it, with its model on texts.
+    """Compare artifacts, read as a bundle reads them, with their model on texts.
 
-    A text of no words and one of more than a model reads are compared too.
+    An empty text and one that is longer than the model reads are compared, too.
     """
     check_hierarchy(folder, model.taxonomy)
     with _answering(folder, GRAPH_NAME) as answer:
@@ -61,11 +61,10 @@ def parity(model: PyTorchModel, folder: Path, texts: Iterable[str]) -> ParityFig
 def quantize_artifacts(
     model: PyTorchModel, folder: Path, rows: Iterable[Batch]
 ) -> QuantizationFigures:
-    """Put a graph of 8-bit integers in the place of the one in a folder, and measure both first.
+    """Replace a folder's graph by a quantized one (8-bit integers), and measure both.
 
-    Its description says so: it is given texts one by one, since the range that is cut into 255
-    steps is that of all texts that go through together, and answers must not depend on who else
-    asks.
+    The description marks it for batches of one text: activations are quantized over the range of
+    the whole batch, and answers must not depend on other requests.
     """
     quantize(folder)
     figures = compare_graphs(

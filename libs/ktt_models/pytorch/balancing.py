@@ -18,16 +18,15 @@ from ktt_core.taxonomy import Taxonomy
 
 __all__ = ["Balance", "log_odds"]
 
-# Of a class as rare or rarer: of lower ones a sigmoid has hardly a gradient to leave them by.
+# Lower bound for rare classes: below it, a sigmoid has hardly any gradient.
 _LOWEST_LOG_ODDS = -4.0
 
 
 def log_odds(counts: Sequence[Tensor]) -> Tensor:
     """Return ``ln(p / (1 - p))`` of every class, p its share of the rows: float32, shape (C,).
 
-    The bias at which a sigmoid over all classes may start (Lin et al., "Focal Loss for Dense Object
-    Detection", 2017): from 0, its first epochs would go into learning that most classes are rare.
-    Kept within -4 and 4.
+    Initial bias of a sigmoid over all classes (Lin et al., "Focal Loss for Dense Object Detection",
+    2017): with 0, the first epochs would only learn that most classes are rare. Clipped to [-4, 4].
 
     Parameters
     ----------
@@ -41,11 +40,11 @@ def log_odds(counts: Sequence[Tensor]) -> Tensor:
 class Balance(nn.Module):
     """Weights and shifts of classes, level by level.
 
-    On each level a row weighs what its class there does, ``W_c = N / (n_classes * N_c)`` over the
-    classes that occur, so that every class counts as if it were equally frequent. Logit adjustment
-    (Menon et al., 2021) trains ``z_c + tau * ln(N_c / N)``, so that z itself is freed of the
-    frequencies. The shift is centred on each level: a softmax does not see that, and a sigmoid's
-    scores keep their overall height.
+    On each level a row has the weight of its class, ``W_c = N / (n_classes * N_c)`` over the
+    classes that occur, as if all classes were equally frequent. Logit adjustment (Menon et al.,
+    2021) trains ``z_c + tau * ln(N_c / N)``, so that z itself is independent of the frequencies.
+    The shift is centred on each level: a softmax is invariant to that, and a sigmoid's scores keep
+    their mean.
 
     Parameters
     ----------
@@ -76,8 +75,8 @@ class Balance(nn.Module):
         """Set weights and shifts from the training rows of every class, level by level."""
         weights, shifts = [], []
         for level in counts:
-            # A class without a row has no weight of its own to use, and no logarithm: as if it
-            # had one row.
+            # A class without rows counts as one with one row: its weight and logarithm are
+            # undefined.
             rows = level.to(torch.float64).clamp(min=1.0)
             shares = rows / level.sum().clamp(min=1)
             weights.append(1.0 / (shares * (level > 0).sum().clamp(min=1)))
@@ -106,7 +105,8 @@ class Balance(nn.Module):
         if self.class_weight is None:
             return functional.cross_entropy(adjusted, codes)
         losses = functional.cross_entropy(adjusted, codes, reduction="none")
-        # Not over the sum of the weights: a batch of common classes would count like one of rare.
+        # Not divided by the sum of the weights: a batch of common classes would count like one of
+        # rare ones.
         return (losses * self._level(self.weights, level)[codes]).mean()
 
     def mean(self, losses: Tensor, codes: Tensor) -> Tensor:

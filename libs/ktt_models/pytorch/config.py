@@ -14,11 +14,11 @@ __all__ = ["EncoderConfig"]
 class EncoderConfig(ModelConfig):
     """Encoder, input and training of a neural model.
 
-    A model's own class adds its head's fields, changes defaults where another value is better for
-    it, and says in `original` what the original project had.
+    A model's class adds its head's fields, may change defaults, and sets the original project's
+    values in `original`.
     """
 
-    #: What ``profile=original`` sets where nothing else is said. A model's own class extends it.
+    #: Defaults of ``profile=original``. A model's class extends it.
     original: ClassVar[dict[str, Any]] = {
         "pooling": "cls",
         "max_len": 64,
@@ -143,7 +143,7 @@ class EncoderConfig(ModelConfig):
     )
 
     def check_here(self) -> None:
-        """Find the encoder, unless it may be fetched; raises what `find_encoder` does."""
+        """Check that the encoder exists, unless it may be downloaded; raises as `find_encoder`."""
         from ktt_models.pytorch.encoders.discovery import find_encoder
 
         if not self.download:

@@ -1,7 +1,7 @@
-"""The heads' constraints in their naive form, with a matrix of classes by classes.
+"""Reference implementation of the heads' constraints, with a dense matrix of classes.
 
-Written as the papers and their code have them: quadratic in the classes, in time and in memory, and
-no good at saturated scores. What tests and ``benchmarks/heads`` compare with; no model uses it.
+As in the papers and their code: quadratic in the classes in time and memory, and inaccurate for
+saturated scores. Used by tests and ``benchmarks/heads`` only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def mcm(h: Tensor, below: Tensor) -> Tensor:
 
 def mcloss(h: Tensor, Y: Tensor, below: Tensor) -> Tensor:
     """Return MCLoss (Giunchiglia and Lukasiewicz, 2020, equation 5): a mean over (n, C)."""
-    # Picked before the logarithm: 0 * ln(0) is no number.
+    # Selected before the logarithm: 0 * ln(0) is NaN.
     return -torch.where(Y > 0, mcm(h * Y, below), 1 - mcm(h, below)).log().mean()
 
 

@@ -19,11 +19,10 @@ _FORMER_NAME = ("start", "init_from_counts")
 
 
 class Head(nn.Module, ABC):
-    """What stands on an encoder: one model's own mathematics.
+    """The network on top of an encoder, with a model's scores and loss.
 
-    A head is a network from features to whatever its loss and its scores need, and knows no
-    encoder, no device and no training loop. All work is in float32: the loop keeps heads out of
-    reduced precision.
+    A head maps features to the inputs of its loss and scores, and is independent of encoder, device
+    and training loop. It computes in float32: the loop excludes heads from reduced precision.
 
     Parameters
     ----------
@@ -43,7 +42,7 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, features: Tensor) -> Any:
-        """Return what `loss` and `level_scores` take.
+        """Return the input of `loss` and `level_scores`.
 
         Parameters
         ----------
@@ -57,7 +56,7 @@ class Head(nn.Module, ABC):
         Parameters
         ----------
         outputs
-            What `forward` returned.
+            Result of `forward`.
         codes : Tensor of int64, shape (n, depth)
             The true paths, level-local.
         """

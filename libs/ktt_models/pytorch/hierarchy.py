@@ -1,9 +1,9 @@
 """A taxonomy as index tensors, and sums and maxima up the tree in time linear in the classes.
 
-Scores of all classes stand level after level in one tensor of shape (n, C), as
-`Taxonomy.level_offsets` cuts it. Hidden classes, which pad a path that ends early, are classes like
-any other here: one is in a row's ancestor set whenever its parent is, and being an only child it
-changes no maximum and no sum of its ancestors.
+Scores of all classes are concatenated by level in one tensor of shape (n, C), see
+`Taxonomy.level_offsets`. Hidden classes, which pad a path that ends early, are treated like any
+other: as only children they are in a row's ancestor set whenever their parent is, and do not change
+maxima and sums of their ancestors.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ __all__ = ["Hierarchy"]
 
 
 class Hierarchy(nn.Module):
-    """Where a taxonomy's classes and their parents stand in a tensor of all classes' scores.
+    """Positions of a taxonomy's classes and their parents in a tensor of all classes' scores.
 
-    Its buffers follow from the taxonomy, so they move with the module but are in no state dict.
+    Its buffers follow from the taxonomy, so they move with the module but are not in the state
+    dict.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ class Hierarchy(nn.Module):
         return scores.split(self.level_sizes, dim=1)
 
     def along_path(self, codes: Tensor) -> Tensor:
-        """Return where the classes of paths, level-local, stand among all; shape (n, depth)."""
+        """Return the positions among all classes of level-local paths; shape (n, depth)."""
         return codes + self.offsets
 
     def ancestor_sets(self, codes: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -84,9 +85,9 @@ class Hierarchy(nn.Module):
 class _SubtreeMax(torch.autograd.Function):
     """Bottom-up scatter-max.
 
-    Works on class-major copies: a reduction over rows that lie together is several times faster
-    than one over columns. Backward keeps no tensor of indices: the gradient of a class goes back
-    down to wherever its maximum is found again, in equal parts where several share it.
+    Works on class-major copies: a reduction over contiguous rows is several times faster than one
+    over columns. No tensor of indices is kept for backward: the gradient of a class is passed to
+    the descendants that equal its maximum, in equal parts.
     """
 
     @staticmethod

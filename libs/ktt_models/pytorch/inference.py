@@ -1,4 +1,4 @@
-"""Scoring texts with a trained network: in parts that memory holds, none padded for another."""
+"""Scoring of texts with a trained network, in batches of similar length."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def predict_scores(
 ) -> tuple[FloatArray, list[FloatArray]]:
     """Return the features and the level scores of texts.
 
-    Rows are computed by length, `eval_batch_size` at a time, and come back in their own order.
+    Rows are sorted by length and computed `eval_batch_size` at a time; results are in the input's
+    order.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def predict_scores(
         ``input_ids`` and ``attention_mask``, shape (n, length), or ``features``, shape (n, d).
     config : EncoderConfig
     head : bool
-        Whether the head's scores are wanted at all.
+        Whether to compute the head's scores.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What models on a transformer encoder share: everything but the head."""
+"""Base of models on a transformer encoder: everything except the head."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ __all__ = ["PyTorchModel"]
 
 
 class PyTorchModel(FrameworkModel):
-    """Everything of an encoder model but its head.
+    """An encoder model except its head.
 
-    A subclass names its `config_class` and makes its head. Its checkpoints are arrays and JSON, no
-    pickle, and hold all it takes to answer and to go on training.
+    A subclass sets its `config_class` and creates its head. Checkpoints are arrays and JSON, not
+    pickles, and are sufficient for predictions and for continuing the training.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class PyTorchModel(FrameworkModel):
     Attributes
     ----------
     mark : callable
-        Told of the phases of every training step, for benchmarks: set it to a
+        Called with the phases of every training step, for benchmarks: a
         `ktt_models.pytorch.training.timing.StepTimer`.
     """
 
@@ -96,7 +96,8 @@ class PyTorchModel(FrameworkModel):
     def get_preprocessor(cls, config: ModelConfig) -> BasePreprocessor:
         """Return the encoder's own tokenizer.
 
-        Another one may change texts alone, ``{"text": [...]}``: the encoder's tokenizer follows it.
+        An override may return one that changes texts, ``{"text": [...]}``: the encoder's tokenizer
+        follows it.
 
         Raises
         ------
@@ -127,14 +128,13 @@ class PyTorchModel(FrameworkModel):
         resume_from: Path | None = None,
         progress: ProgressCallback = ignore_progress,
     ) -> Metrics:
-        """Train, and return the validation metrics of the best epoch; it is that epoch's model.
+        """Train, and return the validation metrics of the best epoch, whose weights are kept.
 
-        The best epoch is that of the highest hierarchical F1 on the validation rows; of several
-        that of the lowest validation loss.
-
-        `path` is written at the end of every epoch and every `checkpoint_minutes`, `best_path` at
-        the end. If `progress` raises, `path` is written first, and the run can be continued from
-        it: to the same numbers, on the same processor to the last bit.
+        The best epoch is the one with the highest hierarchical F1 on the validation rows, and of
+        equal ones with the lowest validation loss. `path` is written at the end of every epoch and
+        every `checkpoint_minutes`, `best_path` at the end. If `progress` raises, `path` is written
+        first, and the run can be continued from it: to the same numbers, on the same processor to
+        the last bit.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class PyTorchModel(FrameworkModel):
         return fit(self, train, val, path, best_path, resume_from, progress)
 
     def build(self) -> None:
-        """Make a new network: a trained encoder under an untrained head."""
+        """Create a new network: a trained encoder with an untrained head."""
         folder = find_encoder(self.config.encoder, self.config.download)
         self._preprocessor = self._new_preprocessor()
         network = self._assemble(Encoder.from_folder(folder, self.config.pooling))
@@ -171,7 +171,7 @@ class PyTorchModel(FrameworkModel):
         progress: ProgressCallback = ignore_progress,
         observe: Observer | None = None,
     ) -> Metrics:
-        """Return the metrics over a split, whose texts are tokenised first."""
+        """Return the metrics over a split, after tokenising its texts."""
         from ktt_models.pytorch.input.loader import OrderedLoader
 
         check_rows(self, loader)
@@ -277,21 +277,21 @@ class PyTorchModel(FrameworkModel):
     def snapshot(
         self, state: TrainingState, optimizer: dict[str, NDArray[Any]], copy: bool
     ) -> Snapshot:
-        """Return the checkpoint of a run that goes on: all it takes to continue it.
+        """Return the checkpoint of an unfinished run, from which it can be continued.
 
         Parameters
         ----------
         state : TrainingState
         optimizer : dict of str to ndarray
         copy : bool
-            Whether the arrays must stay as they are when training goes on.
+            Whether to copy arrays that further training changes.
         """
         self.temperature = state.temperature
         self.keep_validation(state.metrics)
         self.record.history = list(state.history)
         arrays = named_for("network", module_arrays(self.network, copy))
         arrays |= named_for("optimizer", optimizer)
-        # The best weights travel with the last ones, unless they are the same.
+        # The best weights are stored with the last ones, unless they are the same.
         if state.best is not None and state.best.step != state.step:
             arrays |= named_for("best", state.best.arrays)
         return {**self._state(), "training": state.to_json()}, arrays

@@ -1,4 +1,4 @@
-"""An encoder with a head on it: the network that is trained, saved and exported."""
+"""An encoder with a head: the network that is trained, saved and exported."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["EncoderNetwork"]
 
 
 class EncoderNetwork(nn.Module):
-    """From sub-word ids, or from features that are known already, to scores and a loss.
+    """Maps token ids, or precomputed features, to scores and a loss.
 
     Parameters
     ----------
     encoder : Encoder
     head : Head
     frozen : bool
-        Whether the encoder is left as it is.
+        Whether the encoder is not trained.
     """
 
     def __init__(self, encoder: Encoder, head: Head, frozen: bool = False) -> None:
@@ -33,7 +33,7 @@ class EncoderNetwork(nn.Module):
             encoder.requires_grad_(False)
 
     def train(self, mode: bool = True) -> EncoderNetwork:
-        """Switch dropout on or off; a frozen encoder never drops anything."""
+        """Switch dropout on or off; never on for a frozen encoder."""
         super().train(mode)
         if self.frozen:
             self.encoder.eval()

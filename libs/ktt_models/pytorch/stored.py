@@ -1,4 +1,4 @@
-"""A network's weights as a checkpoint holds them."""
+"""Conversion of a network's weights to a checkpoint's arrays and back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def module_arrays(module: nn.Module, copy: bool) -> Arrays:
     ----------
     module : nn.Module
     copy : bool
-        Whether the arrays must stay as they are when the module changes.
+        Whether to copy the arrays.
     """
     arrays = {}
     for name, tensor in module.state_dict().items():
@@ -48,7 +48,7 @@ def load_arrays(
     Raises
     ------
     CheckpointError
-        If one is missing, left over, of another shape or of another type.
+        If one is missing, unknown, or has another shape or type.
     """
     tensors = module.state_dict()
     wanted = set(tensors if only is None else only)
@@ -66,5 +66,5 @@ def load_arrays(
         raise CheckpointError(f"its weights do not fit: {problems[0]}{more}")
     with torch.no_grad():
         for name in wanted:
-            # The file is mapped read-only, and torch knows no such tensors.
+            # The file is mapped read-only, and torch has no read-only tensors.
             tensors[name].copy_(torch.from_numpy(arrays[name].copy()))

@@ -1,1 +1,1 @@
-"""What models in scikit-learn's manner share; see `ktt_models.sklearn.model`."""
+"""Common base of models in scikit-learn's style; see `ktt_models.sklearn.model`."""

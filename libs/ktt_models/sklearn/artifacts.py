@@ -1,4 +1,4 @@
-"""What a bundle serves a tf-idf model from, and the check of it."""
+"""Artifacts from which a bundle serves a tf-idf model, and their check."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def write_artifacts(model: SklearnModel, folder: Path) -> None:
     Raises
     ------
     UnsupportedError
-        If the model is not trained, or its solver is none of `ktt_models.sklearn.solvers`.
+        If the model is not trained, or its solver is not one of `ktt_models.sklearn.solvers`.
     """
     arrays, params = model.solver.state_dict()
     if params.get("kind") not in _KINDS:
@@ -68,7 +68,7 @@ def write_artifacts(model: SklearnModel, folder: Path) -> None:
 
 
 def parity(model: SklearnModel, folder: Path, texts: Iterable[str]) -> ParityFigures:
-    """Compare what `write_artifacts` wrote, read as a bundle reads it, with its model on texts."""
+    """Compare artifacts, read as a bundle reads them, with their model on texts."""
     check_hierarchy(folder, model.taxonomy)
     try:
         rows = TextRows(folder)

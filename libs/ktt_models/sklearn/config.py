@@ -37,7 +37,7 @@ _Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 class EstimatorConfig(ModelConfig):
-    """Features of a scikit-learn classifier over tf-idf rows; how it trains is its own matter."""
+    """Features of a scikit-learn classifier over tf-idf rows."""
 
     max_chars: int = Field(
         100_000,
@@ -89,7 +89,7 @@ class EstimatorConfig(ModelConfig):
 class TfidfConfig(EstimatorConfig):
     """Features and training of a linear model over tf-idf rows."""
 
-    #: What ``profile=original`` sets where nothing else is said.
+    #: Defaults of ``profile=original``.
     original: ClassVar[dict[str, Any]] = {
         "word_ngrams": (1, 1),
         "char_ngrams": None,

@@ -1,4 +1,4 @@
-"""What a solver is to a model, before and after training."""
+"""The interface of a model's solver, before and after training."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Scorer(Protocol):
         """Return the scores that `ktt_core.model.Model.level_scores` returns."""
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
-        """Return the trained weights, and what is JSON."""
+        """Return the trained arrays and the JSON values."""
 
 
 class Solver(Scorer, Protocol):
-    """A linear classifier over sparse rows, as `ktt_models.sklearn.solvers` has them."""
+    """A trainable linear classifier over sparse rows, as in `ktt_models.sklearn.solvers`."""
 
     def fit(
         self,

@@ -1,4 +1,4 @@
-"""A plain scikit-learn classifier as a solver: trained on the leaves, kept as their weights."""
+"""A scikit-learn classifier as a solver: trained on the leaves, stored as their weights."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from ktt_models.sklearn.linear_scores import linear_scores, narrow
 
 __all__ = ["EstimatorSolver", "LinearSolver"]
 
-# Training rows on which what was found is compared with the classifier itself.
+# Training rows on which extracted weights are compared with the classifier itself.
 _SAMPLE_ROWS = 64
 
 _log = logging.getLogger(__name__)
 
 
 class LinearSolver:
-    """A trained linear classifier over the leaves, out of a checkpoint.
+    """A trained linear classifier over the leaves, from a checkpoint.
 
     Parameters
     ----------
     taxonomy : Taxonomy
     arrays, params
-        What `state_dict` returned.
+        Result of `state_dict`.
 
     Raises
     ------
@@ -59,25 +59,24 @@ class LinearSolver:
 class EstimatorSolver:
     """Trains a scikit-learn classifier on the leaves of the rows.
 
-    A leaf without training rows, of which the classifier knows nothing, is less probable than every
-    other.
+    A leaf without training rows is less probable than all others.
 
     Parameters
     ----------
     name : str
-        The model's, for messages.
+        Name of the model, for messages.
     taxonomy : Taxonomy
     make : callable
-        Returns a new classifier that is not trained; called twice.
+        Returns a new, untrained classifier; called twice.
     max_weights : int
-        The rarest terms are left out where terms and leaves would need more.
+        The rarest terms are dropped if terms and leaves would need more.
     """
 
     def __init__(
         self, name: str, taxonomy: Taxonomy, make: Callable[[], Any], max_weights: int
     ) -> None:
         self.name, self.taxonomy, self.make, self.max_weights = name, taxonomy, make, max_weights
-        #: The leaves that occur among the training rows, once trained.
+        #: The leaves of the training rows, once trained.
         self.known_leaves: NDArray[np.integer[Any]] | None = None
         self._trained: LinearSolver | None = None
 
@@ -88,14 +87,14 @@ class EstimatorSolver:
         *,
         on_epoch: Callable[[int, int, dict[str, float]], None] | None = None,
     ) -> EstimatorSolver:
-        """Train; there are no epochs to tell of.
+        """Train; without reports of epochs.
 
         Raises
         ------
         DataError
-            If the rows are all of one leaf, or the leaves are too many for `max_weights`.
+            If all rows have the same leaf, or there are too many leaves for `max_weights`.
         UnsupportedError
-            As `check` raises it.
+            As `check`.
         TrainingError
             If the classifier fails.
         """
@@ -161,14 +160,14 @@ class EstimatorSolver:
         return estimator
 
     def check(self) -> None:
-        """Train a classifier on next to nothing, which shows of what kind it is.
+        """Train a classifier on a few synthetic rows, to check that it is supported.
 
         Raises
         ------
         UnsupportedError
-            If it is no classifier, or one that a checkpoint cannot hold.
+            If it is not a classifier, or one that a checkpoint cannot hold.
         TrainingError
-            If it cannot be made.
+            If it cannot be created.
         """
         n_classes = min(3, self.taxonomy.n_leaves)
         generator = np.random.default_rng(0)
@@ -183,8 +182,8 @@ class EstimatorSolver:
             except UnsupportedError as error:
                 raise UnsupportedError(f"{self.name}: {error}") from error
             except Exception:
-                # Its parameters may ask for more than so few rows; the true ones will tell.
-                _log.debug("%r does not train on made up rows", estimator, exc_info=True)
+                # Its parameters may require more rows; the real training will show.
+                _log.debug("%r does not train on synthetic rows", estimator, exc_info=True)
 
     def _train(self, estimator: Any, matrix: csr_matrix, labels: NDArray[np.intp]) -> None:
         with self._blamed(type(estimator).__name__, "trained"):
@@ -198,7 +197,7 @@ class EstimatorSolver:
 
     @contextlib.contextmanager
     def _blamed(self, what: str, doing: str) -> Iterator[None]:
-        """Say of an error that it is the model's own, and not one of this library."""
+        """Convert an exception to an error that blames the model, not this library."""
         try:
             yield
         except UnsupportedError as error:

@@ -1,4 +1,4 @@
-"""Getting a split's tf-idf rows, in blocks that fit memory."""
+"""Computation of a split's tf-idf rows in blocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RowsT = TypeVar("RowsT", bound=Sized)
 
 
 class RowCounter:
-    """Reports the rows of a phase as they pass.
+    """Reports the progress of a phase in rows.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class RowCounter:
         self.progress, self.phase, self.total, self.rows = progress, phase, total, 0
 
     def count(self, rows: RowsT) -> RowsT:
-        """Report so many rows more, and hand them on."""
+        """Report further rows, and return them."""
         self.rows += len(rows)
         self.progress(Progress(self.phase, self.rows, self.total, "rows"))
         return rows

@@ -1,4 +1,4 @@
-"""A linear classifier over the leaves, written down as the weights of a whole taxonomy."""
+"""Conversion of a linear classifier over the leaves to weights of the whole taxonomy."""
 
 from __future__ import annotations
 
@@ -24,31 +24,30 @@ def leaf_weights(
 ) -> BlockWeights:
     """Return the weights that `ktt_core.tfidf.scorer.FlatScorer` reads.
 
-    A leaf that the classifier does not know is less probable than all others, whatever the text, by
-    a factor of at least 1e-9. With modified_huber it is out of the question; where all leaves are,
-    it is as probable as they.
+    A leaf that the classifier does not know is less probable than all others for any text, by a
+    factor of at least 1e-9. With modified_huber its probability is 0, unless all leaves' are.
 
     Parameters
     ----------
     found : LinearScores
-        Of the leaves that are known, in their order.
+        Scores of the known leaves, in their order.
     taxonomy : Taxonomy
     known : ndarray of int, shape (n_known,)
-        The leaves that the classifier has seen, ascending.
+        The leaves that the classifier was trained on, ascending.
     columns : ndarray of int, shape (n_features,)
         The columns of a row that are the classifier's features, ascending.
     n_columns : int
         Of a row.
     longest : float
-        The Euclidean length of the longest row; no row has a negative number.
+        The largest Euclidean norm of a row; rows are non-negative.
 
     Raises
     ------
     TrainingError
-        If weights are no finite numbers of 32 bits.
+        If weights are not finite in 32 bits.
     """
     layout = NodeLayout(taxonomy)
-    # A leaf's weights stand at its parent, and nothing stands above.
+    # A leaf's weights are stored at its parent; higher levels have none.
     first_node = 0 if taxonomy.depth == 1 else 1 + int(taxonomy.level_offsets[-3])
     widths = layout.child_count[first_node:]
     starts = np.cumsum(widths) - widths
@@ -83,21 +82,21 @@ def leaf_weights(
 
 
 def _shifted(block: NDArray[np.float64], all_known: bool) -> NDArray[np.float64]:
-    """Return weights of which the least of a feature is 0, where that leaves out none that was.
+    """Return weights shifted to a minimum of 0 per feature, where that keeps zeros.
 
-    To a softmax only differences count. Small numbers are summed up more exactly, and with no
-    weights at all a leaf comes behind all others.
+    A softmax is invariant to the shift. Smaller numbers are summed more exactly, and a leaf without
+    weights has the lowest score.
     """
     moved = (block != 0).all(axis=1) if all_known else np.ones(len(block), dtype=bool)
     return block - np.where(moved, block.min(axis=1), 0.0)[:, None]
 
 
 def _unknown(found: LinearScores, lengths: NDArray[np.float64], longest: float) -> float:
-    """Return the bias of a leaf without weights that puts it behind all others."""
+    """Return the bias at which a leaf without weights has the lowest score."""
     if found.link == "softmax":
         return float(found.bias.min() + np.log(SHARE_FLOOR))
     if found.link == "logistic":
-        # No row scores less than this.
+        # Lower bound of all rows' scores.
         least = float((found.bias - lengths * longest).min())
         return min(least, 0.0) + float(np.log(SHARE_FLOOR))
     return -2.0

@@ -1,8 +1,8 @@
-"""What a trained scikit-learn classifier makes of its features, as weights and biases.
+"""Extraction of a trained scikit-learn classifier's weights and biases.
 
-Asked, not looked up: a classifier whose scores are linear gives its bias for the row of zeros, and
-its weights for the rows with a single 1. So it does not matter what it calls its attributes, and
-whether one is wrapped into another. What was found is compared with the classifier's own answers.
+They are computed from its scores: the bias from a row of zeros, and the weights from rows with a
+single 1. So names of attributes and wrappers of classifiers do not matter. The result is compared
+with the classifier's own predictions.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ __all__ = ["LinearScores", "linear_scores", "narrow"]
 FloatArray = NDArray[np.float64]
 Scores = Callable[[csr_matrix], FloatArray]
 
-# Weights asked for at a time: 32 MiB of float64.
+# Weights computed at a time: 32 MiB of float64.
 _BLOCK_CELLS = 1 << 22
-# What rounding may make of scores (relative to the largest), and of probabilities.
+# Tolerance for rounding of scores (relative to the largest) and of probabilities.
 _SCORE_TOLERANCE = 1e-4
 _PROBABILITY_TOLERANCE = 1e-3
 _SCALES = (1.0, 0.5, 0.1, 0.01)
@@ -41,7 +41,7 @@ class LinearScores:
         Rows (a sparse matrix of float64) to scores, shape (n, n_classes).
     bias : ndarray of float64, shape (n_classes,)
     link : {"softmax", "logistic", "modified_huber"}
-        What makes probabilities of the scores; see `ktt_core.tfidf.scorer.log_shares`.
+        Conversion of scores to probabilities; see `ktt_core.tfidf.scorer.log_shares`.
     """
 
     scores: Scores
@@ -49,7 +49,7 @@ class LinearScores:
     link: str
 
     def weight_blocks(self, n_features: int) -> Iterator[FloatArray]:
-        """Yield the weights of some features after the other, shape (m, n_classes)."""
+        """Yield the weights of consecutive features, shape (m, n_classes)."""
         step = max(1, _BLOCK_CELLS // len(self.bias))
         for first in range(0, n_features, step):
             m = min(step, n_features - first)
@@ -58,25 +58,25 @@ class LinearScores:
 
 
 def linear_scores(estimator: Any, sample: csr_matrix) -> LinearScores:
-    """Find out how a trained classifier scores rows.
+    """Determine how a trained classifier scores rows.
 
-    Where its probabilities follow from the scores in none of the known ways, the scores are taken
-    for their logarithms: the order is theirs, and a temperature is fitted afterwards.
+    If no known link maps its scores to its probabilities, the scores are used as log-probabilities:
+    their order is right, and a temperature is fitted afterwards.
 
     Parameters
     ----------
     estimator
         A trained scikit-learn classifier of the classes 0, 1, ...
     sample : csr_matrix of float64
-        Rows like those it will score, at least one.
+        Representative rows, at least one.
 
     Raises
     ------
     UnsupportedError
-        If its scores are not linear in the features, or not what it decides by.
+        If its scores are not linear in the features, or do not determine its predictions.
     """
     n_features = sample.shape[1]
-    # Of a sure classifier only shorter rows show what becomes of its scores.
+    # For a confident classifier, only shorter rows show the link of its scores.
     shorter = [scale * sample for scale in _SCALES]
     rows = narrow(vstack([*shorter, csr_matrix((1, n_features))]))
     proba = None
@@ -109,7 +109,7 @@ def linear_scores(estimator: Any, sample: csr_matrix) -> LinearScores:
     chosen = best[1] or fallback
     if chosen is None:
         raise UnsupportedError(
-            f"{type(estimator).__name__} {why}, and nothing else can be kept of it: a checkpoint "
+            f"{type(estimator).__name__} {why}, so it cannot be stored: a checkpoint "
             "holds weights and biases, but no code. Take a linear classifier (LogisticRegression, "
             "SGDClassifier, LinearSVC, RidgeClassifier, MultinomialNB, ComplementNB ...), or write "
             "make_solver and restore_solver, which keep arrays of another one"
@@ -127,14 +127,14 @@ def narrow(rows: Any) -> csr_matrix:
 
 
 def _candidates(estimator: Any) -> Iterator[tuple[Scores, str]]:
-    """Yield what may be the scores, and what may make probabilities of them."""
+    """Yield possible pairs of scores and link."""
     if hasattr(estimator, "decision_function"):
 
         def decide(rows: csr_matrix) -> FloatArray:
             found = np.asarray(estimator.decision_function(rows), dtype=np.float64)
             if found.size > len(found):
                 return found
-            # Of two classes only the second is scored, against the first.
+            # With two classes, only the second is scored, against the first.
             found = found.ravel()
             return np.stack([np.zeros_like(found), found], axis=1)
 
@@ -152,14 +152,14 @@ def _candidates(estimator: Any) -> Iterator[tuple[Scores, str]]:
             def ask(rows: csr_matrix, name: str = name) -> FloatArray:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     found = np.asarray(getattr(estimator, name)(rows), dtype=np.float64)
-                    # What all classes have in common says nothing, and need not be linear.
+                    # A part that all classes share has no effect, and need not be linear.
                     return np.asarray(found - found[:, :1])
 
             yield ask, "softmax"
 
 
 def _are_linear(found: LinearScores, rows: csr_matrix, expected: FloatArray) -> bool:
-    """Compare the sums over the rows' own features with what the classifier says of the rows."""
+    """Compare sums over the rows' features with the classifier's scores."""
     used = np.unique(rows.indices)
     ones = csr_matrix(
         (np.ones(len(used)), (np.arange(len(used)), used)), (len(used), rows.shape[1])
@@ -169,7 +169,7 @@ def _are_linear(found: LinearScores, rows: csr_matrix, expected: FloatArray) -> 
 
 
 def _decide(scores: FloatArray, predicted: NDArray[np.integer]) -> bool:
-    """Say whether the greatest scores are those of the classes that were predicted."""
+    """Return whether the predicted classes have the greatest scores."""
     of_predicted = np.take_along_axis(scores, predicted[:, None], axis=1)[:, 0]
     slack = _SCORE_TOLERANCE * (1 + np.abs(scores).max(axis=1))
     return bool((of_predicted >= scores.max(axis=1) - slack).all())
@@ -177,6 +177,6 @@ def _decide(scores: FloatArray, predicted: NDArray[np.integer]) -> bool:
 
 def _difference(scores: FloatArray, link: str, proba: FloatArray) -> float:
     found = np.exp(log_shares(scores, np.zeros(1, np.int64), link))
-    # Where those of all classes are 0, scikit-learn divides 0 by 0, or leaves it at that.
+    # If all are 0, scikit-learn divides 0 by 0 or keeps zeros.
     told = proba.sum(axis=1) > 0
     return float(np.abs(found - proba)[told].max(initial=0))

@@ -1,4 +1,4 @@
-"""What models in scikit-learn's manner share: one solver over tf-idf rows, trained in one go."""
+"""Base of models in scikit-learn's style: one solver over tf-idf rows, without resumption."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = ["SklearnModel"]
 
 
 class SklearnModel(FrameworkModel):
-    """Everything of a tf-idf model but its classifier.
+    """A tf-idf model except its classifier.
 
-    A subclass names its `config_class` and its classifier: any of scikit-learn's that is linear, by
-    `make_estimator`; or a solver of its own, by `make_solver` and `restore_solver`. It trains in
-    one go and keeps one checkpoint, "best": arrays and JSON, no pickle.
+    A subclass sets its `config_class` and its classifier: any linear one of scikit-learn, by
+    `make_estimator`; or its own solver, by `make_solver` and `restore_solver`. Training cannot be
+    resumed and writes one checkpoint, "best": arrays and JSON, no pickle.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class SklearnModel(FrameworkModel):
         Raises
         ------
         UnsupportedError, TrainingError
-            If there is none, or a checkpoint cannot hold it.
+            If there is no classifier, or a checkpoint cannot hold it.
         """
         from ktt_models.sklearn.estimator import EstimatorSolver
 
@@ -117,9 +117,9 @@ class SklearnModel(FrameworkModel):
 
     @classmethod
     def get_preprocessor(cls, config: ModelConfig) -> BasePreprocessor:
-        """Return one that leaves texts as they are: the vectorizer stems words itself.
+        """Return one that keeps texts unchanged: the vectorizer stems words itself.
 
-        Another one must make ``{"text": [...]}`` too; it is kept in checkpoints and exports.
+        An override must return ``{"text": [...]}``, too; it is stored in checkpoints and exports.
         """
         return BasePreprocessor()
 
@@ -143,7 +143,7 @@ class SklearnModel(FrameworkModel):
     ) -> Metrics:
         """Train, and return the validation metrics; empty if there are no validation rows.
 
-        The one checkpoint goes to `best_path`, or to `path` if only that is given.
+        The checkpoint is written to `best_path`, or to `path` if only that is given.
 
         Raises
         ------
@@ -163,7 +163,7 @@ class SklearnModel(FrameworkModel):
         metrics: Metrics = {}
         if val.n_rows:
             self.temperature, metrics = validated(self, val, progress)
-        if self.record.history:  # a classifier that trains in one go tells of no epochs
+        if self.record.history:  # scikit-learn classifiers report no epochs
             self.record.history[-1] |= metrics
         metrics = self.keep_validation(metrics)
         target = best_path or path
@@ -199,7 +199,7 @@ class SklearnModel(FrameworkModel):
         return self.solver.level_scores(rows), reference_features(rows, texts, unknown)
 
     def warm_up(self, inputs: Mapping[str, Any], n_rows: int) -> None:
-        """Answer a batch, with the solver that so many rows will be answered with."""
+        """Compute scores of a batch, with the solver for `n_rows` rows."""
         if isinstance(self.solver, StoredSolver):
             self.solver.expect(n_rows)
             self.solver.answer(self.vectorizer.transform(inputs["text"]))
@@ -221,7 +221,7 @@ class SklearnModel(FrameworkModel):
         from ktt_models.export.parity import parity
         from ktt_models.sklearn.onnx.text_package import package_of
 
-        # The graph's memory grows with the weights of all its texts' terms, hence few at a time.
+        # The graph's memory grows with the weights of all texts' terms, hence small batches.
         return parity(self, folder, texts, package_of(self), batches=(8,))
 
     def export_artifacts(self, folder: Path) -> None:
@@ -255,7 +255,7 @@ class SklearnModel(FrameworkModel):
             arrays_of("vectorizer", arrays), metadata["vectorizer"]
         )
         solver = self.restore_solver(arrays_of("solver", arrays), metadata["solver"])
-        # An answer to the empty text shows that terms and weights fit.
+        # Scoring the empty text checks that terms and weights match.
         solver.level_scores(vectorizer.transform([""]))
         state = metadata.get("preprocessor")
         self._preprocessor = None if state is None else restore_preprocessor(self, state)

@@ -1,4 +1,4 @@
-"""A trained solver as a checkpoint holds it."""
+"""A trained solver from a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from ktt_models.sklearn.contract import Arrays, Levels, Scorer
 
 __all__ = ["StoredSolver"]
 
-# Importing and compiling a solver takes as long as numpy needs for about so many rows, at 1 or 2 ms
-# each.
+# Rows that numpy scores in about the time of importing and compiling a solver, at 1 or 2 ms each.
 _ROWS_BEFORE_COMPILING = 2000
 
 
 class StoredSolver:
-    """Answers with numpy at once, and compiles the solver when there turns out to be much to do.
+    """Scores with numpy first, and compiles the solver after many rows.
 
     Parameters
     ----------
     taxonomy : Taxonomy
     arrays, params
-        What the solver's `state_dict` returned.
+        Result of the solver's `state_dict`.
     restore : callable
-        Makes the solver of these.
+        Creates the solver from these.
     kind : {"hierarchical", "flat"}, optional
         The kind the solver must be of.
 
@@ -57,14 +56,14 @@ class StoredSolver:
         return self.answer(rows)
 
     def expect(self, n_rows: int) -> None:
-        """Compile the solver now if so many rows more are reason enough."""
+        """Compile the solver now if that pays off for so many further rows."""
         if self._solver is None and self._n_rows + n_rows > _ROWS_BEFORE_COMPILING:
             self._solver = self._restore(*self._state)
 
     def answer(self, rows: CsrRows) -> Levels:
-        """Return the scores of rows that are not counted as work: of a trial, say."""
+        """Return scores without counting the rows, for example for a check."""
         return (self._solver or self._scorer).level_scores(rows)
 
     def state_dict(self) -> tuple[Arrays, dict[str, Any]]:
-        """Return the trained weights, and what is JSON."""
+        """Return the trained arrays and the JSON values."""
         return self._state

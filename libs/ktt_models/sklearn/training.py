@@ -1,4 +1,4 @@
-"""Features, then a solver on them, then the temperature: how a tf-idf model is trained."""
+"""Training of a tf-idf model: features, solver, temperature."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 __all__ = ["train_solver", "validated"]
 
-# What is shown while it takes seconds, and minutes on a busy machine.
+# Progress message: compiling takes seconds, or minutes on a busy machine.
 _COMPILING = "compiling for this processor, once"
 
 
 def train_solver(
     model: SklearnModel, train: Loader, progress: ProgressCallback
 ) -> tuple[TfidfVectorizer, Solver, list[dict[str, float]]]:
-    """Train a new vectorizer and a new solver of a model's, and return them and the loss curve.
+    """Train a new vectorizer and solver for a model, and return them with the loss curve.
 
     Raises
     ------
     KttError
-        If the rows are too few, or the solver cannot be made or trained.
+        If there are too few rows, or the solver cannot be created or trained.
     """
     solver = model.make_solver()
     vectorizer = model.make_vectorizer()
@@ -44,7 +44,7 @@ def train_solver(
     try:
         vectorizer.fit(seen.count(batch.inputs["text"]) for batch in train)
     except DataError as error:
-        # Not if reading the rows failed: a user who set no min_df is told where it is from.
+        # Not for errors of reading rows. Explains the origin of a min_df that the user has not set.
         if (
             isinstance(config, TfidfConfig)
             and config.profile == "original"
@@ -63,7 +63,7 @@ def train_solver(
         history.append(point if "pass" not in metrics else {**point, "pass": metrics["pass"]})
         progress(Progress("fit", epoch, epochs, "epochs", metrics))
 
-    # A classifier that trains in one go tells of no epochs.
+    # scikit-learn classifiers report no epochs.
     epochs = config.epochs if isinstance(config, TfidfConfig) else None
     progress(Progress("fit", 0, epochs, "epochs"))
     with on_compiling(lambda: progress(Progress(_COMPILING))):
@@ -103,6 +103,6 @@ def validated(
         sample=False,
         on_measured=RowCounter(progress, "validate", val.n_rows).count,
     )
-    # What the solvers lower is another loss.
+    # Solvers minimise another loss.
     del metrics[VALIDATION_LOSS]
     return temperature, metrics

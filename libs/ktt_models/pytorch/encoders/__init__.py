@@ -1,4 +1,4 @@
-"""Finding, listing and loading the transformer encoders that models stand on.
+"""Finding, listing and loading of transformer encoders.
 
 `find_encoder`, `list_encoders` and `encoder_preprocessor` import no torch; `encoder.Encoder` does,
 and is imported from its module.

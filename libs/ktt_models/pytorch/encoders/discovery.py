@@ -24,7 +24,7 @@ ENCODERS_VARIABLE = "KTT_ENCODERS"
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
 
-# What is fetched: nothing that is a pickle or code, and no weights of other frameworks.
+# Downloaded files: no pickles, no code, and no weights of other frameworks.
 _FETCHED = [
     CONFIG_FILE,
     "tokenizer.json",
@@ -37,9 +37,9 @@ _FETCHED = [
 
 
 def find_encoder(encoder: str | Path, download: bool = False) -> Path:
-    """Return the folder of an encoder, whose files have been looked at.
+    """Return the folder of an encoder, after a check of its files.
 
-    Looked at in this order: a folder of that path; a folder of that name in a folder of
+    Searched in this order: a folder of that path; a folder of that name in a folder of
     ``KTT_ENCODERS``; the local Hugging Face cache; an installed package of that name that carries
     an encoder; and, if `download`, the hub.
 
@@ -48,15 +48,14 @@ def find_encoder(encoder: str | Path, download: bool = False) -> Path:
     encoder : str or Path
         A folder, or a name.
     download : bool
-        Whether it may be fetched into the local Hugging Face cache. What is there is not asked for
-        again.
+        Whether it may be downloaded into the local Hugging Face cache, if it is not there already.
 
     Raises
     ------
     MissingEncoderError
         If no encoder has that name; the message says in one line how to get one.
     NotFoundError
-        If it is no name and there is no such folder, or files of it are missing.
+        If it is not a name and there is no such folder, or files of it are missing.
     InvalidArgumentError
         If it cannot be a path or a name.
     UnsupportedError, DataError
@@ -67,7 +66,7 @@ def find_encoder(encoder: str | Path, download: bool = False) -> Path:
     text = str(encoder)
     if not text.strip() or "\0" in text:
         raise InvalidArgumentError(
-            f"encoder = {text!r:.80} is no folder and no name", field="encoder"
+            f"encoder = {text!r:.80} is neither a folder nor a name", field="encoder"
         )
     path = _expanded(text)
     if path is not None:
@@ -80,7 +79,7 @@ def find_encoder(encoder: str | Path, download: bool = False) -> Path:
             read_facts(folder)
             return folder
         except KttError as error:
-            # Another place may have it whole.
+            # Another place may have a complete one.
             problem = problem or error
     if download and is_name:
         folder = _download(text)
@@ -94,7 +93,7 @@ def find_encoder(encoder: str | Path, download: bool = False) -> Path:
 
 
 def _expanded(text: str) -> Path | None:
-    """Return the folder of that path, if there is one."""
+    """Return the folder with that path, if it exists."""
     try:
         path = Path(text).expanduser()
         return path if path.is_dir() else None
@@ -104,7 +103,7 @@ def _expanded(text: str) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """Return the folder of the local Hugging Face cache, by the variables that move it."""
+    """Return the folder of the local Hugging Face cache, from its environment variables."""
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if value := os.environ.get(variable):
             return Path(value).expanduser()
@@ -121,7 +120,7 @@ def encoder_folders() -> list[Path]:
 
 
 def snapshot(repository: Path) -> Path | None:
-    """Return the folder of a cached repository's files: its main version's, or else its newest."""
+    """Return the folder of a cached repository's main revision, or else of its newest."""
     snapshots = repository / "snapshots"
     try:
         main = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
@@ -137,7 +136,7 @@ def snapshot(repository: Path) -> Path | None:
 
 
 def package_folders() -> Iterator[tuple[str, Path]]:
-    """Yield the installed packages that carry an encoder, and its folder; none is imported."""
+    """Yield installed packages that contain an encoder, and its folder, without importing them."""
     for place in dict.fromkeys(sys.path):
         if not place.endswith("-packages") and "site-packages" not in place:
             continue
@@ -185,8 +184,8 @@ def _download(name: str) -> Path:
         status = _answered(error)
         if status is not None:
             raise UnavailableError(
-                f"the hub does not give the encoder {name!r} (HTTP {status}): check the name; one "
-                "that asks for a licence to be accepted needs a token in HF_TOKEN"
+                f"the hub refused the encoder {name!r} (HTTP {status}): check the name; one "
+                "that requires accepting a licence needs a token in HF_TOKEN"
             ) from error
         raise UnavailableError(
             f"the encoder {name!r} cannot be fetched from the hub: {_first_line(error)}. Check the "
@@ -195,7 +194,7 @@ def _download(name: str) -> Path:
 
 
 def _answered(error: BaseException | None) -> int | None:
-    """Return the status the hub answered with, if it was reached."""
+    """Return the HTTP status of the hub's answer, if it was reached."""
     while error is not None:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(status, int):

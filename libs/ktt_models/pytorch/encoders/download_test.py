@@ -102,5 +102,5 @@ def test_nothing_is_fetched_unasked(hub):
 
 
 def test_a_name_the_hub_does_not_know_is_told(hub):
-    with pytest.raises(UnavailableError, match="does not give the encoder 'maker/other'.*404"):
+    with pytest.raises(UnavailableError, match="refused the encoder 'maker/other'.*404"):
         find_encoder("maker/other", download=True)

@@ -22,8 +22,8 @@ Pooling = Literal["cls", "mean"]
 class Encoder(nn.Module):
     """A BERT-like encoder and the pooling of its last layer.
 
-    Made by `from_folder` with trained weights, or by `from_config_json` for weights that a
-    checkpoint brings; in evaluation mode.
+    Created by `from_folder` with trained weights, or by `from_config_json` for a checkpoint's
+    weights; in evaluation mode.
 
     Attributes
     ----------
@@ -39,8 +39,8 @@ class Encoder(nn.Module):
         super().__init__()
         if pooling not in ("cls", "mean"):
             raise InvalidArgumentError(f"pooling = {pooling!r} must be cls or mean")
-        # The layer behind the first token that some checkpoints carry is not read: it would only
-        # take memory, and be a weight without a gradient.
+        # The pooling layer of some checkpoints is not loaded: it would be an unused weight without
+        # a gradient.
         if getattr(network, "pooler", None) is not None:
             network.pooler = None
         self.network = network
@@ -103,12 +103,12 @@ class Encoder(nn.Module):
     def from_config_json(cls, value: Mapping[str, Any]) -> Encoder:
         """Rebuild an encoder from its `config_json`, for weights that are loaded into it.
 
-        Until then they are anything; no random number is drawn.
+        Until then the weights are undefined; no random numbers are drawn.
 
         Raises
         ------
         DataError
-            If `value` is not such a value.
+            If `value` is not valid.
         """
         from transformers import AutoConfig, AutoModel
 
@@ -131,9 +131,9 @@ class Encoder(nn.Module):
             ) from error
 
     def fingerprint(self) -> str:
-        """Return the digest of what decides the features, "sha256:...": config, pooling, weights.
+        """Return the digest of config, pooling and weights: "sha256:...".
 
-        It is of the weights as they are now, wherever they came from.
+        Computed from the current weights.
         """
         digest = hashlib.sha256(repr(_sorted(self.config_json)).encode())
         for name, tensor in sorted(self.state_dict().items()):
@@ -143,7 +143,7 @@ class Encoder(nn.Module):
         return f"sha256:{digest.hexdigest()}"
 
     def _check(self) -> None:
-        """See that the network reads and answers as an encoder does."""
+        """Check that the network has an encoder's inputs and outputs."""
         kind = type(self.network).__name__
         self.network.eval()
         one = torch.ones((1, 1), dtype=torch.int64)
@@ -151,27 +151,27 @@ class Encoder(nn.Module):
             with torch.inference_mode():
                 outputs = self.network(input_ids=one, attention_mask=one)
             shape = tuple(outputs.last_hidden_state.shape)
-        except Exception as error:  # every architecture has its own way to miss an input
+        except Exception as error:  # the error for a missing input depends on the architecture
             raise UnsupportedError(
-                f"{kind} does not answer as a BERT-like encoder does: {_first_line(error)}"
+                f"{kind} does not work as a BERT-like encoder: {_first_line(error)}"
             ) from error
         if shape != (1, 1, self.width):
             raise UnsupportedError(
-                f"{kind} does not answer with {self.width} features a token, as its config says, "
+                f"{kind} does not return {self.width} features per token, as its config says, "
                 f"but with {shape}"
             )
 
 
 class _NoRandomWeights(TorchFunctionMode):
-    """Leaves out what fills new weights with random numbers: the greater part of making them.
+    """Skips the random initialisation of new weights, which takes most of their creation.
 
-    Of this thread alone: another may be making a network to train.
+    For this thread only: another may be creating a network to train.
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Do what is asked, but for random numbers."""
+        """Call the function unless it draws random numbers."""
         # normal_, kaiming_uniform_, trunc_normal_ ...
         if getattr(func, "__name__", "").endswith(("normal_", "uniform_")):
             return args[0] if args else kwargs["tensor"]
@@ -184,7 +184,7 @@ def _load(folder: Path) -> nn.Module:
 
     shown = logging.is_progress_bar_enabled()
     verbosity = logging.get_verbosity()
-    # The report of other tasks' heads that are not loaded is no news to anybody.
+    # Reports about heads of other tasks that are not loaded are not useful.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
@@ -196,10 +196,10 @@ def _load(folder: Path) -> nn.Module:
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
-                # Told below, in words that help.
+                # Reported below with advice.
                 ignore_mismatched_sizes=True,
             )
-    except Exception as error:  # it has an exception of its own for every kind of damage
+    except Exception as error:  # it raises many different exceptions for damaged files
         raise DataError(
             f"the encoder in {folder} cannot be loaded: {_first_line(error)}"
         ) from error
@@ -224,7 +224,7 @@ def _load(folder: Path) -> nn.Module:
 
 
 def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what says where an encoder came from, or would have other code loaded."""
+    """Remove the entries on an encoder's origin, or that would load other code."""
     left_out = {"_name_or_path", "auto_map", "transformers_version", "architectures", "dtype"}
     return {key: value for key, value in config.items() if key not in left_out}
 

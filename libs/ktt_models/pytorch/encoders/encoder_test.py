@@ -214,7 +214,7 @@ def test_what_reads_no_text_is_no_encoder(tmp_path):
         intermediate_size=8,
         image_size=32,
     )
-    with pytest.raises(UnsupportedError, match="ViTModel does not answer as a BERT-like"):
+    with pytest.raises(UnsupportedError, match="ViTModel does not work as a BERT-like"):
         Encoder(ViTModel(config), "mean")
 
 

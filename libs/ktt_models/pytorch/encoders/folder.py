@@ -1,4 +1,4 @@
-"""What an encoder's folder holds, read without loading a weight: no torch is imported here."""
+"""Facts about an encoder's folder, read without loading weights or importing torch."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ INDEX_FILE = "model.safetensors.index.json"
 _MAX_JSON = 64 * 1024**2
 _MAX_HEADER = 100 * 1024**2
 
-# The names that architectures give to the same thing.
+# Names of the same setting in different architectures.
 _WIDTHS = ("hidden_size", "dim", "d_model", "n_embd")
 _LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
 
-# Their first position is the one after the padding id.
+# Architectures whose first position is the one after the padding id.
 _SHIFTED_POSITIONS = frozenset(
     {
         "roberta",
@@ -43,7 +43,7 @@ _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model.
 
 @dataclass(frozen=True)
 class EncoderFacts:
-    """What the files of an encoder's folder say.
+    """Facts from the files of an encoder's folder.
 
     Attributes
     ----------
@@ -56,9 +56,9 @@ class EncoderFacts:
     parameters : int
         Numbers in the weight files, heads of other tasks included.
     vocabulary : int
-        Ids that it has an embedding for; 0 if the config does not say.
+        Number of embedded ids; 0 if the config does not say.
     max_length : int
-        Tokens of the longest text it was made for; 0 if the config does not say.
+        Maximum number of tokens of a text; 0 if the config does not say.
     """
 
     architecture: str
@@ -77,8 +77,7 @@ def read_facts(folder: Path) -> EncoderFacts:
     NotFoundError
         If its config, weights or tokenizer are missing.
     UnsupportedError
-        If it can be loaded by running code only (pickled weights, code of its own), or reads and
-        writes text (an encoder-decoder).
+        If loading it would run code (pickled weights, custom code), or it is an encoder-decoder.
     DataError
         If a file is damaged.
     """
@@ -151,12 +150,12 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def longest_input(config: dict[str, Any]) -> int:
-    """Return the tokens of the longest text a config allows; 0 if it does not say."""
+    """Return the maximum number of tokens of a text; 0 if the config does not say."""
     positions = _number(config, ("max_position_embeddings", "n_positions"))
     if positions and config.get("model_type") in _SHIFTED_POSITIONS:
         padding = config.get("pad_token_id")
         if config["model_type"] == "mpnet" or not isinstance(padding, int):
-            # MPNet has it so, whatever its config says; to the others it is the default.
+            # MPNet always uses this id, whatever its config says; for others it is the default.
             padding = 1
         positions -= padding + 1
     return max(positions, 0)

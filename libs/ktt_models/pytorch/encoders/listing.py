@@ -1,4 +1,4 @@
-"""What encoders are found on this machine, and where."""
+"""Listing of the encoders on this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FoundEncoder:
     Attributes
     ----------
     name : str
-        What ``--set encoder=...`` takes.
+        Value for ``--set encoder=...``.
     source : str
         Where it was found: "huggingface cache", "KTT_ENCODERS" or "package".
     path : Path
@@ -58,7 +58,7 @@ def list_encoders() -> list[FoundEncoder]:
     found: dict[str, FoundEncoder] = {}
     for name, source, path in _candidates():
         entry = _describe(name, source, path)
-        # As `find_encoder` does, a broken one gives way to a whole one of the same name.
+        # As in `find_encoder`, a complete one takes precedence over a broken one of the same name.
         if name not in found or (found[name].problem and not entry.problem):
             found[name] = entry
     return sorted(found.values(), key=lambda entry: entry.name)
@@ -66,14 +66,14 @@ def list_encoders() -> list[FoundEncoder]:
 
 def _candidates() -> Iterator[tuple[str, str, Path]]:
     for folder in encoder_folders():
-        # A folder that is an encoder itself is taken as one, by its path.
+        # A folder that is an encoder itself is listed by its path.
         if (folder / CONFIG_FILE).is_file():
             yield str(folder), ENCODERS_VARIABLE, folder
         for config in sorted(
             [*folder.glob(f"*/{CONFIG_FILE}"), *folder.glob(f"*/*/{CONFIG_FILE}")]
         ):
             inner = config.parent
-            # A folder within an encoder, such as its pooling's settings, is not one.
+            # Subfolders of an encoder, such as its pooling's settings, are not encoders.
             if not (inner.parent / CONFIG_FILE).is_file():
                 yield str(inner.relative_to(folder)), ENCODERS_VARIABLE, inner
     for repository in sorted(cache_folder().glob("models--*")):

@@ -1,4 +1,4 @@
-"""A tiny encoder with random weights, made on the spot: for tests, and to try things out."""
+"""A tiny encoder with random weights, for tests and experiments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["write_tiny_encoder", "write_tiny_tokenizer"]
 
-# MPNet takes id 1 for padding, whatever its config says.
+# MPNet uses id 1 for padding, whatever its config says.
 _SPECIAL = ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]")
 
 
@@ -30,7 +30,7 @@ def write_tiny_encoder(
     Parameters
     ----------
     folder : Path
-        Is made if missing; gets config.json, model.safetensors, tokenizer.json and
+        Created if missing; receives config.json, model.safetensors, tokenizer.json and
         tokenizer_config.json.
     texts : iterable of str
         Their most frequent words, and all their characters, become the vocabulary.

@@ -1,4 +1,4 @@
-"""The tokenizer that goes with an encoder."""
+"""The tokenizer of an encoder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["encoder_preprocessor", "with_tokenizer"]
 
 
 def encoder_preprocessor(folder: Path, max_len: int) -> TransformerPreprocessor:
-    """Return an encoder's tokenizer, after a look at whether the two fit. Imports no torch.
+    """Return an encoder's tokenizer, after a check that both match. Imports no torch.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def encoder_preprocessor(folder: Path, max_len: int) -> TransformerPreprocessor:
     NotFoundError
         If there is no tokenizer.
     InvalidArgumentError
-        If `max_len` is more than the encoder takes, or leaves no room for a text.
+        If `max_len` is more than the encoder supports, or leaves no room for a text.
     DataError
         If the tokenizer has ids that the encoder has no embedding for.
     """
@@ -51,7 +51,7 @@ def encoder_preprocessor(folder: Path, max_len: int) -> TransformerPreprocessor:
 def with_tokenizer(
     preprocessor: BasePreprocessor, config: EncoderConfig
 ) -> TransformerPreprocessor:
-    """Return a preprocessor that makes token ids: one of texts stands before the encoder's.
+    """Return a preprocessor to token ids: one that changes texts is put before the tokenizer.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Files that are made once and found again: one folder per dataset, bounded, shared by processes.
+"""A cache of files: one folder per dataset, limited in size, shared by processes.
 
-``<workspace>/cache/<kind>/<dataset>/<split>-<content>-<made of>.arrow``. Whoever needs a file that
-is not there makes it, while others wait for it; a damaged one is made anew. Where no file can be
-kept, what is made lasts as long as the process.
+``<workspace>/cache/<kind>/<dataset>/<split>-<content>-<made of>.arrow``. The first process that
+needs a missing file creates it, while others wait; a damaged one is created again. If no file can
+be stored, the table is kept by the process only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ktt_models.pytorch.input.tables import DamagedCacheError, read_table, write
 
 __all__ = ["MAX_BYTES", "Cache", "cache_root"]
 
-#: All caches of a workspace together; the longest unused are removed.
+#: Limit of all caches of a workspace; the least recently used are removed.
 MAX_BYTES = 32 * 1024**3
 
 _SUFFIX = ".arrow"
@@ -39,7 +39,7 @@ TableT = TypeVar("TableT")
 
 
 def cache_root(split_path: Path) -> Path | None:
-    """Return ``<workspace>/cache`` for a split's path; None if it is of no workspace.
+    """Return ``<workspace>/cache`` for a split's path; None if it is not in a workspace.
 
     A dataset in a workspace is in its folder ``datasets``.
     """
@@ -48,20 +48,20 @@ def cache_root(split_path: Path) -> Path | None:
 
 
 class Cache:
-    """The file of one split and kind, wherever it can be kept.
+    """The cached table of one split and kind.
 
     Parameters
     ----------
     split_path : Path
-        The split's Parquet file; says where the cache is.
+        The split's Parquet file, which determines the location of the cache.
     kind : str
         "tokens" or "features".
     content : str
         A digest of the split's rows.
     about : mapping
-        What else the file is made of, a JSON value.
+        Further inputs of the file, as a JSON value.
     max_bytes : int
-        Bound of all caches of the workspace.
+        Limit of all caches of the workspace.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Cache:
         self._root = cache_root(split_path)
         self._family = f"{split_path.stem}-"
         self._version = f"{self._family}{_short(content)}-"
-        #: Where the file is kept, or None.
+        #: Location of the file, or None.
         self.path: Path | None = None
         if self._root is not None:
             folder = self._root / kind / split_path.absolute().parent.name
@@ -91,16 +91,16 @@ class Cache:
         columns_of: Callable[[TableT], dict[str, pa.Array]],
         waiting: Callable[[], None],
     ) -> TableT:
-        """Return the table: mapped from its file, which is made if need be.
+        """Return the table, mapped from its file, which is created if missing.
 
         Parameters
         ----------
         of_columns, columns_of : callable
-            From a file's columns to the table, and back.
+            Convert a file's columns to the table, and back.
         make : callable
-            Makes the table; takes the folder for unfinished files, or None for memory.
+            Creates the table; takes the folder for temporary files, or None for memory.
         waiting : callable
-            Called every moment in which another process makes the file; may raise.
+            Called repeatedly while another process creates the file; may raise.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class Cache:
             self._tell(error)
             return make(None)
         with lock:
-            # The one who held the lock may have made it.
+            # The previous holder of the lock may have created it.
             found = self._read(of_columns)
             if found is not None:
                 return found
@@ -132,12 +132,12 @@ class Cache:
                 self._tell(error)
                 return made
             found = self._read(of_columns)
-            # What was just made is of use even if its file is gone again by now.
+            # The new table is usable even if its file has been removed already.
             return made if found is None else found
 
     def _tell(self, error: OSError) -> None:
         _log.warning(
-            "the input cannot be kept in %s for the next time: %s",
+            "the input cannot be stored in %s for the next run: %s",
             self.path and self.path.parent,
             error.strerror or error,
         )
@@ -149,16 +149,17 @@ class Cache:
         except FileNotFoundError:
             return None
         except DamagedCacheError as error:
-            _log.warning("%s is damaged and is made anew: %s", self.path, error)
+            _log.warning("%s is damaged and is created again: %s", self.path, error)
             return None
-        # Its time says when it was last used. Where that cannot be noted it goes a little earlier.
+        # Its time is that of the last use. If it cannot be set, the file is removed a little
+        # earlier.
         with contextlib.suppress(OSError):
             os.utime(self.path)
         return table
 
     @contextlib.contextmanager
     def _alone(self, path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-        """Hold the right to make a file; the system takes it from a process that ends."""
+        """Hold the lock for creating a file; the system releases it when the process ends."""
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_suffix(_LOCK_SUFFIX)
         while True:
@@ -168,7 +169,7 @@ class Cache:
                     waiting()
                     time.sleep(_POLL_SECONDS)
                 if not is_same_file(lock, descriptor):
-                    # The one before removed it.
+                    # The previous holder removed it.
                     continue
                 try:
                     yield
@@ -179,7 +180,7 @@ class Cache:
                 os.close(descriptor)
 
     def _tidy(self) -> None:
-        """Remove what is of rows or datasets that are gone, then the longest unused of too much."""
+        """Remove outdated files, then the least recently used ones above the limit."""
         assert self.path is not None and self._root is not None
         sweep_leftovers(self.path.parent)
         for file in self.path.parent.glob(f"{self._family}*{_SUFFIX}"):
@@ -190,7 +191,7 @@ class Cache:
                 shutil.rmtree(folder, ignore_errors=True)
         used: list[tuple[float, int, Path]] = []
         for file in self._root.glob(f"*/*/*{_SUFFIX}"):
-            # Another process may remove it at any moment.
+            # Another process may remove it at any time.
             with contextlib.suppress(FileNotFoundError):
                 state = file.stat()
                 used.append((state.st_mtime, state.st_size, file))
@@ -211,5 +212,5 @@ def _try_lock(descriptor: int) -> bool:
     try:
         return try_lock(descriptor)
     except OSError:
-        # A file system without locks: then two processes may make the same file, and one wins.
+        # A file system without locks: two processes may create the same file, and one wins.
         return True

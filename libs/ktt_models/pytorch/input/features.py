@@ -19,16 +19,16 @@ from ktt_models.pytorch.input.tables import FeatureTable
 
 __all__ = ["Encode", "FeatureLoader"]
 
-#: From ``input_ids`` and ``attention_mask`` (int64, shape (n, length)) to features of float32,
-#: shape (n, width).
+#: Maps ``input_ids`` and ``attention_mask`` (int64, shape (n, length)) to features, float32, shape
+#: (n, width).
 Encode = Callable[[Mapping[str, NDArray[np.int64]]], NDArray[np.float32]]
 
-# Rows whose texts are sorted by length together.
+# Number of rows that are sorted by length together.
 _BLOCK_ROWS = 8_192
 
 
 class FeatureSource:
-    """A split as features; nothing is computed before `table` is asked for.
+    """The features of a split, computed lazily by `table`.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class FeatureSource:
 
     @property
     def taxonomy(self) -> Taxonomy:
-        """What the split's codes mean."""
+        """Taxonomy of the split's codes."""
         return self._tokens.taxonomy
 
     def table(self, progress: ProgressCallback) -> FeatureTable:
@@ -88,7 +88,7 @@ class FeatureSource:
 class FeatureLoader(OrderedLoader):
     """Features of a split in batches, kept in the workspace's cache.
 
-    Takes rows, batch size and seed from a loader of token ids; batches hold
+    Rows, batch size and seed are those of a loader of token ids; batches hold
     ``inputs={"features"}``, float32, shape (n, width). Without a seed, batches are in the file's
     order.
 
@@ -118,7 +118,7 @@ class FeatureLoader(OrderedLoader):
 
     @property
     def taxonomy(self) -> Taxonomy:
-        """What the codes mean."""
+        """Taxonomy of the codes."""
         return self.source.taxonomy
 
     def prepare(self, progress: ProgressCallback = ignore_progress) -> None:

@@ -28,22 +28,22 @@ __all__ = ["EncoderBatch", "EncoderLoader", "OrderedLoader", "load_split"]
 
 @dataclass(frozen=True)
 class EncoderBatch(Batch):
-    """Rows on their way to a network.
+    """A batch of rows for a network.
 
     Attributes
     ----------
     rows : ndarray of int64, shape (rows,)
-        Their places in the split: batches come in no order of the file's.
+        Positions of the rows in the split: batches are not in the file's order.
     """
 
     rows: NDArray[np.int64]
 
 
 class OrderedLoader(ABC):
-    """Batches in an order that is known beforehand: any number of passes, from any place in one.
+    """Batches in a deterministic order: any number of passes, from any position.
 
-    With a seed, every pass has its own order, a function of the seed and the pass's number alone.
-    Without, batches come in the same order at each pass; which one is the subclass's choice.
+    With a seed, the order of a pass depends on the seed and the pass's number only. Without a seed,
+    all passes have the same order, which the subclass defines.
 
     Parameters
     ----------
@@ -83,12 +83,12 @@ class OrderedLoader(ABC):
         return -(-self._n_rows // self.batch_size)
 
     def start_at(self, epoch: int, batch: int = 0) -> None:
-        """Let the next pass be number `epoch` from its batch number `batch` on, both from 0.
+        """Set the next pass to number `epoch`, starting at batch `batch`, both from 0.
 
         Raises
         ------
         InvalidArgumentError
-            If a pass has no such place.
+            If a pass has no such batch.
         """
         if epoch < 0 or not 0 <= batch <= len(self):
             raise InvalidArgumentError(
@@ -117,12 +117,12 @@ class OrderedLoader(ABC):
 
     @abstractmethod
     def prepare(self, progress: ProgressCallback = ignore_progress) -> None:
-        """Make what batches are taken from, if it is not made yet; the first pass else does.
+        """Create the input of batches if missing; otherwise the first pass does.
 
         Parameters
         ----------
         progress : callable
-            Told of every block of rows. An exception it raises stops the making.
+            Called with every block of rows; may raise to stop.
         """
 
     @abstractmethod
@@ -138,8 +138,8 @@ class OrderedLoader(ABC):
 class EncoderLoader(OrderedLoader):
     """Token ids of a split, in batches of similar length, each padded to its longest text.
 
-    The ids are made once and kept in the workspace's cache. Without a seed, batches go from the
-    longest texts to the shortest.
+    The ids are computed once and kept in the workspace's cache. Without a seed, batches are ordered
+    from the longest texts to the shortest.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class EncoderLoader(OrderedLoader):
 
     Notes
     -----
-    Memory is four bytes a row for the lengths, and four for the order while a pass lasts.
+    Memory: four bytes per row for the lengths, and four for the order during a pass.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class EncoderLoader(OrderedLoader):
 
     @property
     def taxonomy(self) -> Taxonomy:
-        """What the codes mean."""
+        """Taxonomy of the codes."""
         return self.source.split.taxonomy
 
     def prepare(self, progress: ProgressCallback = ignore_progress) -> None:
@@ -176,7 +176,7 @@ class EncoderLoader(OrderedLoader):
         self.source.table(progress)
 
     def cut_shares(self, progress: ProgressCallback = ignore_progress) -> CutShares:
-        """Return what is cut of the texts; tokenises the split if that is not done.
+        """Return the shares of cut texts; tokenises the split if necessary.
 
         Raises
         ------
@@ -222,13 +222,13 @@ def load_split(
     config: EncoderConfig,
     shuffle: bool = False,
 ) -> EncoderLoader:
-    """Return a split's loader: what `get_dataloader_func` of an encoder model returns.
+    """Return a split's loader; the function of an encoder model's `get_dataloader_func`.
 
     Parameters
     ----------
     split : Split
     preprocessor : BasePreprocessor
-        One of texts is put before the encoder's tokenizer.
+        One that changes texts is put before the encoder's tokenizer.
     config : EncoderConfig
         Its `batch_size` and `seed` if shuffled, else its `eval_batch_size`.
     shuffle : bool
@@ -236,7 +236,7 @@ def load_split(
     Raises
     ------
     KttError
-        If the encoder is needed, and cannot be used.
+        If the encoder is needed but cannot be used.
     """
     source = TokenSource(split, with_tokenizer(preprocessor, config))
     if shuffle:

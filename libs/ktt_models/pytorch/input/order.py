@@ -1,4 +1,4 @@
-"""Which rows stand in which batch: a function of the lengths, the seed and the epoch alone."""
+"""Order of rows: a function of the lengths, the seed and the epoch only."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ __all__ = ["file_order", "shuffled_order", "sorted_order"]
 
 Rows = NDArray[np.uint32]
 
-#: Batches whose rows are sorted by length together: more waste less padding, and mix less. Few rows
-#: have fewer, so that rows of a length meet others at the next pass.
+#: Batches whose rows are sorted by length together: more need less padding, but mix rows less.
+#: Small splits use fewer, so that batches differ between passes.
 POOL_BATCHES = 64
 _MOST_OF_A_PASS = 8
 
@@ -23,7 +23,7 @@ def shuffled_order(
     epoch: int,
     pool_batches: int = POOL_BATCHES,
 ) -> Rows:
-    """Return the rows of an epoch; each `batch_size` of them are a batch of similar lengths.
+    """Return the rows of an epoch, in batches of `batch_size` rows of similar length.
 
     All rows are shuffled, those of every `pool_batches` batches sorted by length and cut into
     batches, and the batches shuffled again. The last batch, if it is not full, has rows of any
@@ -32,7 +32,7 @@ def shuffled_order(
     Parameters
     ----------
     lengths : ndarray of int, shape (n_rows,), or None
-        None leaves the rows as they were shuffled.
+        None: rows are only shuffled.
     n_rows, batch_size, seed, epoch, pool_batches : int
 
     Returns
@@ -56,13 +56,13 @@ def shuffled_order(
 
 
 def sorted_order(lengths: NDArray[np.integer]) -> Rows:
-    """Return the rows from the longest to the shortest; equals keep the file's order.
+    """Return the rows from the longest to the shortest; equal ones keep the file's order.
 
-    What is too long for the memory then shows at once.
+    So a lack of memory shows in the first batch.
     """
     return np.argsort(-lengths.astype(np.int32), kind="stable").astype(np.uint32)
 
 
 def file_order(n_rows: int) -> Rows:
-    """Return the rows as the file has them."""
+    """Return the rows in the file's order."""
     return np.arange(n_rows, dtype=np.uint32)

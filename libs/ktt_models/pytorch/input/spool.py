@@ -1,4 +1,4 @@
-"""Numbers collected in a file without a name, or in memory where there is no room for one."""
+"""Growing arrays in an unnamed temporary file, or in memory if the disk is full."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ktt_core.errors import ResourceExhaustedError
 
 __all__ = ["MEMORY_BYTES", "Spool"]
 
-#: What is kept in memory where there is no disk to keep it.
+#: Maximum bytes in memory if there is no room on disk.
 MEMORY_BYTES = 2 * 1024**3
 
 _log = logging.getLogger(__name__)
 
 
 class Spool:
-    """A growing array on disk; nothing is left of it however the process ends.
+    """A growing array in an unnamed file, which never outlives the process.
 
-    If the disk fails it, it goes on in memory.
+    If writing fails, it continues in memory.
 
     Parameters
     ----------
     folder : Path or None
-        Where the file without a name is; None for memory.
+        Folder of the unnamed file; None for memory.
     dtype : dtype
         Of the numbers.
     """
@@ -65,7 +65,7 @@ class Spool:
         self._bytes += len(data)
 
     def array(self) -> NDArray[Any]:
-        """Return all of it, read-only: mapped into memory, or there already."""
+        """Return the array, read-only: mapped from the file, or from memory."""
         if self._bytes == 0:
             return np.zeros(0, dtype=self.dtype)
         if isinstance(self._file, io.BytesIO):
@@ -77,7 +77,7 @@ class Spool:
             data = data[self._file.write(data) :]
 
     def _move(self) -> None:
-        """Take what was written into memory, and give the disk back."""
+        """Move the written data to memory, and free the disk."""
         self._check_room(0)
         with self._file as disk:
             disk.seek(0)
@@ -87,11 +87,11 @@ class Spool:
     def _check_room(self, more: int) -> None:
         if self._bytes + more > MEMORY_BYTES:
             raise ResourceExhaustedError(
-                f"there is no disk to keep the input on, and it takes more than "
+                f"there is no room on disk for the input, and it takes more than "
                 f"{MEMORY_BYTES / 1024**3:.0f} GiB of memory: make room in the workspace's cache "
                 "folder, or import fewer rows"
             )
 
     def _tell(self, folder: Path | None, error: OSError) -> None:
         where = f" in {folder}" if folder is not None else ""
-        _log.warning("no room%s for the input, which goes on in memory: %s", where, error.strerror)
+        _log.warning("no room%s for the input, which is kept in memory: %s", where, error.strerror)

@@ -1,4 +1,4 @@
-"""What is kept of a split: its token ids or features, and its codes, as one Arrow file each.
+"""Cached token ids or features of a split, with its codes, as one Arrow file each.
 
 A file has a single record batch, so that its buffers can be mapped into memory and read as plain
 arrays: ``tokens`` (a list of uint16, or int32 for vocabularies that need it) or ``features`` (a
@@ -30,7 +30,7 @@ IntArray = NDArray[np.integer]
 
 
 class DamagedCacheError(Exception):
-    """A cache file is not what it should be; never leaves this package: the file is made anew."""
+    """A cache file is damaged or outdated; handled within this package by creating it again."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class TokenTable:
     Attributes
     ----------
     values : ndarray of uint16 or int32
-        The ids of all rows, one after the other.
+        The concatenated ids of all rows.
     offsets : ndarray of int64, shape (n_rows + 1,)
-        Where each row begins in `values`, and the last one ends.
+        Start of each row in `values`, and the end of the last one.
     codes : ndarray of int32, shape (n_rows, depth)
     cut : ndarray of int32, shape (n_rows,)
-        Ids of each row that were left out because it is too long.
+        Number of ids that were cut from each row.
     """
 
     values: IntArray
@@ -106,7 +106,7 @@ def write_table(path: Path, columns: Mapping[str, pa.Array], about: Mapping[str,
     path : Path
     columns : mapping of str to pa.Array
     about : mapping
-        What they were made of, a JSON value; `read_table` wants the same.
+        Their inputs, as a JSON value; `read_table` requires the same value.
 
     Raises
     ------
@@ -121,14 +121,14 @@ def write_table(path: Path, columns: Mapping[str, pa.Array], about: Mapping[str,
 
 
 def read_table(path: Path, about: Mapping[str, Any]) -> dict[str, pa.Array]:
-    """Map a file that `write_table` wrote of the same things; its checksum is looked at.
+    """Map a file that `write_table` wrote for the same inputs; verifies its checksum.
 
     Raises
     ------
     FileNotFoundError
         If there is none.
     DamagedCacheError
-        If it is damaged, or was made of other things.
+        If it is damaged, or was created from other inputs.
     """
     try:
         with pa.memory_map(str(path), "r") as source, pa.ipc.open_file(source) as reader:

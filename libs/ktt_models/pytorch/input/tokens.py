@@ -1,4 +1,4 @@
-"""A split's token ids, made once per rows, tokenizer and length."""
+"""A split's token ids, cached by rows, tokenizer and length."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["TokenSource"]
 # Texts tokenised at once: enough for all cores, and a few MB.
 _BLOCK_ROWS = 8_192
 
-# Raised when what is stored changes its meaning.
+# Increased when the meaning of stored values changes.
 _FORMAT = 2
 
 
 class TokenSource:
-    """A split as token ids; nothing is read before `table` is asked for.
+    """The token ids of a split, computed lazily by `table`.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class TokenSource:
 
     @cached_property
     def content(self) -> str:
-        """The digest of the rows and of what their codes mean."""
+        """The digest of the rows and of their taxonomy."""
         digest = hashlib.sha256(self.split.taxonomy.leaf_codes.tobytes())
         with self.split.view() as file:
             while block := file.read(2**20):
@@ -52,12 +52,12 @@ class TokenSource:
 
     @cached_property
     def made_of(self) -> dict[str, str | int]:
-        """What else decides the ids."""
+        """Further inputs of the ids."""
         state = self.preprocessor.to_json()
         tokenizer = str(state["tokenizer"])
         own = {}
         if type(self.preprocessor) is not TransformerPreprocessor or self.preprocessor.before:
-            # What it says of itself, and its code: that may change under the same name.
+            # Its state and its code, which may change under the same name.
             told = [state, module_source(self.preprocessor)]
             told.append(module_source(text_preprocessor(self.preprocessor)))
             digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())

@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = ["BATCHES", "odd_texts", "parity"]
 
-#: Rows are answered in batches of these sizes by turns, each as long as its longest text: what a
-#: graph was traced with, it must not have kept.
+#: Alternating batch sizes, which also vary in length: sizes from tracing must not be fixed in the
+#: graph.
 BATCHES = (1, 7, 24)
 
 
 def parity(model: PyTorchModel, folder: Path, texts: Iterable[str]) -> ParityFigures:
     """Compare an exported folder with its model on texts.
 
-    A text of no words and one of more than a model reads are compared too.
+    An empty text and one that is longer than the model reads are compared, too.
     """
     odd, threads = odd_texts(model), usable_cores()
     return checks.parity(model, folder, texts, package_of(model), BATCHES, odd=odd, threads=threads)
 
 
 def odd_texts(model: PyTorchModel) -> tuple[str, ...]:
-    """Return a text of no words, and one of more than the model reads."""
+    """Return an empty text, and one that is longer than the model reads."""
     return "", "a 1 " * model.config.max_len

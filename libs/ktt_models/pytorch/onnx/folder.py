@@ -1,4 +1,4 @@
-"""The folder of an export: the graph, the classes, and what turns texts into the graph's inputs."""
+"""The folder of an export: the graph, the classes, and the code for the graph's inputs."""
 
 from __future__ import annotations
 
@@ -189,12 +189,12 @@ def add_to_readme(folder: Path, figures: QuantizationFigures) -> None:
 
 
 def own_source(model: PyTorchModel) -> str | None:
-    """Return the module of the model's own preprocessor, which goes with an export.
+    """Return the module of the model's own preprocessor, for the export.
 
     Raises
     ------
     UnsupportedError
-        If it cannot go along.
+        If it cannot be exported.
     """
     preprocessor = _preprocessor_of(model)
     if isinstance(preprocessor.before, SnowballStemmerPreprocessor):
@@ -224,7 +224,7 @@ def package_files(own: str | None = None) -> dict[str, bytes]:
 
 
 def _write_tokenizer(preprocessor: TransformerPreprocessor, folder: Path) -> None:
-    """Write the tokenizer so that its file alone says how texts are cut and padded."""
+    """Write the tokenizer, with truncation and padding in its file."""
     path = preprocessor.save(folder)
     tokenizer = tokenizers.Tokenizer.from_file(str(path))
     direction = (tokenizer.truncation or {}).get("direction", "right")

@@ -1,8 +1,8 @@
 """The graph of an encoder model: token ids in, log-probabilities of the leaves out.
 
-torch traces the network with the batch and the sequence as sizes that vary. What the tracer adds
-beside operators and weights (where in the source each came from, guessed shapes) is taken out: it
-would tell a reader where this machine keeps its files, and weigh more than the operators.
+torch traces the network with dynamic batch and sequence sizes. The tracer's metadata (source
+locations, inferred shapes) is removed: it would reveal paths of this machine, and be larger than
+the operators.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DOCS = {
     "features": "The encoder's features, averaged by 32.",
 }
 
-# A batch and a length of one would be taken for sizes that do not vary.
+# Sizes of one would be traced as constants.
 _EXAMPLE = (2, 3)
 
 
@@ -49,11 +49,11 @@ def write_graph(
     network : ExportedNetwork
         In evaluation mode, on the CPU.
     path : Path
-        Of the graph's file. Weights too large for it go beside it.
+        Graph file. Large weights are stored in a second file beside it.
     max_length : int
         The longest text, in tokens.
     metadata : dict of str to str
-        Goes into the file.
+        Metadata of the file.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def write_graph(
     Raises
     ------
     UnsupportedError
-        If the encoder or the head computes something that no graph can.
+        If the encoder or the head uses operations that a graph cannot represent.
     """
     weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     with _eager_attention(network), _quiet():
@@ -72,7 +72,7 @@ def write_graph(
     model = onnx.load(path, load_external_data=False)
     _tidy(model, metadata)
     path.write_bytes(model.SerializeToString(deterministic=True))
-    # By its path, so that weights beside it are found.
+    # By path, so that the weights beside it are found.
     onnx.checker.check_model(str(path))
     return {value.name: _columns(value) for value in model.graph.output}
 
@@ -93,7 +93,7 @@ def _trace(network: ExportedNetwork, max_length: int) -> torch.onnx.ONNXProgram:
                 opset_version=OPSET,
                 verbose=False,
             )
-    except Exception as error:  # torch has one of its own for every kind of obstacle
+    except Exception as error:  # torch raises many different exceptions
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UnsupportedError(
             f"the network cannot be written as a graph of varying batch and length: {reason:.300}"
@@ -107,7 +107,7 @@ def _columns(output: onnx.ValueInfoProto) -> int:
 
 
 def _tidy(model: onnx.ModelProto, metadata: dict[str, str]) -> None:
-    """Leave operators, weights, and what is said on purpose."""
+    """Remove everything except operators, weights and our metadata."""
     graph = model.graph
     for field in (graph.metadata_props, graph.value_info, model.metadata_props, model.functions):
         del field[:]
@@ -124,9 +124,9 @@ def _tidy(model: onnx.ModelProto, metadata: dict[str, str]) -> None:
 
 @contextlib.contextmanager
 def _eager_attention(network: nn.Module) -> Iterator[None]:
-    """Have attention written out as products and a softmax, which every runtime knows.
+    """Trace attention as products and a softmax, which every runtime supports.
 
-    The fused form is traced into the same and more: copies, and a guard of rows that are all mask.
+    The fused form adds copies and a guard for rows that are fully masked.
     """
     configs: list[Any] = []
     for module in network.modules():
@@ -145,7 +145,7 @@ def _eager_attention(network: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the tracer's remarks on itself from the user."""
+    """Suppress the tracer's messages about itself."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What an exported graph computes, as one network: from token ids to calibrated answers."""
+"""The network of an exported graph: from token ids to calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Answers(NamedTuple):
     log_proba : Tensor of float32, shape (n, n_leaves)
         `ktt_core.decoding.leaf_log_proba` at the model's temperature.
     scores : Tensor of float32, shape (n, C) or (n, n_leaves)
-        What the head gives to decoding, the levels side by side.
+        The head's level scores, concatenated.
     features : Tensor of float32, shape (n, ceil(d / 32))
         `ktt_core.reference.pool_features` of the encoder's.
     """
@@ -35,7 +35,7 @@ class Answers(NamedTuple):
 
 
 class ExportedNetwork(nn.Module):
-    """A trained network with the decoding behind it.
+    """A trained network followed by the decoding.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class ExportedNetwork(nn.Module):
         self.pooling = PooledFeatures(width)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Answers:
-        """Answer a batch of texts; both inputs are int64, shape (n, length)."""
+        """Return the outputs for a batch of texts; both inputs are int64, shape (n, length)."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         features = self.network.features(inputs)
         levels = self.network.level_scores(features)
@@ -66,7 +66,7 @@ class ExportedNetwork(nn.Module):
 class LeafLogProba(nn.Module):
     """`ktt_core.decoding.leaf_log_proba` in torch, linear in the classes.
 
-    Going down a level, every class is given the sum of the scores above it: one gather.
+    From level to level, every class receives its parent's sum of scores: one gather.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class LeafLogProba(nn.Module):
             sums = sums.index_select(1, self.get_buffer(f"parents_{level}")) + levels[level]
         if self.beta != 1.0:
             sums = sums * self.beta
-        # Rounding can leave a leaf of all the mass a hair above log 1.
+        # Rounding can lift a leaf's log-probability slightly above 0.
         return sums.log_softmax(dim=1).clamp(max=0.0)
 
 
@@ -105,7 +105,7 @@ class PooledFeatures(nn.Module):
         super().__init__()
         self.missing = -width % POOL_WIDTH
         pooled = torch.full(((width + self.missing) // POOL_WIDTH,), float(POOL_WIDTH))
-        # What remains at the end is a mean over fewer.
+        # The last group may have fewer features.
         pooled[-1] -= self.missing
         self.register_buffer("pooled", pooled, persistent=False)
 

@@ -1,4 +1,4 @@
-"""An encoder's graph in 8-bit integers, beside the one it is made of."""
+"""Quantization of an encoder's graph to 8-bit integers."""
 
 from __future__ import annotations
 
@@ -23,18 +23,17 @@ __all__ = ["QUANTIZED_NAME", "add_quantized"]
 
 QUANTIZED_NAME = "model.int8.onnx"
 
-# All products with weights, and embeddings, which of a small encoder are the half. What is added
-# or normalised stays as it is.
+# All products with weights, and embeddings, which are half of a small encoder. Additions and
+# normalisations are not quantized.
 _OPERATORS = ["MatMul", "Gather"]
 
 
 def add_quantized(model: PyTorchModel, folder: Path, rows: Iterable[Batch]) -> QuantizationFigures:
     """Write ``model.int8.onnx`` into an exported folder, and measure both graphs on rows.
 
-    Weights become 8-bit integers once, with a scale for every column; what they are multiplied with
-    becomes such at every answer, as its own range asks for, so that no texts are needed to
-    calibrate it. Of the weights' 8 bits only 7 are used: processors without VNNI add pairs of
-    products in 16 bits, which would overflow.
+    Weights are quantized once, with a scale per column; activations are quantized dynamically by
+    their range, so that no calibration texts are needed. Only 7 of the weights' 8 bits are used:
+    processors without VNNI add pairs of products in 16 bits, which would overflow.
 
     Parameters
     ----------
@@ -57,7 +56,7 @@ def quantize(folder: Path) -> None:
     large = beside.exists() and beside.stat().st_size // 4 > MAX_FILE_BYTES
     root = logging.getLogger()
     level = root.level
-    # It recommends a preparation of graphs that the tracer has done already.
+    # It recommends a preprocessing of graphs that the tracer has done already.
     root.setLevel(logging.ERROR)
     try:
         quantize_dynamic(

@@ -1,4 +1,4 @@
-"""A step's figures, read from the device without making it wait."""
+"""Asynchronous reading of a step's metrics from the device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["AsyncMetrics"]
 
 
 class AsyncMetrics:
-    """Figures of steps, in order: on a GPU each is read while the next step is being computed.
+    """Metrics of steps, in order: on a GPU each is read while the next step is computed.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class AsyncMetrics:
         self._pending: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
 
     def push(self, step: int, *figures: Tensor) -> None:
-        """Take scalars of a step on their way."""
+        """Start reading the scalars of a step."""
         values = torch.stack([figure.detach().float() for figure in figures])
         if not values.is_cuda:
             self._pending.append((step, values, None))
@@ -36,7 +36,7 @@ class AsyncMetrics:
         self._pending.append((step, here, copied))
 
     def read(self, all_of_them: bool = False) -> Iterator[tuple[int, list[float]]]:
-        """Yield the steps whose figures are there, or all, waiting for them."""
+        """Yield the steps whose metrics have arrived, or wait for all."""
         while len(self._pending) > (0 if all_of_them else self._lag):
             step, values, copied = self._pending.popleft()
             if copied is not None:

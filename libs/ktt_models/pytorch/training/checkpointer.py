@@ -1,4 +1,4 @@
-"""Checkpoints of a run that goes on, written beside it."""
+"""Asynchronous writing of a run's checkpoints."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Snapshot = tuple[Mapping[str, Any], Mapping[str, NDArray[np.generic]]]
 
 
 class Checkpointer:
-    """Writes the last state to one file, in a thread, while training goes on.
+    """Writes the last state to one file, in a thread, during training.
 
     Parameters
     ----------
     path : Path or None
         The file; None writes nothing.
     minutes : float
-        How often a run wants to be kept within an epoch.
+        Interval of checkpoints within an epoch.
     """
 
     def __init__(self, path: Path | None, minutes: float) -> None:
@@ -36,12 +36,12 @@ class Checkpointer:
         self._since = time.monotonic()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        #: `path`, if it holds a state of this run, or is about to.
+        #: `path`, if a state of this run was or is being written.
         self.kept = path if path is not None and path.exists() else None
 
     @property
     def due(self) -> bool:
-        """Whether it is time to write within an epoch."""
+        """Whether a checkpoint within an epoch is due."""
         return self.path is not None and time.monotonic() - self._since >= self._seconds
 
     def keep(self, snapshot: Callable[[], Snapshot], wait: bool = False) -> None:
@@ -50,15 +50,15 @@ class Checkpointer:
         Parameters
         ----------
         snapshot : callable
-            Returns what to write; its arrays must not change when training goes on, unless `wait`.
+            Returns the checkpoint; its arrays must not change during training, unless `wait`.
         wait : bool
-            Whether it must be on the disk on return. If not, it is left out if the state before is
-            still being written: steps that are faster than the disk do not wait for it.
+            Whether to wait until it is on disk. If not, it is skipped while the previous state is
+            still being written, so that training does not wait for a slow disk.
 
         Raises
         ------
         OSError
-            If it, or the one before, could not be written.
+            If it, or the previous one, could not be written.
         """
         if self.path is None:
             return
@@ -77,12 +77,12 @@ class Checkpointer:
         self._since = time.monotonic()
 
     def close(self) -> None:
-        """Wait until what was begun is written.
+        """Wait until pending writes are done.
 
         Raises
         ------
         OSError
-            If it could not be.
+            If a write failed.
         """
         if self._thread is not None:
             self._thread.join()
@@ -94,5 +94,5 @@ class Checkpointer:
     def _write(self, path: Path, metadata: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
         try:
             write_arrays(path, metadata, arrays)
-        except BaseException as error:  # raised where training goes on
+        except BaseException as error:  # raised in the training thread
             self._error = error

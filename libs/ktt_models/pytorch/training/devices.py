@@ -1,4 +1,4 @@
-"""Device, precision and processes, as Hugging Face accelerate decides them."""
+"""Device, precision and processes, by Hugging Face accelerate."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ def make_accelerator(config: EncoderConfig) -> Accelerator:
     Raises
     ------
     UnsupportedError
-        If there is no device for the precision that is asked for.
+        If no device supports the requested precision.
     """
-    # Imported here: answering needs none of it.
+    # Imported here: predictions do not need it.
     from accelerate import Accelerator, DistributedDataParallelKwargs
     from accelerate.state import AcceleratorState
 
-    # Its state is one per process, and a process may train one model after another, each in a
-    # precision of its own.
+    # Its state is global, and a process may train several models with different precisions.
     AcceleratorState._reset_state()
     gpu = torch.cuda.is_available()
     precision = config.precision
@@ -37,11 +36,11 @@ def make_accelerator(config: EncoderConfig) -> Accelerator:
     if precision == "auto":
         precision = "bf16" if gpu and torch.cuda.is_bf16_supported(False) else "fp32"
     elif precision == "bf16" and gpu and not torch.cuda.is_bf16_supported():
-        raise UnsupportedError("precision = bf16 is more than this GPU can: use fp16 or fp32")
+        raise UnsupportedError("precision = bf16 is not supported by this GPU: use fp16 or fp32")
     return Accelerator(
         mixed_precision="no" if precision == "fp32" else precision,
         cpu=not gpu,
-        # Buffers are the same everywhere: they follow from the taxonomy and the training rows.
+        # Buffers are equal in all processes: they follow from the taxonomy and the training rows.
         kwargs_handlers=[
             DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
         ],
@@ -49,12 +48,12 @@ def make_accelerator(config: EncoderConfig) -> Accelerator:
 
 
 def answering_device() -> torch.device:
-    """Return the device that answers are computed on: a GPU if there is one."""
+    """Return the device for predictions: a GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def process_count(config: EncoderConfig) -> int:
-    """Return how many processes share a run: a GPU each, unless the config says otherwise.
+    """Return the number of processes of a run: one per GPU, unless configured otherwise.
 
     Raises
     ------
@@ -63,7 +62,7 @@ def process_count(config: EncoderConfig) -> int:
     """
     gpus = torch.cuda.device_count()
     if config.processes is None:
-        # No part of a step without a text.
+        # Every part of a step has a text.
         return max(1, min(gpus, config.batch_size // config.accumulate))
     if 0 < gpus < config.processes:
         raise UnsupportedError(

@@ -1,4 +1,4 @@
-"""Which epoch was the best, and when no better one is to be expected."""
+"""Selection of the best epoch, and early stopping."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from ktt_models.pytorch.training.state import TrainingState
 
 __all__ = ["CRITERION", "is_best", "is_gain", "is_over"]
 
-#: What the best state is the best in.
+#: Criterion of the best state.
 CRITERION = "hierarchical_f1"
 
 
 def is_best(metrics: Mapping[str, float], state: TrainingState) -> bool:
-    """Say whether an epoch's state is to be kept as the best one so far.
+    """Return whether an epoch's state is to be kept as the best one so far.
 
-    Of epochs that are equally good by the criterion the one with the lowest validation loss is the
-    best, and of those the first. Without validation rows there is nothing to compare: the newest
-    state is the best.
+    Of epochs with an equal criterion, the best is the one with the lowest validation loss, and of
+    those the first. Without validation rows, the newest state is the best.
     """
     if state.best is None or not metrics:
         return True
@@ -27,9 +26,9 @@ def is_best(metrics: Mapping[str, float], state: TrainingState) -> bool:
 
 
 def is_gain(metrics: Mapping[str, float], state: TrainingState) -> bool:
-    """Say whether an epoch is better by the criterion itself, which is what patience waits for.
+    """Return whether an epoch is better by the criterion itself, which patience waits for.
 
-    A loss may go down a little for ever.
+    The loss may decrease slightly forever.
     """
     if state.best is None or not metrics:
         return True
@@ -37,13 +36,13 @@ def is_gain(metrics: Mapping[str, float], state: TrainingState) -> bool:
 
 
 def _rank(metrics: Mapping[str, float]) -> tuple[float, float]:
-    # Checkpoints of earlier versions know no loss: whatever is as good takes their place.
+    # Checkpoints of earlier versions have no loss: an equal criterion replaces them.
     lowest = float("-inf")
     loss = metrics.get(VALIDATION_LOSS)
     return metrics.get(CRITERION, lowest), lowest if loss is None else -loss
 
 
 def is_over(state: TrainingState, config: EncoderConfig) -> bool:
-    """Say whether a run that has just ended an epoch is done."""
+    """Return whether a run is finished at the end of an epoch."""
     patience = config.patience
     return state.epoch >= config.epochs or (patience is not None and state.since_gain >= patience)

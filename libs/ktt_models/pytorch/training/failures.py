@@ -1,4 +1,4 @@
-"""What a failed step means, in words that help."""
+"""Errors of training steps, with advice."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ktt_models.pytorch.config import EncoderConfig
 
 __all__ = ["check_loss", "divergence", "memory_errors"]
 
-# How the allocators of processors and of older devices word it.
+# Messages of CPU allocators and of older devices.
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "DefaultCPUAllocator")
 
 
 @contextlib.contextmanager
 def memory_errors(config: EncoderConfig, training: bool) -> Iterator[None]:
-    """Turn a want of memory into an error that names the settings to lower.
+    """Convert out-of-memory errors to one that names the settings to lower.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def check_loss(
     loss, norm : float
         Of the step: its loss, and the norm of its gradient before clipping.
     step, total : int
-        The step, from 1, and how many there are.
+        The step, from 1, and the number of steps.
     config : EncoderConfig
     kept : Path or None
         The checkpoint before it, if there is one.
@@ -71,7 +71,7 @@ def check_loss(
     """
     if not math.isfinite(loss):
         raise divergence(f"the loss is {loss}", step, total, config, kept)
-    # Scaled gradients overflow now and then; such a step is left out, and the scale lowered.
+    # Scaled gradients overflow occasionally; such steps are skipped, and the scale is lowered.
     if not math.isfinite(norm) and config.precision != "fp16":
         raise divergence(f"the gradient's norm is {norm}", step, total, config, kept)
 
@@ -79,7 +79,7 @@ def check_loss(
 def divergence(
     what: str, step: int, total: int, config: EncoderConfig, kept: Path | None
 ) -> TrainingError:
-    """Return an error that says at which step, the likely cause, and what is left."""
+    """Return an error with the step, the likely cause, and the last checkpoint."""
     rates = f"encoder_lr ({config.encoder_lr:g}) and classifier_lr ({config.classifier_lr:g})"
     if config.precision == "fp16":
         cause = "numbers beyond fp16's range: set precision to bf16 or fp32"

@@ -1,4 +1,4 @@
-"""Scoring rows with all processes of a run."""
+"""Distributed scoring of rows by all processes of a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def scored_by_all(
 ) -> Iterator[tuple[Scores, Labels]]:
     """Yield the scores and the labels of all batches, in order, in every process.
 
-    Each process scores every n-th batch; then they tell each other.
+    Each process scores every n-th batch; then the results are gathered.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a run reads: token ids, or a frozen encoder's features."""
+"""Input of a run: token ids, or a frozen encoder's features."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["class_counts", "prepared"]
 
 
 def prepared(loader: Loader, model: PyTorchModel, progress: ProgressCallback) -> OrderedLoader:
-    """Return a loader of what the model's network reads, with its cache filled.
+    """Return a loader of the network's input, with a filled cache.
 
     Raises
     ------
     InvalidArgumentError
-        If the loader is none of `PyTorchModel.get_dataloader_func`.
+        If the loader is not from `PyTorchModel.get_dataloader_func`.
     """
     if not isinstance(loader, OrderedLoader):
         raise InvalidArgumentError(
@@ -55,5 +55,5 @@ def prepared(loader: Loader, model: PyTorchModel, progress: ProgressCallback) ->
 
 
 def class_counts(loader: OrderedLoader, taxonomy: Taxonomy) -> list[torch.Tensor]:
-    """Return the rows of every class, level by level: int64, shape (n_h,)."""
+    """Return the number of rows of every class, level by level: int64, shape (n_h,)."""
     return [torch.from_numpy(rows) for rows in Labels(loader.codes).rows_per_class(taxonomy)]

@@ -1,4 +1,4 @@
-"""The training loop. It knows no device, no precision and no other process: accelerate does."""
+"""The training loop. Device, precision and processes are left to accelerate."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from ktt_models.validation import validate
 
 __all__ = ["TrainingLoop"]
 
-# Points of the loss curve that a run's history keeps.
+# Maximum number of points of the loss curve in a run's history.
 _CURVE_POINTS = 400
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class TrainingLoop:
-    """Trains a network from a state on.
+    """Trains a network, starting from a state.
 
     Parameters
     ----------
@@ -53,20 +53,20 @@ class TrainingLoop:
     config : EncoderConfig
     train, val : OrderedLoader
     state : TrainingState
-        Where to begin; changes as training goes on.
+        Initial state; updated during training.
     optimizer : dict of str to ndarray
-        The optimizer's state; empty at the beginning of a run.
+        The optimizer's state; empty at the start of a run.
     checkpointer : Checkpointer
     snapshot : callable
-        Makes a checkpoint of a state, the optimizer's arrays, and whether it must stay as it is
-        when training goes on.
+        Creates a checkpoint from a state and the optimizer's arrays; the third argument says
+        whether to copy arrays.
     progress : callable
-        May raise to stop the run: its state is then kept first.
+        May raise to stop the run, whose state is then saved first.
     scores_comparable_within_level : bool
     metrics_func : callable
         See `ktt_core.model.Model`.
     mark : callable
-        Is told when a phase of a step begins; see `ktt_models.pytorch.training.timing`.
+        Called at the start of a step's phases; see `ktt_models.pytorch.training.timing`.
     """
 
     def __init__(
@@ -111,13 +111,13 @@ class TrainingLoop:
         Raises
         ------
         TrainingError
-            If the loss or the gradient is no number.
+            If the loss or the gradient is not finite.
         ResourceExhaustedError
             If there is not enough memory.
         """
         gpus = list(range(torch.cuda.device_count()))
         try:
-            # Steps set the generators; afterwards they are as they were.
+            # Steps seed the random generators; their states are restored afterwards.
             with torch.random.fork_rng(gpus):
                 self._tell(Progress("fit", self.state.step, self.total, "steps"))
                 while not self.state.finished:
@@ -198,7 +198,7 @@ class TrainingLoop:
         return highest * self._rate_factor(step)
 
     def _read(self, all_of_them: bool = False) -> None:
-        """Take in the losses that are known by now, and see that they are numbers."""
+        """Add up the losses that have arrived, and check that they are finite."""
         state, every = self.state, max(1, self.total // _CURVE_POINTS)
         for step, (loss, norm) in self.readings.read(all_of_them):
             check_loss(loss, norm, step, self.total, self.config, self.checkpointer.kept)
@@ -261,7 +261,7 @@ class TrainingLoop:
         return levels
 
     def _tell(self, event: Progress) -> None:
-        """Report progress; if that stops the run, keep its state first."""
+        """Report progress; if that stops the run, save its state first."""
         try:
             self.progress(event)
         except BaseException:
@@ -274,13 +274,13 @@ class TrainingLoop:
         self.checkpointer.keep(lambda: self._snapshot(copy=not wait), wait)
 
     def _check_weights(self) -> None:
-        """See that the last update left numbers: the loss before it, which is known, says nothing.
+        """Check that weights are finite after the last update, which known losses precede.
 
-        Else a state that nothing can be made of would take a good one's place.
+        Otherwise an unusable state would replace a good one.
         """
         finite = [torch.isfinite(weight).all() for _, weight in self.module.trained()]
         if not torch.stack(finite).all().item():
-            what, step = "there are weights that are no finite numbers", self.state.step
+            what, step = "there are weights that are not finite", self.state.step
             raise divergence(what, step, self.total, self.config, self.checkpointer.kept)
 
     def _snapshot(self, copy: bool) -> Snapshot:

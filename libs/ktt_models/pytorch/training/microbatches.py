@@ -1,4 +1,4 @@
-"""What a process computes of a step: its share of the batch, in as many parts as it is told to."""
+"""A process' share of a step's batch, in several parts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Microbatch(NamedTuple):
         The part's share of the batch's mean loss, times the processes: their gradients are
         averaged.
     last : bool
-        Whether it is this process's last one of the step.
+        Whether it is the process' last part of the step.
     """
 
     batch: Batch
@@ -33,10 +33,10 @@ class Microbatch(NamedTuple):
 
 
 def microbatches(batch: Batch, rank: int, world: int, accumulate: int) -> Iterator[Microbatch]:
-    """Yield what process `rank` of `world` computes of a batch, in up to `accumulate` parts.
+    """Yield the parts of a batch for process `rank` of `world`, up to `accumulate`.
 
-    Every row is in one part of one process. Rows stand by length, so they are dealt out in turn.
-    A process without a row, at the short end of an epoch, gets one of weight 0, so that all
+    Every row is in one part of one process. Rows are sorted by length, so they are distributed in
+    turn. A process without rows, at the end of an epoch, gets a row of weight 0, so that all
     processes take part in the step.
     """
     total = len(batch.codes)
@@ -51,7 +51,7 @@ def microbatches(batch: Batch, rank: int, world: int, accumulate: int) -> Iterat
 
 
 def cut(batch: Batch, rows: slice) -> Batch:
-    """Return some rows of a batch, padded no further than they need."""
+    """Return some rows of a batch, with minimal padding."""
     inputs = {name: array[rows] for name, array in batch.inputs.items()}
     if "attention_mask" in inputs:
         used = np.flatnonzero(inputs["attention_mask"].any(axis=0))
@@ -61,7 +61,7 @@ def cut(batch: Batch, rows: slice) -> Batch:
 
 
 def to_tensors(inputs: Any, device: torch.device) -> dict[str, Tensor]:
-    """Return a batch's arrays on a device; the copy runs beside what the device is doing."""
+    """Return a batch's arrays on a device; the copy is asynchronous."""
     tensors = {}
     for name, array in inputs.items():
         tensor = torch.from_numpy(np.ascontiguousarray(array))

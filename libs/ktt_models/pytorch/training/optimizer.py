@@ -1,4 +1,4 @@
-"""AdamW with a rate of its own for the encoder and for the head, and its state as arrays."""
+"""AdamW with separate learning rates for encoder and head, and its state as arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ktt_models.pytorch.network import EncoderNetwork
 
 __all__ = ["make_optimizer", "optimizer_arrays", "restore_optimizer", "set_rates"]
 
-# What AdamW keeps of a weight.
+# AdamW's state of a weight.
 _KEPT = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -54,7 +54,7 @@ def optimizer_arrays(
     network : EncoderNetwork
     optimizer : Optimizer
     copy : bool
-        Whether the arrays must stay as they are when training goes on.
+        Whether to copy arrays that further training changes.
     """
     arrays = {}
     for name, weight in network.trained():
@@ -81,7 +81,7 @@ def restore_optimizer(
     for name, weight in network.trained():
         found = {key: arrays.get(f"{name}.{key}") for key in _KEPT}
         if all(array is None for array in found.values()):
-            continue  # a weight that has not had a gradient yet
+            continue  # a weight without a gradient so far
         state = {}
         for key, array in found.items():
             shape = () if key == "step" else tuple(weight.shape)

@@ -1,4 +1,4 @@
-"""A run shared by several processes, as their parent sees it: it starts, hears and ends them."""
+"""The parent's side of a run with several processes."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["shared_run"]
 
-# Nothing is imported by name before the path is the parent's.
+# The path is the parent's before anything else is imported.
 _BOOTSTRAP = (
     "import sys; import json; job = json.loads(sys.stdin.buffer.raw.readline()); "
     "sys.path[:] = job['path']; from ktt_models.pytorch.training.worker import main; main(job)"
 )
-# Seconds in which the processes that lose a failed one may say so, before the first is believed.
+# Seconds to wait for errors of other processes before one is reported.
 _GRACE = 1.0
 _CHUNK = 1 << 16
 
@@ -52,21 +52,21 @@ def shared_run(
     Parameters
     ----------
     model : PyTorchModel
-        Built; its weights are where the run begins, unless it is resumed.
+        Built, with the initial weights, unless the run is resumed.
     train, val : Loader
-        Of splits of one dataset on disk.
+        Loaders of splits of one dataset on disk.
     path, resume_from : Path or None
     progress : callable
-        May raise to stop the run; the last state is then written to `path` first.
+        May raise to stop the run; the last state is written to `path` first.
     world : int
-        How many processes.
+        Number of processes.
 
     Raises
     ------
     UnsupportedError
         If the rows are not on disk.
     KttError
-        What the run raised.
+        From the run.
     TrainingError
         If a process died.
     """
@@ -90,7 +90,7 @@ def shared_run(
         }
 
         def tell(event: Progress) -> None:
-            # After a first step all have read it; a killed program shall not leave it behind.
+            # All have read it after the first step; a killed program must not leave it behind.
             if event.phase == "fit" and event.step:
                 (folder / "start.safetensors").unlink(missing_ok=True)
             progress(event)
@@ -110,7 +110,7 @@ def _folder(loader: Loader) -> Path:
 
 
 class _Workers:
-    """The processes of a run. They die with this one."""
+    """The processes of a run. They end with this process."""
 
     def __init__(self, job: dict[str, Any], world: int) -> None:
         self._selector = selectors.DefaultSelector()
@@ -161,7 +161,7 @@ class _Workers:
         self._selector.close()
 
     def run(self, progress: ProgressCallback) -> None:
-        """Hand progress on until all are done; if it raises, let them write their last state."""
+        """Forward progress until all are done; if it raises, let them write their last state."""
         try:
             for event in self._events():
                 progress(event)
@@ -170,7 +170,7 @@ class _Workers:
         except BaseException:
             if not self._errors:
                 self._say(0, "stop")
-                # It ends after the step it is at, whatever it still has to tell.
+                # It ends after its current step, and further messages are ignored.
                 for _ in self._events(until=0):
                     continue
             raise
@@ -206,11 +206,11 @@ class _Workers:
         return [json.loads(line) for line in lines]
 
     def _cause(self) -> KttError:
-        """Return the error that the others follow from: one with a message of its own, if any."""
+        """Return the original error, of which the others are consequences."""
         for _, error in self._errors:
             if error is not None:
                 return error
-        # All that are left fail when one of them dies; the first to go is the one that did.
+        # All others fail when one dies; the first to end is the cause.
         rank, _ = self._errors[0]
         code = self._workers[rank].wait()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
@@ -222,7 +222,7 @@ class _Workers:
     def _say(self, rank: int, line: str) -> None:
         stdin = self._workers[rank].stdin
         assert stdin is not None
-        # It may be gone already; then its end of the events says so.
+        # It may have ended already, which the end of its events shows.
         with contextlib.suppress(BrokenPipeError):
             stdin.write(line.encode() + b"\n")
             stdin.flush()

@@ -1,4 +1,4 @@
-"""A training run from its first step, or from where it was stopped, to the best weights."""
+"""A training run, new or resumed, to its best weights."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def continue_training(
     path: Path | None,
     progress: ProgressCallback,
 ) -> None:
-    """Train a model from a state until it is finished, as this process's part of the run.
+    """Train a model from a state until the run is finished, in this process.
 
     Parameters
     ----------
@@ -86,11 +86,11 @@ def continue_training(
         With the weights of the state.
     train, val : Loader
     state : TrainingState
-        Changes as training goes on.
+        Updated during training.
     optimizer : dict of str to ndarray
         Its state.
     path : Path or None
-        Where the last state goes.
+        File of the last state.
     progress : callable
     """
     train_rows, val_rows = (prepared(loader, model, progress) for loader in (train, val))
@@ -116,12 +116,12 @@ def continue_training(
 
 
 def resume(model: PyTorchModel, path: Path) -> tuple[TrainingState, Arrays]:
-    """Give a model the weights of a stopped run; return its state and its optimizer's.
+    """Restore a model's weights from a stopped run; return the run's and the optimizer's state.
 
     Raises
     ------
     CheckpointError
-        If the run was one of another config, taxonomy, model or dataset, or cannot be continued.
+        If the run had another config, taxonomy, model or dataset, or cannot be continued.
     """
     metadata, arrays = read_arrays(path, model.model_id)
     if "training" not in metadata:
@@ -144,7 +144,7 @@ def resume(model: PyTorchModel, path: Path) -> tuple[TrainingState, Arrays]:
 def stored_state(
     model: PyTorchModel, path: Path, metadata: Mapping[str, Any], arrays: Arrays
 ) -> tuple[TrainingState, Arrays]:
-    """Return the state of a run, and its optimizer's, out of a checkpoint's parts.
+    """Return the state of a run and of its optimizer from a checkpoint's parts.
 
     Raises
     ------
@@ -157,13 +157,13 @@ def stored_state(
     except CheckpointError as error:
         raise CheckpointError(f"{path} cannot be continued: {error}") from error
     if state.best is not None and not state.best.arrays:
-        # The best weights are its own.
+        # The best weights are the last ones.
         own = arrays_of("network", arrays)
         state.best.arrays = {name: np.array(own[name]) for name, _ in model.network.trained()}
     return state, arrays_of("optimizer", arrays)
 
 
-# What may change while a run goes on, because its numbers do not follow from it.
+# Hyperparameters that may change between the parts of a run, since results do not depend on them.
 _FREE = frozenset(["checkpoint_minutes", "download", "eval_batch_size", "processes"])
 
 

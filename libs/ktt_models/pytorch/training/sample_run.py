@@ -1,6 +1,6 @@
-"""A small dataset, a tiny encoder and a plain model to train in seconds: for tests.
+"""A small dataset, a tiny encoder and a simple model for tests.
 
-Run as a program it trains in a process of its own, which a test may kill.
+As a program, it trains in a separate process, which a test may kill.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def make_sample(folder: Path, rows: int = 240, dropout: float = 0.1) -> Dataset:
 
 
 def damage_encoder(encoder: Path, target: Path) -> None:
-    """Copy an encoder with weights that no number is the result of."""
+    """Copy an encoder with weights that produce NaN."""
     shutil.copytree(encoder, target)
     weights = load_file(encoder / "model.safetensors")
     weights = {name: tensor * 1e30 for name, tensor in weights.items()}
@@ -107,7 +107,7 @@ def damage_encoder(encoder: Path, target: Path) -> None:
 
 
 def sample_config(folder: Path, **values: Any) -> EncoderConfig:
-    """Return a config for what `make_sample` wrote."""
+    """Return a config for the sample."""
     defaults = {
         "encoder": str(folder / "encoder"),
         "epochs": 2,
@@ -126,7 +126,7 @@ def fit_sample(
     resume_from: Path | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> tuple[SampleModel, Metrics]:
-    """Train on what `make_sample` wrote."""
+    """Train on the sample."""
     dataset = Dataset.open(folder / "datasets" / "toy")
     model = SampleModel(dataset.taxonomy, config)
     model.record.dataset, model.record.fingerprint = dataset.name, dataset.fingerprint
@@ -143,7 +143,7 @@ def fit_sample(
 
 
 def main(job: dict[str, Any]) -> None:
-    """Train, and die of SIGKILL where the job says so.
+    """Train, and die of SIGKILL at the configured point.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How the learning rate goes through a run: up from nothing, then down again."""
+"""Learning-rate schedule: warm-up, then decay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["rate_factor"]
 
 
 def rate_factor(step: int, total: int, warmup: float, schedule: str) -> float:
-    """Return by what a group's highest rate is multiplied at a step.
+    """Return the factor of a group's highest rate at a step.
 
     Parameters
     ----------
@@ -17,9 +17,9 @@ def rate_factor(step: int, total: int, warmup: float, schedule: str) -> float:
     total : int
         Steps of the whole run.
     warmup : float
-        Share of the steps in which the rate rises, in equal parts.
+        Share of the steps in which the rate rises linearly.
     schedule : {"linear", "cosine", "constant"}
-        How it falls afterwards: to 0 in a line or in half a cosine, or not at all.
+        Decay to 0, linear or by half a cosine, or none.
 
     Returns
     -------

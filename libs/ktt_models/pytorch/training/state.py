@@ -1,4 +1,4 @@
-"""Where a run stands: all that decides how it goes on, besides the weights and the optimizer."""
+"""The state of a run, besides the weights and the optimizer."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass
 class BestState:
-    """The weights that did best on the validation rows.
+    """The best weights by the validation metrics.
 
     Attributes
     ----------
     step : int
-        After which they were so.
+        Step of these weights.
     temperature : float
     metrics : dict of str to float
-        Of the validation rows.
+        Validation metrics.
     arrays : dict of str to ndarray, or None
         The trained weights, by their names.
     """
@@ -40,7 +40,7 @@ class BestState:
 
 @dataclass
 class TrainingState:
-    """A run between two steps.
+    """The state of a run between two steps.
 
     Attributes
     ----------
@@ -57,9 +57,9 @@ class TrainingState:
     temperature : float
         Fitted after the last epoch.
     finished : bool
-        Whether nothing is left to do.
+        Whether the run is finished.
     metrics : dict of str to float
-        The last ones of the validation rows.
+        The last validation metrics.
     history : list of dict
         As in `ktt_core.checkpoints.record.RunRecord`.
     scaler : dict
@@ -81,7 +81,7 @@ class TrainingState:
     best: BestState | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return all but the best weights and the history, which a record holds, as JSON values."""
+        """Return the state as JSON values, without the best weights and the history."""
         value = {name: getattr(self, name) for name in _NUMBERS}
         best = self.best and {
             "step": self.best.step,
@@ -99,7 +99,7 @@ class TrainingState:
         Raises
         ------
         CheckpointError
-            If it is not such a value.
+            If the value is not valid.
         """
         if not isinstance(value, Mapping):
             raise CheckpointError("the state of the training is no object")
@@ -154,7 +154,7 @@ def _figures(value: Any, name: str) -> dict[str, float]:
 def step_seed(seed: int, step: int, rank: int) -> int:
     """Return the seed of a step's random choices in one process.
 
-    Randomness is a function of the step, so a continued run needs no generator's state, and draws
-    what the uninterrupted one would have drawn.
+    Randomness depends on the step only, so a continued run needs no generator state, and draws the
+    same numbers as an uninterrupted one.
     """
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)

@@ -1,4 +1,4 @@
-"""Where a training step's time goes, for benchmarks."""
+"""Timing of a training step's phases, for benchmarks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 __all__ = ["PHASES", "Mark", "StepTimer", "Throughput", "ignore_mark"]
 
-#: What a step consists of: waiting for its batch, its computation, and all that is left.
+#: Phases of a step: waiting for its batch, its computation, and the rest.
 PHASES = ("input", "forward", "backward", "optimizer", "rest")
 
-#: Called with the name of each phase as it begins.
+#: Called with the name of each phase at its start.
 Mark = Callable[[str], None]
 
 
@@ -22,9 +22,9 @@ def ignore_mark(phase: str) -> None:
 
 
 class StepTimer:
-    """Adds up the time of each phase of the steps it sees; set it as a model's `mark`.
+    """Adds up the time of each phase; set it as a model's `mark`.
 
-    It waits for the device at each mark, which training itself does not do.
+    It synchronises with the device at each mark, unlike training itself.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Throughput:
         self._ends: deque[tuple[float, int]] = deque(maxlen=32)
 
     def begin(self) -> None:
-        """Begin anew: what came before was no training."""
+        """Restart the measurement, after time without training."""
         self._ends.clear()
         self._ends.append((time.monotonic(), 0))
 

@@ -1,4 +1,4 @@
-"""One of the processes that share a run: it trains its part of every batch."""
+"""One process of a distributed run, which trains its part of every batch."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from ktt_core.subprocesses import end_with_parent, watch_parent
 
 __all__ = ["main"]
 
-# One process may validate, write or wait for the disk while the others wait for it.
+# Other processes wait while one validates or writes to disk.
 _PATIENCE = timedelta(hours=2)
 
 
 class _StoppedError(BaseException):
-    """The parent wants the run to end at its next step."""
+    """The parent asked to stop at the next step."""
 
 
 def main(job: dict[str, Any]) -> None:
-    """Train as one of several processes, tell the parent how it goes, and end."""
+    """Train as one of several processes, report to the parent, and end."""
     stop = threading.Event()
-    # No process goes on unseen when the one that started it is gone. Whatever that says then
-    # is a request to stop.
+    # The process must not continue when its parent has ended. Any later message from the parent is
+    # a request to stop.
     end_with_parent()
     watch_parent(ended=lambda: os._exit(1), told=lambda data: stop.set())
     # Of torch, about an argument that accelerate has no newer name for.
     warnings.filterwarnings("ignore", ".*broadcast_buffers", FutureWarning)
-    # Ctrl-C goes to all processes of a terminal; the parent decides what it means.
+    # A terminal sends Ctrl-C to all processes; only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(job["events"], "w", encoding="utf-8") as events:
         try:
@@ -56,7 +56,7 @@ def main(job: dict[str, Any]) -> None:
             events.flush()
             os._exit(1)
         _write(events, {"event": "done"})
-    # The others may be gone, and the end of an interpreter would wait for them.
+    # The interpreter's exit would wait for other processes, which may have ended.
     os._exit(0)
 
 
@@ -94,7 +94,7 @@ def _train(job: dict[str, Any], events: IO[str], stop: threading.Event) -> None:
 
 
 def _join(job: dict[str, Any]) -> None:
-    """Join the group of processes, where accelerate finds it."""
+    """Join the process group before accelerate looks for it."""
     import torch
 
     rank, world = job["rank"], job["world"]
@@ -106,7 +106,7 @@ def _join(job: dict[str, Any]) -> None:
     if gpu:
         torch.cuda.set_device(rank)
     elif sys.platform == "linux":
-        # All of them are here; a machine may not even know itself by its name.
+        # All processes are on this machine, whose host name may not resolve.
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.distributed.init_process_group(
         "nccl" if gpu else "gloo",

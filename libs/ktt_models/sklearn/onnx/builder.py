@@ -35,7 +35,7 @@ class GraphBuilder:
         return name
 
     def output(self, value: str, name: str, dtype: type, shape: list[str | int], doc: str) -> None:
-        """Give a value out under a name."""
+        """Return a value out under a name."""
         self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
         self._outputs.append(_value(name, dtype, shape, doc))
 

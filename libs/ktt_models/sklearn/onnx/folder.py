@@ -1,4 +1,4 @@
-"""The folder of an export: the graph, the classes, and what turns texts into the graph's inputs."""
+"""The folder of an export: the graph, the classes, and the code for the graph's inputs."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def write_folder(model: SklearnModel, folder: Path) -> None:
     Raises
     ------
     UnsupportedError
-        If the model is not trained, or its solver is none of `ktt_models.sklearn.solvers`.
+        If the model is not trained, or its solver is not one of `ktt_models.sklearn.solvers`.
     """
     vectorizer = model.vectorizer
     package = package_of(model)

@@ -1,8 +1,8 @@
 """The graph of a tf-idf model: a row's terms in, log-probabilities of the leaves out.
 
-The weights stay as sparse as they are stored. A term's weights are read as ranges, so the cost of a
-row follows its own terms, and the vocabulary may be of any size. What is done per class is linear
-in the classes, with one operator for all nodes of the taxonomy; only its levels are written out.
+Weights stay sparse. A term's weights are read as ranges, so the cost of a row depends on its own
+terms, not on the vocabulary. The work per class is linear in the classes, with one operator for all
+nodes of the taxonomy; only levels are unrolled.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LOWEST = float(np.finfo(np.float32).min)
 
 
 def build_graph(scorer: LinearScorer, temperature: float) -> GraphBuilder:
-    """Write a fitted scorer down as a graph.
+    """Write a fitted scorer as a graph.
 
     Inputs are tf-idf rows in compressed form, as `ktt_core.tfidf.rows.CsrRows` has them:
 
@@ -71,7 +71,7 @@ def build_graph(scorer: LinearScorer, temperature: float) -> GraphBuilder:
     if temperature != 1.0:
         beta = graph.constant(np.array(1.0 / temperature, dtype=np.float32))
         leaves = graph.op("Mul", leaves, beta)
-    # Rounding can leave a leaf of all the mass a hair above log 1.
+    # Rounding can lift a leaf's log-probability slightly above 0.
     log_proba = graph.op(
         "Min", graph.op("LogSoftmax", leaves, axis=1), graph.constant(np.array(0, np.float32))
     )
@@ -92,7 +92,7 @@ def build_graph(scorer: LinearScorer, temperature: float) -> GraphBuilder:
 def _class_scores(
     graph: GraphBuilder, weights: BlockWeights, terms: str, values: str, rows: str, n_rows: str
 ) -> str:
-    """Linear scores for the classes of all levels, shape (batch, C), from the terms' own weights.
+    """Linear scores for the classes of all levels, shape (batch, C).
 
     As `BlockWeights.class_scores`: terms are written out to their (term, node) pairs, those to
     their weights, and each weight is added to its cell of the result.
@@ -179,14 +179,14 @@ def _among_all(graph: GraphBuilder, scores: str, loss: str) -> str:
 
 
 def _linked(graph: GraphBuilder, scores: str, loss: str) -> str:
-    """Return what a softmax makes shares of: for "logistic" the logarithms of the sigmoids."""
+    """Return the input of the softmax: for "logistic" the logarithms of the sigmoids."""
     if loss == "softmax":
         return scores
     return graph.op("Neg", graph.op("Softplus", graph.op("Neg", scores)))
 
 
 def _shares(graph: GraphBuilder, scores: str) -> str:
-    """modified_huber's shares before they are normalised."""
+    """Return the unnormalised shares of modified_huber."""
     one, half, zero, floor = (
         graph.constant(np.array(value, dtype=np.float32)) for value in (1, 0.5, 0, SHARE_FLOOR)
     )

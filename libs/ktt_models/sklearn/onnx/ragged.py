@@ -1,4 +1,4 @@
-"""Ragged gathers in a graph: reading ranges of a long array without a loop over the ranges."""
+"""Ragged gathers in a graph: ranges of a long array, without loops."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def pick(graph: GraphBuilder, array: str, positions: str) -> str:
 
 
 def below_2_31(graph: GraphBuilder, number: str) -> str:
-    """Return a number, int64 of shape (1,), and let the graph stop with an error if it is larger.
+    """Return a number, int64 of shape (1,), with an error at run time if it is larger.
 
-    What counts in int32 would go on with wrong numbers. There is no operator that raises an error,
-    but reading behind the end of a constant does.
+    An overflow of int32 would give wrong numbers. No operator raises errors on purpose, but reading
+    behind the end of a constant does.
     """
     nothing = graph.integers(0)
     excess = graph.op("Div", number, graph.integers(2**31))

@@ -1,8 +1,8 @@
 """The package beside a tf-idf graph that turns texts into its inputs.
 
-PyStemmer's place in it is taken by a stemmer in pure Python. That one is of the ``snowballstemmer``
-package, by the authors of Snowball and compiled from the same algorithms; only the language in use
-is copied, with its licence.
+It uses a stemmer in pure Python instead of PyStemmer: that of the ``snowballstemmer`` package, by
+the authors of Snowball and compiled from the same algorithms. Only the stemmer of the language in
+use is copied, with its licence.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def package_of(model: SklearnModel) -> dict[str, bytes]:
     Raises
     ------
     UnsupportedError
-        If the model's own preprocessor cannot go along.
+        If the model's own preprocessor cannot be exported.
     """
     preprocessor, language = model.preprocessor, model.vectorizer.stem
     if isinstance(preprocessor, SnowballStemmerPreprocessor):
@@ -82,9 +82,9 @@ def package_files(language: str | None, own: str | None = None) -> dict[str, byt
     Parameters
     ----------
     language : str or None
-        Of the words' stemmer; None: words are not stemmed.
+        Language of the stemmer; None: words are not stemmed.
     own : str, optional
-        As `ktt_models.export.package.package_sources` has it.
+        See `ktt_models.export.package.package_sources`.
     """
     files = {
         path: _PYSTEMMER_IMPORT.sub(r"\1from . import stemmer as Stemmer", source)
@@ -122,7 +122,7 @@ def _stemmer_files(language: str) -> dict[str, str]:
 
 def _licence() -> str:
     distribution = metadata.distribution(_STEMMER_PACKAGE)
-    # By name, because a packed PEX keeps the files of a distribution, but not the list of them.
+    # By name, because a packed PEX keeps the files of a distribution, but not their list.
     for place in ("licenses/COPYING", "COPYING"):
         if text := distribution.read_text(place):
             return text

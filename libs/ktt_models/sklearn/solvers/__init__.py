@@ -1,4 +1,4 @@
-"""Joint SGD solvers over sparse rows. Nothing is compiled until one is imported."""
+"""Joint SGD solvers over sparse rows; compiled when imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the two solvers share: parameters, checks, the loop over epochs, averaging, state."""
+"""Base of both solvers: parameters, checks, the loop over epochs, averaging, state."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["BlockSGDClassifier", "EpochCallback"]
 EpochCallback = Callable[[int, int, dict[str, float]], None]
 SolverT = TypeVar("SolverT", bound="BlockSGDClassifier")
 
-# Row visits that are enough for a mean over starts to settle.
+# Row visits after which a mean over starts has converged.
 _VISITS = 320_000
-# What can be minimised; a scorer reads more of them.
+# Losses that can be minimised; scorers support more.
 _LOSSES = ("softmax", "modified_huber")
 # Scores computed at a time, over all threads.
 _SCORED = 1 << 23
 
-# So many rows to score at once are worth compiling for: numpy needs about a millisecond for one.
+# Number of rows from which compiling pays off: numpy needs about a millisecond per row.
 _COMPILED_BLOCK = 512
 
 
@@ -41,13 +41,13 @@ class BlockSGDClassifier(Parameters, ABC):
     All classes are trained in one pass per epoch. A feature has weights at a node only if it occurs
     in training rows below that node, and then one per child.
 
-    Where the rows can be told apart perfectly, where SGD ends depends on the order of the rows. So
-    it starts from zero again every `restart_every` epochs, and the weights returned are the mean
-    over all starts, of those at the end of each epoch but a start's first (Zinkevich et al., NIPS
-    2010, average independent runs so; the model is linear, so this averages the scores).
+    If the rows are separable, the result of SGD depends on their order. So it restarts from zero
+    every `restart_every` epochs, and the weights are the mean over all starts of those at the end
+    of each epoch except a start's first (Zinkevich et al., NIPS 2010, average independent runs so;
+    the model is linear, so this averages the scores).
 
-    Few rows are trained and scored with numpy alone, more by compiled loops. Which of the two
-    depends on the rows, never on the machine, and their numbers differ by rounding.
+    Few rows are trained and scored with numpy alone, more by compiled loops, with results that
+    differ by rounding. The choice depends on the rows, never on the machine.
 
     It has the methods of a scikit-learn estimator, and imports none of it.
 
@@ -111,7 +111,7 @@ class BlockSGDClassifier(Parameters, ABC):
         self.n_jobs = n_jobs
         self.restart_every = restart_every
         self.max_weights = max_weights
-        # Whether the compiled loops are used: from many rows on.
+        # Whether the compiled loops are used, which depends on the number of rows.
         self._compiles = False
 
     # -- training
@@ -163,7 +163,7 @@ class BlockSGDClassifier(Parameters, ABC):
         for epoch in range(1, epochs + 1):
             since_start = (epoch - 1) % every
             order = generator.permutation(matrix.n_rows).astype(np.int32)
-            # The first pass from zero is too far from the rest to be averaged with it.
+            # Weights after the first pass from zero differ too much from the rest to be averaged.
             is_summed = since_start > 0 or every == 1
             loss = state.run_epoch(order, since_start == 0, is_summed) / matrix.n_rows
             if not np.isfinite(loss):
@@ -235,12 +235,12 @@ class BlockSGDClassifier(Parameters, ABC):
 
     @abstractmethod
     def _make_scorer(self, weights: BlockWeights) -> HierarchicalScorer | FlatScorer:
-        """Return the scorer that answers for this solver."""
+        """Return the scorer of this solver."""
 
     def _use(self, weights: BlockWeights) -> None:
         #: The fitted weights.
         self.weights_ = weights
-        # Found when first needed: a best path needs none.
+        # Created when needed: best paths do not use it.
         self._runs: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         self.classes_ = np.arange(self.taxonomy.n_leaves)
         self.scorer_ = self._make_scorer(weights)
@@ -319,7 +319,7 @@ class BlockSGDClassifier(Parameters, ABC):
 
     @property
     def n_threads(self) -> int:
-        """How many threads work."""
+        """Number of threads."""
         return self.n_jobs if self.n_jobs is not None else len(os.sched_getaffinity(0))
 
     def in_threads(self, run: Callable[[int], Any], n_parts: int) -> list[Any]:
@@ -364,6 +364,6 @@ class BlockSGDClassifier(Parameters, ABC):
         except (TypeError, InvalidArgumentError) as error:
             raise CheckpointError(f"the classifier's parameters are damaged: {error}") from error
         solver._use(BlockWeights.from_state(NodeLayout(taxonomy), arrays))
-        # `ktt_models.sklearn.stored` answers for few rows.
+        # `ktt_models.sklearn.stored` scores few rows.
         solver._compiles = True
         return solver

@@ -1,4 +1,4 @@
-"""Rows by feature: what the index of all levels is made from in one way through memory."""
+"""Rows by feature, for building the index of all levels in one pass."""
 
 from __future__ import annotations
 

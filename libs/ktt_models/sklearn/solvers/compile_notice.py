@@ -1,4 +1,4 @@
-"""Word that something is being compiled, for those who wait for it. Imports no numba."""
+"""Notification that something is being compiled. Imports no numba."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _waiting: list[Callable[[], None]] = []
 
 @contextlib.contextmanager
 def on_compiling(tell: Callable[[], None]) -> Iterator[None]:
-    """Have `tell` called once if anything is compiled meanwhile; from whichever thread does it."""
+    """Call `tell` once if anything is compiled in the body, in the compiling thread."""
     told = False
 
     def once() -> None:
@@ -29,6 +29,6 @@ def on_compiling(tell: Callable[[], None]) -> Iterator[None]:
 
 
 def tell_compiling() -> None:
-    """Call those who wait."""
+    """Notify the callbacks."""
     for tell in list(_waiting):
         tell()

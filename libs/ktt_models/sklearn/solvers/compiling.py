@@ -1,8 +1,8 @@
-"""Compiled once for a kind of processor, wherever the program lies.
+"""A cache of compiled code per processor type, independent of the source's location.
 
-numba's own cache goes by the path of the source, so a PEX or another checkout would compile again.
-This one goes by what decides the machine code: the solvers' sources, the versions of Python and of
-what compiles, and (numba's part) the processor.
+numba's own cache depends on the path of the source, so a PEX or another checkout would compile
+again. The key of this one is what determines the machine code: the solvers' sources, the versions
+of Python and of the compiler, and (by numba) the processor.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ _LOG = logging.getLogger(__name__)
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function with numba when it is first called, and keep the machine code.
 
-    It is kept in ``$NUMBA_CACHE_DIR``, or in ``ktt/kernels`` under ``$XDG_CACHE_HOME`` or
-    ``~/.cache``. Where nothing can be written what is there is read, and without it each process
-    compiles.
+    It is stored in ``$NUMBA_CACHE_DIR``, or in ``ktt/kernels`` under ``$XDG_CACHE_HOME`` or
+    ``~/.cache``. A read-only cache is used; without a cache, each process compiles.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -51,7 +50,7 @@ def _digest() -> str:
     digest = hashlib.sha256()
     for version in (sys.version, numba.__version__, llvmlite.__version__):
         digest.update(version.encode() + b"\0")
-    # One function's code lies in another's too, so all of them count.
+    # Functions are inlined into others, so all sources count.
     sources = importlib.resources.files(__package__).iterdir()
     for source in sorted(sources, key=lambda source: source.name):
         if source.name.endswith(".py"):
@@ -69,7 +68,7 @@ def _folder() -> Path:
 
 
 class _Locator(_CacheLocator):  # type: ignore[misc]
-    """Where the code of a function is kept, and what it depends on."""
+    """Location and key of a function's code."""
 
     def __init__(self, function: Callable[..., Any], file: str) -> None:
         self._py_file = file
@@ -80,7 +79,7 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
         return cls(function, file)
 
     def ensure_cache_path(self) -> None:
-        # Also where the user's files are the group's to write.
+        # Regardless of a umask that allows the group to write.
         os.makedirs(self.get_cache_path(), mode=0o700, exist_ok=True)
         super().ensure_cache_path()
 
@@ -101,7 +100,7 @@ class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]
 class _KernelCache(FunctionCache):  # type: ignore[misc]
     """A cache that may be read-only, full, damaged, or nowhere.
 
-    Reading machine code is running it, so a folder that another user can write to is none.
+    Loading machine code runs it, so folders that other users can write to are not used.
     """
 
     _impl_class = _Implementation
@@ -112,7 +111,7 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
             try:
                 found = super().load_overload(signature, target_context)
             except Exception:  # unpickling a damaged file may raise anything
-                _LOG.debug("cannot read kept machine code: compiling anew", exc_info=True)
+                _LOG.debug("cannot read cached machine code: compiling again", exc_info=True)
         if found is None:
             tell_compiling()
         return found
@@ -126,15 +125,17 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
             except OSError:
                 raise
             except Exception:  # unpickling a damaged index may raise anything
-                _LOG.debug("cannot read the index of kept machine code: new", exc_info=True)
+                _LOG.debug("cannot read the index of cached machine code: new", exc_info=True)
                 self.flush()
                 super().save_overload(signature, result)
         except OSError:
-            _LOG.debug("cannot keep machine code: the next process compiles too", exc_info=True)
+            _LOG.debug(
+                "cannot cache machine code: the next process will compile again", exc_info=True
+            )
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether this user and the system's alone can write to a folder, or none is there yet."""
+    """Return whether only this user and root can write to a folder, or it does not exist yet."""
     try:
         status = folder.stat()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The compiled way of many rows down the taxonomy, to each one's most probable child at a time."""
+"""Compiled greedy descent of many rows through the taxonomy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLACE_BITS = 40
 
 
 class Descent(NamedTuple):
-    """Where rows have come to.
+    """State of the descent.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Descent(NamedTuple):
     log_proba : ndarray of float32, shape (n,)
         Its log-probability.
     passed : ndarray of float32, shape (n,)
-        That of the most probable class that was passed by. No leaf below it is more probable.
+        Log-probability of the most probable class that was not entered; bounds all its leaves.
     """
 
     best: NDArray[np.int64]

@@ -19,7 +19,7 @@ from ktt_models.sklearn.solvers.state import (
 
 __all__ = ["FlatSGDClassifier"]
 
-# Weights averaged at a time, so that the average needs no third copy.
+# Weights averaged at a time, so that no third copy is needed.
 _AVERAGED = 1 << 20
 
 
@@ -58,7 +58,7 @@ class FlatSGDClassifier(BlockSGDClassifier):
 
 
 class _FlatState(TrainingState):
-    """Weights in the order of features, as they are kept.
+    """Weights in the order of features, as stored.
 
     `loops` is `ktt_models.sklearn.solvers.compiled_flat` or its `plain_flat`.
     """
@@ -123,7 +123,7 @@ class _FlatState(TrainingState):
         return loss
 
     def _average(self) -> None:
-        """Take the weights into the mean."""
+        """Add the weights to the mean."""
         self._n_averaged += 1
         current = [self.weights, self.block.bias]
         if not self._mean:

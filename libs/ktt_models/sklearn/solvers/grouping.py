@@ -1,4 +1,4 @@
-"""Which features weigh in at which node, and which of them training cannot tell apart.
+"""Pairs of features and nodes, grouped where training cannot distinguish them.
 
 Most pairs of a feature and a node are not alone: the n-grams of a word that only a few of the
 node's rows have stand in the same rows, in the same proportion to each other from row to row. Their
@@ -21,7 +21,7 @@ from ktt_models.sklearn.solvers.compiling import compiled
 
 __all__ = ["number_groups", "scan_level", "write_entries"]
 
-# Places of the table of groups to begin with: a power of two.
+# Initial size of the table of groups: a power of two.
 _PLACES = 1 << 12
 
 
@@ -142,7 +142,7 @@ def number_groups(
     group_node: Any, group_rows: Any, group_size: Any, group_squares: Any, n_nodes: int,
     group_number: Any, sizes: Any, counts: Any,
 ) -> None:  # fmt: skip
-    """Give groups numbers, node by node.
+    """Assign numbers to the groups, node by node.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HierarchicalSGDClassifier"]
 
-# Fewer rows than this share too little to be looked up together.
+# Minimum number of rows for a joint lookup.
 _FEW = 16
 
 
@@ -54,9 +54,9 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
     def _use(self, weights: BlockWeights) -> None:
         super()._use(weights)
         scale = weights.pair_scale
-        # A checkpoint of release 0.1.0 has none.
+        # Missing in checkpoints of release 0.1.0.
         self._pair_scale = np.ones(len(weights.pair_node), np.float32) if scale is None else scale
-        # Made when first needed: only the best paths of many rows need it.
+        # Created when needed: only best paths of many rows use it.
         self._index: NodeIndex | None = None
 
     def _make_scorer(self, weights: BlockWeights) -> HierarchicalScorer:
@@ -106,7 +106,7 @@ class HierarchicalSGDClassifier(BlockSGDClassifier):
         unsure = np.arange(rows.n_rows)
         if rows.n_rows >= _FEW and self._index is not None:
             best, log_proba, passed = descend(weights, self._pair_scale, self._index, rows, huber)
-            # Nothing below a class is more probable than it, so the other rows' paths are the best.
+            # No leaf is more probable than a class above it, so the other rows' paths are optimal.
             unsure = np.flatnonzero(log_proba <= passed)
         best_leaves(
             rows.indptr, rows.indices, rows.data, unsure,

@@ -134,7 +134,7 @@ def add_pair_scores(
     indptr: Any, indices: Any, data: Any, feature_start: Any, pair_node: Any, pair_start: Any,
     pair_scale: Any, stored: Any, child_start: Any, child_count: Any, scores: Any,
 ) -> None:  # fmt: skip
-    """Do what `add_class_scores` does with weights of which pairs share some."""
+    """Like `add_class_scores`, for pairs that share weights."""
     # Each node's children with room behind them, so that whole vectors can be added.
     lanes = (child_count + 3) // 4 * 4
     firsts = np.cumsum(lanes) - lanes

@@ -1,4 +1,4 @@
-"""The pairs of each node together, so that many rows look a node's weights up at once."""
+"""An index of pairs by node, for joint lookups of many rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["NodeIndex", "index_nodes"]
 
 
 class NodeIndex(NamedTuple):
-    """Where the weights of each node's features are.
+    """Positions of the weights of each node's features.
 
     Attributes
     ----------

@@ -107,7 +107,7 @@ class Level:
         return self._groups[2][self.pair_group], self.layout.child_count[self.pair_node]
 
     def lay_out(self, columns: Columns) -> None:
-        """Give the groups blocks, and the rows entries."""
+        """Return the groups blocks, and the rows entries."""
         _, rows, values = columns
         node, begin, counts, sizes, squares, _ = self._groups
         del self._groups

@@ -1,4 +1,4 @@
-"""The hierarchical model's weights under way: level by level, each node's together."""
+"""The hierarchical model's weights during training, by level and node."""
 
 from __future__ import annotations
 

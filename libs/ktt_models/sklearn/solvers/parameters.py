@@ -1,4 +1,4 @@
-"""What scikit-learn asks of an estimator's parameters, without importing it for half a second."""
+"""scikit-learn's protocol for parameters, without its slow import."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Parameters:
         return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters; `deep` says nothing where none is an estimator."""
+        """Return the parameters; `deep` has no effect, since none is an estimator."""
         return {name: getattr(self, name) for name in self._parameter_names()}
 
     def set_params(self: SelfT, **params: Any) -> SelfT:
@@ -41,7 +41,7 @@ class Parameters:
         return self
 
     def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn's own tools want to know."""
+        """Return scikit-learn's tags."""
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
 
         return Tags(

@@ -1,4 +1,4 @@
-"""What the flat model's training needs, in numpy alone: for few rows, as `plain_loops`.
+"""Functions for training the flat model on few rows, in numpy alone; see `plain_loops`.
 
 Each function takes the arguments of the compiled one of its name, in
 `ktt_models.sklearn.solvers.kernels` and `ktt_models.sklearn.solvers.pairs`, and does the same.

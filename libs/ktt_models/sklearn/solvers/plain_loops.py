@@ -1,4 +1,4 @@
-"""What `compiled_loops` offers, in numpy alone: for few rows, where compiling takes longer.
+"""The functions of `compiled_loops` in numpy alone, for few rows, where compiling takes longer.
 
 Each function takes the arguments of the compiled one of its name, which documents them, and does
 the same. What is counted and placed comes out the same to the bit; what is trained differs by

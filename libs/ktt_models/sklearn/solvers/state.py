@@ -1,4 +1,4 @@
-"""Weights under way, and rows in the form the compiled loops take."""
+"""Weights during training, and rows in the form of the compiled loops."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Columns(NamedTuple):
 
 
 class TrainingState(ABC):
-    """Weights under way, the sum of those of several epochs, and how an epoch changes them."""
+    """Weights during training, the sum over several epochs, and the update by an epoch."""
 
     @abstractmethod
     def run_epoch(self, order: NDArray[np.int32], is_fresh: bool, is_summed: bool) -> float:
@@ -82,7 +82,7 @@ class TrainingState(ABC):
 
 
 def as_rows(rows: Any) -> CsrRows:
-    """Take a scipy matrix for what it is; leave `CsrRows` alone."""
+    """Convert a scipy matrix to `CsrRows`."""
     if isinstance(rows, CsrRows):
         return rows
     matrix = rows.tocsr()

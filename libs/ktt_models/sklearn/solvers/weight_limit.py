@@ -1,4 +1,4 @@
-"""How to keep to a number of weights."""
+"""Limit of the number of weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["least_rows"]
 
 
 def least_rows(pair_rows: NDArray[np.int32], widths: NDArray[np.int64], max_weights: int) -> int:
-    """Say in how many rows pairs must be for their widths to add up to at most `max_weights`.
+    """Return the minimum number of rows per pair that keeps weights within `max_weights`.
 
     The pairs with the fewest rows go, all of one number of rows together.
     """
