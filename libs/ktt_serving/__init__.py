@@ -1,13 +1,13 @@
-"""What runs inside an exported bundle.
+"""The code that runs inside an exported bundle.
 
 A bundle holds this package, the part of ``ktt_core`` that needs numpy alone, and one model's
-``bentoml`` folder. `service` is what a model's BentoService builds on:
+``bentoml`` folder. A model's BentoService is based on `service`:
 
-- `adapters` and `reading`: requests in, answers out, each on its own in a batch of strangers;
-- `artifact`, `scores` and `scoring`: the model's files, and what answers texts from them;
+- `adapters` and `reading`: requests in, answers out, independently of others in the batch;
+- `artifact`, `scores` and `scoring`: the model's files, and scorers that read them;
 - `monitor` and `rows`: rows for the monitoring service, in the background;
-- `metrics`, `server`, `privacy`: what is added to BentoML's own server, and what is taken from it;
-- `bentoml_patches`: what is changed in BentoML itself for that, each with its reason.
+- `metrics`, `server`, `privacy`: additions to BentoML's server, and removals from it;
+- `bentoml_patches`: the changes to BentoML itself, each with its reason.
 
 All of it runs without torch. `ktt_packing` makes bundles.
 """

@@ -1,7 +1,7 @@
-"""Requests and answers as BentoML hands them on: every one for itself, and none shown in a log.
+"""BentoML adapters for requests and answers, which are independent and never logged.
 
-BentoML offers each task and each result to its prediction log, texts and all. The ones made here
-have nothing to show there but the request's id.
+BentoML passes each task and each result to its prediction log, with texts. Those of this module
+expose only the request's id.
 """
 
 from __future__ import annotations
@@ -22,10 +22,9 @@ from ktt_serving.reading import MAX_TEXTS, Question, RequestError, read_question
 
 __all__ = ["MAX_WAIT_MS", "JsonAnswers", "TextRequests", "TextTask", "text_api"]
 
-#: For an API's ``mb_max_latency``: how long a batch may take. Where BentoML makes the batches it
-#: also refuses requests (429) that it expects to wait longer, and before its first answers it
-#: expects two seconds for each: with its default of 20 s it turned away all but nine of those that
-#: came first, together.
+#: For an API's ``mb_max_latency``, the maximum time of a batch. BentoML's own batching also refuses
+#: requests (429) that it expects to wait longer, and at first it expects two seconds per request:
+#: with its default of 20 s it refused all but nine of the first concurrent requests.
 MAX_WAIT_MS = 600_000
 
 _JSON = (("Content-Type", "application/json"),)
@@ -43,19 +42,19 @@ class TextTask(InferenceTask):
     Attributes
     ----------
     started : float
-        When it came, by `time.perf_counter`.
+        Time of arrival, by `time.perf_counter`.
     """
 
     started: float = field(default_factory=time.perf_counter)
 
     def discard(self, err_msg: str = "", text: int | None = None, **context: Any) -> TextTask:
-        """Answer with an error instead; the rest of the batch goes on.
+        """Answer with an error instead; the rest of the batch is not affected.
 
         Parameters
         ----------
         err_msg : str
         text : int, optional
-            Which of the request's list of texts it is about, from 0.
+            Index of the text in the request's list.
         **context
             ``http_status``.
         """
@@ -67,7 +66,7 @@ class TextTask(InferenceTask):
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a log may have."""
+        """Return the loggable part."""
         return {"task_id": self.task_id}
 
 
@@ -90,7 +89,7 @@ class _RefusedError(InferenceError):
 class TextRequests(BaseInputAdapter):
     """Reads JSON requests; the API's function gets a list of `Question`.
 
-    A request that cannot be answered gets its own error, and the function never sees it.
+    An invalid request gets its own error, and is not passed to the function.
 
     Parameters
     ----------
@@ -104,7 +103,7 @@ class TextRequests(BaseInputAdapter):
 
     def __init__(self, options: bool = False) -> None:
         example = {"text": "A text to classify"}
-        # Kept with the API's description, which the batching process reads.
+        # Stored with the API's description, which the batching process reads.
         lists = {"lists": True} if options else {}
         super().__init__(example | {"top_k": 5} if options else example, **lists)
         self.options = options
@@ -131,7 +130,7 @@ class TextRequests(BaseInputAdapter):
         return {"application/json": {"schema": schema}}
 
     def from_http_request(self, req: HTTPRequest) -> TextTask:
-        """Return the request's task, discarded if it cannot be answered."""
+        """Return the request's task, discarded if the request is invalid."""
         return self._task(req.body or b"", str(req.headers.get("content-encoding", "")))
 
     def from_cli(self, cli_args: tuple[str, ...]) -> Iterator[TextTask]:
@@ -155,7 +154,7 @@ class TextRequests(BaseInputAdapter):
 
 
 class JsonAnswers(BaseOutputAdapter):
-    """Sends JSON that the API's function has written, one string a request, and counts answers."""
+    """Sends the JSON strings of the API's function, one per request, and counts answers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,7 +190,7 @@ class JsonAnswers(BaseOutputAdapter):
 
 
 def text_api(max_batch_size: int, options: bool = False) -> Callable[[Any], Any]:
-    """Return the decorator that makes a service's method an API: texts in, JSON out, in batches.
+    """Return a decorator that turns a service's method into a batched API: texts in, JSON out.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From a model's scores to the answers of the two APIs."""
+"""Conversion of a model's scores to the answers of the two APIs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["names_of_paths", "paths_with_probabilities"]
 
 
 def names_of_paths(log_proba: NDArray[np.float32], taxonomy: Taxonomy) -> list[str]:
-    """Return each row's most probable path as a JSON string, its class names line by line."""
+    """Return each row's most probable path as a JSON string, one class name per line."""
     decoded = decode([log_proba], taxonomy)
     return [
         json.dumps("\n".join(best.path), ensure_ascii=False)
@@ -27,8 +27,8 @@ def names_of_paths(log_proba: NDArray[np.float32], taxonomy: Taxonomy) -> list[s
 def paths_with_probabilities(
     log_proba: NDArray[np.float32], taxonomy: Taxonomy, questions: Sequence[Question]
 ) -> list[str]:
-    """Return each row's most probable paths as a JSON object, as its question asks for them."""
-    # Most ask alike, and are decoded together.
+    """Return each row's most probable paths as a JSON object, by its question's options."""
+    # Questions with equal options are decoded together.
     rows_of: dict[tuple[int, float], list[int]] = {}
     for row, question in enumerate(questions):
         rows_of.setdefault((question.top_k, question.min_confidence), []).append(row)

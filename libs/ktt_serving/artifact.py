@@ -1,4 +1,4 @@
-"""A model's files as a BentoML artifact: a folder, copied as it is."""
+"""A model's files as a BentoML artifact: a folder that is copied."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ModelFolder"]
 
 
 class ModelFolder(BentoServiceArtifact):
-    """A folder of files, which a service finds again at ``self.artifacts.NAME``.
+    """A folder of files, which a service accesses as ``self.artifacts.NAME``.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class ModelFolder(BentoServiceArtifact):
     def pack(
         self, folder: str | os.PathLike[str], metadata: dict[str, str] | None = None
     ) -> ModelFolder:
-        """Take a folder for this artifact."""
+        """Set the folder of this artifact."""
         self._folder = Path(folder)
         return self
 

@@ -1,4 +1,4 @@
-"""Files of a folder of artifacts that models of all kinds have."""
+"""Files of artifacts that all kinds of models have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ktt_core.taxonomy import Taxonomy
 
 __all__ = ["DESCRIPTION_NAME", "read_json", "read_taxonomy"]
 
-#: Says of which kind a model is.
+#: Describes a model's kind.
 DESCRIPTION_NAME = "model.json"
 HIERARCHY_NAME = "hierarchy.json"
 
@@ -23,14 +23,14 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     CheckpointError
-        If it cannot be read, or holds something else.
+        If it cannot be read, or is not an object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, RecursionError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, Mapping):
-        raise CheckpointError(f"{path} holds no JSON object")
+        raise CheckpointError(f"{path} does not hold a JSON object")
     return dict(value)
 
 

@@ -1,4 +1,4 @@
-"""Linear scores of a few texts at once, from weights laid out for that."""
+"""Fast linear scores of few texts, from weights in a suitable layout."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ktt_core.tfidf.weights import BlockWeights, expand_ranges
 
 __all__ = ["FeatureRows", "fast_class_scores"]
 
-# A feature that weighs on so large a share of all classes has a number for each of them: it takes
-# at most twice the memory of those that are not 0 with their places, and no look-up.
+# A feature with weights for so large a share of the classes is stored densely: this takes at most
+# twice the memory of the sparse form, and needs no look-up.
 _FULL_SHARE = 0.25
-# Of more weights no second copy is kept: at most 130 MB, in each process that answers.
+# For more weights no second copy is made: at most 130 MB, in each worker process.
 _MOST_WEIGHTS = 1 << 24
 
 
 def fast_class_scores(weights: BlockWeights) -> Callable[[CsrRows], NDArray[np.float32]]:
-    """Return what scores rows as `BlockWeights.class_scores` does, faster if memory allows it."""
+    """Return a function like `BlockWeights.class_scores`, faster if memory allows it."""
     n_weights = int(weights.pair_offset[-1])
     return FeatureRows(weights) if n_weights <= _MOST_WEIGHTS else weights.class_scores
 
 
 class FeatureRows:
-    """The weights of `BlockWeights`, each feature's together with the classes that they are for.
+    """The weights of `BlockWeights`, by feature, with their classes.
 
-    A text's scores are a sum over its features, so nothing of the tree is looked at any more. The
-    answers are those of `BlockWeights.class_scores` but for rounding, in about a quarter of its
-    time; it takes about eight bytes a weight.
+    A text's scores are a sum over its features, without traversing the tree. Results equal those of
+    `BlockWeights.class_scores` up to rounding, in about a quarter of its time; memory is about
+    eight bytes per weight.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class FeatureRows:
         starts = weights.pair_offset[weights.feature_start]
         counts = np.diff(starts)
         full = counts >= max(1, _FULL_SHARE * n_classes)
-        #: Of a feature: its row in the full ones, or -1.
+        #: Row of a feature in the dense weights, or -1.
         self._full_row = np.where(full, np.cumsum(full) - 1, -1)
         pair_counts = np.diff(weights.pair_offset)
         _, classes = expand_ranges(weights.layout.child_start[weights.pair_node], pair_counts)
@@ -65,7 +65,7 @@ class FeatureRows:
             begin, end = rows.indptr[row], rows.indptr[row + 1]
             places = full[begin:end]
             kept = places >= 0
-            # Products and sums of the same precision as there, so that they are equal as a rule.
+            # The same precision of products and sums as there, so that results are usually equal.
             products = self._full[places[kept]]
             products *= rows.data[begin:end][kept][:, None]
             np.add.reduce(products, axis=0, dtype=np.float64, out=scores[row])

@@ -1,15 +1,15 @@
-"""Which requests make a batch, and when it goes.
+"""Batching of requests.
 
-BentoML's own way looks every millisecond whether a batch may go, holds single requests back by what
-it has measured of others, and takes the newest first: under load the oldest wait longest. Here a
-batch goes as soon as a process that answers is free, with what has come until then, oldest first.
+BentoML's own batching polls every millisecond, delays single requests by estimates from others, and
+takes the newest first: under load the oldest wait longest. Here a batch is sent as soon as a worker
+is free, with all requests so far, oldest first.
 
-What a batch costs follows the bytes of its texts: it has as many as take a twentieth of a second,
-as measured. A large request, of many texts, goes in parts of that size, then it is the turn of the
-next large one. What others ask meanwhile goes with the next part.
+The time of a batch depends on the bytes of its texts: it has as many as take a twentieth of a
+second, as measured. A large request, of many texts, is sent in parts of that size, in turn with
+other large ones. Other requests are sent with the next part.
 
-A text that is more than a batch by itself goes apart, alone, in turn with the batches of all
-others. Those that take longest never have all processes: one is left to the others.
+A text that is larger than a batch is sent alone, in turn with the batches of others. The slowest
+texts never occupy all workers: one is left to the others.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from typing import Any, NamedTuple, Protocol
 
 __all__ = ["Divided", "FairDispatcher", "Slots"]
 
-# A request on its way through aiohttp shows after some turns of the event loop: a batch waits for
-# more while they come, and goes after so many turns without one.
+# A request needs some iterations of the event loop to pass through aiohttp: a batch waits while
+# requests arrive, and is sent after so many iterations without one.
 _QUIET_TURNS = 4
-# But the oldest waits no longer for others.
+# Maximum time that the oldest request waits for others.
 _PATIENCE_SECONDS = 0.002
-# What takes less is not shared among several processes: a batch costs some milliseconds by itself.
+# Shorter work is not split among workers: a batch has an overhead of some milliseconds.
 _SHARED_SECONDS = 0.02
-# Requests of an endpoint that may wait, and the bytes of their bodies; more are refused at once.
+# Limits of an endpoint's queue, in requests and in bytes; more are refused at once.
 _MOST_WAITING = 5000
 _MOST_BYTES = 256 << 20
-# Of large requests, what may wait; others are not refused because of them.
+# Limit of the queue of large requests, which is separate from that of others.
 _MOST_ITEMS, _MOST_LARGE_BYTES = 20_000, 64 << 20
-# What a batch with a part of a large request is to take, since all others wait for it; and how many
-# items the first such part has, and the smallest: a batch costs as much as some items by itself.
+# Target time of a batch with a part of a large request, since others wait for it; and the sizes of
+# the first and the smallest part: a batch has the overhead of some items.
 _PART_SECONDS, _FIRST_ITEMS, _LEAST_ITEMS = 0.05, 16, 8
-# Bytes of a batch: at first, and whatever was measured. Short texts are never too many for the
-# least of them; below it, a batch says little of what a byte costs.
+# Bytes of a batch: initial, and minimum. Batches of fewer bytes are too small to measure the time
+# per byte.
 _FIRST_BYTES, _LEAST_BYTES, _MOST_BATCH_BYTES = 32 << 10, 8 << 10, 1 << 20
-# A text that may take a process for half a second.
+# Bytes of a text that may occupy a worker for half a second.
 _HEAVY_BYTES = 64 << 10
-# Of a batch, what is for large requests while single ones are too many for one.
+# Share of a batch for large requests while single ones would fill it.
 _LARGE_SHARE = 0.25
-# How fast what a request takes is learned.
+# Rate of updates of the measured times.
 _LEARNING_RATE = 0.1
 
 
 class Slots:
-    """The processes that answer, one batch each; all endpoints share them.
+    """The workers, each with one batch at a time, shared by all endpoints.
 
-    Of several, heavy batches never have the last.
+    If there are several, heavy batches never occupy the last one.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ class Slots:
         self._waiting: deque[tuple[Callable[[], bool], bool]] = deque()
 
     def acquire(self, again: Callable[[], bool], heavy: bool = False) -> bool:
-        """Take a slot; if none is free, `again` is called once one is, in turn.
+        """Acquire a slot; if none is free, `again` is called in turn when one is.
 
-        It tells whether it is going to try again.
+        It returns whether it will try again.
         """
         if self._is_free(heavy):
             self._free -= 1
@@ -80,7 +80,7 @@ class Slots:
         return False
 
     def release(self, heavy: bool = False) -> None:
-        """Give one back; after a heavy batch others come first."""
+        """Release a slot; after a heavy batch, others come first."""
         self._free += 1
         self._free_for_heavy += heavy
         in_turn = sorted(self._waiting, key=itemgetter(1)) if heavy else tuple(self._waiting)
@@ -89,7 +89,7 @@ class Slots:
             if not self._is_free(is_heavy):
                 continue
             self._waiting.remove(waiting)
-            # Who waited longest may have nothing left to send.
+            # The longest waiting endpoint may have nothing left to send.
             if again():
                 return
 
@@ -98,10 +98,10 @@ class Slots:
 
 
 class Divided(Protocol):
-    """A request of many items, which is answered in parts."""
+    """A request of many items, which is processed in parts."""
 
     def __len__(self) -> int:
-        """Return the items that are in no part yet."""
+        """Return the number of items that are not in a part yet."""
 
     @property
     def largest(self) -> int:
@@ -111,7 +111,7 @@ class Divided(Protocol):
         """Return a request for the next items: at least one, at most `count` and `size` bytes."""
 
     def add(self, number: int, answer: Any) -> Any:
-        """Take the answer of a part, from 0; returns the answer of all once there is one."""
+        """Add the answer of a part, from 0; return the whole answer once it is complete."""
 
 
 class _Undivided:
@@ -158,16 +158,16 @@ class _Batch:
 
 
 class FairDispatcher:
-    """Takes the place of BentoML's ``CorkDispatcher``; refuses none because others are slow.
+    """Replaces BentoML's ``CorkDispatcher``; does not refuse requests because others are slow.
 
     Parameters
     ----------
     max_batch_size : int
     slots : Slots
     fallback : callable
-        Makes the answer of a request that was refused, or given up.
+        Creates the answer of a request that was refused or abandoned.
     divide : callable, optional
-        Returns a request as a large one, or None if it is not large.
+        Returns a large request in divisible form, or None if it is not large.
     """
 
     def __init__(
@@ -188,16 +188,16 @@ class FairDispatcher:
         self._tasks: dict[asyncio.Task[None], _Batch] = {}
         self._looking = False
         self._seen = self._quiet = 0
-        # Of a batch's time, a request's part.
+        # Measured time per request within a batch.
         self._seconds_each = _SHARED_SECONDS / 16
         self._seconds_a_byte = _PART_SECONDS / _FIRST_BYTES
-        # Items of large requests that a batch has, as measured.
+        # Items of large requests per batch, from measurements.
         self._part_items = float(_FIRST_ITEMS)
 
     def __call__(
         self, callback: Callable[[Sequence[Any]], Awaitable[Sequence[Any]]]
     ) -> Callable[[Any], Awaitable[Any]]:
-        """Return what answers one request by a function that answers many."""
+        """Return a function for one request, from a function that answers batches."""
         self._callback = callback
 
         async def answer_one(request: Any) -> Any:
@@ -229,7 +229,7 @@ class FairDispatcher:
         return answer_one
 
     async def shutdown(self) -> None:
-        """Give up what has no answer yet."""
+        """Abandon all requests without an answer."""
         for task in self._tasks:
             task.cancel()
         while self._queue:
@@ -246,7 +246,7 @@ class FairDispatcher:
         )
 
     def _look(self) -> bool:
-        """Begin to look for more requests, until a batch goes; returns whether any waits."""
+        """Start polling for further requests until a batch is sent; return whether any waits."""
         if not self._queue and not self._large:
             return False
         if not self._looking:
@@ -270,7 +270,7 @@ class FairDispatcher:
         self._send()
 
     def _share(self) -> int:
-        """Return what a batch takes of all requests that are here."""
+        """Return the estimated time of a batch of all queued requests."""
         share = -(-(len(self._queue) + self._under_way) // self._slots.count)
         return min(max(share, int(_SHARED_SECONDS / self._seconds_each)), self._max_batch)
 
@@ -283,7 +283,7 @@ class FairDispatcher:
             self._start(batch)
 
     def _send_apart(self) -> bool:
-        """Send what goes alone; returns whether any has gone."""
+        """Send texts that are sent alone; return whether any was sent."""
         sent = False
         while self._apart:
             if self._apart[0].answer.done():
@@ -304,11 +304,11 @@ class FairDispatcher:
         self._under_way += batch.singles
         task = asyncio.get_running_loop().create_task(self._answer(batch))
         self._tasks[task] = batch
-        # Not at the end of the task, which may be cancelled before it begins.
+        # Not at the end of the task, which may be cancelled before it starts.
         task.add_done_callback(self._done)
 
     def _batch_bytes(self) -> int:
-        """Return the bytes that a batch has, so that it takes as long as it may."""
+        """Return the bytes of a batch that takes the target time."""
         return int(min(max(_PART_SECONDS / self._seconds_a_byte, _LEAST_BYTES), _MOST_BATCH_BYTES))
 
     def _next_batch(self) -> _Batch:
@@ -319,12 +319,12 @@ class FairDispatcher:
             share = min(share, max(1, int(self._max_batch * (1 - _LARGE_SHARE))))
             most = int(most * (1 - _LARGE_SHARE))
         while self._queue and len(batch) < share:
-            # What was measured since it came may have made it more than a batch.
+            # Measurements since its arrival may show that it exceeds a batch.
             if batch and size + self._queue[0].size > most:
                 break
             waiting = self._queue.popleft()
             self._bytes -= waiting.size
-            # Its client may have gone.
+            # Its client may have disconnected.
             if not waiting.answer.done():
                 batch.append(waiting)
                 size += waiting.size
@@ -343,7 +343,7 @@ class FairDispatcher:
         return _Batch(batch, singles, items, size)
 
     def _room(self, singles: int) -> int:
-        """Return how many items of large requests go with so many single requests."""
+        """Return the number of items of large requests to send with so many single requests."""
         wanted = max(int(self._part_items) - singles, int(_LARGE_SHARE * singles))
         return max(1, min(wanted, self._max_batch - singles))
 
@@ -388,7 +388,7 @@ class FairDispatcher:
 
     def _learn(self, batch: _Batch, seconds: float) -> None:
         if batch.apart:
-            # A long text costs less for each of its bytes than several short ones.
+            # A long text takes less time per byte than several short ones.
             return
         if batch.size >= _LEAST_BYTES:
             a_byte = seconds / batch.size
@@ -398,7 +398,7 @@ class FairDispatcher:
         if batch.items == batch.singles:
             return
         change = _PART_SECONDS / max(seconds, 1e-6)
-        # One that was small for want of more says nothing of larger ones.
+        # A batch that was small for lack of requests does not predict larger ones.
         if change < 1 or batch.items >= int(self._part_items):
             items = self._part_items * min(max(change, 0.5), 2.0)
             self._part_items = float(min(max(items, _LEAST_ITEMS), self._max_batch))

@@ -1,9 +1,8 @@
-"""Requests as their clients see them: with the time they waited to be batched.
+"""Metrics of requests as clients see them, including the wait for a batch.
 
-Requests come to BentoML's batching process, which hands batches on to the workers. It alone sees
-how long a request took and what was turned away before it reached a worker, and counts that in
-metrics of BentoML's names. Where it shares a folder with the workers, those figures take the place
-of the workers' own.
+BentoML's batching process receives requests and sends batches to the workers. Only it sees the
+total time of a request, and requests that it refused, and counts them in metrics with BentoML's
+names. If it shares a folder with the workers, its metrics replace theirs.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ __all__ = ["with_edge_metrics"]
 _REQUESTS, _SECONDS = "ktt_requests", "ktt_request_duration_seconds"
 _EDGE = re.compile(r"^BENTOML_\w+_mb_(request|request_duration_seconds)$")
 
-# Not asked of the model: probes, scrapes, pages.
+# Paths that do not use the model: probes, scrapes, pages.
 _PASSED_OVER = re.compile(
     r"^/?(|healthz|metrics|metadata|docs|docs\.json|static_content/.*|model)$"
 )
@@ -26,7 +25,7 @@ _PAGE = re.compile(r"^/?try(/.*)?$")
 
 
 def with_edge_metrics(families: Iterable[Metric], endpoints: Collection[str]) -> Iterator[Metric]:
-    """Yield metrics, the workers' counts of requests replaced by the batching process's if there.
+    """Yield metrics, with the workers' counts of requests replaced by the batching process's.
 
     Parameters
     ----------
@@ -60,7 +59,7 @@ def _renamed(family: Metric, edge: Metric, endpoints: Collection[str]) -> Metric
         suffix = sample.name[len(edge.name) :]
         key = (family.name + suffix, tuple(labels.items()))
         sums[key] = sums.get(key, 0.0) + sample.value
-    # What has not happened yet shows as zero all the same.
+    # Events that have not occurred yet are shown as zero.
     for sample in family.samples:
         if sample.value == 0:
             sums.setdefault((sample.name, tuple(sample.labels.items())), 0.0)

@@ -1,4 +1,4 @@
-"""An event loop of a test's own."""
+"""An event loop for a test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["run", "settled"]
 
 
 async def settled(count: int = 100) -> None:
-    """Let the event loop turn until nothing more happens."""
+    """Run the event loop until it is idle."""
     for _ in range(count):
         await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""Which model of which dataset a bundle serves, and how."""
+"""Identity of a bundle's model."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ IDENTITY_NAME = "service.json"
 
 @dataclass(frozen=True)
 class Identity:
-    """What the packer knows of a bundle.
+    """Facts about a bundle from its packer.
 
     Attributes
     ----------
     model, dataset : str
     display_name : str
-        The model's, for people.
+        Readable name of the model.
     version : str
     gpu : bool
         Whether a graph runs on CUDA.
     monitoring : bool
-        Whether a monitoring service stands beside it.
+        Whether the bundle has a monitoring service.
     """
 
     model: str

@@ -1,10 +1,9 @@
 """Starts a bundle's service, for its program ``start``.
 
-It is BentoML's ``serve-gunicorn`` with three things more: it listens where it is told to, on this
-machine alone by default, and nowhere else; BentoML's batching process, which all requests come to
-and which runs without a bundle's code, has some (`ktt_serving.bentoml_patches`); and its processes
-end together. ``bentoml serve-gunicorn ./`` gives the same answers without it, to all of the
-network.
+It extends BentoML's ``serve-gunicorn``: it listens only on a given address, by default of this
+machine; it applies changes (`ktt_serving.bentoml_patches`) to BentoML's batching process, which
+receives all requests and does not load a bundle's code; and its processes end together. Without it,
+``bentoml serve-gunicorn ./`` gives the same answers, to the whole network.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _HOST = "127.0.0.1"
 
 
 def main(bundle: Path, arguments: Sequence[str] | None = None) -> None:
-    """Serve a bundle until it is told to end.
+    """Serve a bundle until it is stopped.
 
     Parameters
     ----------
@@ -46,25 +45,25 @@ def main(bundle: Path, arguments: Sequence[str] | None = None) -> None:
     """
     options, others = _parser().parse_known_args(arguments)
     _check_free(options.host, options.port)
-    # Before anything of BentoML is imported, which reads it once.
+    # Before BentoML is imported, which reads it once.
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     import bentoml
 
     from ktt_serving.bentoml_patches.apply import apply
 
-    # Only its owner may open it.
+    # Accessible to its owner only.
     folder, own = Path(mkdtemp(prefix="ktt-", dir=_folder_of_sockets())), os.getpid()
     apply("launcher", host=options.host, port=options.port, workers_at=folder / "workers.sock")
     _end_forks_with_their_parents()
     ended = threading.Event()
     threading.Thread(target=_end_with_the_workers, args=(ended,), daemon=True).start()
-    # What a model computes with looks here for how many share the processors.
+    # Numerical libraries read the number of processes from here.
     sys.argv[1:] = ["serve-gunicorn", str(bundle), "--port", str(options.port)]
     sys.argv += ["--workers", str(options.workers), *others]
     try:
         bentoml.commandline_interface()
     finally:
-        # Not where a worker that could not start comes by.
+        # Not reached by a worker that could not start.
         if os.getpid() == own:
             for process in multiprocessing.active_children():
                 process.terminate()
@@ -85,8 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         "--host",
         default=_HOST,
         type=_host,
-        help="the address to listen on (%(default)s: this machine alone; 0.0.0.0: every address of "
-        "it). Nobody is asked for a password: only those should reach it who may",
+        help="the address to listen on (%(default)s: this machine alone; 0.0.0.0: all addresses). "
+        "There is no authentication: restrict access to authorised clients",
     )
     parser.add_argument(
         "--port", type=_number(65535), default=5000, help="the port to listen on (%(default)s)"
@@ -95,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         "--workers",
         "-w",
         type=_number(1000),
-        # A text, which goes through the type.
+        # A string, so that argparse converts it.
         default=os.environ.get("BENTOML_GUNICORN_WORKERS") or "2",
         help="processes that answer, each of which holds the model "
         "(BENTOML_GUNICORN_WORKERS, or 2)",
@@ -127,10 +126,10 @@ def _host(value: str) -> str:
 
 
 def _check_free(host: str, port: int) -> None:
-    """End with one line if the address is taken, before any process is started."""
+    """Exit with one line if the address is in use, before any process is started."""
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     with socket.socket(family) as probe:
-        # As gunicorn does: connections of a server that has just ended do not block the address.
+        # As in gunicorn: connections of a server that has just ended do not block the address.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host.strip("[]"), port))
@@ -147,9 +146,9 @@ def _folder_of_sockets() -> str | None:
 
 
 def _end_forks_with_their_parents() -> None:
-    """Have each process that is forked from now on, also by those, end when its parent does.
+    """Make each process that is forked from now on, and their children, end with its parent.
 
-    However that ends: one that is killed tells nobody.
+    Even if the parent is killed.
     """
     parents = [os.getpid()]
 
@@ -165,16 +164,16 @@ def _end_forks_with_their_parents() -> None:
 
 
 def _end_with_the_workers(ended: threading.Event) -> None:
-    """End this process when the one that has the workers does.
+    """End this process when the parent of the workers ends.
 
     BentoML itself would continue to batch requests that no process answers.
     """
     while not (found := multiprocessing.active_children()):
         time.sleep(0.2)
-    # Who hears of an end first takes it away: this look at it, or gunicorn, which waits for all.
+    # Only one waiter receives the exit status: this one, or gunicorn, which waits for all children.
     while found[0] in multiprocessing.active_children() and psutil.pid_exists(found[0].pid):
         time.sleep(0.2)
     if found[0].exitcode == 0:
-        return  # as it was told to
+        return  # as requested
     ended.set()
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,7 +1,7 @@
-"""What a bundle counts, for Prometheus.
+"""Prometheus metrics of a bundle.
 
-BentoML sets the folder that worker processes share (``PROMETHEUS_MULTIPROC_DIR``) before it loads a
-service, and so before this module is imported: `prometheus_client` looks for it on import.
+BentoML sets the shared folder of worker processes (``PROMETHEUS_MULTIPROC_DIR``) before it loads a
+service, and so before this module imports `prometheus_client`, which reads it on import.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.values import ValueClass
 
-# When a series began is of no use here, and doubles the page.
+# Creation times of series are not used, and would double the page.
 prometheus_client.disable_created_metrics()
 
 __all__ = [
@@ -42,7 +42,7 @@ __all__ = [
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 
-# From half a millisecond, which a tf-idf model takes, to the half minute of an overloaded encoder.
+# From half a millisecond (a tf-idf model) to half a minute (an overloaded encoder).
 _SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
 )  # fmt: skip
@@ -103,7 +103,7 @@ MODEL_INFO = Gauge(
     multiprocess_mode="max",
 )
 
-# What can be zero for long shows from the start: an alert on a missing series never fires.
+# Series that may stay zero for long are created at the start: alerts on missing series never fire.
 for _outcome in ("sent", "dropped"):
     ROWS.labels(_outcome)
 
@@ -117,7 +117,7 @@ def count_answer(endpoint: str, code: int, started: float | None) -> None:
     code : int
         HTTP status.
     started : float, optional
-        When its request came, by `time.perf_counter`.
+        Arrival of its request, by `time.perf_counter`.
     """
     REQUESTS.labels(endpoint, str(code)).inc()
     if started is not None:
@@ -125,7 +125,7 @@ def count_answer(endpoint: str, code: int, started: float | None) -> None:
 
 
 def count_tokens(read: NDArray[np.int64], cut: NDArray[np.int64]) -> None:
-    """Count texts by their tokens: those that the model reads, and those that are cut.
+    """Count texts and their tokens: those that the model reads, and those that are cut.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def _expect_cut(units: Counter) -> None:
 
 
 def expect_answers(endpoint: str) -> None:
-    """Show an API's counts from the start, as zeros."""
+    """Create an API's counters, as zeros."""
     for code in ("200", "400", "500"):
         REQUESTS.labels(endpoint, code)
     REQUEST_SECONDS.labels(endpoint)
@@ -174,15 +174,14 @@ def expect_answers(endpoint: str) -> None:
 
 def is_shared() -> bool:
     """Say whether worker processes share what they count."""
-    # prometheus_client decides on import, and for good.
+    # prometheus_client decides this once, on import.
     return bool(ValueClass._multiprocess)
 
 
 def shared_registry() -> CollectorRegistry:
-    """Return a registry of what all worker processes have counted, of late ones too.
+    """Return a registry of the metrics of all worker processes, including ended ones.
 
-    A worker that was killed could not take back what it showed of its present state (its queued
-    rows), so that is done for it.
+    A killed worker could not remove its gauges (its queued rows), so they are removed here.
     """
     folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
     for path in glob.glob(os.path.join(glob.escape(folder), "gauge_live*_*.db")):

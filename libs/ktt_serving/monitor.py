@@ -1,4 +1,4 @@
-"""Rows go to the monitoring service from a thread of their own, and never delay an answer."""
+"""Asynchronous sending of rows to the monitoring service, which never delays answers."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ __all__ = ["MonitorAddress", "MonitorPoster", "poster_from_environment"]
 
 logger = logging.getLogger("ktt_serving")
 
-# Rows and numbers a post tells of: about 4 MB of JSON.
+# Rows and numbers per post: about 4 MB of JSON.
 _POST_ROWS, _POST_CELLS = 500, 400_000
-# Of all that waits; rows of thousands of classes reach it before their number does.
+# Limit of the queue in bytes; rows of thousands of classes reach it before the limit of rows.
 _QUEUE_BYTES = 64 << 20
-# Rows gather for so long before they are sent.
+# Seconds that rows are collected before they are sent.
 _GATHER_SECONDS = 0.25
-# The service must take a post within this; a hanging one costs this thread's time alone.
+# Timeout of a post; a hanging service delays only this thread.
 _POST_SECONDS = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-# What an ending process gives its last rows.
+# Time limit for the last rows of an ending process.
 _GOODBYE_SECONDS = 2.0
-# Answers that another try may change.
+# HTTP statuses that are retried.
 _BUSY = (408, 425, 429)
 
 
 class MonitorAddress(NamedTuple):
-    """Where the monitoring service listens."""
+    """Address of the monitoring service."""
 
     host: str
     port: int
 
 
 class _RefusedError(Exception):
-    """The service has understood the post, and does not want it."""
+    """The service has refused the post."""
 
 
 class MonitorPoster:
     """Sends rows to the monitoring service.
 
-    Nothing starts before the first row, so that a process may fork until then; a process that forks
-    later leaves the rows that wait to its parent.
+    The thread starts with the first row, so that a process may fork before; after a later fork,
+    queued rows stay with the parent.
 
     Parameters
     ----------
     address : MonitorAddress
     queue_rows : int
-        Rows that may wait; of more, the oldest are dropped, and counted.
+        Maximum number of queued rows; beyond it, the oldest are dropped and counted.
     """
 
     def __init__(self, address: MonitorAddress, queue_rows: int = 10_000) -> None:
@@ -75,7 +75,7 @@ class MonitorPoster:
         self._complained = False
 
     def put(self, rows: RowBatch) -> None:
-        """Have rows sent. Returns at once, whatever the service does."""
+        """Queue rows. Never blocks on the service."""
         with self._lock:
             lost = self._queue.put(rows)
             metrics.ROWS_QUEUED.set(self._queue.n_rows)
@@ -86,7 +86,7 @@ class MonitorPoster:
         self._arrived.set()
 
     def close(self, seconds: float = _GOODBYE_SECONDS) -> None:
-        """Send what waits, for at most so long, and stop."""
+        """Send queued rows until a time limit, and stop."""
         thread = self._thread
         self._stopping.set()
         self._arrived.set()
@@ -96,7 +96,7 @@ class MonitorPoster:
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._work, name="ktt-monitor", daemon=True)
         self._thread.start()
-        # Workers of a server end by one way or by the other.
+        # Workers of a server end in either way.
         atexit.register(self.close)
         Finalize(self, self.close, exitpriority=100)
 
@@ -121,7 +121,7 @@ class MonitorPoster:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _deliver(self, batches: Sequence[RowBatch], pause: float) -> bool:
-        """Send rows, or put them back and wait; returns whether the service is there."""
+        """Send rows, or put them back and wait; return whether the service is available."""
         rows = sum(map(len, batches))
         try:
             body, told = post_body(batches)
@@ -137,12 +137,12 @@ class MonitorPoster:
             self._complain(f"refuses rows ({error}); they are dropped")
             return True
         except Exception as error:
-            # Whatever it is, the thread goes on: a bundle answers without its monitor.
+            # The thread must survive any error: a bundle works without its monitor.
             self._disconnect()
             metrics.POSTS_FAILED.inc()
             self._complain(f"cannot be reached ({type(error).__name__}: {error}); rows wait for it")
         self._put_back(batches)
-        # Workers that lost the service together do not all come back together.
+        # Jitter: workers that lost the service together must not reconnect together.
         self._stopping.wait(pause * random.uniform(0.5, 1.0))
         return False
 
@@ -167,7 +167,7 @@ class MonitorPoster:
             self._disconnect()
             if fresh:
                 raise
-            # One that was kept may have been closed since, which says nothing of the service.
+            # A kept connection may have been closed meanwhile, while the service is available.
             self._connection = http.client.HTTPConnection(*self.address, timeout=seconds)
             status, reason = self._exchange(body)
         if 400 <= status < 500 and status not in _BUSY:
@@ -190,14 +190,14 @@ class MonitorPoster:
             self._connection = None
 
     def _complain(self, what: str) -> None:
-        # Once until it works again, not at every try.
+        # Logged once until it works again, not at every attempt.
         if not self._complained:
             self._complained = True
             logger.warning("the monitoring service at %s:%d %s", *self.address, what)
 
 
 def poster_from_environment() -> MonitorPoster | None:
-    """Return what ``EVIDENTLY_HOST``, ``EVIDENTLY_PORT`` and ``KTT_MONITOR*`` ask for.
+    """Return the poster that ``EVIDENTLY_HOST``, ``EVIDENTLY_PORT`` and ``KTT_MONITOR*`` configure.
 
     Returns
     -------

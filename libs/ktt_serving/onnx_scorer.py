@@ -1,4 +1,4 @@
-"""An encoder model by its ONNX graph."""
+"""Scorer of an encoder model, by its ONNX graph."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ logger = logging.getLogger("ktt_serving")
 
 GRAPH_NAME = "model.onnx"
 
-# Tokens that a call of the graph costs beside those it reads: below that, padding is the cheaper.
+# Overhead of a call of the graph, in tokens: below that, padding is cheaper than a second call.
 _TOKENS_A_CALL = 64
 
 
 class OnnxScorer:
     """A folder of the kind "onnx".
 
-    Texts of like length go through the graph together: padding costs as much as words do. Through a
-    quantized graph each goes alone: it rounds by the range of all that go together, and an answer
-    must not depend on who else asks.
+    Texts of similar length are batched, since padding costs as much as words. A quantized graph
+    gets one text at a time: it quantizes by the range of the whole batch, and answers must not
+    depend on other requests.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class OnnxScorer:
     Raises
     ------
     CheckpointError
-        If files are damaged or do not fit each other.
+        If files are damaged or do not match.
     """
 
     def __init__(self, folder: Path, gpu: bool = False) -> None:
@@ -54,19 +54,19 @@ class OnnxScorer:
         description = read_json(folder / DESCRIPTION_NAME)
         self._alone = "quantized" in description
         graph = folder / Path(str(description.get("graph", GRAPH_NAME))).name
-        #: Told of the tokens of each text that are read, and of those that are cut.
+        #: Called with the number of tokens read and cut of each text.
         self.on_tokens: Callable[[NDArray[np.int64], NDArray[np.int64]], None] | None = None
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = thread_count()
         options.inter_op_num_threads = 1
-        # Idle threads sleep: other workers need the cores.
+        # Idle threads must not spin: other workers need the cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
                 str(graph), options, providers=_providers(gpu)
             )
-        except Exception as error:  # its exceptions have no base of their own
+        except Exception as error:  # its exceptions have no common base class
             raise CheckpointError(f"{graph} cannot be run: {error}") from error
         outputs = {value.name: value.shape for value in self._session.get_outputs()}
         if not {"log_proba", "features"} <= set(outputs):
@@ -77,8 +77,8 @@ class OnnxScorer:
         width = outputs["log_proba"][1]
         if isinstance(width, int) and width != self.taxonomy.n_leaves:
             raise CheckpointError(
-                f"{graph} tells {width} leaves apart, and hierarchy.json names "
-                f"{self.taxonomy.n_leaves}: they are of two models"
+                f"{graph} has {width} leaves, and hierarchy.json "
+                f"{self.taxonomy.n_leaves}: they are of different models"
             )
 
     def __call__(self, texts: Sequence[str]) -> Scores:
@@ -105,7 +105,7 @@ class OnnxScorer:
 
 
 def groups_of_like_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Cut rows into groups, each padded to its longest, so that they cost least together.
+    """Partition rows into groups, each padded to its longest, with minimal total cost.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def groups_of_like_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int
     Yields
     ------
     ndarray of int64
-        Rows of a group; by length, and in their own order where one group is best.
+        Rows of a group, sorted by length, or in the original order if there is one group.
     """
     order = np.argsort(lengths, kind="stable")
     ordered = lengths[order]
@@ -144,7 +144,7 @@ def thread_count() -> int:
     Raises
     ------
     InvalidArgumentError
-        If the variable is no whole number of at least 1.
+        If the variable is not a whole number of at least 1.
     """
     share = max(1, len(os.sched_getaffinity(0)) // _worker_count())
     value = os.environ.get("KTT_THREADS") or str(share)
@@ -154,7 +154,7 @@ def thread_count() -> int:
 
 
 def _worker_count() -> int:
-    # Workers are forked from the command that starts them, and so have its arguments.
+    # Workers are forked from the command, and so have its arguments.
     value = os.environ.get("BENTOML_GUNICORN_WORKERS", "1")
     for flag, following in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
         if flag in ("-w", "--workers"):

@@ -1,4 +1,4 @@
-"""Nothing of a request in a log."""
+"""Logging without contents of requests."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ logger = logging.getLogger("ktt_serving")
 
 
 def silence_request_logs() -> None:
-    """Switch off BentoML's logs of requests, in this process."""
+    """Disable BentoML's logs of requests in this process."""
     for name in ("bentoml.prediction", "bentoml.feedback"):
         logging.getLogger(name).disabled = True
-    # It warns, at each start, of images that it would build.
+    # It warns at each start about images that it would build.
     logging.getLogger("bentoml.service.env").setLevel(logging.ERROR)
-    # Lines of the development server show the query of an address.
+    # The development server logs the query of a URL.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     if not logger.handlers and not logging.getLogger().handlers:
         handler = logging.StreamHandler()
@@ -28,10 +28,9 @@ def silence_request_logs() -> None:
 
 
 def log_failure(what: str, error: BaseException) -> str:
-    """Log an unexpected error, and return the id it is found by.
+    """Log an unexpected error, and return its id in the log.
 
-    The message of an exception may quote a text, so only its type and the places it passed are
-    logged.
+    The message of an exception may quote a text, so only its type and traceback are logged.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Requests' bodies: what is asked, or what is wrong with it."""
+"""Parsing and validation of requests' bodies."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = [
     "read_question",
 ]
 
-#: Of a text, as UTF-8. No model reads as much.
+#: Maximum size of a text in UTF-8. No model reads as much.
 MAX_TEXT_BYTES = 1_000_000
-#: Of a body: a text of the largest size, each of whose characters is escaped (``\u0041``).
+#: Maximum size of a body: a text of the maximum size with all characters escaped (``\u0041``).
 MAX_BODY_BYTES = 6 * MAX_TEXT_BYTES + 10_000
-#: Texts of one request, their bytes together, and the paths it may ask for with them.
+#: Limits of a request: number of texts, their total size, and the total number of paths.
 MAX_TEXTS, MAX_TEXTS_BYTES, MAX_PATHS = 1000, 2_000_000, 50_000
-#: Paths one request may ask for with each text.
+#: Maximum number of paths per text.
 MAX_TOP_K = 1000
 
 _DEFAULT_TOP_K = 5
@@ -36,15 +36,15 @@ _WITH_OPTIONS = ("text", "texts", "top_k", "min_confidence")
 
 
 class RequestError(Exception):
-    """A request that cannot be answered; the message is for its sender, and quotes no text.
+    """An invalid request; the message is for its client, and does not quote texts.
 
     Parameters
     ----------
     message : str
     status : int
-        Of the answer, 4xx.
+        HTTP status of the answer, 4xx.
     text : int, optional
-        Which of several texts it is about, from 0.
+        Index of the text that it is about.
     """
 
     def __init__(self, message: str, status: int = 400, text: int | None = None) -> None:
@@ -54,7 +54,7 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class Question:
-    """What one request asks.
+    """The content of a request.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Question:
     min_confidence : float
         See `ktt_core.decoding.decode`.
     is_list : bool
-        Whether the texts came as a list, and so are answered with one, even if there is one text.
+        Whether the texts were sent as a list, so that the answer is a list even for one text.
     """
 
     texts: tuple[str, ...]
@@ -74,13 +74,12 @@ class Question:
 
 
 def read_question(body: bytes, encoding: str = "", options: bool = False) -> Question:
-    """Read a body.
+    """Parse a body.
 
     Parameters
     ----------
     body : bytes
-        JSON: ``{"text": "..."}``. Unknown fields are refused: they are misspelt, or mean
-        something.
+        JSON: ``{"text": "..."}``. Unknown fields are refused, since they are probably misspelt.
     encoding : str
         The request's ``Content-Encoding``.
     options : bool
@@ -90,7 +89,7 @@ def read_question(body: bytes, encoding: str = "", options: bool = False) -> Que
     Raises
     ------
     RequestError
-        If it is anything else; the message says what.
+        If it is invalid; the message says why.
     """
     if encoding not in ("", "identity"):
         raise RequestError("send the body as it is: no Content-Encoding is understood", 415)
@@ -145,7 +144,9 @@ def _object(body: bytes) -> Mapping[str, Any]:
             '"..."}'
         ) from None
     except ValueError:  # a number of thousands of digits, or NaN
-        raise RequestError("the body holds a number that is none in JSON, or too long") from None
+        raise RequestError(
+            "the body holds a number that is not valid in JSON, or too long"
+        ) from None
     if not isinstance(value, dict):
         raise RequestError(f'send an object, {{"text": "..."}}, not {_kind(value)}')
     return value
@@ -173,7 +174,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _size(text: Any, name: str, place: int | None = None) -> int:
-    """Return the bytes of a text that can be answered."""
+    """Return the size of a valid text in bytes."""
     if not isinstance(text, str):
         raise RequestError(f"{name} must be a string, not {_kind(text)}", text=place)
     try:

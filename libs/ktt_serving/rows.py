@@ -20,8 +20,8 @@ class RowBatch:
     Attributes
     ----------
     ids : sequence of str, length n
-        By which labels are joined later: BentoML's ids of the requests, or those that the answer to
-        a list of texts names.
+        Ids for joining labels later: BentoML's ids of the requests, or those in the answer to a
+        list of texts.
     features : ndarray of float32, shape (n, k)
     log_proba : ndarray of float32, shape (n, leaves)
     """
@@ -35,7 +35,7 @@ class RowBatch:
 
     @property
     def n_bytes(self) -> int:
-        """Memory the rows take."""
+        """Memory of the rows."""
         return self.features.nbytes + self.log_proba.nbytes
 
     def part(self, start: int, stop: int) -> RowBatch:
@@ -44,9 +44,9 @@ class RowBatch:
 
 
 class RowQueue:
-    """Batches of rows, in order; the oldest are lost where there is no room.
+    """A bounded queue of batches of rows, which drops the oldest.
 
-    A monitor that comes back wants to know of now. Not safe for threads: its user has the lock.
+    A monitor needs the newest rows. Not thread-safe: callers hold a lock.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class RowQueue:
         self._batches: deque[RowBatch] = deque()
 
     def put(self, batch: RowBatch) -> int:
-        """Add rows; returns how many were lost."""
+        """Add rows; return the number of dropped rows."""
         self._batches.append(batch)
         self.n_rows += len(batch)
         self.n_bytes += batch.n_bytes
@@ -95,16 +95,16 @@ class RowQueue:
 
 
 def post_body(batches: Sequence[RowBatch]) -> tuple[bytes, int]:
-    """Return the JSON that tells of rows, and how many it tells of.
+    """Return rows as JSON, and their number.
 
-    Rows that are not all finite numbers, which JSON cannot say, are left out.
+    Rows with non-finite numbers, which JSON cannot hold, are left out.
     """
     texts: list[str] = []
     ids: list[str] = []
     for batch in batches:
         cells = np.concatenate([batch.features, np.exp(batch.log_proba)], axis=1)
         finite = np.isfinite(cells).all(axis=1)
-        # Nine digits say a 32-bit number exactly: what is equal here is equal there.
+        # Nine digits represent 32-bit numbers exactly.
         template = "[null" + ",%.9g" * cells.shape[1] + "]"
         for number, row, fine in zip(batch.ids, cells, finite.tolist(), strict=True):
             if fine:

@@ -1,4 +1,4 @@
-"""What answers texts, and how: one interface, whatever the model."""
+"""The common interface of scorers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Scorer", "Scores"]
 
 
 class Scores(NamedTuple):
-    """What a model says of n texts.
+    """A model's scores of n texts.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A folder of artifacts, read as what answers texts."""
+"""Loading of a scorer from a folder of artifacts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load_scorer(folder: Path, gpu: bool = False) -> Scorer:
     Parameters
     ----------
     folder : Path
-        With ``model.json``, which says of which kind it is.
+        With ``model.json``, which describes its kind.
     gpu : bool
         Run a graph on CUDA, if there is a device.
 
@@ -58,5 +58,5 @@ def load_scorer(folder: Path, gpu: bool = False) -> Scorer:
         raise CheckpointError(f"the model in {folder} cannot be read: {error}") from error
     raise CheckpointError(
         f'{folder / DESCRIPTION_NAME} is of the kind {kind!r:.40}; there are "onnx" and "tfidf". '
-        "A model of another kind needs a make_scorer of its own in its svc_lts.py"
+        "A model of another kind needs its own make_scorer in its svc_lts.py"
     )

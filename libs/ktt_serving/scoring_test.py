@@ -162,7 +162,7 @@ def test_files_of_two_models_do_not_go_together(onnx, tmp_path):
     shutil.copytree(onnx, folder)
     other = Taxonomy.from_paths([("a",), ("b",)])
     (folder / "hierarchy.json").write_text(json.dumps({"taxonomy": other.to_json()}))
-    with pytest.raises(CheckpointError, match="two models"):
+    with pytest.raises(CheckpointError, match="different models"):
         load_scorer(folder)
 
 

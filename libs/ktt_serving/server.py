@@ -1,4 +1,4 @@
-"""What is added to BentoML's own HTTP server: metrics that are whole, and a page to try a model."""
+"""Additions to BentoML's HTTP server: metrics of all workers, and a page to try a model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TYPES = {
     ".woff2": "font/woff2",
 }
 
-# The page is its own files and this service, and shows in no other page.
+# The page loads only its own files and this service, and cannot be embedded.
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -53,7 +53,7 @@ _PAGE_HEADERS = {
 
 
 def add_routes(app: Any, service: ClassifierService) -> None:
-    """Add routes to the server of a service, and put some in the place of BentoML's.
+    """Add routes to the server of a service, and replace some of BentoML's.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def add_routes(app: Any, service: ClassifierService) -> None:
         return Response(path.read_bytes(), headers=_PAGE_HEADERS, content_type=_TYPES[path.suffix])
 
     def page_below() -> Response:
-        # From here the page's files are beside it. BentoML's batching process follows redirects
-        # itself, so that a browser never sees one.
+        # Relative URLs of the page's files work from here. A redirect would not reach the browser:
+        # BentoML's batching process follows it.
         response = page()
         response.set_data(response.get_data().replace(b'="try/', b'="'))
         return response
@@ -101,7 +101,7 @@ def _metrics_view(app: Any, service: BentoService) -> Any:
         if metrics.is_shared():
             families: Iterable[Metric] = metrics.shared_registry().collect()
         else:
-            # BentoML keeps its own counts in a registry that it does not show here.
+            # BentoML's own metrics are in another registry.
             own = getattr(app.wsgi_app, "collector_registry", None)
             families = [*REGISTRY.collect(), *(own.collect() if own is not None else ())]
         body = generate_latest(_Collected(with_edge_metrics(families, endpoints)))
@@ -111,7 +111,7 @@ def _metrics_view(app: Any, service: BentoService) -> Any:
 
 
 class _Collected(CollectorRegistry):
-    """A registry of what was collected already."""
+    """A registry of collected metrics."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         super().__init__()

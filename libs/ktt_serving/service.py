@@ -1,4 +1,4 @@
-"""What the BentoServices of all models have in common."""
+"""Base class of all models' BentoServices."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ __all__ = ["ClassifierService"]
 class ClassifierService(bentoml.BentoService):
     """A text classifier.
 
-    A model's service has an artifact `ktt_serving.artifact.ModelFolder` of the name "model" and two
-    APIs, which hand on to `answer_names` and `answer_paths`::
+    A model's service has an artifact `ktt_serving.artifact.ModelFolder` named "model" and two APIs,
+    which call `answer_names` and `answer_paths`::
 
         @bentoml.artifacts([ModelFolder("model")])
         class MyService(ClassifierService):
@@ -43,7 +43,7 @@ class ClassifierService(bentoml.BentoService):
             def predict(self, questions, tasks):
                 return self.answer_names(questions, tasks)
 
-    A model that keeps other artifacts than those of `ktt_serving.scoring` overrides `make_scorer`.
+    A model with other artifacts than those of `ktt_serving.scoring` overrides `make_scorer`.
     """
 
     #: The file of ``ktt_packing/packer/requirements`` that a bundle is installed from, without its
@@ -64,41 +64,41 @@ class ClassifierService(bentoml.BentoService):
             self._open(self.artifacts["model"].get())
 
     def make_scorer(self, folder: Path, identity: Identity) -> Scorer:
-        """Return what answers texts.
+        """Return the model's scorer.
 
         Parameters
         ----------
         folder : Path
-            What the model's ``export_artifacts`` wrote.
+            Result of the model's ``export_artifacts``.
         identity : Identity
         """
         return load_scorer(folder, identity.gpu)
 
     def answer_names(self, questions: Sequence[Question], tasks: Sequence[TextTask]) -> list[str]:
-        """Answer with the class names of the most probable path, one a line.
+        """Return the class names of the most probable path, one per line.
 
         Parameters
         ----------
         questions : sequence of Question
         tasks : sequence of TextTask
-            Theirs. One whose answer fails is given an error of its own.
+            The questions' tasks. A task that fails gets its own error.
 
         Returns
         -------
         list of str
-            JSON, for those tasks that did not fail.
+            JSON, for the tasks that did not fail.
         """
         return self._answer("predict", questions, tasks, self._names)
 
     def answer_paths(self, questions: Sequence[Question], tasks: Sequence[TextTask]) -> list[str]:
-        """Answer with the most probable paths and their probabilities; see `answer_names`.
+        """Return the most probable paths and their probabilities; see `answer_names`.
 
         A question of a list of texts is answered with a list.
         """
         return self._answer("predict_proba", questions, tasks, self._paths)
 
     def describe(self) -> dict[str, object]:
-        """Return what a person wants to know of the model."""
+        """Return a description of the model for users."""
         assert self.identity is not None
         taxonomy = self.scorer.taxonomy
         return {
@@ -114,10 +114,10 @@ class ClassifierService(bentoml.BentoService):
     def _open(self, folder: Path) -> None:
         identity = self.identity = read_identity(folder)
         self.scorer = self.make_scorer(folder, identity)
-        # The first call of a model is its slowest: no request waits for this one.
+        # Warm-up: the first call of a model is its slowest.
         self.scorer(["warm"])
         if hasattr(self.scorer, "on_tokens"):
-            # It reads texts up to a length, and can tell what that costs them.
+            # The model cuts texts, and counts the cut tokens.
             metrics.expect_tokens()
             self.scorer.on_tokens = metrics.count_tokens
         elif hasattr(self.scorer, "on_characters"):
@@ -166,7 +166,7 @@ class ClassifierService(bentoml.BentoService):
         return _TEXTS_A_CALL
 
     def _score(self, endpoint: str, asked: Sequence[_Asked]) -> tuple[Sequence[_Asked], Scores]:
-        """Answer texts in one call; what makes it fail is found, and fails alone."""
+        """Score texts in one call; if it fails, find the failing texts, so that only these fail."""
         metrics.BATCH_ROWS.labels(endpoint).observe(len(asked))
         try:
             kept, scores = asked, self._call([row.text for row in asked])
@@ -205,12 +205,12 @@ class ClassifierService(bentoml.BentoService):
         metrics.MODEL_SECONDS.observe(time.perf_counter() - started)
         best = scores.log_proba.max(axis=1)
         if len(best) != len(texts) or not np.isfinite(best).all():
-            raise ArithmeticError("the model's scores are no numbers")
+            raise ArithmeticError("the model's scores are not finite")
         return scores
 
 
 def _calls(asked: Sequence[_Asked], most_texts: int) -> Iterator[Sequence[_Asked]]:
-    """Cut texts into what a call of the model takes: lists, and long texts, may be more."""
+    """Split texts into calls of the model, since lists and long texts may exceed one."""
     start = size = 0
     for place, row in enumerate(asked):
         size += len(row.text)
@@ -230,13 +230,13 @@ class _Asked:
 
     @property
     def id(self) -> str:
-        """Return the id that its row has, and a label for it."""
+        """Return the id of a task's row, for labels."""
         number: str = self.task.task_id
         return row_id(number, self.place) if self.question.is_list else number
 
 
-# Of an API that does not say so.
+# Default batch size of an API.
 _TEXTS_A_CALL = 256
-# What a model holds of them all at once is a hundred times as much.
+# A model's memory for a call is a hundred times as much.
 _CHARACTERS_A_CALL = 64 << 10
 _NOTHING = Scores(np.zeros((0, 0), dtype=np.float32), np.zeros((0, 0), dtype=np.float32))

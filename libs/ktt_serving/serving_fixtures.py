@@ -1,4 +1,4 @@
-"""Small models as artifacts, and servers that run bundles made of them."""
+"""Small models as artifacts, and servers of bundles with them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TEMPERATURE = 0.8
 
 
 def write_tfidf_artifacts(folder: Path) -> Path:
-    """Write a model of weights that no generator of random numbers decides."""
+    """Write a model with deterministic weights."""
     folder.mkdir(parents=True)
     vectorizer = TfidfVectorizer(char_ngrams=(3, 3), char_min_df=1).fit([LEARNED])
     layout = NodeLayout(TAXONOMY)
@@ -55,7 +55,7 @@ def write_tfidf_artifacts(folder: Path) -> Path:
 
 
 def write_onnx_artifacts(folder: Path, quantized: bool = False) -> Path:
-    """Write an encoder model: the one whose export the repository holds, or its smaller graph."""
+    """Write an encoder model from the repository's exported graph, or from its quantized one."""
     folder.mkdir(parents=True)
     data = LIBS / "ktt_models" / "pytorch" / "onnx" / "testdata"
     graph = "model.int8.onnx" if quantized else "model.onnx"
@@ -85,14 +85,14 @@ def _describe(folder: Path, model: str, kind: str, **more: Any) -> None:
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on."""
+    """Return a free port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class Server:
-    """A bundle's service in processes of its own."""
+    """A bundle's service in separate processes."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, home: Path) -> None:
         self.process, self.port, self.home = process, port, home
@@ -113,26 +113,26 @@ class Server:
         return {key: float(value) for key, _, value in (line.rpartition(" ") for line in lines)}
 
     def logs(self) -> str:
-        """Return all that the service has written anywhere, but its metrics."""
+        """Return all files that the service has written, except metrics."""
         return "\n".join(
             path.read_text(errors="replace")
             for path in [self.home / "out", *self.home.rglob("*.log")]
         )
 
     def workers(self) -> list[int]:
-        """Return the processes that answer."""
+        """Return the worker processes."""
         import psutil
 
         found = []
         for child in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                # Those of the model's server, not of the one that makes batches.
+                # Those of the model's server, not of the batching process.
                 if any("onnx" in m.path or "Stemmer" in m.path for m in child.memory_maps()):
                     found.append(child.pid)
         return found
 
     def stop(self) -> None:
-        """End it as a container's end does, and wait."""
+        """Stop it as a container runtime does, and wait."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -162,7 +162,7 @@ class Server:
 
 @contextlib.contextmanager
 def serving(inference: Path, home: Path, *command: str, **environment: str) -> Iterator[Server]:
-    """Run a bundle's service, with nothing of this repository to be found."""
+    """Run a bundle's service, without access to this repository's packages."""
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
     run = command or ("-m", "bentoml", "serve-gunicorn", "./", "--workers", "2")
@@ -221,7 +221,7 @@ def _wait_until_up(server: Server) -> None:
 
 
 class FakeMonitor:
-    """Takes rows as the monitoring service does, or does not."""
+    """A fake monitoring service, which accepts or refuses rows."""
 
     def __init__(self, port: int = 0) -> None:
         self.bodies: list[Any] = []
@@ -256,11 +256,11 @@ class FakeMonitor:
 
     @property
     def ids(self) -> list[str]:
-        """Ids of all rows that were taken."""
+        """Ids of all accepted rows."""
         return [number for _, body in list(self.bodies) for number in body["ids"]]
 
     def wait_for(self, rows: int, seconds: float = 60) -> None:
-        """Wait until so many rows were taken."""
+        """Wait until so many rows were accepted."""
         deadline = time.monotonic() + seconds
         while len(self.ids) < rows and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Requests of many texts: cut into parts for batches, and their answers put together again."""
+"""Requests with lists of texts: split into parts for batches, and joined answers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LENGTH = "content-length"
 
 
 def row_id(request_id: str, place: int) -> str:
-    """Return the id of one text of a list, by which its label may come later."""
+    """Return the id of one text of a list, for later labels."""
     return f"{request_id}-{place}"
 
 
 def list_answer(request_id: str, answers: Sequence[str]) -> str:
-    """Return the JSON that answers a list, from the JSON objects that answer its texts."""
+    """Return the JSON answer of a list from the JSON objects of its texts."""
     rows = (
         f'{{"id": {json.dumps(row_id(request_id, place))}, {answer[1:]}'
         for place, answer in enumerate(answers)
@@ -32,12 +32,12 @@ def list_answer(request_id: str, answers: Sequence[str]) -> str:
 
 
 def cut_list(request: HTTPRequest) -> TextList | None:
-    """Return a request as what it is answered by in parts; None if it is of one text, or wrong.
+    """Return a request in divisible form; None if it has one text or is invalid.
 
-    Those are answered as they are.
+    Those are processed undivided.
     """
     body = request.body or b""
-    # A string, whatever its escapes. Most requests have one text, and are not read twice.
+    # Cheap check: most requests have one text, and are not parsed twice.
     if b"texts" not in body and b"\\u" not in body:
         return None
     try:
@@ -58,7 +58,7 @@ class TextList:
     ----------
     question : Question
     headers : tuple of (str, str)
-        The request's, which each part has too.
+        The request's headers, which each part has, too.
     """
 
     def __init__(self, question: Question, headers: tuple[tuple[str, str], ...]) -> None:
@@ -87,9 +87,9 @@ class TextList:
         return HTTPRequest(self._headers, json.dumps(fields, ensure_ascii=False).encode())
 
     def add(self, number: int, answer: Response) -> Response | None:
-        """Take the answer of a part; returns the whole's once there is one.
+        """Add the answer of a part; return the whole answer once it is complete.
 
-        Of parts that fail the first to say so answers for all.
+        The first part that fails determines the whole answer.
         """
         if answer.status != 200:
             return self._failed(number, answer)

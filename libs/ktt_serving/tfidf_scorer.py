@@ -1,4 +1,4 @@
-"""A tf-idf model by its sparse weights: the cost follows the text, not the vocabulary."""
+"""Scorer of a tf-idf model, by its sparse weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TfidfScorer:
     Raises
     ------
     CheckpointError
-        If files are damaged or do not fit each other.
+        If files are damaged or do not match.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,9 +1,9 @@
-"""Every change to BentoML and what it is built on: what it replaces, why, for which version.
+"""Table of all changes to BentoML and its dependencies, with reasons and versions.
 
-BentoML 0.13.1 is the last of its kind, and offers no place for these. They are made in two
-processes: in the one that a bundle's command starts (`ktt_serving.launcher`), whose children are
-BentoML's batching process and its workers; and in each that loads a service
-(`ktt_serving.service`), also without that command.
+BentoML 0.13.1 is the last version of its kind, and has no extension points for these. They are
+applied in the process of a bundle's command (`ktt_serving.launcher`), whose children are BentoML's
+batching process and its workers; and in each process that loads a service (`ktt_serving.service`),
+even without that command.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class Patch:
     Attributes
     ----------
     make : callable
-        Makes it in this process.
+        Applies the change in this process.
     process : str
-        Where it is made, before anything of BentoML runs there: "launcher" or "service".
+        Process in which it is applied before BentoML runs: "launcher" or "service".
     touches : tuple of str
-        What it replaces, or calls though it is private: "module:attribute".
+        Replaced attributes, and private ones that it calls: "module:attribute".
     made_for : mapping of str to str
-        From the packages that these are of to their pinned versions; of Python the minor version.
-        With another, look whether it still fits, then raise it here.
+        Pinned versions of their packages; for Python the minor version. Before raising one, review
+        the change.
     why : str
     settings : tuple of str
-        Arguments of `make`, which `apply` is given.
+        Arguments of `make`, from those of `apply`.
     """
 
     make: Callable[..., None]
@@ -87,8 +87,8 @@ PATCHES = (
             "aiohttp.web:Application._make_handler",
         ),
         {**_BENTOML, "aiohttp": "3.14.5"},
-        "Requests whose clients are gone are answered to the end, before those that somebody waits "
-        "for: aiohttp cancels them only if told so, and BentoML does not. Bodies are decompressed, "
+        "Requests of disconnected clients are still computed, and delay others: aiohttp "
+        "cancels them only if configured, which BentoML does not do. Bodies are decompressed, "
         "to any size.",
     ),
     Patch(
@@ -112,8 +112,8 @@ PATCHES = (
             "bentoml.marshal.marshal:NonBlockSema",
         ),
         _BENTOML,
-        "Batches are made of the newest requests: under load the oldest wait longest, and many are "
-        "refused.",
+        "Batches are formed from the newest requests: under load the oldest wait longest, and many "
+        "are refused.",
     ),
     Patch(
         listen_on,
@@ -175,7 +175,7 @@ PATCHES = (
         "service",
         ("bentoml.marshal.utils:PickleDataLoader.split_requests",),
         _BENTOML,
-        "A worker loads any pickle that a stranger sends.",
+        "A worker loads any pickle that a client sends.",
     ),
     Patch(
         log_no_messages,
@@ -196,17 +196,17 @@ PATCHES = (
 
 
 def apply(process: Process, **settings: Any) -> None:
-    """Make all changes of a process.
+    """Apply all changes of a process.
 
-    Those of a service may be made again: several may be loaded in one process.
+    Those of a service are idempotent: several may be loaded in one process.
 
     Parameters
     ----------
     process : str
         "launcher" or "service".
     **settings
-        Of the launcher: the ``host`` and the ``port`` that clients ask, and the file where the
-        workers listen (``workers_at``).
+        For the launcher: ``host`` and ``port`` for clients, and the socket file of the workers
+        (``workers_at``).
     """
     for patch in PATCHES:
         if patch.process == process:

@@ -1,6 +1,6 @@
 """BentoML's batching process, with batches of its own.
 
-It must not import `prometheus_client` before its folder is known, so this module does not either.
+This module must not import `prometheus_client`, whose folder is not known yet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def reach_workers(workers_at: Path) -> None:
-    """Have batching processes reach workers by a file, which is nobody else's."""
+    """Make batching processes connect to workers by a private socket file."""
 
     def get_conn(self: Any) -> BaseConnector:
         if self._conn is None or self._conn.closed:
@@ -35,12 +35,12 @@ def reach_workers(workers_at: Path) -> None:
 
 
 def batch_in_order() -> None:
-    """Have batching processes make batches as `ktt_serving.dispatcher` does."""
+    """Make batching processes use `ktt_serving.dispatcher`."""
     service = marshal.MarshalService
     set_up_routes = service.setup_routes_from_pb
 
     def setup_routes_from_pb(self: Any, metadata: Any) -> None:
-        # `ktt_serving.adapters.TextRequests` leaves word of what it takes.
+        # `ktt_serving.adapters.TextRequests` stores its options there.
         self.ktt_list_routes = {
             api.route for api in metadata.apis if "lists" in api.input_config.fields
         }
@@ -60,7 +60,7 @@ def batch_in_order() -> None:
 
 
 def fair_dispatcher(max_batch_size: int, slots: Slots, takes_lists: bool) -> FairDispatcher:
-    """Make what takes the place of BentoML's ``CorkDispatcher``, for one API."""
+    """Create the replacement of BentoML's ``CorkDispatcher`` for one API."""
     divide = {"divide": cut_list} if takes_lists else {}
     return FairDispatcher(max_batch_size, slots, lambda: error_response(429, _TOO_MANY), **divide)
 

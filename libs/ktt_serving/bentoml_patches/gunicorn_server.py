@@ -1,4 +1,4 @@
-"""BentoML's gunicorn servers: where they listen, and how their workers end."""
+"""Changes to BentoML's gunicorn servers: addresses, timeouts and exits of workers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _notify: Callable[[], None] | None = None
 
 
 def listen_on(host: str, port: int, workers_at: Path) -> None:
-    """Have the one process that clients ask listen there, and those behind it on a file."""
+    """Make the batching process listen on an address, and the workers on a socket file."""
     from gunicorn.config import Config
 
     assign = Config.set
@@ -46,7 +46,7 @@ def share_one_metrics_folder() -> None:
 
 
 def know_when_it_works() -> None:
-    """Have `still_working` tell gunicorn, in each worker of this process."""
+    """Make `still_working` notify gunicorn, in each worker of this process."""
     from gunicorn.workers.sync import SyncWorker
 
     original = SyncWorker.handle_request
@@ -63,20 +63,20 @@ def know_when_it_works() -> None:
 
 
 def still_working() -> None:
-    """Tell gunicorn that this worker has got on with its batch, and is not to be killed."""
+    """Notify gunicorn that this worker makes progress with its batch, and must not be killed."""
     if _notify is not None:
         _notify()
 
 
 def end_workers_at_once() -> None:
-    """Have worker processes end where their work does."""
+    """Make worker processes exit at the end of their work."""
     from bentoml.server import gunicorn_config
 
     clean_up = gunicorn_config.worker_exit
 
     def worker_exit(server: Any, worker: Any) -> None:
         clean_up(server, worker)
-        # One that could not start tells gunicorn so by its exit code.
+        # The exit code tells gunicorn that a worker could not start.
         if worker.booted:
             multiprocessing.util._run_finalizers()  # type: ignore[attr-defined]
             sys.stdout.flush()

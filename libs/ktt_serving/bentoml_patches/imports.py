@@ -1,6 +1,6 @@
-"""What it takes to import BentoML 0.13.1 on CPython 3.11 and later, beside today's packages.
+"""An import finder for BentoML 0.13.1 on CPython 3.11 and later, with current packages.
 
-Three of its modules do not import there as they are, so a finder makes them otherwise:
+Three of its modules cannot be imported there unchanged, so a finder replaces them:
 
 - ``bentoml.yatai.proto.*_pb2`` were generated for protobuf 3.8 to 3.20, and protobuf 4 and later
   refuse them. Their messages are built from the description that each file holds.
@@ -31,7 +31,7 @@ __all__ = ["install"]
 
 _PROTO = "bentoml.yatai.proto"
 _PROTO_MODULE = re.compile(rf"{re.escape(_PROTO)}\.\w+_pb2")
-# Of others, and of ours that a file names.
+# Import lines of others' modules, and of BentoML's generated ones.
 _GOOGLE = ("struct", "timestamp", "empty", "duration", "wrappers", "any")
 _OTHERS = re.compile(rf"^import {re.escape(_PROTO)}\.(\w+_pb2) as (\w+)", re.MULTILINE)
 _TYPES, _PICKLE = "bentoml.types", "bentoml.utils.cloudpickle"
@@ -39,7 +39,7 @@ _HEADERS = b"class HTTPHeaders(CIMultiDict):\n"
 
 
 def install() -> None:
-    """Have the modules found here from now on. A second time does nothing."""
+    """Install the finder. Idempotent."""
     if not any(getattr(finder, "finds_for_bentoml", False) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
@@ -62,7 +62,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _StandIn(importlib.abc.Loader):
-    """Gives one module for another."""
+    """Loads a module in place of another."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -76,7 +76,7 @@ class _StandIn(importlib.abc.Loader):
 
 class _HashableHeaders(importlib.machinery.SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType | None:
-        # Not the compiled file, which is that of the source as it is.
+        # Not from the compiled file, which belongs to the unchanged source.
         return self.source_to_code(self.get_data(self.path), self.path)
 
     def source_to_code(  # type: ignore[override]
@@ -111,4 +111,4 @@ def _description(source: str) -> bytes:
             found = ast.literal_eval(node.value)
             if isinstance(found, bytes) and found:
                 return found
-    raise ImportError("a generated file holds no description of its messages")
+    raise ImportError("a generated file has no description of its messages")

@@ -10,7 +10,7 @@ __all__ = ["add_routes_to_servers", "log_no_messages"]
 
 
 def add_routes_to_servers() -> None:
-    """Have servers of this process serve what stands in `ktt_serving.server`, too."""
+    """Make servers of this process serve the routes of `ktt_serving.server`, too."""
     # It imports prometheus_client, which the launcher must not.
     from bentoml.server import api_server
 

@@ -1,9 +1,9 @@
-"""Batches from BentoML's batching process, read without running what may be in them.
+"""Safe unpickling of batches from BentoML's batching process.
 
-That process sends a batch to a worker as a pickle, and the worker takes any request with a certain
-header for one, a stranger's too: the batching process relays paths it does not know (``//predict``)
-with all their headers, follows the worker's redirect, and the stranger's pickle is loaded. Here a
-pickle may hold requests and nothing else.
+That process sends batches to workers as pickles, and a worker accepts any request with a certain
+header as a batch, even a client's: the batching process relays unknown paths (``//predict``) with
+all headers, follows the worker's redirect, and the client's pickle is loaded. Here a pickle may
+hold requests only.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def read_batch(raw: bytes) -> tuple[HTTPRequest, ...]:
     Raises
     ------
     BadInput
-        If it is no batch, or holds anything else.
+        If it is not a batch, or holds other objects.
     """
     try:
         requests = _RequestsOnly(io.BytesIO(raw)).load()
     except BadInput:
         raise
-    except Exception as error:  # a damaged pickle raises nearly anything
+    except Exception as error:  # a damaged pickle may raise any exception
         raise BadInput(f"a merged request cannot be read ({type(error).__name__})") from None
     if not isinstance(requests, (tuple, list)) or not all(
         type(request) is HTTPRequest
@@ -55,5 +55,5 @@ def read_batch(raw: bytes) -> tuple[HTTPRequest, ...]:
 
 
 def read_batches_safely() -> None:
-    """Have BentoML's workers read batches by `read_batch`."""
+    """Make BentoML's workers read batches with `read_batch`."""
     marshal_utils.PickleDataLoader.split_requests = staticmethod(read_batch)

@@ -1,4 +1,4 @@
-"""BentoML's reports of use, switched off for a service however it is started."""
+"""Disabling of BentoML's usage reports, however a service is started."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["forget_usage_setting"]
 
 
 def forget_usage_setting() -> None:
-    """Forbid reports, and have BentoML read anew whether they are.
+    """Forbid reports, and make BentoML read the setting again.
 
-    The command that starts a server reports its own end, too: it reads the environment before a
-    bundle's code is known, so a bundle's image sets ``BENTOML_DO_NOT_TRACK`` there.
+    BentoML's command reports its own end, too, and reads the environment before it loads a bundle's
+    code, so a bundle's image sets ``BENTOML_DO_NOT_TRACK``.
     """
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     from bentoml.utils import usage_stats

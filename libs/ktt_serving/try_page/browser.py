@@ -1,4 +1,4 @@
-"""Chromium without a screen, driven over the W3C WebDriver protocol."""
+"""Headless Chromium, driven over the W3C WebDriver protocol."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-#: The protocol's names of keys that are no characters.
+#: The protocol's names of special keys.
 KEYS = {
     "Backspace": "\ue003",
     "Tab": "\ue004",
@@ -46,7 +46,7 @@ KEYS = {
 
 
 def missing_programs() -> list[str]:
-    """Return which of the programs needed are not installed."""
+    """Return which of the required programs are not installed."""
     return [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
 
 
@@ -56,7 +56,7 @@ class Browser:
     Parameters
     ----------
     session : str
-        Its address at the driver.
+        URL of the session at the driver.
     """
 
     def __init__(self, session: str) -> None:
@@ -67,16 +67,16 @@ class Browser:
         self._post("url", url=url)
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """Return what a function with this body returns."""
+        """Execute a function body, and return its result."""
         return self._post("execute/sync", script=script, args=list(arguments))
 
     def wait(self, script: str, seconds: float = 60.0) -> Any:
-        """Return the first value of a script that is true.
+        """Wait for a true value of a script, and return it.
 
         Raises
         ------
         AssertionError
-            If there is none for so long.
+            If it stays false for so long.
         """
         deadline = time.monotonic() + seconds
         while not (value := self.run(script)):
@@ -104,12 +104,12 @@ class Browser:
         self._post("actions", actions=[{"type": "key", "id": "keyboard", "actions": actions}])
 
     def resize(self, width: int, height: int) -> None:
-        """Give the page so many pixels, as a phone does where they are few."""
+        """Set the size of the page in pixels, as on a phone if small."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.devtools("Emulation.setDeviceMetricsOverride", **size)
 
     def prefer(self, **features: str) -> None:
-        """Set what the user prefers, ``prefers_color_scheme="dark"`` say."""
+        """Set media features, such as ``prefers_color_scheme="dark"``."""
         values = [{"name": key.replace("_", "-"), "value": features[key]} for key in features]
         self.devtools("Emulation.setEmulatedMedia", features=values)
 
@@ -123,7 +123,7 @@ class Browser:
         path.write_bytes(base64.b64decode(answer["data"]))
 
     def complaints(self) -> list[str]:
-        """Return what the browser wrote to its console since it was last asked."""
+        """Return the browser's console messages since the last call."""
         return [entry["message"] for entry in self._post("se/log", type="browser")]
 
     def _post(self, command: str, **parameters: Any) -> Any:
@@ -132,7 +132,7 @@ class Browser:
 
 @contextlib.contextmanager
 def browser() -> Iterator[Browser]:
-    """Start a browser with a profile of its own, and end it."""
+    """Start a browser with a new profile, and stop it at the end."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         log = stack.enter_context(open(Path(folder) / "log", "w+"))
         driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=log, stderr=log)

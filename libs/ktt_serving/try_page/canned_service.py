@@ -1,4 +1,4 @@
-"""A service that shows the page and gives the answers a test has put in."""
+"""A fake service that serves the page and a test's answers."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-#: Where a proxy may have put the service.
+#: Path prefix, as behind a proxy.
 PREFIX = "/models/food"
 
 
 class CannedService:
-    """What the service answers, and what it was asked.
+    """Answers of the service, and received requests.
 
     Attributes
     ----------
     answer : tuple of (int, bytes)
         Status and body of the next answers to ``predict_proba``.
     model : dict or None
-        What ``model`` answers; None: there is no such address.
+        Answer of ``model``; None: 404.
     holding : threading.Event
         While it is not set, answers to ``predict_proba`` wait.
     questions : list of dict
-        The bodies that came, parsed.
+        The received bodies, parsed.
     addresses : list of str
-        Every address that was asked for.
+        All requested paths.
     """
 
     def __init__(self) -> None:
@@ -51,12 +51,12 @@ class CannedService:
         self.url = ""
 
     def predict(self, *predictions: tuple[list[str], float]) -> None:
-        """Answer with these paths and probabilities from now on."""
+        """Set the paths and probabilities of further answers."""
         rows = [{"path": path, "probability": share} for path, share in predictions]
         self.answer = (200, json.dumps({"predictions": rows}).encode())
 
     def wait_for_questions(self, count: int) -> None:
-        """Wait until so many came, at most a minute."""
+        """Wait until so many were received, at most a minute."""
         deadline = time.monotonic() + 60
         while len(self.questions) < count and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         file = _FOLDER / wanted
         if name.startswith("/try") and file.parent == _FOLDER and file.suffix in _TYPES:
             body = file.read_bytes()
-            # As `ktt_serving.server` does it.
+            # As in `ktt_serving.server`.
             if name == "/try/":
                 body = body.replace(b'="try/', b'="')
             self._send(200, body, _TYPES[file.suffix])
@@ -85,10 +85,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:  # noqa: N802
         self.service.addresses.append(self.path)
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        status, answer = self.service.answer  # before a test is told, which may change it
+        status, answer = self.service.answer  # before a test is notified, which may change it
         self.service.questions.append(json.loads(body))
         self.service.holding.wait(60)
-        with contextlib.suppress(ConnectionError):  # the page may have given up on it
+        with contextlib.suppress(ConnectionError):  # the page may have cancelled it
             self._send(status, answer, "application/json")
 
     def _send(self, status: int, body: bytes, kind: str) -> None:
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def canned_service() -> Iterator[CannedService]:
-    """Start a service on a free loopback port, behind a path prefix; leaving ends it."""
+    """Run a service on a free loopback port, behind a path prefix, during the body."""
     service = CannedService()
     handler = type("Handler", (_Handler,), {"service": service})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
