@@ -120,7 +120,7 @@ def test_a_bundle_of_a_server_arrives_as_it_is_there(
         "export", remote_shop, "-m", "tfidf_lsgd", "--bento", "--packer", tmp_path / "evil"
     )
     assert named.code == 2
-    assert "the server's choice" in named.err
+    assert "a server has its own packer" in named.err
 
 
 def test_what_cannot_be_served_says_why(ktt: Ktt, shop: str, tmp_path: Path) -> None:

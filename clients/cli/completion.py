@@ -1,4 +1,4 @@
-"""Shell completion: the scripts, and the answers to what they ask."""
+"""Shell completion: the scripts, and their requests."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ else:
 
 __all__ = ["COMPLETE_VARIABLE", "answer_completion", "completion_command"]
 
-#: Set by the scripts: which shell asks.
+#: Set by the scripts: the shell.
 COMPLETE_VARIABLE = "_KTT_COMPLETE"
-# Set by the scripts: what was typed, up to the cursor.
+# Set by the scripts: the line up to the cursor.
 _LINE_VARIABLE = "_KTT_LINE"
-# Set by bash: the letters at which it takes a word for two.
+# Set by bash: the characters at which it splits words.
 _BREAKS_VARIABLE = "_KTT_BREAKS"
-# What stands for itself on a command line. bash puts in what it is given as it is, and who makes
-# folders in a workspace, or serves one, may call them "$(rm x)".
+# Characters without a special meaning on a command line. bash inserts completions verbatim, and a
+# folder in a workspace, or of a server, may be named "$(rm x)".
 _PLAIN = re.compile(r"[\w.,:/@%+=-]+")
 
-# An alias is no program: each shell has its own way to run one from within a function.
+# Aliases are not programs: each shell runs them differently within a function.
 _BASH = """\
 %(complete_func)s() {
     local kind value
@@ -123,17 +123,17 @@ complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
 
 
 class _Typed(Shell):
-    """What is common: the words are those of the line as it was typed."""
+    """Common part: words are those of the line as typed."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words before the one at the cursor, and what there is of that."""
-        # What stands at the end of the last word tells an empty one from none.
+        """Return the words before the cursor's word, and its beginning."""
+        # A marker at the end distinguishes an empty last word from none.
         words = split_arg_string(os.environ.get(_LINE_VARIABLE, "") + "\0")
-        # Behind an alias may stand options too.
+        # An alias may contain options, too.
         return [*sys.argv[1:], *words[1:-1]], words[-1].removesuffix("\0")
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[Any]]:
-        """Return what may stand there, without names that a shell would take for more than that."""
+        """Return completions, without names that are special to a shell."""
         items = super().get_completions(args, incomplete)
         return [item for item in items if item.type != "plain" or _PLAIN.fullmatch(item.value)]
 
@@ -142,16 +142,16 @@ class _Bash(_Typed, BashComplete):
     source_template = _BASH
 
     def source(self) -> str:
-        """Return the script, without a look at which bash is installed."""
+        """Return the script, without a check of bash's version."""
         return ShellComplete.source(self)
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[Any]]:
-        """Return what may stand behind the last letter at which bash takes a word for two."""
+        """Return completions for the part after bash's last word break."""
         items = super().get_completions(args, incomplete)
         breaks = set(os.environ.get(_BREAKS_VARIABLE, "")) & set(":=")
         begun = 1 + max((incomplete.rfind(letter) for letter in breaks), default=-1)
         for item in items:
-            # The part before an "=" is none of the item's.
+            # The part before an "=" is not part of the item.
             if begun and item.value.startswith(incomplete[:begun]):
                 item.value = item.value[begun:]
         return items
@@ -165,7 +165,7 @@ class _Fish(_Typed, FishComplete):
     source_template = _FISH
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[Any]]:
-        """Return whole words, the option before an "=" included, as fish wants them."""
+        """Return whole words, including the option before an "=", as fish requires."""
         items = super().get_completions(args, incomplete)
         option, equals, _ = incomplete.partition("=")
         if equals and option.startswith("--"):
@@ -178,7 +178,7 @@ _SHELLS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": _Zsh, "fish": _
 
 
 def answer_completion(command: click.Command) -> int:
-    """Print what a shell's script asks for and return the exit code."""
+    """Print the answer for a shell's script and return the exit code."""
     shell, _, _ = os.environ[COMPLETE_VARIABLE].partition("_")
     if shell not in _SHELLS:
         return 1

@@ -106,7 +106,7 @@ def delete_command(session: Session, name: str, yes: bool, as_json: bool) -> Non
     if not yes:
         catalogue.get_dataset(name)
         if as_json or not sys.stdin.isatty():
-            raise click.UsageError("there is nobody to ask: say --yes to delete the dataset")
+            raise click.UsageError("no terminal to ask on: give --yes to delete the dataset")
         click.confirm(f"delete the dataset {name} in {backend.place}?", abort=True, err=True)
     catalogue.delete_dataset(name)
     if as_json:

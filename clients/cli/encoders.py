@@ -1,4 +1,4 @@
-"""`ktt encoders`: what models on a transformer encoder can be trained on."""
+"""`ktt encoders`: the transformer encoders for training."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def encoders_group() -> None:
 @json_option
 @click.pass_obj
 def list_command(session: Session, as_json: bool) -> None:
-    """List the encoders that are found without a download, by name.
+    """List the encoders that are available without a download, by name.
 
-    They are looked for in the folders that KTT_ENCODERS lists, in the local Hugging Face cache and
-    among the installed packages; with --address, on the trainer's machine. NAME is what --encoder
-    takes; a folder's path does too.
+    They are searched in the folders of KTT_ENCODERS, in the local Hugging Face cache and among the
+    installed packages; with --address, on the trainer's machine. --encoder takes a NAME, or the
+    path of a folder.
     """
     encoders = session.backend.catalogue.list_encoders()
     if as_json:

@@ -1,4 +1,4 @@
-"""What `ktt evaluate --errors` leaves: the wrong answers, for a person or another program."""
+"""The file of `ktt evaluate --errors`."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ __all__ = ["check_errors_file", "write_errors"]
 
 _BATCH_ROWS = 4_096
 
-# Between the classes of a path, in a CSV file.
+# Separator of a path's classes in a CSV file.
 _SEPARATOR = " > "
 
-# A spreadsheet takes what begins so, in wide letters too, for a formula, and some run what it says.
-# A text may be anybody's.
+# Spreadsheets interpret cells that start so, also in full-width form, as formulas, which may run
+# programs. Texts are not trusted.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def check_errors_file(path: Path, source: Path | None) -> None:
-    """Check that wrong answers can go to a file, before there are any.
+    """Check that wrong answers can be written to a file, before the evaluation.
 
     Parameters
     ----------
     path : Path
     source : Path or None
-        A file that is read meanwhile.
+        The file that is evaluated.
 
     Raises
     ------
     InvalidArgumentError
-        If its ending is not known, or something else is in its place.
+        If its suffix is unknown, or it cannot be written there.
     """
     if path.suffix.lower() not in _WRITERS:
         raise InvalidArgumentError(
@@ -53,19 +53,19 @@ def check_errors_file(path: Path, source: Path | None) -> None:
 
 
 def write_errors(path: Path, parts: Sequence[Path]) -> int:
-    """Write the wrong answers of several evaluations into one file, whole or not at all.
+    """Write the wrong answers of several evaluations into one file, atomically.
 
     Parameters
     ----------
     path : Path
-        Replaced if it is there.
+        Replaced if it exists.
     parts : sequence of Path
-        Parquet files, as an evaluation lists them.
+        Parquet files of evaluations.
 
     Returns
     -------
     int
-        How many there are.
+        Number of wrong answers.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def write_errors(path: Path, parts: Sequence[Path]) -> int:
 def _write_csv(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        # Left to itself the writer does not quote a "\r", which ends a row too.
+        # By default the writer does not quote a "\r", which also ends a row.
         quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
         writer.writerow(schema.names)
         for batch in batches:

@@ -1,4 +1,4 @@
-"""`ktt evaluate`: how good trained models are, on what rows, and beside which other."""
+"""`ktt evaluate`."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _BASELINE = re.compile(
 
 
 class RowsType(click.ParamType):
-    """A dataset's name, or a file; a name has no dot, and a file to read has one."""
+    """A dataset's name, or a file; only files have a dot."""
 
     name = "rows"
 
     def shell_complete(
         self, context: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the datasets there are, and files."""
+        """Complete datasets and files."""
         datasets = DATASET.shell_complete(context, param, incomplete)
         return datasets or [CompletionItem(incomplete, type="file")]
 
 
 class BaselineType(click.ParamType):
-    """``DATASET/MODEL@TIME``, of which parts may be left out: those of the model it is held to."""
+    """``DATASET/MODEL@TIME``; omitted parts are those of the evaluated model."""
 
     name = "baseline"
 
@@ -76,7 +76,7 @@ class BaselineType(click.ParamType):
     def shell_complete(
         self, context: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the datasets there are."""
+        """Complete datasets."""
         return DATASET.shell_complete(context, param, incomplete)
 
 
@@ -105,7 +105,7 @@ class BaselineType(click.ParamType):
     "baseline",
     type=BaselineType(),
     metavar="[DATASET][/MODEL][@TIME]",
-    help="Hold each model against this checkpoint, on the same rows. What is left out is as of the "
+    help="Compare each model with this checkpoint on the same rows. Omitted parts are those of the "
     "model: `shop` is the same model as trained on shop.",
 )
 @click.option(
@@ -117,7 +117,7 @@ class BaselineType(click.ParamType):
     "--errors",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write the rows that were answered wrong to FILE, those answered most surely first: .csv, "
+    help="Write the wrongly answered rows to FILE, the most probable answers first: .csv, "
     ".jsonl or .parquet.",
 )
 @reading_options(text_required=False)
@@ -129,7 +129,7 @@ class BaselineType(click.ParamType):
 @click.option(
     "--upload",
     metavar="ID",
-    help="Go on with the upload of FILE that a broken connection cut off; the error said its ID.",
+    help="Continue the upload of FILE that was interrupted; the error showed its ID.",
 )
 @checkpoint_options
 @json_option
@@ -214,11 +214,11 @@ def _rows(
     split: str | None,
     reading: dict[str, Any],
 ) -> RowSource:
-    """Return where the rows come from."""
+    """Return the source of the rows."""
     from trainer import RowSource
 
     if server_path is not None and (on is not None or upload is not None):
-        raise click.UsageError("--server-path stands instead of --on and --upload")
+        raise click.UsageError("--server-path cannot be combined with --on or --upload")
     if on is not None and server_path is None and _is_name(on):
         if Path(on).is_file():
             raise click.UsageError(
@@ -237,7 +237,7 @@ def _rows(
         )
         if split is not None and reading["split_column"] is None:
             raise click.UsageError(
-                "all rows of a file are evaluated; with --split say where it tells: --split-column"
+                "all rows of a file are evaluated; for --split, name the column with --split-column"
             )
         return source
     given = [name for name in READING if reading[name]] + (["upload"] if upload else [])
@@ -257,7 +257,7 @@ def _is_name(text: str) -> bool:
 
 
 def _options_of(session: Session, dataset: str) -> dict[str, Any]:
-    """Return how a dataset was imported; nothing if it is gone, its checkpoints may be there."""
+    """Return the import options of a dataset; empty if only its checkpoints still exist."""
     try:
         return dict(session.backend.catalogue.get_dataset(dataset).options)
     except (DataError, NotFoundError):

@@ -1,4 +1,4 @@
-"""What evaluations look like to a person."""
+"""Display of evaluations."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["print_results"]
 
-# Fewer rows than this say little, whatever the interval is.
+# Minimum number of rows for a reliable comparison.
 _FEW_ROWS = 50
 
 
 def print_results(results: Sequence[EvaluationResult]) -> None:
-    """Print the metrics of several models, side by side, or each beside its baseline."""
+    """Print the metrics of several models side by side, or of each with its baseline."""
     for result in results:
         for warning in result.warnings:
             echo(f"Warning: {result.model}: {warning}", err=True)

@@ -1,4 +1,4 @@
-"""Exit codes, so that a script can tell a wrong flag from a missing dataset."""
+"""Exit codes for scripts."""
 
 from __future__ import annotations
 

@@ -37,13 +37,13 @@ __all__ = ["export_command", "print_exports"]
     "form",
     flag_value="onnx",
     default="onnx",
-    help="An ONNX graph with what it needs beside it (default).",
+    help="An ONNX graph with its companion files (default).",
 )
 @click.option(
     "--bento",
     "form",
     flag_value="bento",
-    help="A bundle: a BentoML service, and what watches it, to run with docker-compose or without.",
+    help="A bundle: a BentoML service with monitoring, to run with docker-compose or without.",
 )
 @click.option(
     "--monitoring/--no-monitoring",
@@ -106,9 +106,9 @@ def export_command(
     that format or so quantized, are left out and named.
 
     Every export is compared with its checkpoint on real rows of the dataset before anything is
-    written; one that answers otherwise is refused. A folder that is there already is replaced if it
-    is of the same model and dataset. With --address the folder is fetched from the exporter and its
-    checksums are verified.
+    written, and refused if results differ. An existing folder is replaced if it is of the same
+    model and dataset. With --address the folder is fetched from the exporter and its checksums are
+    verified.
 
     --bento makes a folder with a service that answers over HTTP, and, if the model was trained with
     `ktt train -r`, with a monitor that raises an alarm when texts change; its README.md says how to
@@ -132,7 +132,7 @@ def export_command(
         for dataset in datasets
         for model in trained_models(session, dataset, models, label, time)
     ]
-    # Whoever named a model wants to hear that it cannot be done.
+    # A model that was named explicitly must not be left out silently.
     every = not models or ALL in models
     with TerminalWatcher(quiet=as_json) as watcher:
         outcomes = session.backend.export(specs, output, watcher, leave_out=every)
@@ -146,20 +146,20 @@ def _use(session: Session, packer: Path) -> None:
         use_packer(packer)
     elif click.get_current_context().get_parameter_source("packer") is ParameterSource.COMMANDLINE:
         raise click.UsageError(
-            "--packer is for exports on this machine; the server's packer is the server's choice "
-            "(its own --packer)"
+            "--packer is for exports on this machine; a server has its own packer "
+            "(its option --packer)"
         )
 
 
 def print_exports(outcomes: list[ExportOutcome], as_json: bool, monitoring: bool = True) -> int:
-    """Show what came of exports and return the exit code.
+    """Print the results of exports and return the exit code.
 
     Parameters
     ----------
     outcomes : list of ExportOutcome
     as_json : bool
     monitoring : bool
-        Whether bundles were to have monitoring; one without it is told then.
+        Whether bundles should have monitoring; those without it are mentioned then.
     """
     if as_json:
         print_json([outcome.to_json() for outcome in outcomes])
@@ -213,7 +213,7 @@ def _unmonitored(outcome: ExportOutcome) -> str:
 
 
 def _small_window(manifest: dict[str, Any]) -> str | None:
-    """Say so where the reference set is as small as the monitor's window."""
+    """Return a note if the reference set is as small as the monitor's window."""
     monitoring = manifest.get("monitoring") or {}
     rows, window = int(monitoring.get("referenceRows", 0)), int(monitoring.get("windowSize", 0))
     if not rows or window < rows:
@@ -225,7 +225,7 @@ def _small_window(manifest: dict[str, Any]) -> str | None:
 
 
 def _parity(manifest: dict[str, Any]) -> tuple[str, str, str]:
-    # Protobuf's JSON writes 64-bit numbers as text, and leaves zeros out.
+    # Protobuf's JSON writes 64-bit numbers as text, and omits zeros.
     parity = manifest.get("parity") or {}
     rows = int(parity.get("rows", 0))
     if not rows:

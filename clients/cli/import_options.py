@@ -1,4 +1,4 @@
-"""Options that say how a file of labelled texts is read: of an import, and of an evaluation."""
+"""Options for reading a file of labelled texts, of imports and evaluations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Depth(click.ParamType):
     name = "depth"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Show what may be given, as it is given."""
+        """Return the placeholder of the value."""
         return "N|max"
 
     def convert(
@@ -94,14 +94,14 @@ READING = (
     "on_error",
 )
 
-# Those that say where a class path stands: new columns are said with all that goes with them.
+# Options for the columns of class paths: if one is given, none is taken from the dataset.
 _LABELS = ("classes", "sep", "level_columns")
-# Those of a dataset's import that another file of its kind is read with too.
+# Options of a dataset's import that apply to other files of its kind.
 _KEPT = ("text", *_LABELS, "depth")
 
 
 def reading_options(*, text_required: bool) -> Callable[[Command], Command]:
-    """Return what adds the options; those that are not given are None, or False.
+    """Return a decorator that adds the options; missing ones are None or False.
 
     Parameters
     ----------
@@ -127,10 +127,10 @@ def import_options_of(
     Parameters
     ----------
     given : mapping
-        What the command line says, by parameter; None where it says nothing.
+        Values of the command line, by parameter; None if missing.
     like : mapping, optional
-        The options of a dataset's import, `ImportOptions.to_json`: where the text, the classes and
-        the depth are, unless the command line says so.
+        The options of a dataset's import, `ImportOptions.to_json`, as defaults for text, classes
+        and depth.
 
     Raises
     ------

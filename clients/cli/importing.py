@@ -64,7 +64,7 @@ __all__ = ["import_command"]
 @click.option(
     "--upload",
     metavar="ID",
-    help="Go on with the upload of FILE that a broken connection cut off; the error said its ID.",
+    help="Continue the upload of FILE that was interrupted; the error showed its ID.",
 )
 @json_option
 @click.pass_obj
@@ -86,12 +86,13 @@ def import_command(
       ktt data import jobs.parquet jobs --text title --level-columns major,minor,detailed
       ktt data import tickets.jsonl tickets --text body --classes labels --split-column split
 
-    FILE is CSV, TSV, JSON, JSON lines, Parquet, or Feather/Arrow, told by its suffix. It is read as
-    a stream, so its size does not matter. A class is its path: "Accessories" under "Bikes" and
-    under "Phones" are two classes. Paths may end early. The dataset appears whole or not at all.
+    FILE is CSV, TSV, JSON, JSON lines, Parquet, or Feather/Arrow, by its suffix. It is read as a
+    stream, so its size is not limited by memory. A class is identified by its path: "Accessories"
+    under "Bikes" and under "Phones" are two classes. Paths may end early. The dataset is created
+    completely or not at all.
 
-    With --address the file is sent to the trainer. A connection that breaks meanwhile is made anew,
-    and the file goes on where it was. A file the trainer can read itself need not be sent:
+    With --address the file is uploaded to the trainer, and the upload is resumed after lost
+    connections. A file that the trainer can read itself need not be uploaded:
 
     \b
       ktt --address gpu1 data import --server-path /srv/texts/products.csv shop --text title ...
@@ -113,7 +114,7 @@ def _source(files: tuple[Path, ...], server_path: str | None, upload: str | None
         raise click.UsageError("name one FILE and the NAME of the dataset; more were given")
     if server_path is not None:
         if files or upload is not None:
-            raise click.UsageError("--server-path stands instead of FILE and --upload")
+            raise click.UsageError("--server-path cannot be combined with FILE or --upload")
         return ImportSource(server_path=server_path)
     if not files:
         raise click.UsageError("name the FILE and then the NAME of the dataset")

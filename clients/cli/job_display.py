@@ -1,4 +1,4 @@
-"""What a job looks like: a line in a table, a page of its own, a JSON value."""
+"""Display of jobs: as a row of a table, in full, as a JSON value."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def print_jobs(jobs: Sequence[Job]) -> None:
 
 
 def print_job(job: Job) -> None:
-    """Print all there is to say about a job."""
+    """Print all details of a job."""
     rows = [
         ("job", job.id),
         ("kind", job.kind),
@@ -129,7 +129,7 @@ def print_job(job: Job) -> None:
 
 
 def _asked(job: Job) -> dict[str, Any]:
-    """Return a job's spec, without the split of an evaluation whose rows are of none."""
+    """Return a job's spec, without the split of an evaluation of a whole file."""
     if job.kind != "evaluation":
         return dict(job.spec)
     from trainer import EvaluationSpec
@@ -206,12 +206,12 @@ def _duration(job: Job) -> str:
 
 
 def show_detached(jobs: Sequence[Job], as_json: bool) -> None:
-    """Tell of jobs that go on without this command: their ids, and how to come back to them."""
+    """Print the ids of detached jobs, and how to watch them."""
     if as_json:
         print_json([job_to_json(job) for job in jobs])
         return
     for job in jobs:
         echo(job.id)
-    echo("they go on without this command; watch one with: ktt jobs watch ID", err=True)
+    echo("they continue without this command; watch one with: ktt jobs watch ID", err=True)
     if any(job.kind == "export" for job in jobs):
-        echo("when it is done, fetch what it made with: ktt jobs fetch ID", err=True)
+        echo("when it is done, fetch its result with: ktt jobs fetch ID", err=True)

@@ -1,4 +1,4 @@
-"""`ktt jobs`: what the trainer and the exporter have done, do, and are yet to do."""
+"""`ktt jobs`: the jobs of trainer and exporter."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class JobId(click.ParamType):
     Parameters
     ----------
     kinds : tuple of str
-        Of jobs that a completion offers; empty for all.
+        Kinds of completed jobs; empty for all.
     states : tuple of str
-        The same.
+        Their states; empty for all.
     """
 
     name = "job"
@@ -48,13 +48,13 @@ class JobId(click.ParamType):
     def convert(
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> str:
-        """Return the id if it can be one."""
+        """Return the id if it has the form of one."""
         text = str(value)
         plain = text.replace("-", "").replace("_", "")
         if not plain.isascii() or not plain.isalnum() or len(text) > 128:
             shown = text if len(text) <= 80 else f"{text[:77]}..."
             self.fail(
-                f"{shown!r} is no id of a job; `ktt jobs list` shows the jobs there are",
+                f"{shown!r} is not a job id; `ktt jobs list` shows the existing jobs",
                 param,
                 context,
             )
@@ -63,7 +63,7 @@ class JobId(click.ParamType):
     def shell_complete(
         self, context: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the newest jobs, each with a word on what it is."""
+        """Complete the newest jobs, each with a description."""
         jobs = offer(context, self._known)
         return [
             CompletionItem(job.id, help=_brief(job))
@@ -126,7 +126,7 @@ def jobs_group() -> None:
     type=click.IntRange(1, 100_000),
     default=50,
     show_default=True,
-    help="At most so many.",
+    help="Maximum number of jobs.",
 )
 @json_option
 @click.pass_obj
@@ -165,7 +165,7 @@ def list_command(
 @json_option
 @click.pass_obj
 def show_command(session: Session, job: str, as_json: bool) -> None:
-    """Show one JOB: what was asked, how it stands, what came out or why it failed."""
+    """Show one JOB: its spec, state, and result or error."""
     found = session.backend.get_job(job)
     print_json(job_to_json(found)) if as_json else print_job(found)
 
@@ -184,7 +184,7 @@ def show_command(session: Session, job: str, as_json: bool) -> None:
 def watch_command(session: Session, job: str, after: int, as_json: bool) -> int:
     """Follow a JOB from its first event until it has ended.
 
-    A connection that breaks is made anew, and no event is missed. Ctrl-C ends the watching, not the
+    After a lost connection it reconnects, and no event is missed. Ctrl-C ends the watching, not the
     job. The exit code is 0 if the job succeeded, else 1.
 
     With --json: one object per event, each on a line of its own.
@@ -201,7 +201,7 @@ def watch_command(session: Session, job: str, after: int, as_json: bool) -> int:
                 elif event.progress is not None:
                     watcher.progress(event.progress)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"not watching any more; the job goes on: {job}") from None
+        raise KeyboardInterrupt(f"not watching any more; the job continues: {job}") from None
     ended = backend.get_job(job)
     if not as_json:
         print_job(ended)
@@ -213,7 +213,7 @@ def watch_command(session: Session, job: str, after: int, as_json: bool) -> int:
 @json_option
 @click.pass_obj
 def cancel_command(session: Session, jobs: tuple[str, ...], as_json: bool) -> None:
-    """Cancel each JOB. What it would have published is not; one that has ended stays as it is.
+    """Cancel each JOB. A cancelled job publishes nothing; an ended one is not changed.
 
     \b
       ktt jobs cancel ID
@@ -245,7 +245,7 @@ def _describe(job: Job) -> str:
 @json_option
 @click.pass_obj
 def fetch_command(session: Session, job: str, output: Path | None, as_json: bool) -> int:
-    """Fetch what an export JOB made.
+    """Fetch the folder of an export JOB.
 
     \b
       ktt --address localhost jobs list --kind export

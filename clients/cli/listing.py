@@ -1,4 +1,4 @@
-"""`ktt models` and `ktt checkpoints`: what there is."""
+"""`ktt models` and `ktt checkpoints`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def models_command(session: Session, model: str | None, as_json: bool) -> None:
 
 
 def _show_value(value: Any) -> str:
-    # A number has lost its ".0" when it comes from a server.
+    # Numbers from a server have lost their ".0".
     plain = int(value) if isinstance(value, float) and value.is_integer() else value
     return json.dumps(plain)
 
@@ -142,7 +142,7 @@ def checkpoints_command(
 
 
 def _run(checkpoint: CheckpointInfo) -> str:
-    """Say how the run stands that a checkpoint is of."""
+    """Return the state of a checkpoint's run."""
     if checkpoint.run_state in ("", "finished"):
         return checkpoint.run_state or "-"
     done, epochs = checkpoint.epochs_done, checkpoint.epochs

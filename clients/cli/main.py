@@ -1,4 +1,4 @@
-"""The entry point of `ktt`: global options, the command tree, and what errors look like."""
+"""The entry point of `ktt`: global options, commands, and the display of errors."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ __all__ = ["cli", "main"]
 def cli(context: click.Context, /, **options: Any) -> None:
     """Put texts on the right path of a class tree.
 
-    The road from a file of labelled texts to a model that answers:
+    From a file of labelled texts to predictions:
 
     \b
       ktt data import products.csv shop --text title --classes path --sep " > "
@@ -104,7 +104,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors go to standard error."""
     as_json = _wants_json(arguments)
     try:
-        # Not cli.main(): it has ideas of its own about a reader that has gone.
+        # Not cli.main(): it handles closed pipes differently.
         with cli.make_context("ktt", list(arguments)) as context:
             result: Any = cli.invoke(context)
         sys.stdout.flush()
@@ -131,7 +131,7 @@ def run(arguments: Sequence[str]) -> int:
         show_detached(detached.jobs, as_json)
         return 0
     except BrokenPipeError:
-        # The reader of our output has gone (`ktt ... | head`). Nothing more can be said to it.
+        # The output pipe is closed (`ktt ... | head`): nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KttError as error:
@@ -147,13 +147,13 @@ def run(arguments: Sequence[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-# What is said last changes nothing of the exit code, whether somebody hears it or not.
+# Errors of the last output do not change the exit code.
 _READER_MAY_BE_GONE = contextlib.suppress(OSError, ValueError)
 _BUG = "This is a bug in KTT. Run it again with KTT_DEBUG=1 set and report what it prints."
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
-    # What stands behind "--" is a text, not an option.
+    # After "--" are texts, not options.
     options = list(arguments)
     return "--json" in options[: options.index("--") if "--" in options else None]
 
@@ -169,7 +169,7 @@ def _show_error(kind: str, message: str, as_json: bool) -> None:
 
 
 def _format_warning(message: Warning | str, *where: object) -> str:
-    """Return what is warned of, and not the line of our code that does it."""
+    """Return a warning's message, without the line of code."""
     return printable(f"Warning: {message}\n")
 
 
@@ -178,24 +178,24 @@ def _stop(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 def _open_standard_files() -> None:
-    """Open those that whoever started us has closed (``ktt ... >&-``): they are empty for us."""
+    """Replace standard streams that the caller has closed (``ktt ... >&-``) by the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process once all of Python is done, without destroying what is C++.
+    """End the process after Python's finalisation, without C++ static destructors.
 
-    pyarrow, gRPC and torch have threads that the interpreter does not know. If one of them still
-    starts or works while static objects are destroyed, as on a busy machine, the process is aborted
-    with exit code 134, after all has been said and done.
+    pyarrow, gRPC and torch have threads that the interpreter does not know. If one is still running
+    while static objects are destroyed, as on a busy machine, the process is aborted with exit code
+    134 after all its work.
     """
-    # There is nothing left to stop in order: another signal ends the waiting for a thread.
+    # All work is stopped: another signal ends the wait for threads.
     for number in (signal.SIGINT, signal.SIGTERM):
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
-    # As `multiprocessing` ends its processes.
+    # As in `multiprocessing`.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -210,7 +210,7 @@ def main() -> NoReturn:
     _open_standard_files()
     warnings.formatwarning = _format_warning  # type: ignore[assignment]
     if COMPLETE_VARIABLE in os.environ:
-        # It would stand in the line that is being written.
+        # The message would be printed into a line that is being written.
         warnings.simplefilter("ignore")
         sys.exit(answer_completion(cli))
     _leave(run(sys.argv[1:]))

@@ -49,7 +49,7 @@ class NameList(click.ParamType):
         "dataset" or "model".
     many : bool
     trained : bool
-        Whether a completion offers only what has checkpoints.
+        Whether to complete only names with checkpoints.
     """
 
     def __init__(self, what: str, many: bool, trained: bool = False) -> None:
@@ -74,7 +74,7 @@ class NameList(click.ParamType):
     def shell_complete(
         self, context: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the names there are, completing the last of a comma-separated list."""
+        """Complete existing names, for the last of a comma-separated list."""
         before, comma, last = incomplete.rpartition(",") if self.many else ("", "", incomplete)
         there = set(before.split(","))
         return [
@@ -93,7 +93,7 @@ class NameList(click.ParamType):
         return [*names, ALL] if names and self.what == "model" and self.many else names
 
     def _known_trained(self, context: click.Context, backend: Backend) -> list[str]:
-        """Return what has a checkpoint, with what the line names already."""
+        """Return names with a checkpoint that match the rest of the line."""
         checkpoints = backend.catalogue.list_checkpoints()
         if self.what == "dataset":
             return sorted({checkpoint.dataset for checkpoint in checkpoints})
@@ -115,7 +115,7 @@ class EncoderName(click.ParamType):
     def shell_complete(
         self, context: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the encoders that are found; folders where none fits."""
+        """Complete encoders, or folders if none matches."""
         names = offer(
             context,
             lambda _, backend: [encoder.name for encoder in backend.catalogue.list_encoders()],
@@ -132,7 +132,7 @@ class RunTime(click.ParamType):
     def shell_complete(
         self, context: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the runs that left checkpoints of what the line names, the newest first."""
+        """Complete runs with checkpoints that match the line, the newest first."""
         times = sorted(set(offer(context, self._known)), reverse=True)
         return [CompletionItem(time) for time in times if time.startswith(incomplete)]
 
@@ -156,8 +156,8 @@ def _named(context: click.Context, what: str) -> set[str]:
             continue
         given = context.params.get(parameter.name)
         if not given and isinstance(parameter, click.Argument) and context.args:
-            # Where the option at the end has no value yet, click leaves arguments unread. A dataset
-            # is always the first.
+            # If the last option has no value yet, click does not parse arguments. A dataset is
+            # always the first.
             given = parameter.type.convert(context.args[0], parameter, context)
         if given:
             return {given} if isinstance(given, str) else set(given)
@@ -170,11 +170,11 @@ Offered = TypeVar("Offered")
 def offer(
     context: click.Context, known: Callable[[click.Context, Backend], list[Offered]]
 ) -> list[Offered]:
-    """Return what a completion may offer, or nothing where that cannot be known quickly."""
+    """Return completions, or none if they cannot be computed quickly."""
     try:
         session = session_of(context)
         if session.connection is not None:
-            # Somebody waits at the keyboard.
+            # Completion must be fast.
             quick = replace(session.connection, timeout=2.0, contact=0.0)
             session = replace(session, connection=quick)
         with contextlib.closing(session):
@@ -193,7 +193,7 @@ TRAINED_MODEL = NameList("model", many=False, trained=True)
 TRAINED_MODELS = NameList("model", many=True, trained=True)
 ENCODER = EncoderName()
 
-#: In place of models' names: all there are.
+#: Value for all models.
 ALL = "all"
 
 json_option = click.option(
@@ -227,7 +227,7 @@ def checkpoint_options(command: Command) -> Command:
 
 
 def time_option(explanation: str) -> Callable[[Command], Command]:
-    """Return what adds -t."""
+    """Return a decorator that adds -t."""
     return click.option(
         "-t", "--time", type=RunTime(), metavar="TIME", help=explanation, callback=_check_time
     )

@@ -19,11 +19,11 @@ Value = TypeVar("Value")
 
 
 _NO_WRAP = 10_000
-# A column that is wider holds texts, if there are blanks in it.
+# Wider columns with blanks hold texts.
 _TEXT_WIDTH = 36
 
 
-# What comes over a wire as a map has lost its order.
+# Maps in messages are unordered.
 _ORDER = (
     "train",
     "val",
@@ -61,8 +61,8 @@ def print_table(
 ) -> None:
     """Print a table; a column whose name ends in ``>`` is aligned to the right.
 
-    On a terminal columns of long texts are broken between words. What is still too wide goes over
-    the edge, so that a name or a figure stays in one piece.
+    On a terminal, columns of long texts are wrapped at words. Names and figures are never split,
+    even if a row is too wide.
     """
     cells = [[printable(cell) for cell in row] for row in rows]
     names = [printable(column.removesuffix(">")) for column in columns]
@@ -87,11 +87,11 @@ def print_table(
         min(width, _TEXT_WIDTH) if is_text else width
         for width, is_text in zip(widths, texts, strict=True)
     )
-    # Into a pipe or a file a row stays a line, however long.
+    # In pipes and files each row is one line.
     needed = least + 2 * len(columns) if console.is_terminal else _NO_WRAP
     if needed > console.width:
         console = Console(markup=False, highlight=False, width=needed)
     with console.capture() as captured:
         console.print(table)
-    # With the styles of a terminal, which `echo` would show as text.
+    # With terminal styles, which `echo` would print as text.
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -1,4 +1,4 @@
-"""`ktt predict`: what a trained model answers."""
+"""`ktt predict`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["predict_command"]
 
-# Seconds before the answers to a file are worth a progress line, and between two updates of it.
+# Seconds before progress is shown for a file, and between updates.
 _UNTOLD_SECONDS, _TOLD_SECONDS = 5.0, 0.2
 
 
@@ -144,14 +144,14 @@ def _is_seen() -> bool:
     try:
         piped = stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
     except (OSError, ValueError):
-        piped = False  # no file at all, as in tests
+        piped = False  # not a real file, as in tests
     return piped and sys.stderr.isatty()
 
 
 def _telling(
     answers: Iterator[list[Prediction]], watcher: TerminalWatcher, total: int | None
 ) -> Iterator[list[Prediction]]:
-    """Hand answers on, and tell how far they are unless they are here in a moment."""
+    """Forward answers, and show progress if they take long."""
     due = clock.monotonic() + _UNTOLD_SECONDS
     for done, answer in enumerate(answers):
         if clock.monotonic() >= due:
@@ -169,7 +169,7 @@ def _print_json_answers(answers: Iterator[list[Prediction]], texts: list[str]) -
             echo(separator + to_json(value), nl=False)
             separator = ",\n"
     finally:
-        # What was answered before an error is a whole list too.
+        # The answers before an error are valid JSON, too.
         echo("[]" if separator == "[\n" else "\n]")
 
 
@@ -182,7 +182,7 @@ def _print_answers(
 ) -> None:
     for predictions in answers:
         echo(texts.pop(0), bold=True)
-        # An empty path is the root, of which everything is: no answer beside another.
+        # An empty path is the root, which is not shown beside other answers.
         shown = [prediction for prediction in predictions if prediction.path]
         for prediction in shown:
             echo(f"  {prediction.probability:6.1%}  {' > '.join(prediction.path)}")

@@ -1,4 +1,4 @@
-"""How far work is, for people: bars on a terminal, a line now and then elsewhere."""
+"""Display of progress: bars on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from ktt_core.progress import Progress as ProgressEvent
 
 __all__ = ["LONGEST_SILENCE", "ProgressDisplay", "show_duration", "show_figures"]
 
-#: Seconds after which a log hears how far work is, whatever has or has not happened.
+#: Maximum seconds between lines in a log.
 LONGEST_SILENCE = 28.0
 
-# What stands before the metrics; and what a validation tells, of all the figures it computes.
+# Figures before the metrics, and the metrics shown for a validation.
 _FIRST = ("loss", "train_loss", "pass", "val_loss", "learning_rate", "texts_per_second")
 _TOLD = ("loss", "train_loss", "val_loss", "hierarchical_f1", "leaf_accuracy", "calibration_error")
 
 
 def show_duration(seconds: float) -> str:
-    """Show how long something takes: "0:42", "1:07:00"."""
+    """Format a duration: "0:42", "1:07:00"."""
     minutes, left = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
 def show_figures(metrics: Mapping[str, float]) -> str:
-    """Show figures in one line: "loss 0.6931  lr 2.0e-05  1,234 texts/s"."""
+    """Format figures in one line: "loss 0.6931  lr 2.0e-05  1,234 texts/s"."""
     first = [(name, metrics[name]) for name in _FIRST if name in metrics]
     rest = [item for item in in_order(metrics) if item[0] not in _FIRST]
     return "  ".join(_show(name, value) for name, value in [*first, *rest])
@@ -74,7 +74,7 @@ def _show_cut(metrics: Mapping[str, float]) -> str:
 
 @dataclass
 class _Phase:
-    """A phase that was seen: its last event, when it began, and its bar if there is one."""
+    """A phase: its last event, its start, and its bar if there is one."""
 
     event: ProgressEvent
     began: float
@@ -88,19 +88,18 @@ class _Phase:
 class ProgressDisplay:
     """Shows progress events: bars with the time left on a terminal, lines elsewhere.
 
-    There is a line for each phase as it begins, and one whenever nothing was said for
-    `LONGEST_SILENCE` seconds: how far the phase is and the time left, or how long it has taken.
-    The time left is that of the whole phase: of a training with all the validations that come
-    between. What a validation came to is told in a line of its own.
+    There is a line at the start of each phase, and one after `LONGEST_SILENCE` seconds without
+    output: the progress and the time left, or the time so far. The time left is that of the whole
+    phase, for a training including validations. Results of validations have separate lines.
 
     Parameters
     ----------
     title : str
-        What is being worked on; stands before each phase.
+        Name of the work, shown before each phase.
     quiet : bool
         Show nothing.
     silence : float
-        Instead of `LONGEST_SILENCE`.
+        Overrides `LONGEST_SILENCE`.
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class ProgressDisplay:
         self._lines = not self._bars and not quiet
         self._title = title
         self._silence = silence
-        # Events may come from threads, and lines come from one.
+        # Events may come from several threads.
         self._lock = threading.RLock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -157,7 +156,7 @@ class ProgressDisplay:
         self._progress.stop()
 
     def retitle(self, title: str) -> None:
-        """Name what the next events belong to."""
+        """Set the title of further events."""
         with self._lock:
             self._finish()
             self._title = title
@@ -169,7 +168,7 @@ class ProgressDisplay:
 
     def _show(self, event: ProgressEvent) -> None:
         if TEXTS_CUT in event.metrics:
-            # A finding, and no step of a phase.
+            # A result, not a step of a phase.
             if self._bars or self._lines:
                 self.say(self._labelled(_show_cut(event.metrics)))
             return
@@ -199,7 +198,7 @@ class ProgressDisplay:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Take the bars away while something else is on the screen."""
+        """Hide the bars in the body."""
         self._progress.stop()
         try:
             yield
@@ -211,7 +210,7 @@ class ProgressDisplay:
         known = self._phases.get(event.phase)
         self._current = event.phase
         if known is not None and not known.done:
-            # It goes on after something that came between, whose bar has had its time.
+            # The phase continues after another one, whose bar is removed.
             if before is not None and before.task is not None:
                 self._progress.remove_task(before.task)
                 before.task = None
@@ -240,7 +239,7 @@ class ProgressDisplay:
         return printable(f"{self._title}: {text}" if self._title else text)
 
     def _break_silence(self) -> None:
-        """Say how far work is when nothing was said for too long, until all is over."""
+        """Print progress lines after silences, until the end."""
         while True:
             with self._lock:
                 left = self._said_last + self._silence - time.monotonic()
@@ -251,7 +250,7 @@ class ProgressDisplay:
                 return
 
     def _standing(self) -> str:
-        """Say where the present phase is: "fit 1,200 of 5,000 steps, 12:30 left  loss 0.5000"."""
+        """Describe the current phase: "fit 1,200 of 5,000 steps, 12:30 left  loss 0.5000"."""
         phase = self._phases.get(self._current) if self._current else None
         if phase is None:
             return f"working, {show_duration(time.monotonic() - self._began)} so far"

@@ -18,16 +18,16 @@ Answer = TypeVar("Answer")
 
 
 def ask(question: str, answers: Mapping[str, Answer], default: str) -> Answer:
-    """Ask until one of some answers is given, and return what it stands for.
+    """Ask until a valid answer is given, and return its meaning.
 
     Parameters
     ----------
     question : str
         Shown on standard error.
     answers : mapping
-        From what may be typed, in lower case, to what it stands for.
+        Maps valid inputs, in lower case, to their meanings.
     default : str
-        What an empty line stands for, one of the answers.
+        Answer for an empty line.
 
     Raises
     ------
@@ -46,8 +46,7 @@ def ask(question: str, answers: Mapping[str, Answer], default: str) -> Answer:
 
 
 def _read_line() -> str:
-    # A signal that comes just before a read begins is only seen when the read ends: so wait on the
-    # signals too.
+    # A signal just before a read would be handled only after it, so wait for signals, too.
     with _signals() as woken:
         select.select([sys.stdin, woken], [], [])
         return sys.stdin.readline()
@@ -55,7 +54,7 @@ def _read_line() -> str:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[int]:
-    """Yield a file that can be read from when a signal has come."""
+    """Yield a file that becomes readable at a signal."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

@@ -1,4 +1,4 @@
-"""`ktt report`, and what `ktt jobs report` shares with it."""
+"""`ktt report`, and code shared with `ktt jobs report`."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def report_command(
       ktt report shop -m tfidf_hsgd -o shop.html
       ktt --address localhost report shop -m db_linear -t 2026-01-31T12:34:56
 
-    Without --address it says where the report is; with --address it fetches it. A file that is
-    there is replaced.
+    Without --address it prints the report's path; with --address it downloads the report. An
+    existing file is replaced.
 
     With --json: an object with "dataset", "model", "time" and "path".
     """
@@ -70,7 +70,7 @@ def report_command(
 
 
 def deliver_report(report: Report, output: Path | None, as_json: bool) -> None:
-    """Write a report where it is wanted, and say where that is."""
+    """Write a report to its target, and print the path."""
     if str(output) == "-":
         if as_json:
             raise click.UsageError("--json says where the report is: give another --output than -")

@@ -17,15 +17,15 @@ __all__ = ["resume_hints"]
 def resume_hints(
     backend: Backend, request: TrainRequest, begun: Collection[tuple[str, str]]
 ) -> list[str]:
-    """Return the commands that continue what is unfinished of a request, and what was not begun.
+    """Return the commands that continue unfinished runs of a request, and the runs not started.
 
     Parameters
     ----------
     backend : Backend
     request : TrainRequest
-        One that was interrupted.
+        An interrupted request.
     begun : collection of (str, str)
-        Models and datasets whose runs had begun, and may have ended.
+        Models and datasets whose runs were started, and may have ended.
     """
     if request.dry_run:
         return []
@@ -37,7 +37,7 @@ def resume_hints(
             if info.run_state == "unfinished"
         }
     except KttError:
-        # Nobody answers: what to do then was said already.
+        # The service does not answer: advice was printed already.
         return []
     lines = []
     for dataset in dict.fromkeys(request.datasets):

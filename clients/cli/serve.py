@@ -1,4 +1,4 @@
-"""`ktt serve`: a trainer and an exporter on one workspace, as one program."""
+"""`ktt serve`: a trainer and an exporter on one workspace, in one program."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ktt_rpc.settings import ServerSettings
 __all__ = ["serve_command"]
 
 _METRICS_PORT = 9465
-# Between two looks at whether a service has ended, in seconds.
+# Seconds between polls of the services.
 _LOOK = 0.2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -76,7 +76,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     envvar="KTT_ALLOW_DOWNLOAD",
     show_envvar=True,
     is_flag=True,
-    help="Let clients have encoders fetched from the Hugging Face hub onto this machine.",
+    help="Allow clients to download encoders from the Hugging Face hub to this machine.",
 )
 @server_options(default_port=TRAINER_PORT)
 @click.pass_obj
@@ -141,7 +141,7 @@ def _settings(trainer: ServerSettings, port: int, metrics_port: int) -> dict[str
     Raises
     ------
     InvalidArgumentError
-        If they do not go together.
+        If they are inconsistent.
     """
     trainer.check()
     if trainer.host.startswith(("unix:", "unix-abstract:")):
@@ -168,13 +168,13 @@ def _settings(trainer: ServerSettings, port: int, metrics_port: int) -> dict[str
 
 @contextmanager
 def _stop_signals() -> Iterator[list[signal.Signals]]:
-    """Yield a list to which the signals come that ask for the end."""
+    """Yield a list that collects termination signals."""
     came: list[signal.Signals] = []
 
     def note(signum: int, frame: FrameType | None) -> None:
         came.append(signal.Signals(signum))
 
-    # Under nohup a hang-up is nothing.
+    # nohup ignores hang-ups.
     heard = [
         number
         for number in _SIGNALS
@@ -203,16 +203,16 @@ def _attend(
     while len(ended) < len(services):
         if told < len(stop):
             told = len(stop)
-            # A third one finds services that do not listen to the second.
+            # A third signal kills services that ignore the second.
             how = signal.SIGKILL if told > 2 else signal.SIGTERM
             _send(services, ended, how)
-        # A signal does not end the waiting, but the next look comes soon.
+        # A signal does not end the wait, but the next poll is soon.
         for service in select.select(list(waiting.values()), [], [], _LOOK)[0]:
             address = service.address()
             if address is not None:
                 addresses[service.name] = address
                 del waiting[service.name]
-                # Not where one has ended meanwhile and the other had just come up.
+                # Not if one has ended while the other was starting.
                 if len(addresses) == len(services) and first is None and not stop:
                     echo(_welcome(addresses, workspace, settings), err=True)
         for service in services:
@@ -228,11 +228,11 @@ def _attend(
         name, code = first
         other = next(service.name for service in services if service.name != name)
         echo(
-            f"Error: the {name} {_how(code)}, what it logged is above; the {other} was ended too",
+            f"Error: the {name} {_how(code)}, see its log above; the {other} was ended, too",
             err=True,
         )
         return code if code > 0 else FAILED
-    # One that had only just begun does not listen to signals yet.
+    # A starting service does not handle signals yet.
     failed = [code for code in ended.values() if code not in (0, -signal.SIGTERM)]
     return next((code if code > 0 else FAILED for code in failed), 0)
 
@@ -269,6 +269,6 @@ def _welcome(addresses: dict[str, str], workspace: Path, settings: ServerSetting
 
 
 def _reached(address: str) -> str:
-    """Return an address at which a server is reached that listens on all addresses."""
+    """Return an address to reach a server that listens on all addresses."""
     host, _, port = address.rpartition(":")
     return f"{socket.gethostname()}:{port}" if host in ("0.0.0.0", "[::]") else address

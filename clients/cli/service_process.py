@@ -1,4 +1,4 @@
-"""A service as `ktt serve` starts it: a process of its own, which ends with `ktt`."""
+"""A service process of `ktt serve`, which ends with it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ktt_core.subprocesses import end_with_parent
 
 __all__ = ["ServiceProcess"]
 
-# The module is looked for where this program's are, which in a PEX nothing else says; only then is
-# anything imported by name (-P: the current folder is no place for modules).
+# The path is this program's, which a PEX passes on in no other way, before anything else is
+# imported (-P: not from the working directory).
 _BOOTSTRAP = (
     "import sys; import json; request = json.loads(sys.stdin.buffer.readline()); "
     "sys.path[:] = request['path']; "
@@ -24,10 +24,10 @@ _BOOTSTRAP = (
 
 
 class ServiceProcess:
-    """A service that was started.
+    """A started service.
 
-    It leads a process group: Ctrl-C on the terminal reaches the one who started it alone, who says
-    when it ends. It ends, in order, when that one is gone too.
+    It leads a process group, so that Ctrl-C on the terminal reaches only its parent, which stops
+    it. It stops in order if the parent dies, too.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class ServiceProcess:
     arguments : sequence of str
         Its command line.
     variables : mapping
-        More of its environment.
+        Additional environment variables.
 
     Raises
     ------
@@ -49,7 +49,7 @@ class ServiceProcess:
     ) -> None:
         self.name = name
         self._news = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        # Linux chooses a name that is free.
+        # Linux chooses a free name.
         self._news.bind("")
         self._news.setblocking(False)
         given = {**os.environ, **(variables or {})}
@@ -70,15 +70,15 @@ class ServiceProcess:
             with self._process.stdin as pipe:
                 pipe.write(json.dumps(request).encode() + b"\n")
         except BrokenPipeError:
-            pass  # It has ended already, and its exit code says how.
+            pass  # It has ended already; see its exit code.
 
     @property
     def exit_code(self) -> int | None:
-        """The code with which it has ended, negative for a signal; None while it runs."""
+        """Exit code, negative for a signal; None while it runs."""
         return self._process.poll()
 
     def address(self) -> str | None:
-        """Return where it takes calls if it has said so since the last look."""
+        """Return its address if it has reported it since the last call."""
         try:
             message = self._news.recv(4096).decode(errors="replace")
         except BlockingIOError:
@@ -91,11 +91,11 @@ class ServiceProcess:
         return self._news.fileno()
 
     def send(self, signum: signal.Signals) -> None:
-        """Send it a signal, if it runs."""
+        """Send a signal to it if it runs."""
         self._process.send_signal(signum)
 
     def close(self) -> None:
-        """Make sure that it is gone."""
+        """Kill it if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -103,13 +103,13 @@ class ServiceProcess:
 
 
 def run_service(request: Mapping[str, object]) -> None:
-    """Be the service that `ktt serve` has started."""
+    """Run the service of a request of `ktt serve`."""
     import importlib
 
     end_with_parent(signal.SIGTERM)
     if os.getppid() != request["parent"]:
-        return  # It was gone before that.
-    # What is read from here on is nothing, at once.
+        return  # The parent ended before that.
+    # Further reads return the end of file.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     name = str(request["name"])
     importlib.import_module(f"{name}.main").main(prog_name=f"ktt serve: {name}")

@@ -1,4 +1,4 @@
-"""Where the work is done: on a workspace in this process, or by running services."""
+"""Global options and the backend that they select."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXPORTER_PORT = 50052
 
 @dataclass(frozen=True)
 class Session:
-    """What the global options say.
+    """The values of the global options.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Session:
 
     @cached_property
     def backend(self) -> Backend:
-        """What does the work; made, and its libraries imported, when first asked for."""
+        """The backend; created, and its libraries imported, on first use."""
         if self.connection is None:
             from cli.backend.embedded import EmbeddedBackend
 
@@ -51,7 +51,7 @@ class Session:
         return RemoteBackend(self.connection)
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the backend."""
         if "backend" in self.__dict__:
             self.backend.close()
 
@@ -155,10 +155,10 @@ def connection_options(command: Command) -> Command:
 
 
 def session_of(context: click.Context) -> Session:
-    """Return what the global options of a command line say.
+    """Return the session of a command line's global options.
 
-    The command line wins over the environment: with ``--workspace`` there, an address from the
-    environment is not used.
+    The command line takes precedence over the environment: with ``--workspace``, an address from
+    the environment is not used.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def session_of(context: click.Context) -> Session:
     if address and _on_command_line(root, "workspace"):
         if _on_command_line(root, "address"):
             raise click.UsageError(
-                "--workspace is where the work is done without --address; give one of the two", root
+                "--workspace is for work without --address; give one of the two", root
             )
         address = None
     if not address:

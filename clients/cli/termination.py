@@ -6,4 +6,4 @@ __all__ = ["TerminatedError"]
 
 
 class TerminatedError(KeyboardInterrupt):
-    """A termination signal: it stops what Ctrl-C stops, without a question."""
+    """Raised at a termination signal, which stops work like Ctrl-C, but without a question."""

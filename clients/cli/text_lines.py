@@ -1,4 +1,4 @@
-"""Texts of a file or of standard input, one a line."""
+"""Texts of a file or of standard input, one per line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
 
 __all__ = ["TextLines"]
 
-# How files begin that are UTF-16 or UTF-32, and that are packed.
+# First bytes of files in UTF-16 or UTF-32, and of packed files.
 _MARKS = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
@@ -49,18 +49,18 @@ class TextLines:
     def __iter__(self) -> Iterator[str]:
         """Yield the lines.
 
-        In a pipe a blank line keeps its answer, so that line n of the output belongs to line n of
-        the input.
+        In a pipe, blank lines are answered, so that line n of the output belongs to line n of the
+        input.
 
         Raises
         ------
         DataError
-            If a line is not UTF-8, or the file is plainly no text.
+            If a line is not UTF-8, or the file is obviously not a text file.
         """
         for number, line in enumerate(self._stream, start=1):
             if number == 1:
                 self._check_kind(line)
-                # Some editors begin a file with a byte-order mark; it is no part of the text.
+                # Some editors start files with a byte-order mark, which is not part of the text.
                 line = line.removeprefix(b"\xef\xbb\xbf")
             try:
                 text = line.decode("utf-8").rstrip("\r\n")
@@ -74,7 +74,7 @@ class TextLines:
                 yield text
 
     def count(self) -> int | None:
-        """Return how many lines there are; None where that would take them away, as of a pipe."""
+        """Return the number of lines; None if counting would consume them, as for a pipe."""
         if self._file is None or not self._file.is_file():
             return None
         lines, last = 0, b""

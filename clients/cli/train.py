@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["train_command"]
 
 _HYPERPARAMETERS = Path("hyperparameters.json")
-# Short, so that a row fits on a terminal; --json has the full names.
+# Short names, so that a row fits on a terminal; --json has the full ones.
 _SHOWN = {
     "hierarchical_f1": "hF1",
     "leaf_accuracy": "leaf acc.",
@@ -46,7 +46,7 @@ _SHOWN = {
 @click.option(
     "--resume",
     is_flag=True,
-    help="Continue the newest run that was begun and not finished, of each model and dataset. Of "
+    help="Continue the newest unfinished run of each model and dataset. Of "
     "several, those with nothing to continue are left out.",
 )
 @time_option("With --resume: the run that started at TIME (UTC, as in `ktt checkpoints`).")
@@ -127,18 +127,18 @@ def train_command(
       ktt train shop -m db_linear --resume
 
     DATASETS and MODELS are comma-separated lists. All names and hyperparameters are checked before
-    the first run starts. Each run has its own process: when one fails, the others go on, and the
+    the first run starts. Each run has its own process: if one fails, the others continue, and the
     exit code is 1.
 
-    The models on a transformer encoder keep their state while they train. Ctrl-C lets the step end
-    and writes it (again: at once); whatever has ended such a run, --resume continues it with the
-    hyperparameters it was begun with, to the numbers it would have come to. Of other models that
-    are interrupted or fail the workspace stays as it was.
+    Models on a transformer encoder save their state during training. Ctrl-C finishes the step and
+    saves the state (a second one stops at once). However such a run was ended, --resume continues
+    it with its hyperparameters, to the same results. Other models that are interrupted or fail
+    leave the workspace unchanged.
 
     With --address the runs are jobs of a trainer. Ctrl-C on a terminal asks whether to detach from
     them or to cancel them; Ctrl-C at the question detaches. Without a terminal Ctrl-C, and a
-    termination signal always, cancels them. A trainer that is restarted goes on with its jobs, and
-    this command waits for it (--reconnect).
+    termination signal always, cancels them. A restarted trainer continues its jobs, and this
+    command waits for it (--reconnect).
 
     \b
       ktt --address localhost train shop -m tfidf_hsgd --detach
@@ -180,7 +180,7 @@ def train_command(
         print_json([result.to_json() for result in results])
     else:
         _print_results(results, dry_run)
-        # The error of a run that failed says so itself; that of one somebody cancelled does not.
+        # A failed run is reported by its error; a cancelled one is reported here.
         if any(result.error and "--resume" not in str(result.error) for result in results):
             for way in resume_hints(session.backend, request, watcher.begun):
                 echo(way, err=True)
@@ -190,7 +190,7 @@ def train_command(
 def _train(
     session: Session, request: TrainRequest, watcher: TerminalWatcher, may_ask: bool
 ) -> list[RunResult]:
-    """Train; where an encoder is missing and somebody is there, ask whether to fetch it."""
+    """Train; if an encoder is missing, ask on a terminal whether to download it."""
     try:
         return session.backend.train(request, watcher)
     except MissingEncoderError as error:

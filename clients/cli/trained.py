@@ -1,7 +1,7 @@
-"""Which models there are to use: what `-m all` stands for, and what is taken where -m is left out.
+"""Selection of trained models for `-m all`, and without -m.
 
-Training names its models. Commands that use trained ones take all of them, or, if they want one,
-the only one there is.
+Commands for several models use all trained ones; commands for one model use it if it is the only
+one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def trained_models(
     label: str | None = None,
     time: str | None = None,
 ) -> tuple[str, ...]:
-    """Return the models that were named; or, if none or "all" was, those that are trained.
+    """Return the named models; without names, or for "all", the trained ones.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def trained_models(
     dataset : str
     named : iterable of str
     label, time : str, optional
-        Which checkpoint they must have.
+        The checkpoint that they must have.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def only_model(
     label: str | None = None,
     time: str | None = None,
 ) -> str:
-    """Return the model that was named; or, if none was, the only one that is trained.
+    """Return the named model; without a name, the only trained one.
 
     Parameters
     ----------

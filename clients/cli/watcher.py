@@ -1,4 +1,4 @@
-"""Progress of work on a terminal or in a log, and what Ctrl-C means there."""
+"""Display of progress on a terminal or in a log, and handling of Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _CHOICES: dict[str, Choice] = {"d": "detach", "c": "cancel", "w": "watch"}
 
 
 class TerminalWatcher:
-    """Shows how far work is, and asks what to do when Ctrl-C comes.
+    """Shows progress, and asks what to do after Ctrl-C.
 
     Parameters
     ----------
     title : str
-        What is being worked on, until `begins` names a run.
+        Name of the work until `begins` names a run.
     quiet : bool
         Show nothing.
     """
@@ -33,7 +33,7 @@ class TerminalWatcher:
     def __init__(self, title: str = "", quiet: bool = False) -> None:
         self._display = ProgressDisplay(title, quiet)
         self._quiet = quiet
-        #: Models and datasets of the runs that have begun.
+        #: Models and datasets of the started runs.
         self.begun: list[tuple[str, str]] = []
 
     def __enter__(self) -> TerminalWatcher:
@@ -49,27 +49,27 @@ class TerminalWatcher:
         self._display.__exit__(kind, error, trace)
 
     def begins(self, model: str, dataset: str, index: int = 0, total: int = 1) -> None:
-        """Name the run that the next progress is of: which (from 0) of how many."""
+        """Set the run of further progress: its number, from 0, and the total."""
         self.begun.append((model, dataset))
         count = f"[{index + 1}/{total}] " if total > 1 else ""
         self._display.retitle(f"{count}{model} on {dataset}")
 
     def progress(self, event: Progress) -> None:
-        """Show how far the run is."""
+        """Show the progress of the run."""
         self._display.show(event)
 
     def notice(self, message: str) -> None:
-        """Say something that is neither progress nor a result, such as a lost connection."""
+        """Show a notice, such as a lost connection."""
         if not self._quiet:
             self._display.say(message)
 
     @property
     def is_watched(self) -> bool:
-        """Whether there is a terminal for a question."""
+        """Whether there is a terminal for questions."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     def confirm(self, question: str) -> bool:
-        """Ask yes or no; no unless told otherwise.
+        """Ask yes or no; the default is no.
 
         Raises
         ------
@@ -80,10 +80,10 @@ class TerminalWatcher:
             return ask(question, {"y": True, "yes": True, "n": False, "no": False}, default="n")
 
     def ask(self, jobs: Sequence[str]) -> Choice:
-        """Ask what is to become of running jobs after Ctrl-C.
+        """Ask what to do with running jobs after Ctrl-C.
 
-        A second Ctrl-C, and the end of the input, leave the jobs alone. Without a terminal to ask
-        on they are cancelled, as Ctrl-C would end work in this process.
+        A second Ctrl-C, or the end of the input, detaches from the jobs. Without a terminal they
+        are cancelled, as Ctrl-C ends work in this process.
         """
         if not self.is_watched:
             return "cancel"

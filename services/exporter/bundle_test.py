@@ -357,7 +357,11 @@ def test_what_does_not_answer_as_its_checkpoint_is_not_packed(
     ("spec", "kind", "message"),
     [
         (dataclasses.replace(SPEC, gpu=True), UnsupportedError, "does not compute on a GPU"),
-        (ExportSpec("shop", "tfidf_hsgd", gpu=True), InvalidArgumentError, "only one to 'bento'"),
+        (
+            ExportSpec("shop", "tfidf_hsgd", gpu=True),
+            InvalidArgumentError,
+            "exports to 'bento' only",
+        ),
         (dataclasses.replace(SPEC, quantize="int8"), UnsupportedError, "cannot be quantized"),
         (dataclasses.replace(SPEC, quantize="int8", gpu=True), InvalidArgumentError, "not on CUDA"),
     ],

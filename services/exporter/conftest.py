@@ -251,7 +251,7 @@ class Server:
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[ExporterServiceStub]:
-        """Give the server's calls, once it listens."""
+        """Return the server's calls, once it listens."""
         wait_for(lambda: self.process.poll() is not None or b"listening on" in self.read())
         assert self.process.poll() is None, self.read().decode()
         self.address = next(line["address"] for line in self.lines() if "address" in line)

@@ -99,7 +99,7 @@ def _train_one(
 
     def wait(seconds: float) -> None:
         message = (
-            f"stopping: it finishes its step and keeps its state, within {seconds:.0f} s "
+            f"stopping: it finishes its step and saves its state, within {seconds:.0f} s "
             "(again: end it at once)"
         )
         on_event(RunEvent(run, "notice", message=message))

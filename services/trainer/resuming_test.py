@@ -248,7 +248,7 @@ def test_an_interrupted_run_keeps_its_state_and_comes_to_the_same_numbers(traine
     assert last.name.startswith("last_")
     assert 4 <= read_arrays(last, "steady")[0]["step"] < 30
     notice = next(event.message for event in events if event.kind == "notice")
-    assert "finishes its step and keeps its state" in notice
+    assert "finishes its step and saves its state" in notice
     (job,), _ = trainer.jobs.list(kinds=["training"])
     assert job.state == "CANCELLED"
     (result,) = trainer.train(request(resume=True))

@@ -164,7 +164,7 @@ def test_an_import_does_not_survive_who_waits_for_it(trainer: Trainer, tmp_path:
             run.cancel()
 
     started = time.monotonic()
-    with pytest.raises(UnavailableError, match="ended before it was done"):
+    with pytest.raises(UnavailableError, match="cancelled before it was complete"):
         run.run(watch)
     assert time.monotonic() - started < 15
     assert seen

@@ -1,4 +1,4 @@
-"""What commands work on: the services in this process, or running ones over gRPC.
+"""Backends of commands: the services in this process, or running ones over gRPC.
 
-Commands know `cli.backend.protocol.Backend` only; which of the two it is, the global options say.
+Commands use `cli.backend.protocol.Backend` only; the global options select the implementation.
 """

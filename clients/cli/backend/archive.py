@@ -1,4 +1,4 @@
-"""Unpacking an archive that came over the wire: plain files below one folder, and nothing else."""
+"""Safe unpacking of a received archive: only plain files below one folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ktt_core.errors import DataError
 
 __all__ = ["unpack"]
 
-#: An export has some hundred files; more than this is no export.
+#: Limit far above the files of an export.
 MAX_FILES = 10_000
 _MAX_LEVELS = 16
 _MAX_NAME_BYTES = 255
@@ -27,7 +27,7 @@ _UNREADABLE = (
 def unpack(archive: BinaryIO, folder: Path, strip: int = 0) -> list[str]:
     """Unpack an uncompressed tar of plain files into a folder.
 
-    Owners, times and rights of the archive are not taken over, but for whether a file can be run.
+    Of the archive's metadata, only the executable bit of files is kept.
 
     Parameters
     ----------
@@ -46,9 +46,9 @@ def unpack(archive: BinaryIO, folder: Path, strip: int = 0) -> list[str]:
     Raises
     ------
     DataError
-        If it is no tar archive, is cut short, or holds what an export does not: a link, a device, a
-        sparse file, an absolute path, a path with "..", or a file twice. The folder may hold some
-        of the files then.
+        If it is not a tar archive, is cut short, or holds a link, a device, a sparse file, an
+        absolute path, a path with "..", or a file twice. The folder may hold some of the files
+        then.
     """
     names: list[str] = []
     tops: set[tuple[str, ...]] = set()
@@ -64,7 +64,7 @@ def unpack(archive: BinaryIO, folder: Path, strip: int = 0) -> list[str]:
                 if not parts or len(tops) > 1:
                     raise _refused(member.name, "does not lie in the folder that the others lie in")
                 if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.issparse():
-                    raise _refused(member.name, "is no plain file")
+                    raise _refused(member.name, "is not a plain file")
                 if len(names) == MAX_FILES:
                     raise DataError(f"the archive holds more than {MAX_FILES:,} files")
                 _write(opened, member, folder.joinpath(*parts))
@@ -80,9 +80,9 @@ def unpack(archive: BinaryIO, folder: Path, strip: int = 0) -> list[str]:
 
 
 def _ends_at(archive: BinaryIO, end: int) -> bool:
-    """Return whether the mark of the end stands there, and nothing after it.
+    """Return whether the archive ends with its end mark, and nothing follows.
 
-    The standard library takes half a header, or none, for the end.
+    The standard library accepts a truncated header, or none, as the end.
     """
     archive.seek(end)
     rest = archive.read(2 * tarfile.RECORDSIZE + 1)
@@ -115,7 +115,7 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> N
         with target.open("xb") as written:
             source = archive.extractfile(member)
             if source is None:
-                raise _refused(member.name, "is no plain file")
+                raise _refused(member.name, "is not a plain file")
             with source:
                 shutil.copyfileobj(source, written)
     except (FileExistsError, NotADirectoryError):
@@ -124,7 +124,7 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> N
     if status.st_size != member.size:
         raise _refused(member.name, "is cut short")
     if member.mode & stat.S_IXUSR:
-        # For those who may read it.
+        # Readable as the umask allows.
         target.chmod(status.st_mode | (status.st_mode & 0o444) >> 2)
 
 

@@ -1,4 +1,4 @@
-"""What a running trainer has: datasets, models, encoders, checkpoints, reports."""
+"""The catalogue of a running trainer: datasets, models, encoders, checkpoints, reports."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class RemoteCatalogue:
         self._call("DeleteDataset", datasets_pb2, idempotent=False, name=name)
 
     def list_models(self) -> list[ModelInfo]:
-        """Return the models that can be trained there."""
+        """Return the trainer's models."""
         pages = self._pages("ListModels", models_pb2)
         return [model_from_proto(entry) for page in pages for entry in page.models]
 
@@ -74,7 +74,7 @@ class RemoteCatalogue:
         return model_from_proto(self._call("GetModel", models_pb2, id=model_id).model)
 
     def list_encoders(self) -> list[EncoderInfo]:
-        """Return the encoders that are found there."""
+        """Return the encoders on the trainer's machine."""
         pages = self._pages("ListEncoders", models_pb2)
         return [encoder_from_proto(entry) for page in pages for entry in page.encoders]
 
@@ -91,7 +91,7 @@ class RemoteCatalogue:
         Raises
         ------
         DataError
-            If what came is not what the trainer said it would send.
+            If the received data are not as announced.
         """
         there = self._connection.trainer
         request = models_pb2.DownloadReportRequest(

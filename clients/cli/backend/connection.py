@@ -1,4 +1,4 @@
-"""How running services are reached."""
+"""Connection settings for running services."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Connection"]
 
 @dataclass(frozen=True)
 class Connection:
-    """How to reach running services.
+    """Settings for connecting to running services.
 
     Attributes
     ----------
@@ -23,17 +23,17 @@ class Connection:
     insecure : bool
         Allow plain text to other machines.
     ca_cert, client_cert, client_key : Path or None
-        PEM files, which ask for encryption too: whom to trust, and who we are.
+        PEM files, which imply encryption: the trusted CA, and the client's certificate and key.
     server_name : str or None
-        The name the server's certificate must have, if not the address's.
+        The name in the server's certificate, if it differs from the address.
     token_file : Path or None
         A file with the bearer token.
     timeout : float
-        Seconds that one call may take.
+        Timeout of one call in seconds.
     reconnect : float
-        Seconds to wait for a server that is gone while a job is watched or a file is sent.
+        Seconds to wait for a lost server while a job is watched or a file is sent.
     contact : float
-        Seconds to wait for a server before anything has begun: it may just be starting.
+        Seconds to wait for a server at first, since it may be starting.
     """
 
     trainer: str

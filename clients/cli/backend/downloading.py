@@ -1,4 +1,4 @@
-"""Fetching an export: going on after a broken connection, verified, and unpacked whole."""
+"""Download of an export: resumed after lost connections, verified, and unpacked atomically."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def download(
     output: Path,
     watcher: Watcher,
 ) -> tuple[Path, dict[str, Any]]:
-    """Put the folder that an export job made into `output`, whole or not at all.
+    """Download the folder of an export job into `output`, atomically.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def download(
     output : Path
         The folder ``<model>_<dataset>`` appears in it.
     watcher : Watcher
-        Hears of phase "download", in bytes, and of lost connections.
+        Receives progress of phase "download", in bytes, and notices of lost connections.
 
     Returns
     -------
@@ -51,11 +51,11 @@ def download(
     Raises
     ------
     ConflictError
-        If a folder of that name is there that is not from an export of the same.
+        If a folder of that name exists that is not an export of the same.
     DataError
-        If what came is not what the server said it would send, or no export.
+        If the received data are not as announced, or not an export.
     KttError
-        If it cannot be written, or the exporter stays away.
+        If it cannot be written, or the exporter stays unavailable.
     """
     target = output / folder_name(model, dataset)
     check_owner(target, model, dataset, form)

@@ -47,18 +47,17 @@ __all__ = ["EmbeddedBackend"]
 
 _PAGE = 200
 _NO_SERVER = (
-    "--server-path and --upload speak of a server: say which with --address, or name the file "
-    "itself"
+    "--server-path and --upload need a server: name it with --address, or name the file " "itself"
 )
 
 
 class EmbeddedBackend:
-    """Runs everything here and now.
+    """Runs all work in this process.
 
     Parameters
     ----------
     workspace : Path
-        Made when something is first written.
+        Created when something is first written.
     """
 
     def __init__(self, workspace: Path) -> None:
@@ -73,11 +72,11 @@ class EmbeddedBackend:
 
     @property
     def catalogue(self) -> Catalogue:
-        """What there is in the workspace."""
+        """The catalogue of the workspace."""
         return self._trainer
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: there are no connections."""
 
     def import_dataset(
         self,
@@ -88,7 +87,7 @@ class EmbeddedBackend:
         *,
         replace: bool = False,
     ) -> ImportReport:
-        """Make a dataset of a file of this machine."""
+        """Import a file of this machine."""
         if source.file is None or source.upload is not None:
             raise InvalidArgumentError(_NO_SERVER)
         return self._trainer.import_dataset(
@@ -98,7 +97,7 @@ class EmbeddedBackend:
     # -- work --------------------------------------------------------------------------------------
 
     def train(self, request: TrainRequest, watcher: Watcher) -> list[RunResult]:
-        """Train one run after the other, each in a process of its own."""
+        """Train one run after the other, each in a separate process."""
 
         def on_event(event: RunEvent) -> None:
             run = event.run
@@ -112,9 +111,9 @@ class EmbeddedBackend:
         return self._trainer.train(_at_home(request), on_event)
 
     def submit(self, request: TrainRequest) -> list[Job]:
-        """Refuse: what runs in this process ends with it."""
+        """Refuse: work in this process ends with it."""
         raise InvalidArgumentError(
-            "--detach needs a running trainer, which goes on when this command has ended: start "
+            "--detach needs a running trainer, which continues when this command has ended: start "
             "one with `ktt serve` and name it with --address"
         )
 
@@ -208,15 +207,15 @@ class EmbeddedBackend:
         return self._find(job_id)[1]
 
     def watch_job(self, job_id: str, after: int, watcher: Watcher) -> Iterator[JobEvent]:
-        """Yield the events of a job, whichever process runs it."""
+        """Yield the events of a job of any process."""
         return self._find(job_id)[0].watch(job_id, after)
 
     def cancel_job(self, job_id: str) -> Job:
-        """Ask for a job's end."""
+        """Cancel a job."""
         return self._find(job_id)[0].cancel(job_id)
 
     def fetch(self, job_id: str, output: Path | None, watcher: Watcher) -> ExportOutcome:
-        """Copy what an export job made, or say where it is."""
+        """Copy the result of an export job, or return its location."""
         job = self.get_job(job_id)
         if job.kind != "export" or job.result is None:
             raise FailedPreconditionError(
@@ -242,7 +241,7 @@ class EmbeddedBackend:
 
 
 def _at_home(request: TrainRequest) -> TrainRequest:
-    """Return a request whose encoder's folder can be found again from wherever it is continued."""
+    """Return a request with an absolute path of its encoder, for continuing it elsewhere."""
     encoder = request.where_known.get("encoder")
     if not isinstance(encoder, str) or not Path(encoder).expanduser().is_dir():
         return request

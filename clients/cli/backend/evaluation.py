@@ -1,4 +1,4 @@
-"""Having a running trainer evaluate models: a file goes there, what was wrong comes back."""
+"""Evaluation by a running trainer, with upload of rows and download of wrong answers."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def evaluate_remotely(
 ) -> list[EvaluationResult]:
     """Evaluate, and wait for it; see `cli.backend.protocol.Backend.evaluate`.
 
-    All is checked before the file is sent. It is taken away again however this ends, but where
-    jobs go on that need it: then the trainer lets it expire.
+    All is checked before the file is sent. The file is always deleted at the end, unless running
+    jobs need it: then the trainer lets it expire.
     """
     calls = services.jobs("evaluation")
     source = request.rows
@@ -82,7 +82,7 @@ def _results(
 def _fetch(
     services: Services, connection: Connection, job_id: str, path: Path, watcher: Watcher
 ) -> None:
-    """Fetch the wrong answers that a job has listed."""
+    """Download the wrong answers of a job."""
 
     def open_stream(offset: int) -> object:
         return services.trainer.DownloadEvaluationErrors(

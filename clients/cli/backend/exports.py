@@ -1,4 +1,4 @@
-"""Which of the exports that were asked for can be made."""
+"""Checks of the requested exports."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def check_each(
     leave_out: bool,
     watcher: Watcher,
 ) -> list[ExportSpec]:
-    """Check every export before the first is made; return those to be left out.
+    """Check all exports before the first starts; return those to leave out.
 
     Parameters
     ----------
     specs : sequence of ExportSpec
     check : callable
-        Raises what speaks against one.
+        Raises if an export cannot be made.
     leave_out : bool
-        Whether what a model cannot do is a reason to leave it out.
+        Whether to leave out exports that a model does not support.
     watcher : Watcher
-        Hears what is left out, and why.
+        Receives notices of what is left out, and why.
 
     Raises
     ------
     UnsupportedError
         If all would be left out.
     KttError
-        What else speaks against one.
+        For any other reason.
     """
     reasons: list[str] = []
     left_out: list[ExportSpec] = []

@@ -1,4 +1,4 @@
-"""Folders of exports on this machine: whose they are, and whether they are whole."""
+"""Ownership and integrity of exports' folders on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def folder_name(model: str, dataset: str) -> str:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return what a folder's manifest says: ktt.artifacts.v1.ExportManifest in protobuf's JSON.
+    """Return a folder's manifest: ktt.artifacts.v1.ExportManifest in protobuf's JSON.
 
     Raises
     ------
@@ -37,22 +37,25 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     return parse_object(
-        content, lambda problem: DataError(f"{path} is no manifest of an export: it is {problem}")
+        content,
+        lambda problem: DataError(f"{path} is not a manifest of an export: it is {problem}"),
     )
 
 
 def check_owner(folder: Path, model: str, dataset: str, form: str) -> None:
-    """Let a folder be replaced only by a newer export of the same model and dataset, to one format.
+    """Check that a folder, if it exists, is an export of the same model, dataset and format.
 
     Raises
     ------
     ConflictError
-        If something else is there.
+        If it is anything else.
     """
     if not os.path.lexists(folder):
         return
     if folder.is_symlink() or not folder.is_dir():
-        raise ConflictError(f"{folder} is in the way: it is no folder; move it, or give --output")
+        raise ConflictError(
+            f"{folder} is in the way: it is not a folder; move it, or give --output"
+        )
     try:
         manifest = read_manifest(folder)
     except DataError as error:
@@ -74,12 +77,12 @@ def check_owner(folder: Path, model: str, dataset: str, form: str) -> None:
 
 
 def check_files(folder: Path, model: str, dataset: str) -> dict[str, Any]:
-    """Return the manifest if the folder holds what it says, each file with its checksum.
+    """Verify a folder's files against its manifest, and return the manifest.
 
     Raises
     ------
     DataError
-        If the manifest is of something else, or a file is missing, changed, or not named in it.
+        If the manifest is of another export, or a file is missing, changed, or not listed.
     """
     manifest = read_manifest(folder)
     found = (manifest.get("model"), manifest.get("dataset"))
@@ -102,7 +105,7 @@ def check_files(folder: Path, model: str, dataset: str) -> dict[str, Any]:
 def _said(manifest: dict[str, Any]) -> Iterator[tuple[str, str]]:
     files = manifest.get("files", [])
     if not isinstance(files, list):
-        raise DataError("the manifest's files are no list")
+        raise DataError("the manifest's files are not a list")
     for entry in files:
         path = entry.get("path") if isinstance(entry, dict) else None
         digest = entry.get("sha256") if isinstance(entry, dict) else None

@@ -74,7 +74,7 @@ def test_what_belongs_to_something_else_is_not_replaced(folder: Path) -> None:
         check_owner(folder, "tfidf_hsgd", "shop", "onnx")
     link = folder.with_name("link")
     link.symlink_to(folder)
-    with pytest.raises(ConflictError, match="no folder"):
+    with pytest.raises(ConflictError, match="not a folder"):
         check_owner(link, "tfidf_hsgd", "shop", "onnx")
-    with pytest.raises(ConflictError, match="no folder"):
+    with pytest.raises(ConflictError, match="not a folder"):
         check_owner(folder / "model.onnx", "tfidf_hsgd", "shop", "onnx")

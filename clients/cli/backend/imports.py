@@ -1,4 +1,4 @@
-"""Having a running trainer make a dataset: a file of this machine goes there first."""
+"""Import by a running trainer, with upload of a local file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def import_remotely(
     *,
     replace: bool = False,
 ) -> ImportReport:
-    """Make a dataset of a file at the server, or of one that is sent there first."""
+    """Import a file of the server, or a local one that is uploaded first."""
     request = datasets_pb2.CreateDatasetRequest(
         name=name, options=import_options_to_proto(options), replace=replace
     )
@@ -58,19 +58,19 @@ def import_remotely(
             f"data list`, and do it again with: --upload {request.upload_id}"
         ) from error
     except (KttError, KeyboardInterrupt):
-        # Another try begins with a file that is mended, or with other options.
+        # Another attempt needs a corrected file or other options.
         uploader.discard(request.upload_id)
         raise
 
 
 def _check_free(catalogue: Catalogue, name: str) -> None:
-    """Refuse a name that is taken before the file is sent; the trainer looks again after it."""
+    """Check before the upload that the name is free; the trainer checks again."""
     try:
         catalogue.get_dataset(name)
     except NotFoundError:
         return
     except DataError:
-        pass  # A damaged dataset has the name all the same.
+        pass  # A damaged dataset occupies its name, too.
     raise ConflictError(
         f"there is a dataset {name!r} already: choose another name, or replace it with --replace"
     )
@@ -90,6 +90,6 @@ def _create(
                     return import_report_from_proto(response.created.report)
                 watcher.progress(progress_from_proto(response.progress)[0])
         finally:
-            # A client that goes away ends the import.
+            # The import is cancelled when the client disconnects.
             responses.cancel()
-    raise UnavailableError(f"{connection.trainer} ended the import without a word")
+    raise UnavailableError(f"{connection.trainer} ended the import without an answer")

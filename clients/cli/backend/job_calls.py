@@ -1,4 +1,4 @@
-"""The calls about one kind of job: the services have the same five for each."""
+"""The calls about one kind of job; the same five for all kinds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SETTLING_SECONDS", "JobCalls"]
 
-#: How long a server may be away, without a word to the user, once a command's work has begun.
+#: Seconds that a server may be unavailable without a notice, once a command's work has started.
 SETTLING_SECONDS = 30.0
 
 _PAGE = 200
@@ -29,19 +29,19 @@ _PAGE = 200
 class JobCalls:
     """The calls about one kind of job.
 
-    The messages and calls of all kinds have the same names but for the kind:
-    ``CreateTrainingJob``, ``CreateTrainingJobRequest``, ``response.training_job`` ...
+    The names of messages and calls differ only in the kind: ``CreateTrainingJob``,
+    ``CreateTrainingJobRequest``, ``response.training_job`` ...
 
     Attributes
     ----------
     kind : str
         "training", "evaluation" or "export".
     stub : object
-        Of the service.
+        Stub of the service.
     messages : module
-        With the requests.
+        Generated module with the requests.
     to_job : callable
-        From the kind's message to a `Job`.
+        Converts the kind's message to a `Job`.
     connection : Connection
     address : str
         Of the service, for messages.
@@ -55,11 +55,11 @@ class JobCalls:
     address: str
 
     def check(self, spec: Any) -> None:
-        """Have a spec checked as fully as `create` would, without making a job."""
+        """Have the server check a spec without creating a job."""
         self._call(f"Create{self._name}Job", spec=spec, validate_only=True)
 
     def create(self, spec: Any, request_id: str) -> Job:
-        """Make a job; the same `request_id` and spec give the same job again."""
+        """Create a job; repeated with the same `request_id` and spec, it returns the same job."""
         return self._job(
             self._call(
                 f"Create{self._name}Job",
@@ -70,11 +70,11 @@ class JobCalls:
         )
 
     def get(self, job_id: str, patience: float | None = None) -> Job:
-        """Return a job; the server may be away for `patience` seconds."""
+        """Return a job; the server may be unavailable for `patience` seconds."""
         return self._job(self._call(f"Get{self._name}Job", patience=patience, id=job_id))
 
     def cancel(self, job_id: str) -> Job:
-        """Ask for a job's end."""
+        """Cancel a job."""
         return self._job(self._call(f"Cancel{self._name}Job", id=job_id))
 
     def newest(self, wanted: JobFilter) -> Iterator[Job]:
@@ -95,7 +95,7 @@ class JobCalls:
                 return
 
     def watch(self, job_id: str, after: int, watcher: Watcher) -> Generator[JobEvent, None, None]:
-        """Yield a job's events after a number, each once; the watcher hears of lost connections."""
+        """Yield a job's events after a number, each once; report lost connections."""
         request = getattr(self.messages, f"Watch{self._name}JobRequest")
         method = getattr(self.stub, f"Watch{self._name}Job")
 
@@ -105,8 +105,8 @@ class JobCalls:
             nonlocal away
             if not away:
                 watcher.notice(
-                    f"lost the connection to {self.address} ({error}); the job goes on when the "
-                    f"server does; waiting up to {self.connection.reconnect:,.0f} s for it ..."
+                    f"lost the connection to {self.address} ({error}); the job continues with "
+                    f"the server; waiting up to {self.connection.reconnect:,.0f} s for it ..."
                 )
             away = True
 

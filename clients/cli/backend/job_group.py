@@ -1,4 +1,4 @@
-"""The jobs of one command: checked, submitted, followed to their ends, or let go of."""
+"""The jobs of one command: submission, watching, cancellation and detaching."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["JobGroup", "JobRequest"]
 
-# Seconds: what a server may take to stop a job that finishes its step and keeps its state first,
-# and after which somebody who waits is told why.
+# Seconds that a server may take to stop a job that finishes its step and saves its state, and after
+# which a notice explains the wait.
 _CANCEL_SECONDS = 180.0
 _EXPLAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What one job is to do, as the service's message, and the names to show it by."""
+    """One job's spec as the service's message, and its names for display."""
 
     spec: Any
     model: str
@@ -37,8 +37,8 @@ class JobRequest:
 class JobGroup:
     """Jobs of one kind that one command waits for.
 
-    Every job has a request id from the start, so that submitting it again after a lost connection,
-    or an interrupt at a bad moment, makes no second one.
+    Every job has a request id from the start, so that submitting it again after a lost connection
+    or an interrupt does not create a second one.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ class JobGroup:
         Raises
         ------
         KttError
-            If one is refused. Those before it are cancelled then.
+            If one is refused. Earlier ones are cancelled then.
         KeyboardInterrupt
-            If it came meanwhile; all are cancelled then.
+            If interrupted meanwhile; all are cancelled then.
         """
         try:
             return self._submit_all()
@@ -81,16 +81,16 @@ class JobGroup:
         return [job for job in self._jobs if job is not None]
 
     def run(self, watcher: Watcher) -> list[Job]:
-        """Submit the jobs and follow them to their ends; return them as they ended.
+        """Submit the jobs and watch them to their ends; return the ended jobs.
 
         Raises
         ------
         DetachedError
-            If the watcher was interrupted and wants the jobs to go on.
+            If the watcher was interrupted and the user chose to detach.
         KeyboardInterrupt
-            If it was, and wants them cancelled; they are.
+            If it was interrupted and the user chose to cancel; the jobs are cancelled.
         KttError
-            If one is refused, or the server stays away.
+            If one is refused, or the server stays unavailable.
         """
         while True:
             try:
@@ -128,7 +128,7 @@ class JobGroup:
     # -- interrupts --------------------------------------------------------------------------------
 
     def _interrupted(self, interrupt: KeyboardInterrupt, watcher: Watcher) -> None:
-        """Return if the jobs are to be watched on."""
+        """Handle an interrupt; return to continue watching."""
         choice = (
             "cancel"
             if isinstance(interrupt, TerminatedError)
@@ -137,14 +137,14 @@ class JobGroup:
         if choice == "watch":
             return
         if choice == "detach":
-            # An interrupt among the submissions: all of them were wanted.
+            # An interrupt during submission: all jobs are submitted before detaching.
             jobs = [self._calls.get(job.id) for job in self._submit_all()]
             raise DetachedError([job for job in jobs if not job.state.ended]) from None
         self._cancel_all(watcher)
 
     def _cancel_all(self, watcher: Watcher | None = None) -> NoReturn:
         if self._submitting is not None:
-            # It may be there or not; asking again tells, and makes no second one.
+            # The job may exist or not; a repeated request returns it or creates it once.
             self._submit_one(self._submitting)
         cancelled = self._cancel(watcher)
         raise KeyboardInterrupt(
@@ -152,12 +152,12 @@ class JobGroup:
         ) from None
 
     def _cancel(self, watcher: Watcher | None) -> list[str]:
-        """Cancel what has not ended, wait for that, and return the ids of what ended so.
+        """Cancel unfinished jobs, wait for their ends, and return the ids of cancelled ones.
 
         Raises
         ------
         KeyboardInterrupt
-            If another one comes meanwhile; the server ends them all the same.
+            If interrupted again; the server cancels them nevertheless.
         """
         left = [job.id for job in self._jobs if job and not job.state.ended]
         try:
@@ -175,14 +175,14 @@ class JobGroup:
             ) from error
 
     def _ended(self, job: Job, watcher: Watcher | None) -> Job:
-        """Wait for the end of a job that was told to stop."""
+        """Wait for the end of a cancelled job."""
         began, explained = time.monotonic(), watcher is None
         while not job.state.ended:
             waited = time.monotonic() - began
             if watcher is not None and not explained and waited > _EXPLAIN_SECONDS:
                 explained = True
                 watcher.notice(
-                    f"job {job.id} finishes its step and keeps its state "
+                    f"job {job.id} finishes its step and saves its state "
                     "(again: do not wait for it)"
                 )
             if waited > _CANCEL_SECONDS:

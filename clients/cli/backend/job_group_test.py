@@ -211,7 +211,7 @@ def test_a_job_that_will_not_stop_is_an_error(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(KttError, match="has not within 180 s"):
         group(server, 1).run(watcher)
     assert notices == [
-        "job job-0 finishes its step and keeps its state (again: do not wait for it)"
+        "job job-0 finishes its step and saves its state (again: do not wait for it)"
     ]
 
 

@@ -1,4 +1,4 @@
-"""A command's jobs as they are sent, all of them checked before the first is submitted."""
+"""Checks of a command's jobs before the first is submitted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def training_message(spec: TrainingSpec) -> training_pb2.TrainingSpec:
     Raises
     ------
     InvalidConfigError
-        If a hyperparameter is one that no model can have, such as a number that is not finite.
+        If a hyperparameter is invalid for any model, such as a non-finite number.
     """
     try:
         return training_spec_to_proto(spec)
@@ -29,22 +29,21 @@ def training_message(spec: TrainingSpec) -> training_pb2.TrainingSpec:
 
 
 def check_all(calls: JobCalls, requests: Sequence[JobRequest]) -> dict[int, str]:
-    """Have every job checked by the server.
+    """Have the server check every job.
 
     Returns
     -------
     dict of int to str
-        Which of several are to continue a run and have none to continue, and why: they may be left
-        out.
+        Jobs among several that have no run to continue, with the reasons: they may be left out.
 
     Raises
     ------
     InvalidConfigError
         Naming the wrong hyperparameters of all jobs.
     NothingToResumeError
-        If all are to continue a run and none has one.
+        If no job has a run to continue.
     KttError
-        What else is wrong with the first job that has something wrong.
+        For other errors of the first invalid job.
     """
     problems: list[str] = []
     left_out: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""Having a running exporter classify texts."""
+"""Predictions by a running exporter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["predict_remotely"]
 
-# One call is a part of what an exporter takes in one: 1,000 texts, 8 MiB, 50,000 paths.
+# Limits per call, below those of an exporter: 1,000 texts, 8 MiB, 50,000 paths.
 _MOST_TEXTS = 512
 _MOST_BYTES = 1024**2
 _MOST_PATHS = 10_000
@@ -37,16 +37,16 @@ def predict_remotely(
 ) -> Iterator[list[Prediction]]:
     """Return one list of predictions per text.
 
-    A first call without texts has the exporter check everything else and load the model.
+    A first call without texts makes the exporter check the other arguments and load the model.
 
     Raises
     ------
     InvalidArgumentError
-        If a text is no valid Unicode string or larger than one call takes, when its block is read.
+        If a text is not a valid Unicode string or exceeds a call, when its block is read.
     DataError
         If the exporter does not answer every text.
     KttError
-        What the exporter says.
+        Other errors of the exporter.
     """
 
     def ask(block: list[str]) -> list[list[Prediction]]:
@@ -83,7 +83,7 @@ def _in_blocks(
     most: int,
 ) -> Iterator[list[Prediction]]:
     read = 0
-    # A whole block is read before any of it is answered, as it is where the models run here.
+    # A whole block is read before its answers, as in embedded mode.
     while block := list(islice(texts, rows)):
         _check(block, read)
         read += len(block)
@@ -102,7 +102,7 @@ def _check(block: list[str], read: int) -> None:
         if size > _LARGEST_TEXT:
             raise InvalidArgumentError(
                 f"text {number} has {size / 1024**2:,.1f} MiB, more than the "
-                f"{_LARGEST_TEXT // 1024**2} MiB that an exporter takes in one call: shorten it, "
+                f"{_LARGEST_TEXT // 1024**2} MiB that an exporter accepts in one call: shorten it, "
                 "or classify it without --address"
             )
 

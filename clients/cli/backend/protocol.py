@@ -1,7 +1,7 @@
-"""What commands ask of whatever does the work.
+"""The interface of backends.
 
-All methods raise `ktt_core.errors.KttError` for what a user can mend, the same class with the same
-meaning whether the services run in this process or elsewhere.
+All methods raise `ktt_core.errors.KttError` for errors a user can fix, with the same classes in all
+backends.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ __all__ = [
 
 
 class DetachedError(Exception):
-    """Watching was ended and the jobs left running, as the user wished.
+    """The user detached: watching ended, and the jobs continue.
 
     Attributes
     ----------
     jobs : list of Job
-        Those that had not ended.
+        The unfinished jobs.
     """
 
     def __init__(self, jobs: list[Job]) -> None:
@@ -60,24 +60,24 @@ class DetachedError(Exception):
 
 
 class Watcher(Protocol):
-    """Who watches work: see `cli.watcher.TerminalWatcher`."""
+    """An observer of work: see `cli.watcher.TerminalWatcher`."""
 
     def begins(self, model: str, dataset: str, index: int = 0, total: int = 1) -> None:
-        """Hear which run the next progress is of."""
+        """Set the run of further progress."""
 
     def progress(self, event: Progress) -> None:
-        """Hear how far it is."""
+        """Receive progress."""
 
     def notice(self, message: str) -> None:
-        """Hear what is neither progress nor a result."""
+        """Receive a notice that is neither progress nor a result."""
 
     def ask(self, jobs: Sequence[str]) -> Choice:
-        """Say what is to become of jobs after an interrupt."""
+        """Choose what happens to jobs after an interrupt."""
 
 
 @dataclass(frozen=True)
 class ImportSource:
-    """Where the rows of an import come from: exactly one of `file` and `server_path`.
+    """Source of an import: exactly one of `file` and `server_path`.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class ImportSource:
     server_path : str or None
         A file on the server's.
     upload : str or None
-        With `file`: the upload of it that a broken connection cut off.
+        With `file`: its upload that was interrupted.
     """
 
     file: Path | None = None
@@ -96,7 +96,7 @@ class ImportSource:
 
 @dataclass(frozen=True)
 class CheckpointChoice:
-    """Which checkpoint: "best" or "last", of the newest run or of one `time`."""
+    """A checkpoint: "best" or "last", of the newest run or of the run with the start `time`."""
 
     label: str = "best"
     time: str | None = None
@@ -104,7 +104,7 @@ class CheckpointChoice:
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How texts are answered; see `exporter.Exporter.predict`."""
+    """Options of predictions; see `exporter.Exporter.predict`."""
 
     top_k: int = 1
     min_confidence: float = 0.0
@@ -114,7 +114,7 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs: all those that each field that is set allows."""
+    """A filter of jobs; unset fields match all."""
 
     kinds: tuple[str, ...] = ()
     states: tuple[JobState, ...] = ()
@@ -124,7 +124,7 @@ class JobFilter:
 
 @dataclass(frozen=True)
 class ExportOutcome:
-    """How an export ended.
+    """Result of an export.
 
     Attributes
     ----------
@@ -132,9 +132,9 @@ class ExportOutcome:
     path : Path or None
         The folder on this machine.
     manifest : dict
-        What it holds and how it compared with its checkpoint.
+        Its content, and its comparison with the checkpoint.
     error : KttError or None
-        Why there is no folder.
+        Error if there is no folder.
     """
 
     dataset: str
@@ -178,14 +178,14 @@ class Report(Protocol):
 
     @property
     def path(self) -> Path | None:
-        """Where it lies, if that is on this machine."""
+        """Its path, if it is on this machine."""
 
 
 class Catalogue(Protocol):
-    """The datasets, models, encoders, checkpoints and reports there are."""
+    """Datasets, models, encoders, checkpoints and reports."""
 
     def list_datasets(self) -> list[DatasetInfo]:
-        """Return the datasets by name; a damaged one carries its `problem`."""
+        """Return the datasets by name; damaged ones have a `problem`."""
 
     def get_dataset(self, name: str) -> DatasetInfo:
         """Return one dataset."""
@@ -200,7 +200,7 @@ class Catalogue(Protocol):
         """Return one model with its hyperparameters."""
 
     def list_encoders(self) -> list[EncoderInfo]:
-        """Return the encoders that are found without a download."""
+        """Return the encoders that are available without a download."""
 
     def list_checkpoints(
         self, model: str | None = None, dataset: str | None = None
@@ -208,22 +208,22 @@ class Catalogue(Protocol):
         """Return the checkpoints, of one model or dataset if asked."""
 
     def read_report(self, model: str, dataset: str, run_time: str | None = None) -> Report:
-        """Return the report of a training run, of the newest that left one or of one time."""
+        """Return the report of a training run: of the newest with one, or of one time."""
 
 
 class Backend(Protocol):
-    """Datasets, models, checkpoints, jobs and answers of one workspace, wherever it is."""
+    """Operations on one workspace, local or remote."""
 
     @property
     def place(self) -> str:
-        """Where that is, for messages."""
+        """Location of the workspace, for messages."""
 
     @property
     def catalogue(self) -> Catalogue:
-        """What there is."""
+        """The catalogue of the workspace."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
     def import_dataset(
         self,
@@ -234,28 +234,28 @@ class Backend(Protocol):
         *,
         replace: bool = False,
     ) -> ImportReport:
-        """Make a dataset of a file, whole or not at all."""
+        """Import a file as a dataset, atomically."""
 
     def train(self, request: TrainRequest, watcher: Watcher) -> list[RunResult]:
         """Train every model on every dataset and wait for it.
 
-        Everything is checked before the first run starts. A run that fails then is a result with
-        its error. Of several that are to be continued, those with nothing to continue are left
-        out, and the watcher hears which.
+        Everything is checked before the first run starts. If a run fails later, its result has the
+        error. Of several runs to continue, those with nothing to continue are left out, with a
+        notice.
 
         Raises
         ------
         DetachedError
-            If the watcher wished that the runs go on without us.
+            If the user chose to detach from the runs.
         """
 
     def submit(self, request: TrainRequest) -> list[Job]:
-        """Have the same done without waiting; return the jobs."""
+        """Start the same without waiting; return the jobs."""
 
     def evaluate(self, request: EvaluateRequest, watcher: Watcher) -> list[EvaluationResult]:
         """Test each model's checkpoint on the rows of a request.
 
-        A file is sent to the trainer first, and taken away there when all is done.
+        A file is uploaded to the trainer first, and deleted there at the end.
         """
 
     def predict(
@@ -276,10 +276,10 @@ class Backend(Protocol):
         *,
         leave_out: bool = False,
     ) -> list[ExportOutcome]:
-        """Export checkpoints and put their folders into `output`, or where they usually go.
+        """Export checkpoints and put their folders into `output`, or the default place.
 
-        With `leave_out` those that their models cannot make are left out, unless that are all, and
-        the watcher hears which.
+        With `leave_out`, exports that models do not support are left out with a notice, unless none
+        is supported.
         """
 
     def list_jobs(self, wanted: JobFilter, limit: int, watcher: Watcher) -> list[Job]:
@@ -292,7 +292,7 @@ class Backend(Protocol):
         """Yield the events of a job after one number, each once, until it has ended."""
 
     def cancel_job(self, job_id: str) -> Job:
-        """Ask for a job's end; one that has ended stays as it is."""
+        """Cancel a job; an ended one is not changed."""
 
     def fetch(self, job_id: str, output: Path | None, watcher: Watcher) -> ExportOutcome:
-        """Put the folder that an export job made into `output`, or where it usually goes."""
+        """Put the folder of an export job into `output`, or the default place."""

@@ -1,4 +1,4 @@
-"""Bytes that a service streams into a file: going on after a broken connection, verified."""
+"""Download of a file from a service: resumed after lost connections, and verified."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ def receive(
     watcher: Watcher,
     after: str,
 ) -> None:
-    """Fetch all; the time that a server may be away begins anew when bytes come.
+    """Download a file; the wait for an unavailable server restarts whenever bytes arrive.
 
     Parameters
     ----------
     open_stream : callable
-        Calls the service for what comes after so many bytes. Its responses have a ``start`` with
-        ``size_bytes`` and ``sha256`` of the whole, then ``chunk``s.
+        Calls the service for the bytes from an offset on. Its responses have a ``start`` with
+        ``size_bytes`` and ``sha256`` of the whole file, then ``chunk``s.
     file : file
-        Empty, for reading and writing; left at its end.
+        Empty, open for reading and writing; positioned at its end afterwards.
     connection : Connection
     address : str
         Of the service, for messages.
     watcher : Watcher
-        Hears of phase "download", in bytes, and of lost connections.
+        Receives progress of phase "download", in bytes, and notices of lost connections.
     after : str
-        What to do when the service stays away.
+        Advice if the service stays unavailable.
 
     Raises
     ------
     DataError
-        If what came is not what the service said it would send.
+        If the received data are not as announced.
     UnavailableError
-        If it stays away.
+        If it stays unavailable.
     """
     _Receiver(open_stream, file, connection, address, watcher, after).run()
 
 
 class _Receiver:
-    """The bytes of one file on their way; see `receive`."""
+    """The download of one file; see `receive`."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class _Receiver:
         self._start: Any = None
 
     def run(self) -> None:
-        """Fetch all, across lost connections."""
+        """Download all, with reconnects."""
         patience = self._connection.reconnect
         deadline, pause = time.monotonic() + patience, _FIRST_PAUSE
         while True:
@@ -101,7 +101,7 @@ class _Receiver:
         self._verify()
 
     def _receive(self) -> None:
-        """Append what is missing."""
+        """Append the missing bytes."""
         with ktt_errors():
             responses = self._open_stream(self._file.tell())
             try:
@@ -114,15 +114,15 @@ class _Receiver:
         if first:
             start = response.start
             if _SHA256.fullmatch(start.sha256) is None or start.size_bytes <= 0:
-                raise DataError(f"{self._address} does not say what it sends")
+                raise DataError(f"{self._address} did not announce what it sends")
             if self._start is not None and self._start != start:
-                raise DataError("what is fetched has changed meanwhile; fetch it again")
+                raise DataError("the file has changed meanwhile; fetch it again")
             self._start = start
             return
         size = self._start.size_bytes if self._start else 0
         self._file.write(response.chunk)
         if not response.chunk or self._file.tell() > size:
-            raise DataError(f"something else came than the {size:,} bytes that were announced")
+            raise DataError(f"the received data are not the {size:,} bytes that were announced")
         self._watcher.progress(Progress("download", self._file.tell(), size, "bytes"))
 
     def _verify(self) -> None:
@@ -130,10 +130,12 @@ class _Receiver:
         if start is None:
             raise DataError(f"{self._address} sent nothing")
         if size != start.size_bytes:
-            raise DataError(f"what came has {size:,} bytes and not {start.size_bytes:,}")
+            raise DataError(f"the received file has {size:,} bytes and not {start.size_bytes:,}")
         self._file.seek(0)
         digest = hashlib.sha256()
         while chunk := self._file.read(_BLOCK):
             digest.update(chunk)
         if digest.hexdigest() != start.sha256:
-            raise DataError("the checksum of what came is wrong: it was changed on its way")
+            raise DataError(
+                "the checksum of the received file is wrong: it was changed during the transfer"
+            )

@@ -51,14 +51,14 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteBackend"]
 
-#: Where exports go that are fetched, as a workspace has them.
+#: Default folders of fetched exports, as in a workspace.
 _OUTPUTS = {"onnx": Path("outputs"), "bento": Path("build")}
 # Paths in the results are relative to the server's workspace.
 _THERE = Path()
 
 
 class RemoteBackend:
-    """Lets running services do the work.
+    """Delegates work to running services.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class RemoteBackend:
 
     @cached_property
     def catalogue(self) -> RemoteCatalogue:
-        """What there is at the trainer."""
+        """The trainer's catalogue."""
         return RemoteCatalogue(self._services.trainer, self._connection)
 
     # -- work --------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ class RemoteBackend:
         *,
         replace: bool = False,
     ) -> ImportReport:
-        """Make a dataset of a file, which is sent to the trainer if it is here."""
+        """Import a file, which is uploaded to the trainer if it is local."""
         return import_remotely(
             self._services.trainer,
             self._connection,
@@ -107,11 +107,11 @@ class RemoteBackend:
         )
 
     def train(self, request: TrainRequest, watcher: Watcher) -> list[RunResult]:
-        """Submit every run and follow them."""
+        """Submit all runs and watch them."""
         return [run_result(job, _THERE) for job in self._training(request, watcher).run(watcher)]
 
     def submit(self, request: TrainRequest) -> list[Job]:
-        """Submit every run."""
+        """Submit all runs."""
         return self._training(request).submit()
 
     def _training(self, request: TrainRequest, watcher: Watcher | None = None) -> JobGroup:
@@ -133,7 +133,7 @@ class RemoteBackend:
         return {str(row["name"]) for row in self.catalogue.get_model(model).hyperparameters}
 
     def evaluate(self, request: EvaluateRequest, watcher: Watcher) -> list[EvaluationResult]:
-        """Submit an evaluation of each model, follow them, and fetch what they list."""
+        """Submit an evaluation of each model, watch them, and fetch the wrong answers."""
         return evaluate_remotely(self._services, self._connection, request, watcher)
 
     def predict(
@@ -157,7 +157,7 @@ class RemoteBackend:
         *,
         leave_out: bool = False,
     ) -> list[ExportOutcome]:
-        """Submit every export, follow them, and fetch what they made."""
+        """Submit all exports, watch them, and fetch the folders."""
         calls = self._services.jobs("export")
         left_out = check_each(
             specs, lambda spec: calls.check(spec_to_proto(spec)), leave_out, watcher
@@ -174,7 +174,7 @@ class RemoteBackend:
         ]
 
     def fetch(self, job_id: str, output: Path | None, watcher: Watcher) -> ExportOutcome:
-        """Fetch what an export job made."""
+        """Fetch the folder of an export job."""
         job = self._services.find(job_id)[1]
         if job.kind != "export" or not job.state.ended:
             raise FailedPreconditionError(
@@ -219,7 +219,7 @@ class RemoteBackend:
                     if calls.kind != "export" or self._connection.exporter_named or wanted.kinds:
                         raise
                     watcher.notice(
-                        f"without export jobs, for no exporter answers: {error}; name it with "
+                        f"without export jobs, since no exporter answers: {error}; name it with "
                         "--exporter-address"
                     )
         merged = heapq.merge(*streams, key=lambda job: job.create_time, reverse=True)
@@ -230,9 +230,9 @@ class RemoteBackend:
         return self._services.find(job_id)[1]
 
     def watch_job(self, job_id: str, after: int, watcher: Watcher) -> Iterator[JobEvent]:
-        """Yield the events of a job, across lost connections."""
+        """Yield the events of a job, with reconnects."""
         return self._services.find(job_id)[0].watch(job_id, after, watcher)
 
     def cancel_job(self, job_id: str) -> Job:
-        """Ask for a job's end."""
+        """Cancel a job."""
         return self._services.find(job_id)[0].cancel(job_id)

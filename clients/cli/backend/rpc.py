@@ -15,7 +15,7 @@ __all__ = ["call_service", "naming"]
 
 @contextmanager
 def naming(connection: Connection, address: str) -> Iterator[None]:
-    """Say in an UnavailableError which service it was, and what to do."""
+    """Add the service and advice to an UnavailableError."""
     try:
         yield
     except UnavailableError as error:
@@ -47,28 +47,28 @@ def call_service(
     Parameters
     ----------
     stub : object
-        With the call.
+        Stub with the call.
     messages : module
-        With its request, ``<name>Request``.
+        Generated module with its request, ``<name>Request``.
     name : str
         "GetDataset" ...
     connection : Connection
-        Says how long one try may take.
+        Defines the timeout of one attempt.
     address : str
         Of the service, for messages.
     patience : float, optional
         Seconds of retries while the service does not answer; the connection's, unless given.
     idempotent : bool
-        Whether doing it twice is the same as once.
+        Whether the call may be repeated.
     **fields : object
-        Of the request.
+        Fields of the request.
 
     Raises
     ------
     UnavailableError
         If the service does not answer.
     KttError
-        What it answers.
+        Other errors of the service.
     """
     request = getattr(messages, f"{name}Request")(**fields)
     with naming(connection, address):

@@ -25,7 +25,7 @@ __all__ = ["Services"]
 
 
 class Services:
-    """The services that a connection leads to; each is connected to when first asked for.
+    """The services of a connection; connected on first use.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Services:
         self._channels: list[grpc.Channel] = []
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the open channels."""
         for channel in self._channels:
             channel.close()
 
@@ -84,7 +84,7 @@ class Services:
         return [self.jobs(kind) for kind in _KINDS]
 
     def find(self, job_id: str) -> tuple[JobCalls, Job]:
-        """Return a job of whatever kind, and the calls about it.
+        """Return a job of any kind, and the calls about it.
 
         Raises
         ------

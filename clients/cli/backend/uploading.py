@@ -1,4 +1,4 @@
-"""Sending a file to the trainer: in chunks, with a checksum, going on after a broken connection."""
+"""Upload of a file to the trainer: in chunks, with a checksum, resumed after lost connections."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 
 
 class Uploader:
-    """Sends one file.
+    """Uploads one file.
 
     Parameters
     ----------
     stub : TrainerServiceStub
     connection : Connection
     watcher : Watcher
-        Hears of phases "checksum" and "upload", in bytes, and of lost connections.
+        Receives progress of phases "checksum" and "upload", in bytes, and notices of lost
+        connections.
     """
 
     def __init__(self, stub: TrainerServiceStub, connection: Connection, watcher: Watcher) -> None:
@@ -51,13 +52,13 @@ class Uploader:
         self._unreadable: DataError | None = None
 
     def send(self, file: Path, upload_id: str | None = None) -> str:
-        """Send a file, or the rest of it, and return the id of the upload.
+        """Upload a file, or the rest of it, and return the id of the upload.
 
         Parameters
         ----------
         file : Path
         upload_id : str, optional
-            An upload of the same file that was cut off.
+            An interrupted upload of the same file.
 
         Raises
         ------
@@ -68,7 +69,7 @@ class Uploader:
         InvalidArgumentError
             If the upload is of another file.
         UnavailableError
-            If the server stays away; the message says how to go on.
+            If the server stays unavailable; the message says how to continue.
         """
         with _open(file) as opened:
             size, digest = self._measure(opened)
@@ -80,14 +81,14 @@ class Uploader:
             try:
                 self._send_rest(opened, upload)
             except UnavailableError:
-                raise  # What arrived is kept, and the message says how to go on.
+                raise  # The server keeps the received bytes, and the message says how to continue.
             except (KttError, KeyboardInterrupt):
                 self.discard(upload.id)
                 raise
             return str(upload.id)
 
     def discard(self, upload_id: str) -> None:
-        """Throw an upload away, if it is there; in time the server does that by itself."""
+        """Delete an upload if it exists; otherwise the server does when it expires."""
         try:
             self._call("DeleteUpload", patience=0, upload_id=upload_id)
         except NotFoundError:
@@ -120,7 +121,7 @@ class Uploader:
         return upload
 
     def _send_rest(self, file: BinaryIO, upload: Any) -> None:
-        """Send until all has arrived; the time that a server may be away begins anew with bytes."""
+        """Send all bytes; the wait for an unavailable server restarts whenever bytes arrive."""
         deadline = time.monotonic() + self._connection.reconnect
         pause, told = _FIRST_PAUSE, False
         while not upload.complete:
@@ -143,7 +144,7 @@ class Uploader:
     def _write(self, file: BinaryIO, upload: Any) -> Any:
         self._unreadable = None
         with ktt_errors():
-            # Not the blocking form: an interrupt of that leaves its thread sending.
+            # Not a blocking call: after an interrupt its thread would continue sending.
             running = self._stub.WriteUpload.future(self._requests(file, upload))
             try:
                 return running.result().upload
@@ -155,14 +156,14 @@ class Uploader:
                 running.cancel()
 
     def _wait(self, upload: Any, deadline: float, pause: float) -> tuple[Any, float]:
-        """Return what has arrived, once the server says so, and how long to wait the next time."""
+        """Return the upload's state, once the server answers, and the next waiting time."""
         while True:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise UnavailableError(
                     f"{self._connection.trainer} has been away for "
                     f"{self._connection.reconnect:,.0f} s, with {upload.committed_bytes:,} of "
-                    f"{upload.size_bytes:,} bytes there; when it is back, go on with: "
+                    f"{upload.size_bytes:,} bytes there; when it is back, continue with: "
                     f"--upload {upload.id}"
                 )
             time.sleep(min(pause, left))
@@ -170,7 +171,7 @@ class Uploader:
             try:
                 return self._call("GetUpload", patience=0, upload_id=upload.id).upload, pause
             except UnavailableError:
-                # It is still away: that is what the loop waits for.
+                # Still unavailable: the loop waits for it.
                 continue
 
     def _requests(self, file: BinaryIO, upload: Any) -> Iterator[datasets_pb2.WriteUploadRequest]:
@@ -188,7 +189,7 @@ class Uploader:
         try:
             return file.read(_CHUNK)
         except OSError as error:
-            # gRPC reads in a thread of its own and would tell only that something went wrong.
+            # gRPC reads in a separate thread and would not report the error itself.
             self._unreadable = DataError(f"{file.name} cannot be read: {error.strerror or error}")
             raise
 
