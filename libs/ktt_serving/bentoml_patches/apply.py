@@ -75,9 +75,9 @@ PATCHES = (
         ),
         _BENTOML,
         "The batching process answers what it does not expect (a large or broken body, a header, a "
-        "Host) with 500 and a traceback in the log, waits for bodies for ever, hands any request "
-        "of any path on to a worker, counts clients that are gone as refused, and keeps a metric "
-        "for every path that anybody ever asked for.",
+        "Host) with 500 and a traceback in the log, waits for bodies forever, passes any request "
+        "of any path to a worker, counts disconnected clients as refused, and keeps a metric "
+        "for every requested path.",
     ),
     Patch(
         guard_connections,
@@ -99,7 +99,7 @@ PATCHES = (
             "aiohttp.web_protocol:RequestHandler.log_exception",
         ),
         {**_BENTOML, "aiohttp": "3.14.5"},
-        "aiohttp logs what it cannot read, which may be a part of a text, and answers in a line.",
+        "aiohttp logs what it cannot parse, which may be part of a text, and answers with one line.",
     ),
     Patch(
         batch_in_order,
@@ -140,8 +140,8 @@ PATCHES = (
             "multiprocessing.util:_run_finalizers",
         ),
         {**_BENTOML, "gunicorn": "23.0.0", "python": "3.11"},
-        "Workers are forked in the middle of BentoML's command and go on to its end: the one that "
-        "makes batches stops those that answer, and may spin until it is killed.",
+        "Workers are forked within BentoML's command and run its rest, too: the batching process "
+        "stops the workers, and may spin until it is killed.",
     ),
     Patch(
         share_one_metrics_folder,
@@ -151,8 +151,8 @@ PATCHES = (
             "bentoml.server.marshal_server:setup_prometheus_multiproc_dir",
         ),
         _BENTOML,
-        "Each of its servers empties the folder of the counts as it starts, and the later one that "
-        "of the other, which goes on to count in files that are gone.",
+        "Each of its servers empties the folder of metrics at its start, so that the later one "
+        "deletes files that the other one still uses.",
     ),
     Patch(
         forget_usage_setting,
@@ -167,7 +167,7 @@ PATCHES = (
         "service",
         ("gunicorn.workers.sync:SyncWorker.handle_request",),
         {**_BENTOML, "gunicorn": "23.0.0"},
-        "A worker that has not ended a batch within a minute is killed, though it gets on with it: "
+        "A worker that does not finish a batch within a minute is killed despite its progress: "
         "BentoML's own batches may hold many long texts.",
     ),
     Patch(

@@ -1,4 +1,4 @@
-"""BentoML's batching process, with batches of its own.
+"""Changes to the batches of BentoML's batching process.
 
 This module must not import `prometheus_client`, whose folder is not known yet.
 """

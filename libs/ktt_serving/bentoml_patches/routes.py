@@ -1,4 +1,4 @@
-"""More routes for BentoML's HTTP servers, and less in their logs."""
+"""Additional routes for BentoML's HTTP servers, and restricted logs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def add_routes_to_servers() -> None:
 
 
 def log_no_messages() -> None:
-    """Have servers of this process log of a failure what `ktt_serving.privacy` does."""
+    """Make servers of this process log failures as `ktt_serving.privacy` does."""
     from bentoml.server import api_server
 
     api_server.log_exception = _log_exception
