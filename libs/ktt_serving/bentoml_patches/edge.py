@@ -15,13 +15,13 @@ from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from aiohttp import ClientError, ClientResponse, hdrs, web_protocol
 from aiohttp.web import Application, HTTPException, Request, RequestPayloadError, Response
 from bentoml.exceptions import RemoteException
 from bentoml.marshal import marshal
 from bentoml.types import HTTPRequest
-from yarl import URL
 
 from ktt_serving.privacy import log_failure
 from ktt_serving.reading import MAX_BODY_BYTES
@@ -226,7 +226,7 @@ async def _fetch(service: Any, request: Request, path: str) -> Response:
     """Fetch a page from a worker, with nothing that the client has sent but its name."""
     if request.method not in _READ:
         raise _RefusedError(405, "405 Method Not Allowed", Allow=", ".join(_READ))
-    url = URL.build(scheme="http", host="localhost", path=f"/{path}")
+    url = f"http://localhost/{quote(path)}"
     try:
         async with (
             service.ktt_pages,
