@@ -28,17 +28,17 @@ class DBACHMCNNConfig(EncoderConfig):
         "eval_batch_size": 64,
     }
 
-    dropout: float = Field(
-        0.0, ge=0.0, lt=1.0, description="Share of the features left out at a step, at random."
-    )
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Dropout rate of the features.")
     h_layer_count: int = Field(
         2, ge=1, le=64, description="Layers of the network; 1: a single linear layer."
     )
     h_hidden_dim: int = Field(1024, ge=1, le=65_536, description="Width of its hidden layers.")
-    h_nonlinear: Literal["relu", "tanh"] = Field("relu", description="What ends a hidden layer.")
-    h_dropout: float = Field(
-        0.3, ge=0.0, lt=1.0, description="Share of a hidden layer left out at a step, at random."
+    h_nonlinear: Literal["relu", "tanh"] = Field(
+        "relu", description="Activation function of the hidden layers."
     )
+    h_dropout: float = Field(0.3, ge=0.0, lt=1.0, description="Dropout rate of the hidden layers.")
     prior_bias: bool = Field(
-        True, description="Start every class's score at its frequency in training, not at a half."
+        True,
+        description="Initialise every class's score to its frequency in training instead of one "
+        "half.",
     )

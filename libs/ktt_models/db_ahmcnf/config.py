@@ -39,20 +39,18 @@ class DBAHMCNFConfig(EncoderConfig):
     classifier_lr: float = Field(
         3e-3, gt=0.0, le=10.0, description="Highest learning rate of the head's weights."
     )
-    dropout: float = Field(
-        0.25, ge=0.0, lt=1.0, description="Share of a hidden layer left out at a step, at random."
-    )
+    dropout: float = Field(0.25, ge=0.0, lt=1.0, description="Dropout rate of the hidden layers.")
     freeze_encoder: bool = Field(
         True,
-        description="Train the head alone: the encoder answers once per text, and is kept as is.",
+        description="Train only the head, on features that are computed once per text.",
     )
     global_hidden_sizes: _Size | _Sizes = Field(
         384,
-        description="Width of the global flow: of all levels, or a list of one number a level, "
-        "whose last one goes for the levels below too.",
+        description="Width of the global flow: for all levels, or a list with one number per "
+        "level, of which the last also applies to deeper levels.",
     )
     local_hidden_sizes: _Size | _Sizes = Field(
-        384, description="Width of the local flows, given in the same way."
+        384, description="Width of the local flows, in the same form."
     )
     global_weight: float = Field(
         0.5,
@@ -66,7 +64,11 @@ class DBAHMCNFConfig(EncoderConfig):
         le=100.0,
         description="Weight of the penalty on classes that score above their parents.",
     )
-    nonlinear: Literal["relu", "tanh"] = Field("relu", description="What ends a hidden layer.")
+    nonlinear: Literal["relu", "tanh"] = Field(
+        "relu", description="Activation function of the hidden layers."
+    )
     prior_bias: bool = Field(
-        True, description="Start every class's score at its frequency in training, not at a half."
+        True,
+        description="Initialise every class's score to its frequency in training instead of one "
+        "half.",
     )

@@ -31,13 +31,13 @@ class DBBHCNConfig(EncoderConfig):
         -0.1,
         ge=-1.0,
         le=1.0,
-        description="How much less the loss of the last level weighs than that of the first: "
-        "1 - gamma_l and 1 + gamma_l, evenly in between.",
+        description="Difference of the levels' loss weights: from 1 + gamma_l (first level) to 1 "
+        "- gamma_l (last level), in equal steps.",
     )
     lambda_l: float = Field(1.0, ge=0.0, le=100.0, description="Weight of the levels' losses.")
     lambda_h: float = Field(
         0.7, ge=0.0, le=100.0, description="Weight of the penalty on levels that disagree."
     )
     nonlinear: Literal["relu", "tanh"] = Field(
-        "relu", description="What a level's scores pass on their way to the next level."
+        "relu", description="Activation function between levels."
     )

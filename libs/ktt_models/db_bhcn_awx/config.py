@@ -31,16 +31,16 @@ class DBBHCNAWXConfig(EncoderConfig):
         -0.1,
         ge=-1.0,
         le=1.0,
-        description="How much less the loss of the last level weighs than that of the first: "
-        "1 - gamma_l and 1 + gamma_l, evenly in between.",
+        description="Difference of the levels' loss weights: from 1 + gamma_l (first level) to 1 "
+        "- gamma_l (last level), in equal steps.",
     )
     lambda_l: float = Field(1.0, ge=0.0, le=100.0, description="Weight of the levels' losses.")
     awx_norm: int = Field(
         5,
         ge=0,
         le=100,
-        description="The norm n by which leaves add up to their ancestors; 0: the maximum.",
+        description="The norm n that aggregates leaves to their ancestors; 0: the maximum.",
     )
     nonlinear: Literal["relu", "tanh"] = Field(
-        "relu", description="What a level's scores pass on their way to the next level."
+        "relu", description="Activation function between levels."
     )

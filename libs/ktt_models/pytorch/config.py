@@ -32,7 +32,7 @@ class EncoderConfig(ModelConfig):
 
     profile: Literal["default", "original"] = Field(
         "default",
-        description="Which defaults: those that measured best, or those of the original project.",
+        description="Set of defaults: the best measured ones, or those of the original project.",
     )
 
     # -- the encoder and what it reads
@@ -43,24 +43,22 @@ class EncoderConfig(ModelConfig):
         description="The encoder: its name on the Hugging Face hub, or its local folder.",
     )
     download: bool = Field(
-        False, description="Fetch the encoder from the hub if it is not on this machine."
+        False, description="Download the encoder from the hub if it is not on this machine."
     )
     pooling: Literal["cls", "mean"] = Field(
         "mean",
-        description="A text's features: its first token's, or the mean over its tokens.",
+        description="Pooling of a text's features: the first token's, or the mean over tokens.",
     )
     max_len: int = Field(
         64,
         ge=4,
         le=65_536,
-        description="Tokens of a text that are read; at most what the encoder was made for.",
+        description="Maximum number of tokens of a text; at most the encoder's limit.",
     )
-    dropout: float = Field(
-        0.1, ge=0.0, lt=1.0, description="Share of the features left out at a step, at random."
-    )
+    dropout: float = Field(0.1, ge=0.0, lt=1.0, description="Dropout rate of the features.")
     freeze_encoder: bool = Field(
         False,
-        description="Train the head alone: the encoder answers once per text, and is kept as is.",
+        description="Train only the head, on features that are computed once per text.",
     )
 
     # -- steps
@@ -72,13 +70,13 @@ class EncoderConfig(ModelConfig):
         64,
         ge=1,
         le=65_536,
-        description="Texts at once where nothing is trained: validation, test and answers.",
+        description="Batch size of validation, tests and predictions.",
     )
     accumulate: int = Field(
         1,
         ge=1,
         le=65_536,
-        description="Parts a step's texts are computed in, one after the other: saves memory.",
+        description="Number of parts in which a step's texts are computed, to save memory.",
     )
     encoder_lr: float = Field(
         2e-4, ge=0.0, le=1.0, description="Highest learning rate of the encoder's weights."
@@ -90,17 +88,16 @@ class EncoderConfig(ModelConfig):
         0.01,
         ge=0.0,
         le=10.0,
-        description="Share of a weight taken off at a step, times the learning rate; biases and "
-        "norms keep theirs.",
+        description="Weight decay per step, times the learning rate; not for biases and norms.",
     )
     warmup: float = Field(
         0.1, ge=0.0, le=1.0, description="Share of all steps in which the learning rates rise."
     )
     schedule: Literal["linear", "cosine", "constant"] = Field(
-        "linear", description="How the learning rates fall after the warm-up; constant: not at all."
+        "linear", description="Decay of the learning rates after the warm-up; constant: none."
     )
     clip_norm: float | None = Field(
-        1.0, gt=0.0, le=1e6, description="Greatest norm of a step's gradient; null: any."
+        1.0, gt=0.0, le=1e6, description="Maximum norm of a step's gradient; null: no limit."
     )
     patience: int | None = Field(
         None,
@@ -119,27 +116,27 @@ class EncoderConfig(ModelConfig):
         0.0,
         ge=0.0,
         le=10.0,
-        description="How far scores are moved by the classes' frequencies in training, for rare "
-        "classes' sake; 0: not at all, 1: fully.",
+        description="Strength of the logit adjustment by the classes' frequencies in training, "
+        "which helps rare classes; 0: none, 1: full.",
     )
 
     # -- the machine
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
-        description="Numbers the encoder computes in; auto: bf16 on a GPU that has it, else fp32.",
+        description="Precision of the encoder; auto: bf16 on a GPU that supports it, else fp32.",
     )
     processes: int | None = Field(
         None,
         ge=1,
         le=1024,
-        description="Processes that share a step's texts, on a GPU each where there are GPUs; "
-        "null: as many as there are GPUs, or one.",
+        description="Number of data-parallel processes, each with a GPU if there are any; "
+        "null: the number of GPUs, or one.",
     )
     checkpoint_minutes: float = Field(
         10.0,
         gt=0.0,
         le=10_080.0,
-        description="Minutes between two checkpoints within an epoch; one ends each epoch anyway.",
+        description="Minutes between checkpoints within an epoch, in addition to one at its end.",
     )
 
     def check_here(self) -> None:

@@ -42,13 +42,13 @@ class EstimatorConfig(ModelConfig):
     max_chars: int = Field(
         100_000,
         ge=1,
-        description="Characters of a text that are read; what comes after them is cut off.",
+        description="Maximum number of characters of a text; the rest is cut off.",
     )
     word_ngrams: NgramRange | None = Field(
-        (1, 2), description="Shortest and longest run of words that is a term; null: no words."
+        (1, 2), description="Minimum and maximum length of word n-grams; null: no words."
     )
     char_ngrams: NgramRange | None = Field(
-        (3, 6), description="Shortest and longest run of characters that is a term; null: none."
+        (3, 6), description="Minimum and maximum length of character n-grams; null: none."
     )
     stem: Annotated[str | None, AfterValidator(_check_language)] = Field(
         "english", description="Language of the words' Snowball stemmer; null: words stay whole."
@@ -65,7 +65,9 @@ class EstimatorConfig(ModelConfig):
     max_features: int | None = Field(
         300_000, ge=1, description="Word terms, and character terms, to keep; null keeps all."
     )
-    sublinear_tf: bool = Field(True, description="Weigh a term by 1 + ln(count), not by its count.")
+    sublinear_tf: bool = Field(
+        True, description="Weight terms by 1 + ln(count) instead of the count."
+    )
     word_weight: float = Field(
         1.5,
         gt=0.0,
@@ -101,15 +103,17 @@ class TfidfConfig(EstimatorConfig):
 
     profile: Literal["default", "original"] = Field(
         "default",
-        description="Which defaults: those that measured best, or those of the original project.",
+        description="Set of defaults: the best measured ones, or those of the original project.",
     )
-    loss: Literal["softmax", "modified_huber"] = Field("softmax", description="What is minimised.")
+    loss: Literal["softmax", "modified_huber"] = Field(
+        "softmax", description="Loss that is minimised."
+    )
     epochs: int = Field(8, ge=1, le=10_000, description="Passes over the training rows.")
     alpha: float = Field(
         0.0,
         ge=0.0,
         le=100.0,
-        description="Strength of the L2 penalty on the weights, whose means are kept.",
+        description="Strength of the L2 penalty on the weights.",
     )
     learning_rate: float = Field(0.5, gt=0.0, le=100.0, description="Step size of AdaGrad.")
     max_weights: int = Field(
