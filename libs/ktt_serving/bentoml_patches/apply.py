@@ -99,7 +99,7 @@ PATCHES = (
             "aiohttp.web_protocol:RequestHandler.log_exception",
         ),
         {**_BENTOML, "aiohttp": "3.14.5"},
-        "aiohttp logs what it cannot parse, which may be part of a text, and answers with one line.",
+        "aiohttp logs what it cannot parse, which may be part of a text, and answers with a line.",
     ),
     Patch(
         batch_in_order,
