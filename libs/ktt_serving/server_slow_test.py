@@ -507,7 +507,7 @@ def test_nobody_waits_for_long_texts_of_others(bundles, tmp_path):
     """A short text is answered at once, whatever sixty clients send, and no worker is killed."""
     stop = threading.Event()
     with serving(bundles["tfidf"], tmp_path, *LAUNCHER, KTT_MONITOR="0") as server:
-        before = server.workers()
+        before = two_workers(server)
         found: list[int] = []
 
         def client(number, text):
@@ -565,6 +565,15 @@ def test_a_service_that_cannot_start_ends_and_says_why(artifacts, tmp_path):
             pass
 
 
+def two_workers(server):
+    """Return the processes that answer, once there are two: the service is up with the first."""
+    deadline = time.monotonic() + 60
+    while len(found := server.workers()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(found) == 2
+    return found
+
+
 def family(server):
     """Return a service's processes."""
     first = psutil.Process(server.process.pid)
@@ -593,8 +602,8 @@ def test_a_bundle_s_own_command_listens_where_it_is_told_to_and_nowhere_else(
 ):
     with serving(bundles["tfidf"], tmp_path, "start", *options, KTT_MONITOR="0") as server:
         assert server.post("/predict", {"text": "men"})[0] == 200
+        two_workers(server)
         found = listening(server)
-        assert len(server.workers()) == 2
         ours = (host, server.port)
         assert ours in found
         (file,) = found - {ours}
@@ -606,11 +615,11 @@ def test_a_bundle_s_own_command_listens_where_it_is_told_to_and_nowhere_else(
 @pytest.mark.parametrize("killed", ["launcher", "master"])
 def test_processes_end_with_the_one_that_started_them(killed, bundles, tmp_path):
     with serving(bundles["tfidf"], tmp_path, *LAUNCHER, KTT_MONITOR="0") as server:
-        processes = family(server)
-        assert len(processes) == 5
-        first, *others = processes
-        (master,) = {psutil.Process(worker).ppid() for worker in server.workers()}
-        gone = others if killed == "launcher" else [psutil.Process(pid) for pid in server.workers()]
+        workers = two_workers(server)
+        first, *others = family(server)
+        assert len(others) == 4
+        (master,) = {psutil.Process(worker).ppid() for worker in workers}
+        gone = others if killed == "launcher" else [psutil.Process(pid) for pid in workers]
         os.kill(first.pid if killed == "launcher" else master, signal.SIGKILL)
         _, alive = psutil.wait_procs(gone, timeout=5)
         assert not alive
