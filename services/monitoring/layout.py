@@ -152,10 +152,15 @@ class Layout:
         if place is not None:
             return place
         parts = label.split("\n")
-        for start in range(len(parts) - 1, -1, -1):
-            place = self.class_index.get(_SEPARATOR.join(parts[start:]))
+        suffix = parts[-1]
+        for part in (*reversed(parts[:-1]), ""):
+            place = self.class_index.get(suffix)
             if place is not None:
                 return place
+            suffix = f"{part}{_SEPARATOR}{suffix}"
+            # A label may be as long as a request.
+            if len(suffix) > self._longest_name:
+                break
         whole = _SEPARATOR.join(parts)
         for _ in range(_MOST_LEADS):
             whole = f"{_LEAD}{whole}"
@@ -163,6 +168,10 @@ class Layout:
             if place is not None:
                 return place
         return None
+
+    @cached_property
+    def _longest_name(self) -> int:
+        return max(map(len, self.classes), default=0)
 
     @cached_property
     def _label_index(self) -> dict[str, int]:

@@ -60,7 +60,7 @@ def load_reference(settings: Settings) -> Reference:
             f"the reference {path} does not exist: train with --reference, or set "
             "service.reference_path"
         ) from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise SettingsError(f"the reference {path} cannot be read as Parquet: {error}") from error
     with file:
         try:
@@ -76,7 +76,7 @@ def load_reference(settings: Settings) -> Reference:
             rows = np.concatenate(list(_read(file, layout)))
         except SettingsError as error:
             raise SettingsError(f"the reference {path}: {error}") from error
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise SettingsError(f"the reference {path} cannot be read: {error}") from error
     rows["seeded"] = True
     return Reference(layout, rows, _fingerprint(path, layout))

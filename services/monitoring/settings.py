@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -36,6 +35,8 @@ CLASSIFICATION_MONITORS = MONITORS[1:4]
 _TOP_LEVEL = ("service", "prediction", "target", "labels", "feature_titles")
 _LARGEST_WINDOW = 100_000
 _LARGEST_FEEDBACK = 1_000_000
+_MOST_MERGED = 1_000
+_MOST_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,24 @@ class Settings:
     feature_titles: tuple[str, ...] = ()
 
 
+# What a value that is not of its tag (`!!bool maybe`) makes PyYAML raise, too.
+_NOT_YAML = (
+    AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError,
+    yaml.YAMLError,
+)  # fmt: skip
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML, and refuses mappings that hold others which hold others, each many times."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_MERGED:
+            raise yaml.constructor.ConstructorError(
+                None, None, "too many keys are merged into one mapping", node.start_mark
+            )
+
+
 _SERVICE_FIELDS = tuple(
     field.name
     for field in fields(Settings)
@@ -113,8 +132,8 @@ def load_settings(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        document = yaml.load(text, _Loader)
+    except _NOT_YAML as error:
         raise SettingsError(f"{path} is not YAML: {error}") from error
     try:
         return _settings(document, path.parent)
@@ -186,7 +205,9 @@ def _check_together(settings: Settings) -> None:
 
 
 def _check_known(prefix: str, mapping: Mapping[Any, Any], known: tuple[str, ...]) -> None:
-    unknown = [str(name) for name in mapping if name not in known]
+    unknown = [
+        name if isinstance(name, str) else _shown(name) for name in mapping if name not in known
+    ]
     if unknown:
         raise SettingsError(
             f"unknown field {prefix}{unknown[0]}; there are {_joined(known)}"
@@ -202,22 +223,24 @@ def _integer(service: Mapping[Any, Any], name: str, low: int, high: int) -> int:
     value = service.get(name, _default(name))
     if type(value) is not int or not low <= value <= high:
         raise SettingsError(
-            f"service.{name} must be a whole number from {low} to {high}, not {value!r}"
+            f"service.{name} must be a whole number from {low} to {high}, not {_shown(value)}"
         )
     return value
 
 
 def _number(service: Mapping[Any, Any], name: str, low: float, high: float) -> float:
     value = service.get(name, _default(name))
-    if type(value) not in (int, float) or not math.isfinite(value) or not low <= value <= high:
-        raise SettingsError(f"service.{name} must be a number from {low} to {high}, not {value!r}")
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise SettingsError(
+            f"service.{name} must be a number from {low} to {high}, not {_shown(value)}"
+        )
     return float(value)
 
 
 def _flag(service: Mapping[Any, Any], name: str) -> bool:
     value = service.get(name, _default(name))
     if type(value) is not bool:
-        raise SettingsError(f"service.{name} must be true or false, not {value!r}")
+        raise SettingsError(f"service.{name} must be true or false, not {_shown(value)}")
     return value
 
 
@@ -228,7 +251,8 @@ def _monitors(service: Mapping[Any, Any]) -> tuple[str, ...]:
     for monitor in value:
         if monitor not in MONITORS:
             raise SettingsError(
-                f"unknown monitor {monitor!r} in service.monitors; there are {_joined(MONITORS)}"
+                f"unknown monitor {_shown(monitor)} in service.monitors; "
+                f"there are {_joined(MONITORS)}"
             )
     if len(set(value)) < len(value):
         raise SettingsError("service.monitors names a monitor twice")
@@ -254,7 +278,7 @@ def _names(value: object, field: str) -> tuple[str, ...]:
     for place, name in enumerate(value):
         if not isinstance(name, str) or not name:
             raise SettingsError(
-                f"{field}[{place}] is {name!r}, which is not text: put the name in quotes"
+                f"{field}[{place}] is {_shown(name)}, which is not text: put the name in quotes"
             )
         name = _join_surrogates(name)
         if name in names:
@@ -273,8 +297,19 @@ def _join_surrogates(name: str) -> str:
 
 def _target(value: object) -> str | None:
     if value is not None and (not isinstance(value, str) or not value):
-        raise SettingsError(f"target must be the name of a column, not {value!r}")
+        raise SettingsError(f"target must be the name of a column, not {_shown(value)}")
     return value
+
+
+def _shown(value: object) -> str:
+    # A list may hold another nine times, which holds another nine times ..., and a number have
+    # millions of digits.
+    if isinstance(value, (list, Mapping, set)):
+        return "a list" if isinstance(value, list) else "a mapping"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a very large number"
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _joined(names: tuple[str, ...]) -> str:
