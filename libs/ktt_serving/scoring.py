@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 from ktt_core.errors import CheckpointError, KttError
@@ -52,8 +51,7 @@ def load_scorer(folder: Path, gpu: bool = False) -> Scorer:
     except CheckpointError:
         raise
     except (
-        EOFError, KeyError, KttError, OSError, OverflowError, RecursionError, TypeError, ValueError,
-        zipfile.BadZipFile,
+        KeyError, KttError, OSError, OverflowError, RecursionError, TypeError, ValueError
     ) as error:  # fmt: skip
         raise CheckpointError(f"the model in {folder} cannot be read: {error}") from error
     raise CheckpointError(

@@ -12,7 +12,7 @@ from ktt_core.decoding import leaf_log_proba
 from ktt_core.tfidf.batches import counted_characters
 from ktt_core.tfidf.reference_features import reference_features
 from ktt_core.tfidf.scorer import load_scorer
-from ktt_core.tfidf.text_rows import TextRows
+from ktt_core.tfidf.text_rows import TextRows, read_array_file
 from ktt_serving.artifact_files import DESCRIPTION_NAME, read_json, read_taxonomy
 from ktt_serving.class_scores import fast_class_scores
 from ktt_serving.scores import Scores
@@ -39,8 +39,7 @@ class TfidfScorer:
         self._rows = TextRows(folder)
         #: Told of the characters of each text that are read, and of those that are cut.
         self.on_characters: Callable[[NDArray[np.int64], NDArray[np.int64]], None] | None = None
-        with np.load(folder / "weights.npz", allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = read_array_file(folder / "weights.npz")
         read = load_scorer(self.taxonomy, arrays, read_json(folder / "weights.json"))
         fast = fast_class_scores(read.weights)
         self._scorer = type(read)(read.weights, read.loss, fast)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,31 @@ from ktt_core.preprocessors.cleaning import clean_texts
 from ktt_core.preprocessors.stored import read_preprocessor
 from ktt_core.tfidf.vectorizer import TfidfVectorizer
 
-__all__ = ["ARRAYS_NAME", "FORMAT_VERSION", "PARAMS_NAME", "TextRows"]
+__all__ = ["ARRAYS_NAME", "FORMAT_VERSION", "PARAMS_NAME", "TextRows", "read_array_file"]
 
 #: Files of the vectorizer's parameters, and of the terms and their weights.
 PARAMS_NAME, ARRAYS_NAME = "vocabulary.json", "vocabulary.npz"
 FORMAT_VERSION = 1
 
-# A damaged archive can fail as a zip file, as an array or as JSON.
 _DAMAGED = (
-    AttributeError, EOFError, KeyError, KttError, OSError, RecursionError, TypeError, ValueError,
-    zipfile.BadZipFile,
+    AttributeError, KeyError, KttError, OSError, RecursionError, TypeError, ValueError
 )  # fmt: skip
+
+
+def read_array_file(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an ``.npz`` file, which hold no objects.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    # What zip, zlib, numpy and the tokenizer of Python, which reads headers, raise has no base.
+    except Exception as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
 
 
 class TextRows:
@@ -51,8 +64,7 @@ class TextRows:
             value = json.loads((path / PARAMS_NAME).read_text(encoding="utf-8"))
             if value.get("format_version") != FORMAT_VERSION:
                 raise ValueError(f"it is not of version {FORMAT_VERSION}")
-            with np.load(path / ARRAYS_NAME, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            arrays = read_array_file(path / ARRAYS_NAME)
             self.vectorizer = TfidfVectorizer.from_state(arrays, value["vectorizer"])
         except _DAMAGED as error:
             raise CheckpointError(f"the vocabulary in {path} cannot be read: {error}") from error

@@ -98,7 +98,7 @@ class TfidfVectorizer:
             raise InvalidArgumentError(
                 f"max_features must be at least 1 or None, not {max_features}"
             )
-        if not 0 < word_weight < float("inf"):
+        if not 0 < word_weight <= sys.float_info.max:
             raise InvalidArgumentError(f"word_weight must be a positive number, not {word_weight}")
         if max_candidates < 1000:
             raise InvalidArgumentError(

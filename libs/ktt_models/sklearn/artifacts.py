@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from ktt_core.parity import ParityFigures
 from ktt_core.preprocessors.stored import write_preprocessor
 from ktt_core.tfidf.reference_features import REFERENCE_FEATURE_TITLES, reference_features
 from ktt_core.tfidf.scorer import FlatScorer, HierarchicalScorer, load_scorer
-from ktt_core.tfidf.text_rows import TextRows
+from ktt_core.tfidf.text_rows import TextRows, read_array_file
 from ktt_core.tfidf.vocabulary import write_vocabulary
 from ktt_models.export.artifacts_layout import MODEL_NAME, write_description
 from ktt_models.export.onnx_layout import check_hierarchy, write_hierarchy
@@ -32,9 +31,7 @@ __all__ = ["PARAMS_NAME", "WEIGHTS_NAME", "parity", "write_artifacts"]
 PARAMS_NAME, WEIGHTS_NAME = "weights.json", "weights.npz"
 
 _KINDS = (FlatScorer.kind, HierarchicalScorer.kind)
-_DAMAGED = (
-    EOFError, KeyError, KttError, OSError, RecursionError, TypeError, ValueError, zipfile.BadZipFile
-)  # fmt: skip
+_DAMAGED = (KeyError, KttError, OSError, RecursionError, TypeError, ValueError)
 
 
 def write_artifacts(model: SklearnModel, folder: Path) -> None:
@@ -74,9 +71,7 @@ def parity(model: SklearnModel, folder: Path, texts: Iterable[str]) -> ParityFig
         rows = TextRows(folder)
         params = json.loads((folder / PARAMS_NAME).read_text(encoding="utf-8"))
         temperature = float(json.loads((folder / MODEL_NAME).read_text("utf-8"))["temperature"])
-        with np.load(folder / WEIGHTS_NAME, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        scorer = load_scorer(model.taxonomy, arrays, params)
+        scorer = load_scorer(model.taxonomy, read_array_file(folder / WEIGHTS_NAME), params)
     except _DAMAGED as error:
         raise DataError(f"the artifacts in {folder} cannot be read: {error}") from error
 
