@@ -118,7 +118,7 @@ def export_command(
     --quantize adds model.int8.onnx to the folder, next to model.onnx. It is smaller and faster, and
     answers a little differently: its size, its speed and its hierarchical F1 on rows of the dataset
     are shown beside those of the other. With --bento the service answers with it; the monitor's
-    reference set is then made anew, with the same graph.
+    reference set is then recomputed with the same graph.
 
     With --json: a list with one object per export; "manifest" is what the folder's manifest.json
     says.

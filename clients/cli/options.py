@@ -217,8 +217,7 @@ def checkpoint_options(command: Command) -> Command:
         "--last",
         "label",
         flag_value="last",
-        help="The last state: of a run that goes on or was stopped, too. The tf-idf models keep "
-        "only the best.",
+        help="The last state, of unfinished runs, too. The tf-idf models keep " "only the best.",
     )(command)
     return time_option(
         "The run that started at TIME (UTC, as in `ktt checkpoints`: 2026-01-31T12:34:56) "

@@ -24,7 +24,7 @@ def printable(text: str) -> str:
 
 
 def echo(text: str = "", err: bool = False, nl: bool = True, bold: bool = False) -> None:
-    """Print a text, which may come from files, models and servers that nobody vouches for."""
+    """Print a text, which may come from untrusted files, models and servers."""
     said = printable(text)
     click.echo(click.style(said, bold=True) if bold else said, err=err, nl=nl)
 

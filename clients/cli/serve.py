@@ -102,10 +102,10 @@ def serve_command(
     alike but for the ports; others than those below by their environment variables. Their logs are
     JSON lines on standard error.
 
-    Ctrl-C, or SIGTERM, ends both in order: calls and jobs have --grace seconds, and jobs go on at
-    the next start. A second one ends the waiting. When one of them ends by itself, the other is
-    ended too. The exit code is 0 after a signal, 2 if settings cannot be, and that of the service
-    that failed otherwise.
+    Ctrl-C, or SIGTERM, ends both in order: calls and jobs have --grace seconds, and jobs continue
+    at the next start. A second one ends the waiting. If one service ends by itself, the other is
+    ended, too. The exit code is 0 after a signal, 2 for wrong settings, and otherwise that of the
+    failed service.
     """
     root = click.get_current_context().find_root()
     if root.get_parameter_source("address") is ParameterSource.COMMANDLINE:

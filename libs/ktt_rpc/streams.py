@@ -36,7 +36,7 @@ async def received(requests: AsyncIterator[Message], idle: float) -> AsyncIterat
             return
         except TimeoutError:
             raise UnavailableError(
-                f"nothing came for {idle:g} s, and others want the place; call again and go on"
+                f"received nothing for {idle:g} s; the stream was ended, call again to continue"
             ) from None
         yield request
 
@@ -73,6 +73,6 @@ async def answer(
                     await context.write(response)
             except TimeoutError:
                 raise UnavailableError(
-                    f"nothing was read for {idle:g} s, and others want the place; call again and "
-                    "go on"
+                    f"the client read nothing for {idle:g} s; the stream was ended, call again to "
+                    "continue"
                 ) from None

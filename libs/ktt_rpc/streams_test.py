@@ -41,7 +41,7 @@ def test_streams_of_silent_clients_keep_no_call_out_and_end(start_server, connec
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         stub.GetTrainingJob(training.GetTrainingJobRequest(id="j1"))
         for stream in streams:
-            with pytest.raises(grpc.RpcError, match="nothing came for 1 s") as ended:
+            with pytest.raises(grpc.RpcError, match="received nothing for 1 s") as ended:
                 next(stream)
             assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
         assert next(ask(silent(end))).list_services_response.service
@@ -92,6 +92,6 @@ def test_an_answer_that_nobody_takes_ends_and_closes_what_it_was_made_from():
         async def write(self, response: bytes) -> None:
             await asyncio.sleep(30)
 
-    with pytest.raises(UnavailableError, match="nothing was read"):
+    with pytest.raises(UnavailableError, match="the client read nothing"):
         asyncio.run(answer(behavior, "request", Stuck(), 0.1))
     assert closed == ["request"]

@@ -30,11 +30,11 @@ async def watch(jobs: JobService, job_id: str, after: int = 0) -> AsyncIterator[
     Raises
     ------
     InvalidArgumentError
-        `after` is negative or beyond the job's newest event (field ``after_event``).
+        If `after` is negative or beyond the job's newest event (field ``after_event``).
     NotFoundError
-        There is no such job.
+        If there is no such job.
     UnavailableError
-        The server is stopping: the caller reconnects and goes on after the last event it has.
+        If the server is stopping: callers reconnect and continue after their last event.
     """
     job = await in_watch_thread(jobs.get, job_id)
     if not 0 <= after <= job.last_event:
@@ -87,4 +87,4 @@ async def _wait(news: asyncio.Event) -> None:
 
 
 def _nothing() -> None:
-    """Take nothing back."""
+    """Do nothing."""

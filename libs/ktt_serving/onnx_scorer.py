@@ -72,7 +72,7 @@ class OnnxScorer:
         if not {"log_proba", "features"} <= set(outputs):
             raise CheckpointError(
                 f"{graph} answers with {', '.join(outputs)}; log_proba and features "
-                "are needed: export the model anew"
+                "are needed: export the model again"
             )
         width = outputs["log_proba"][1]
         if isinstance(width, int) and width != self.taxonomy.n_leaves:

@@ -36,7 +36,7 @@ def load_scorer(folder: Path, gpu: bool = False) -> Scorer:
     if description.get("format_version") != _FORMAT_VERSION:
         raise CheckpointError(
             f"{folder / DESCRIPTION_NAME} is of version {description.get('format_version')!r:.20}, "
-            f"and this bundle reads version {_FORMAT_VERSION}: export the model anew"
+            f"and this bundle reads version {_FORMAT_VERSION}: export the model again"
         )
     kind = description.get("kind")
     try:

@@ -39,7 +39,7 @@ __all__ = ["main"]
     default=1,
     show_default=True,
     help="Exports that run at once, each in a process of its own, which loads its model: several "
-    "pay only if there is memory for them.",
+    "are useful only with enough memory.",
 )
 @click.option(
     "--queue-limit",
@@ -48,7 +48,7 @@ __all__ = ["main"]
     type=click.IntRange(1),
     default=1000,
     show_default=True,
-    help="Exports that may wait. What comes beyond ends with RESOURCE_EXHAUSTED.",
+    help="Maximum number of queued exports; further ones end with RESOURCE_EXHAUSTED.",
 )
 @click.option(
     "--retention-days",
@@ -67,8 +67,8 @@ __all__ = ["main"]
     type=click.IntRange(1, 1024),
     default=4,
     show_default=True,
-    help="Models that Predict keeps loaded, those used last; each takes as much memory as its "
-    "checkpoint has bytes, and some more.",
+    help="Number of models that Predict keeps loaded, the most recently used; each takes slightly "
+    "more memory than the size of its checkpoint.",
 )
 @click.option(
     "--packer",
@@ -76,8 +76,8 @@ __all__ = ["main"]
     show_envvar=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The program that packs BentoML bundles. By default one is made when it is first needed, "
-    "with a Python 3.11 (fetched where there is none), and kept in the cache; the image has one.",
+    help="The program that packs BentoML bundles. By default one is installed when first needed, "
+    "with a Python 3.11 (downloaded if missing), and kept in the cache; the image has one.",
 )
 @server_options(default_port=50052, default_metrics_port=9465)
 def main(
@@ -96,11 +96,11 @@ def main(
       ktt --address 127.0.0.1 export shop -m tfidf_hsgd
       ktt --address 127.0.0.1 predict shop -m tfidf_hsgd "blue running shoes"
 
-    ktt looks for the exporter beside the trainer, on this port; --exporter-address names another.
+    ktt expects the exporter on the trainer's host, on this port; --exporter-address names another.
 
-    Jobs outlive the server: what runs when it stops, or is killed, is begun again when it is back.
-    SIGTERM and SIGINT end it in order, with exit code 0. Logs are JSON lines on standard error.
-    Every option can be given by its environment variable.
+    Jobs outlive the server: running jobs are started again after a restart, even if the server was
+    killed. SIGTERM and SIGINT end it in order, with exit code 0. Logs are JSON lines on standard
+    error. Every option can be given by its environment variable.
     """
     from exporter.handlers import Exporter
     from exporter.job_kind import open_jobs

@@ -52,8 +52,8 @@ _MIB = 1024**2
     type=click.IntRange(1, 1024),
     default=1,
     show_default=True,
-    help="Jobs that run at once, each in a process of its own. Each takes the memory and the "
-    "cores that its model takes: several pay only if there is enough of both.",
+    help="Number of jobs that run at once, each in a separate process. Each needs the memory and "
+    "the cores of its model: several are useful only with enough of both.",
 )
 @click.option(
     "--queue-limit",
@@ -62,7 +62,7 @@ _MIB = 1024**2
     type=click.IntRange(1),
     default=1000,
     show_default=True,
-    help="Jobs that may wait. What comes beyond ends with RESOURCE_EXHAUSTED.",
+    help="Maximum number of queued jobs; further ones end with RESOURCE_EXHAUSTED.",
 )
 @click.option(
     "--retention-days",
@@ -71,7 +71,7 @@ _MIB = 1024**2
     type=NumberRange(0, 36_500, min_open=True),
     default=30.0,
     show_default=True,
-    help="How long ended jobs are kept. Checkpoints and datasets are kept for ever.",
+    help="How long ended jobs are kept. Checkpoints and datasets are kept forever.",
 )
 @click.option(
     "--upload-limit-mb",
@@ -90,7 +90,7 @@ _MIB = 1024**2
     default=24.0,
     show_default=True,
     help="Uploads that are not continued or imported for so long are deleted. There is room for "
-    "100; if all is taken, one of which nothing has come goes after a minute.",
+    "100; beyond that, an upload without any bytes is deleted after a minute.",
 )
 @click.option(
     "--cancel-grace",
@@ -100,14 +100,14 @@ _MIB = 1024**2
     default=STEP_GRACE,
     show_default=True,
     help="Seconds that a cancelled training run, if it can be continued later, has to finish its "
-    "step and to keep its state; then it is killed. When the server itself stops, --grace counts.",
+    "step and save its state; then it is killed. When the server itself stops, --grace applies.",
 )
 @click.option(
     "--allow-download",
     envvar="KTT_ALLOW_DOWNLOAD",
     show_envvar=True,
     is_flag=True,
-    help="Let clients have encoders fetched from the Hugging Face hub onto this machine.",
+    help="Allow clients to download encoders from the Hugging Face hub to this machine.",
 )
 @server_options(default_port=50051)
 def main(
@@ -129,10 +129,10 @@ def main(
       ktt --address 127.0.0.1:50051 data import shop.csv shop --text title --classes path --sep "/"
       ktt --address 127.0.0.1:50051 train shop -m tfidf_hsgd
 
-    Jobs outlive the server: what runs when it stops, or is killed, is begun again when it is back;
-    a model that keeps its state while it trains goes on where it was.
-    SIGTERM and SIGINT end it in order, with exit code 0. Logs are JSON lines on standard error.
-    Every option can be given by its environment variable.
+    Jobs outlive the server: running jobs are started again after a restart, even if the server was
+    killed; models that save their state during training continue from it. SIGTERM and SIGINT end it
+    in order, with exit code 0. Logs are JSON lines on standard error. Every option can be given by
+    its environment variable.
     """
     from ktt_jobs import JobService
     from ktt_rpc.server import serve

@@ -86,14 +86,14 @@ def find_unfinished(workspace: Workspace, spec: TrainingSpec, fingerprint: str) 
     model_class = get_model(model)
     if not model_class.resumable:
         raise NothingToResumeError(
-            f"{model} cannot be continued: it keeps no state while it trains; train it anew, "
+            f"{model} cannot be continued: it saves no state during training; train it again, "
             "without --resume"
         )
     file = _last_of(workspace.weights_folder(model, dataset), model, dataset, spec.resume_time)
     owner = holder_of(file.path.parent, file.time)
     if owner is not None:
         raise ConflictError(
-            f"the run of {model} on {dataset} of {file.time} goes on"
+            f"the run of {model} on {dataset} of {file.time} is running"
             f"{f' in process {owner}' if owner else ''}; wait for its end, or stop it"
         )
     metadata = read_metadata(file.path)
@@ -103,7 +103,7 @@ def find_unfinished(workspace: Workspace, spec: TrainingSpec, fingerprint: str) 
     if trained_on != fingerprint:
         raise FailedPreconditionError(
             f"the run of {model} of {file.time} cannot be continued: the dataset {dataset!r} has "
-            "been imported anew since, with other contents; train anew, without --resume"
+            "been imported again since, with other contents; train again, without --resume"
         )
     config = _config_of(file.path, model, model_class.config_class, metadata)
     _check_same(file, spec, config)
@@ -177,7 +177,7 @@ def _last_of(folder: Path, model: str, dataset: str, run_time: str) -> Checkpoin
             "is finished"
         )
     raise NothingToResumeError(
-        f"there is no run of {model} on {dataset} to continue: none has been begun; train it "
+        f"there is no run of {model} on {dataset} to continue: none has been started; train it "
         "without --resume"
     )
 
@@ -187,12 +187,12 @@ def _config_of(
 ) -> ModelConfig:
     config = metadata.get("config")
     if not isinstance(config, dict):
-        raise CheckpointError(f"{path} is damaged: it has no hyperparameters; train anew")
+        raise CheckpointError(f"{path} is damaged: it has no hyperparameters; train again")
     try:
         return build_config(config_class, model, config)
     except InvalidConfigError as error:
         raise CheckpointError(
-            f"{path} was begun with hyperparameters that this version does not take: {error}"
+            f"{path} was started with hyperparameters that this version does not accept: {error}"
         ) from error
 
 
@@ -210,8 +210,8 @@ def _check_same(file: CheckpointFile, spec: TrainingSpec, begun_with: ModelConfi
         for key in others
     ]
     raise InvalidConfigError(
-        f"{model}: the run of {file.time} goes on with the hyperparameters it was begun with: "
-        f"{shown}; leave them out, or train anew, without --resume",
+        f"{model}: the run of {file.time} continues with its original hyperparameters: "
+        f"{shown}; leave them out, or train again, without --resume",
         violations=violations,
     )
 

@@ -66,7 +66,7 @@ def test_other_hyperparameters_are_named_and_the_same_are_no_matter(trainer: Tra
 @pytest.mark.parametrize(
     ("wanted", "error", "message"),
     [
-        (request(resume=True), NothingToResumeError, "none has been begun"),
+        (request(resume=True), NothingToResumeError, "none has been started"),
         (request(resume=True, time="2020-01-31T12:34:56"), NotFoundError, "2020-01-31T12:34:56"),
         (request(resume=True, time="yesterday"), InvalidArgumentError, "not a run's time"),
         (request(time="2020-01-31T12:34:56"), InvalidArgumentError, "needs --resume"),
@@ -100,7 +100,7 @@ def test_what_cannot_be_continued_is_told(
 def test_a_dataset_that_has_changed_ends_its_runs(trainer: Trainer) -> None:
     trainer.train(request(fails_at=15))
     import_rows(trainer, "toy", 43, replace=True)
-    with pytest.raises(FailedPreconditionError, match="imported anew since"):
+    with pytest.raises(FailedPreconditionError, match="imported again since"):
         trainer.train(request(resume=True))
 
 
@@ -108,7 +108,7 @@ def test_a_dataset_that_changes_after_the_check_ends_its_runs_too(trainer: Train
     trainer.train(request(fails_at=15))
     planned = check(trainer.workspace, TrainingSpec("toy", "steady", resume=True))
     import_rows(trainer, "toy", 43, replace=True)
-    with pytest.raises(FailedPreconditionError, match="imported anew since"):
+    with pytest.raises(FailedPreconditionError, match="imported again since"):
         run_training(trainer.workspace, planned)
 
 
@@ -117,7 +117,7 @@ def test_a_run_is_continued_by_one_process(trainer: Trainer) -> None:
     (info,) = trainer.list_checkpoints()
     with hold_run_time(info.path.parent, info.time):
         assert [info.run_state for info in trainer.list_checkpoints()] == ["running"]
-        with pytest.raises(ConflictError, match=f"{info.time} goes on in process"):
+        with pytest.raises(ConflictError, match=f"{info.time} is running in process"):
             trainer.train(request(resume=True))
     (result,) = trainer.train(request(resume=True))
     assert result.error is None

@@ -164,7 +164,7 @@ def _check_same_rows(model: Model, dataset: Dataset) -> None:
     if model.record.fingerprint not in ("", dataset.fingerprint):
         raise FailedPreconditionError(
             f"the run of {model.model_id} cannot be continued: the dataset {dataset.name!r} has "
-            "been imported anew since, with other contents; train anew, without --resume"
+            "been imported again since, with other contents; train again, without --resume"
         )
 
 

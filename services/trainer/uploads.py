@@ -146,7 +146,7 @@ class UploadStore:
 
         def damaged(problem: str) -> DataError:
             return DataError(
-                f"the upload {upload_id} is damaged: {_RECORD}: {problem}; delete it, begin anew"
+                f"the upload {upload_id} is damaged: {_RECORD}: {problem}; delete it, start again"
             )
 
         try:

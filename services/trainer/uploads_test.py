@@ -72,7 +72,7 @@ def test_a_file_that_has_come_whole_can_be_used_under_its_name(store: UploadStor
 def test_a_damaged_upload_is_told(store: UploadStore, text: str) -> None:
     upload = announce(store)
     (store._folder / upload / "upload.json").write_text(text)
-    with pytest.raises(DataError, match="is damaged: upload.json: .*; delete it, begin anew"):
+    with pytest.raises(DataError, match="is damaged: upload.json: .*; delete it, start again"):
         store.get(upload)
     store.delete(upload)
 

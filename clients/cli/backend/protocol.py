@@ -55,7 +55,7 @@ class DetachedError(Exception):
     """
 
     def __init__(self, jobs: list[Job]) -> None:
-        super().__init__(f"{len(jobs)} jobs go on")
+        super().__init__(f"{len(jobs)} jobs continue")
         self.jobs = jobs
 
 

@@ -63,7 +63,7 @@ def parity(
     DataError
         If there are no texts, or files of the folder are missing, damaged or of another model.
     InvalidArgumentError
-        If a text is no valid Unicode string.
+        If a text is not a valid Unicode string.
     """
     folder = Path(folder).resolve()
     with load_text_rows(folder, package) as text_rows:
@@ -102,7 +102,7 @@ def compare_answers(
     DataError
         If there are no texts.
     InvalidArgumentError
-        If a text is no valid Unicode string.
+        If a text is not a valid Unicode string.
     """
     rows, extremes, read = ParityCounter(), ParityCounter(), 0
     iterator, sizes = iter(texts), cycle(batches)

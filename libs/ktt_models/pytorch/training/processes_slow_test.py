@@ -116,7 +116,7 @@ def test_processes_refuse_a_dataset_that_was_imported_anew_meanwhile(
             shutil.rmtree(dataset.folder)
             make_sample(tmp_path, rows=234)
 
-    with pytest.raises(ConflictError, match="imported anew just now"):
+    with pytest.raises(ConflictError, match="imported again just now"):
         fit_sample(tmp_path, config(tmp_path, processes=2), progress=replace)
     assert replaced and not children()
 

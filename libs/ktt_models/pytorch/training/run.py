@@ -135,7 +135,7 @@ def resume(model: PyTorchModel, path: Path) -> tuple[TrainingState, Arrays]:
     if mine and record.fingerprint and mine != record.fingerprint:
         raise CheckpointError(
             f"{path} was trained on another import of {record.dataset!r}: "
-            "its rows have changed since; train anew"
+            "its rows have changed since; train again"
         )
     model.load(path)
     return stored_state(model, path, metadata, arrays)

@@ -73,7 +73,7 @@ def _train(job: dict[str, Any], events: IO[str], stop: threading.Event) -> None:
     dataset = Dataset.open(Path(job["dataset"]))
     begun_with = model.record.fingerprint
     if dataset.taxonomy != model.taxonomy or begun_with not in ("", dataset.fingerprint):
-        raise ConflictError(f"the dataset {dataset.name!r} was imported anew just now")
+        raise ConflictError(f"the dataset {dataset.name!r} was imported again just now")
     load = model_class.get_dataloader_func()
 
     def tell(progress: Progress) -> None:
