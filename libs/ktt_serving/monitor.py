@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import http.client
+import json
 import logging
 import os
 import random
@@ -179,10 +180,10 @@ class MonitorPoster:
         assert self._connection is not None
         self._connection.request("POST", "/iterate", body, {"Content-Type": "application/json"})
         response = self._connection.getresponse()
-        response.read(1 << 20)
+        said = response.read(1 << 20)
         if response.will_close or not response.isclosed():
             self._disconnect()
-        return response.status, response.reason
+        return response.status, _reason(response.reason, said)
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -194,6 +195,15 @@ class MonitorPoster:
         if not self._complained:
             self._complained = True
             logger.warning("the monitoring service at %s:%d %s", *self.address, what)
+
+
+def _reason(phrase: str, body: bytes) -> str:
+    """Return what an answer says of a failure, as a line of a log."""
+    try:
+        error = json.loads(body)["error"]
+    except (KeyError, RecursionError, TypeError, ValueError):
+        return phrase
+    return f"{phrase}: {error!r:.200}"
 
 
 def poster_from_environment() -> MonitorPoster | None:

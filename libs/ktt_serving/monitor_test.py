@@ -136,9 +136,21 @@ def test_an_overloaded_service_is_asked_again(service, status):
     poster.close()
 
 
-def test_rows_that_the_service_refuses_are_not_sent_twice(service, caplog, monkeypatch):
+@pytest.mark.parametrize(
+    "answer, told",
+    [
+        (b'{"error": "data[0] has 5 cells; 6 are needed"}', "'data[0] has 5 cells; 6 are needed'"),
+        (b'{"error": "\\u001b[2J"}', r"'\x1b[2J'"),
+        (b"<html>", "400 Bad Request"),
+        (b"[" * 100_000, "400 Bad Request"),
+        (b"[1]", "400 Bad Request"),
+    ],
+)
+def test_rows_that_the_service_refuses_are_not_sent_twice(
+    service, caplog, monkeypatch, answer, told
+):
     monkeypatch.setattr(logging.getLogger("ktt_serving"), "propagate", True)
-    service.status = 400
+    service.status, service.answer = 400, answer
     before = counted("dropped")
     poster = poster_to(service.port)
     poster.put(rows(0, 3))
@@ -147,7 +159,7 @@ def test_rows_that_the_service_refuses_are_not_sent_twice(service, caplog, monke
     poster.put(rows(3))
     service.wait_for(1)
     assert service.ids == ["3"]
-    assert "400" in caplog.text
+    assert "400" in caplog.text and told in caplog.text
     poster.close()
 
 

@@ -22,7 +22,7 @@ from ktt_serving.monitor import MonitorPoster, poster_from_environment
 from ktt_serving.privacy import log_failure, silence_request_logs
 from ktt_serving.reading import Question
 from ktt_serving.rows import RowBatch
-from ktt_serving.scores import Scorer, Scores
+from ktt_serving.scores import Scorer, Scores, check_scorer
 from ktt_serving.scoring import load_scorer
 from ktt_serving.text_lists import list_answer, row_id
 
@@ -114,8 +114,8 @@ class ClassifierService(bentoml.BentoService):
     def _open(self, folder: Path) -> None:
         identity = self.identity = read_identity(folder)
         self.scorer = self.make_scorer(folder, identity)
-        # Warm-up: the first call of a model is its slowest.
-        self.scorer(["warm"])
+        # It is the warm-up, too: the first call of a model is its slowest.
+        check_scorer(self.scorer, "warm")
         if hasattr(self.scorer, "on_tokens"):
             # The model cuts texts, and counts the cut tokens.
             metrics.expect_tokens()

@@ -13,15 +13,18 @@ from bentoml.types import HTTPRequest
 from gunicorn.workers.sync import SyncWorker
 
 from ktt_core.decoding import leaf_log_proba
+from ktt_core.errors import UnsupportedError
 from ktt_serving import metrics
 from ktt_serving.adapters import JsonAnswers, TextRequests
 from ktt_serving.artifact import ModelFolder
 from ktt_serving.bentoml_patches import gunicorn_server
 from ktt_serving.bentoml_patches.gunicorn_server import know_when_it_works
-from ktt_serving.identity import Identity
+from ktt_serving.identity import Identity, write_identity
 from ktt_serving.scores import Scores
 from ktt_serving.service import ClassifierService
 from ktt_serving.serving_fixtures import TAXONOMY
+
+NUMBERS = np.zeros((1, TAXONOMY.n_leaves), dtype=np.float32)
 
 
 class Scorer:
@@ -267,6 +270,25 @@ def test_a_log_of_predictions_has_no_text(service):
 @pytest.fixture
 def client(service):
     return BentoAPIServer(service).app.test_client()
+
+
+@pytest.mark.parametrize(
+    "attributes, error",
+    [
+        ({"taxonomy": None}, "a Wrong without a `taxonomy`"),
+        ({"__call__": lambda _, texts: "g"}, "answers with a str"),
+        ({"__call__": lambda _, texts: Scores(NUMBERS[:, :4], NUMBERS)}, r"\(1, 4\), not \(1, 5\)"),
+        ({"__call__": lambda _, texts: Scores(NUMBERS, NUMBERS[0])}, r"shape \(5,\), not \(1, k\)"),
+    ],
+)
+def test_a_service_does_not_start_with_a_scorer_whose_answers_it_cannot_use(
+    attributes, error, tmp_path
+):
+    service = TestedService()
+    write_identity(Identity("model", "data", "Model", "1"), tmp_path)
+    service.make_scorer = lambda folder, identity: type("Wrong", (Scorer,), attributes)()
+    with pytest.raises(UnsupportedError, match=error):
+        service._open(tmp_path)
 
 
 def test_the_page_to_try_a_model_is_its_own_files_alone(client):

@@ -226,6 +226,7 @@ class FakeMonitor:
     def __init__(self, port: int = 0) -> None:
         self.bodies: list[Any] = []
         self.status = 200
+        self.answer = b""
         self.hanging = threading.Event()
         self.hanging.set()
         monitor = self
@@ -242,8 +243,9 @@ class FakeMonitor:
                 if monitor.status == 200:
                     monitor.bodies.append((self.path, json.loads(body)))
                 self.send_response(monitor.status)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(monitor.answer)))
                 self.end_headers()
+                self.wfile.write(monitor.answer)
 
             def log_message(self, *args: Any) -> None:
                 pass
