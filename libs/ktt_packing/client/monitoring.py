@@ -84,7 +84,7 @@ def monitoring_files(
     FailedPreconditionError
         If the reference set is missing, damaged, of another model, or too small.
     UnsupportedError
-        If the model's dashboard is not valid.
+        If the model's dashboard is not valid, or it has other features than titles for them.
     """
     n_rows = check_reference_set(model, artifacts, reference_set)
     check_reference_rows(n_rows, reference_set)
@@ -199,6 +199,8 @@ def check_reference_set(model: Model, artifacts: Path, path: Path) -> int:
     ------
     FailedPreconditionError
         If it has other columns, or cannot be read.
+    UnsupportedError
+        If it has other features than the model has titles for.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -218,6 +220,12 @@ def check_reference_set(model: Model, artifacts: Path, path: Path) -> int:
         raise FailedPreconditionError(
             f"the reference set {path} is of another model or of other classes than the checkpoint "
             f"of {model.model_id}: {_difference(names, [TARGETS, *wanted, *leaves])}; {_HINT}"
+        )
+    titles = _names_in_description(artifacts, "feature_titles")
+    if titles is not None and len(titles) != len(features):
+        raise UnsupportedError(
+            f"{model.model_id} cannot be monitored: its reference set has {len(features)} features "
+            f"and the model.json of its export_artifacts {len(titles)} feature_titles"
         )
     return int(rows)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ktt_core.errors import UnsupportedError
 from ktt_core.model import Model
 from ktt_core.reference import reference_table, write_reference
 from ktt_core.registry import register
@@ -51,6 +52,13 @@ def test_a_model_without_files_is_monitored_with_the_defaults(files):
     assert dashboard["uid"] == "ktt-outside-shop"
     assert "outside" in dashboard["tags"] and len(dashboard["panels"]) > 20
     assert "MODEL" not in json.dumps(dashboard)
+
+
+def test_a_model_may_name_its_features(files):
+    settings, _ = files(model_json='{"feature_titles": ["words"]}')
+    assert '\nfeature_titles: ["words"]\n' in settings
+    with pytest.raises(UnsupportedError, match="has 1 features and .* 2 feature_titles"):
+        files(model_json='{"feature_titles": ["words", "digits"]}')
 
 
 def test_each_file_of_the_model_replaces_its_default(files):
