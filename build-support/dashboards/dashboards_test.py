@@ -89,9 +89,21 @@ def test_all_files_are_up_to_date() -> None:
     ), "write them anew: ./pants run build-support/dashboards:generate"
 
 
-def test_every_bundled_model_has_them() -> None:
+def test_every_bundled_model_with_a_service_of_its_own_has_them() -> None:
     models = registered_models(generate.LIBRARIES / generate.MODELS)
-    assert [model.name for model in models] == NAMES
+    assert [model.name for model in models if place(model.name).is_dir()] == NAMES
+
+
+def test_a_model_without_a_service_of_its_own_needs_none(tmp_path: Path) -> None:
+    for part in (generate.MODELS, generate.DEFAULTS):
+        shutil.copytree(generate.LIBRARIES / part, tmp_path / part)
+    registration = '@register("db_new", display_name="New", framework="pytorch")\ndef load(): ...\n'
+    package = tmp_path / generate.MODELS / "db_new"
+    package.mkdir()
+    (package / "__init__.py").write_text(registration)
+    assert generate.stale(tmp_path) == []
+    generate.write(tmp_path)
+    assert list(package.iterdir()) == [package / "__init__.py"]
 
 
 def test_stale_missing_and_left_over_files_are_found(tmp_path: Path) -> None:

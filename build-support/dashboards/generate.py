@@ -27,7 +27,9 @@ def _contents(folder: Path) -> dict[Path, str]:
     settings = (folder / DEFAULTS / SETTINGS).read_text(encoding="utf-8")
     for model in registered_models(folder / MODELS):
         place = folder / MODELS / model.name / "bentoml"
-        contents |= {place / DASHBOARD: dashboard_json(model), place / SETTINGS: settings}
+        # A model without that folder is served, and monitored, as another one is.
+        if place.is_dir():
+            contents |= {place / DASHBOARD: dashboard_json(model), place / SETTINGS: settings}
     return contents
 
 
@@ -54,7 +56,6 @@ def write(folder: Path) -> list[Path]:
     """Write every model's files, each whole or not at all, and return them."""
     contents = _contents(folder)
     for file, content in contents.items():
-        file.parent.mkdir(exist_ok=True)
         with tempfile.NamedTemporaryFile(
             "w", dir=file.parent, delete=False, encoding="utf-8"
         ) as new:
