@@ -43,6 +43,7 @@ SECTIONS = {
         "ktt_models.pytorch.config",
         "ktt_models.pytorch.head",
         "ktt_models.pytorch.hierarchy",
+        "ktt_models.pytorch.balancing",
     ],
     "Bundles": [
         "ktt_packing.client.bundle",

@@ -14,11 +14,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ktt_core.config import build_config
 from ktt_core.decoding import decode, leaf_log_proba
-from ktt_core.registry import get_model
+from ktt_core.registry import get_model, list_models
 from ktt_core.taxonomy import Taxonomy
 from ktt_models.pytorch.head import Head
 
-MODELS = ["db_linear", "db_bhcn", "db_bhcn_awx", "db_ahmcnf", "db_achmcnn"]
+MODELS = [
+    entry.id
+    for entry in list_models()
+    if entry.framework == "pytorch" and entry.load.__module__.startswith("ktt_models.")
+]
 WIDTH = 6
 SMALL: dict[str, dict[str, Any]] = {
     "db_ahmcnf": {"global_hidden_sizes": 24, "local_hidden_sizes": 16},
