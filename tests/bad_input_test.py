@@ -359,6 +359,19 @@ def test_what_was_answered_before_a_bad_line_is_still_json(
     assert "line 1,501" in json.loads(outcome.err)["error"]["message"]
 
 
+def test_texts_that_cannot_be_classified_are_told_by_their_line_or_number(
+    ktt: Ktt, trained: Path, tmp_path: Path
+) -> None:
+    texts = tmp_path / "texts.txt"
+    for content, words in (
+        (b"red guitar\n\0\nball\n", ["line 2 of", "is empty"]),
+        (b"red guitar\n" + b"x" * 5_000_000, ["line 2 of", "more than 1,000,000 bytes"]),
+    ):
+        texts.write_bytes(content)
+        assert_clear(ktt("predict", "shop", "-m", "tfidf_hsgd", "-f", texts), 4, *words)
+    assert_clear(ktt("predict", "shop", "-m", "tfidf_hsgd", "a", " "), 2, "text 2 is empty")
+
+
 def test_a_byte_order_mark_is_no_part_of_a_text(ktt: Ktt, trained: Path, tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_bytes(b"\xef\xbb\xbfred guitar\r\n")

@@ -54,7 +54,7 @@ def test_an_encoder_model_goes_the_whole_road(
         assert evaluated.json[0]["hierarchical_f1"] == pytest.approx(
             trained.json[0]["metrics"]["test"]["hierarchical_f1"], abs=1e-6
         )
-        texts = ("", "shoes " * 20_000, "\u2603\0\u200b", "red guitar")
+        texts = ("?", "shoes " * 20_000, "\u2603\0\u200b", "red guitar")
         predicted = ktt("predict", shop, "-m", "db_linear", "--json", "--top-k", "2", *texts)
         assert predicted.code == 0, predicted.err
         for answer in predicted.json:

@@ -101,9 +101,9 @@ def test_texts_come_from_a_file_or_a_pipe(
 ) -> None:
     assert ktt("train", shop, "-m", "tfidf_hsgd").code == 0
     texts = tmp_path / "texts.txt"
-    texts.write_text("red guitar\n\ntennis ball\n", encoding="utf-8")
+    texts.write_text("red guitar\ntennis ball\n", encoding="utf-8")
     from_file = ktt("predict", shop, "-m", "tfidf_hsgd", "--json", "-f", texts)
-    assert [answer["text"] for answer in from_file.json] == ["red guitar", "", "tennis ball"]
+    assert [answer["text"] for answer in from_file.json] == ["red guitar", "tennis ball"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(texts.read_bytes())))
     assert ktt("predict", shop, "-m", "tfidf_hsgd", "--json").out == from_file.out
 

@@ -85,7 +85,7 @@ def test_every_command_gives_the_same_json_and_the_same_tables(
         ("evaluate", "same", "-m", "tfidf_hsgd", "--on", fresh, "--compare", "/tfidf_lsgd"),
         ("evaluate", "same", "-m", "tfidf_hsgd", "--compare", "same/tfidf_lsgd", "--unseen"),
         ("encoders", "list"),
-        ("predict", "same", "-m", "tfidf_hsgd", "--top-k", "3", "red guitar", "snare 🥁", ""),
+        ("predict", "same", "-m", "tfidf_hsgd", "--top-k", "3", "red guitar", "snare 🥁", "?"),
         ("predict", "same", "-m", "tfidf_lsgd", "--decoding", "independent", "red guitar"),
         ("predict", "same", "-m", "tfidf_lsgd", "--min-confidence", "1", "qqq"),
         ("export", "same", "-m", "tfidf_hsgd,tfidf_lsgd"),
@@ -183,6 +183,8 @@ ERRORS: list[tuple[int, tuple[object, ...]]] = [
     (4, ("data", "import", "good.csv", "x", "--text", "titel", *COLUMNS[2:])),
     (2, ("data", "import", "--server-path", "relative.csv", "x", *COLUMNS)),
     (4, ("predict", "shop", "-m", "tfidf_hsgd", "-f", "latin1.txt")),
+    (4, ("predict", "shop", "-m", "tfidf_hsgd", "-f", "blank.txt")),
+    (2, ("predict", "shop", "-m", "tfidf_hsgd", "text", " ")),
 ]
 
 
@@ -194,6 +196,7 @@ def test_errors_have_the_same_type_and_exit_code(
     (tmp_path / "bad.csv").write_text("\n".join([*good, ",Sport > Shoes"]) + "\n")
     (tmp_path / "texts.txt").write_text("text\n")
     (tmp_path / "latin1.txt").write_bytes(b"caf\xe9\n")
+    (tmp_path / "blank.txt").write_text("text\n \n")
     before = remote("data", "list").out, remote("checkpoints").out
     for code, line in ERRORS:
         here, there = ktt(*line, "--json"), remote(*line, "--json")

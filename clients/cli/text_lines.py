@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ktt_core.errors import DataError, InvalidArgumentError, NotFoundError
+from ktt_core.texts import MAX_TEXT_BYTES, check_text, is_blank
 
 __all__ = ["TextLines"]
 
@@ -19,6 +20,8 @@ _MARKS = {
     b"PK\x03\x04": "a zip file, or a spreadsheet",
     b"PAR1": "a Parquet file",
 }
+# A byte-order mark, the largest text, and the line's end.
+_LONGEST_LINE = 3 + MAX_TEXT_BYTES + 2
 
 
 class TextLines:
@@ -47,31 +50,40 @@ class TextLines:
         self.interactive = self._stream.isatty()
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the lines.
-
-        In a pipe, blank lines are answered, so that line n of the output belongs to line n of the
-        input.
+        """Yield the lines; blank ones that are typed are skipped.
 
         Raises
         ------
         DataError
-            If a line is not UTF-8, or the file is obviously not a text file.
+            If a line cannot be classified, a blank one included (`ktt_core.texts.check_text`), or
+            the file is obviously not a text file.
         """
-        for number, line in enumerate(self._stream, start=1):
+        for number, line in enumerate(iter(lambda: self._stream.readline(_LONGEST_LINE), b""), 1):
+            where = f"line {number:,} of {self._name}"
+            is_whole = len(line) < _LONGEST_LINE or line.endswith(b"\n")
             if number == 1:
                 self._check_kind(line)
                 # Some editors start files with a byte-order mark, which is not part of the text.
                 line = line.removeprefix(b"\xef\xbb\xbf")
+            if not is_whole:
+                raise DataError(
+                    f"{where} has more than {MAX_TEXT_BYTES:,} bytes, the maximum size of a text"
+                )
             try:
                 text = line.decode("utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
                 raise DataError(
-                    f"line {number:,} of {self._name} is not UTF-8 (the byte "
+                    f"{where} is not UTF-8 (the byte "
                     f"0x{line[error.start]:02x} after {_before(line[: error.start])}). "
                     f"{self._advice('LATIN1')}"
                 ) from None
-            if text.strip() or not self.interactive:
-                yield text
+            if self.interactive and is_blank(text):
+                continue
+            try:
+                check_text(text, where)
+            except InvalidArgumentError as error:
+                raise DataError(str(error)) from None
+            yield text
 
     def count(self) -> int | None:
         """Return the number of lines; None if counting would consume them, as for a pipe."""

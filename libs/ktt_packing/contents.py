@@ -24,6 +24,7 @@ CARRIED: Mapping[str, tuple[str, ...]] = {
         "names.py",
         "subprocesses.py",
         "taxonomy.py",
+        "texts.py",
         "decoding/**/*.py",
         "preprocessors/**/*.py",
         "tfidf/**/*.py",

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ktt_core.preprocessors.cleaning import is_blank
+from ktt_core.errors import InvalidArgumentError
+from ktt_core.texts import MAX_TEXT_BYTES, check_text
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -21,8 +22,6 @@ __all__ = [
     "read_question",
 ]
 
-#: Maximum size of a text in UTF-8. No model reads as much.
-MAX_TEXT_BYTES = 1_000_000
 #: Maximum size of a body: a text of the maximum size with all characters escaped (``\u0041``).
 MAX_BODY_BYTES = 6 * MAX_TEXT_BYTES + 10_000
 #: Limits of a request: number of texts, their total size, and the total number of paths.
@@ -178,18 +177,9 @@ def _size(text: Any, name: str, place: int | None = None) -> int:
     if not isinstance(text, str):
         raise RequestError(f"{name} must be a string, not {_kind(text)}", text=place)
     try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise RequestError(
-            f"{name} is not valid Unicode: it holds half of a surrogate pair", text=place
-        ) from None
-    if size > MAX_TEXT_BYTES:
-        raise RequestError(
-            f"{name} has {size:,} bytes; at most {MAX_TEXT_BYTES:,} are read", text=place
-        )
-    if is_blank(text):
-        raise RequestError(f"{name} is empty", text=place)
-    return size
+        return check_text(text, name)
+    except InvalidArgumentError as error:
+        raise RequestError(str(error), text=place) from None
 
 
 def _top_k(fields: Mapping[str, Any]) -> int:

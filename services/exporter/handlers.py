@@ -201,8 +201,8 @@ class Exporter(JobHost):
         Raises
         ------
         InvalidArgumentError
-            If an argument is out of range, or (when its block is read) a text is not a valid
-            Unicode string; `field` names it.
+            If an argument is out of range, or (when its block is read) a text cannot be
+            classified, see `ktt_core.texts.check_text`; `field` names it.
         NotFoundError
             If there is no such model or checkpoint.
         CheckpointError

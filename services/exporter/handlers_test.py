@@ -92,12 +92,12 @@ def test_endless_input_is_answered_as_it_is_read(workspace: Path) -> None:
 
 
 def test_a_confidence_nothing_reaches_stops_above(workspace: Path) -> None:
-    (answer,) = Exporter(workspace).predict("shop", "tfidf_hsgd", [""], min_confidence=1.0)
+    (answer,) = Exporter(workspace).predict("shop", "tfidf_hsgd", ["?"], min_confidence=1.0)
     assert answer[0].path == ()
 
 
 def test_odd_texts_have_answers(workspace: Path) -> None:
-    texts = ["", "\0", "\U0001f600", "абв 中文", "a\nb", "x" * 100_000]
+    texts = ["\0x", "\U0001f600", "абв 中文", "a\nb", "x" * 100_000]
     assert len(list(Exporter(workspace).predict("shop", "tfidf_hsgd", texts))) == len(texts)
     assert list(Exporter(workspace).predict("shop", "tfidf_hsgd", [])) == []
 
@@ -147,6 +147,10 @@ def test_texts_that_are_none_are_named_by_their_number(workspace: Path) -> None:
         list(exporter.predict("shop", "tfidf_hsgd", ["a", "b", "c\udcff"], block_rows=2))
     with pytest.raises(InvalidArgumentError, match="text 1 is not a string, but NoneType"):
         list(exporter.predict("shop", "tfidf_hsgd", [None]))  # type: ignore[list-item]
+    with pytest.raises(InvalidArgumentError, match="text 2 is empty"):
+        list(exporter.predict("shop", "tfidf_hsgd", ["a", "\0 \n"]))
+    with pytest.raises(InvalidArgumentError, match="text 1 has 5,000,000 bytes"):
+        list(exporter.predict("shop", "tfidf_hsgd", ["x" * 5_000_000]))
     with pytest.raises(InvalidArgumentError, match="wrap it in a list"):
         exporter.predict("shop", "tfidf_hsgd", "one text")
 

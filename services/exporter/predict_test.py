@@ -14,7 +14,7 @@ from exporter.messages import answer_from_proto
 from ktt.exporter.v1 import predict_pb2
 from ktt_core.checkpoints.format import read_arrays, write_arrays
 
-TEXTS = ["running shoes", "tennis ball", "electric guitar", "", "\0 \u2003", "абв 中文 \U0001f600"]
+TEXTS = ["running shoes", "tennis ball", "electric guitar", "\0x\u2003", "абв 中文 \U0001f600"]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -48,7 +48,11 @@ def test_no_texts_have_no_answers(resting: Served) -> None:
     ("fields", "code", "field"),
     [
         ({"texts": ["x"] * 1001}, "INVALID_ARGUMENT", "texts"),
-        ({"texts": ["x", "x" * 5_000_000, "ä" * 2_000_000]}, "INVALID_ARGUMENT", "texts[2]"),
+        ({"texts": ["x" * 1_000_000] * 9}, "INVALID_ARGUMENT", "texts[8]"),
+        ({"texts": ["x", "x" * 5_000_000]}, "INVALID_ARGUMENT", "texts[1]"),
+        ({"texts": ["x", "ä" * 500_001]}, "INVALID_ARGUMENT", "texts[1]"),
+        ({"texts": ["x", "y", "\0"]}, "INVALID_ARGUMENT", "texts[2]"),
+        ({"texts": [""]}, "INVALID_ARGUMENT", "texts[0]"),
         ({"top_k": -1}, "INVALID_ARGUMENT", "top_k"),
         ({"min_confidence": 2.0}, "INVALID_ARGUMENT", "min_confidence"),
         ({"min_confidence": float("nan")}, "INVALID_ARGUMENT", "min_confidence"),
@@ -75,6 +79,14 @@ def test_bad_predictions_say_which_field(
     else:
         found = refused(resting.calls.Predict, request)
         assert found[:2] == (code, [field] if field else [])
+
+
+def test_the_largest_text_is_answered(resting: Served) -> None:
+    request = predict_pb2.PredictRequest(
+        dataset="shop", model="tfidf_hsgd", texts=["shoes " * 166_666 + "shoe"]
+    )
+    assert len(request.texts[0]) == 1_000_000
+    assert len(resting.calls.Predict(request).answers) == 1
 
 
 def test_answers_are_bounded(resting: Served, monkeypatch: pytest.MonkeyPatch) -> None:

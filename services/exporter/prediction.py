@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ktt_core.fields import at_field
 from ktt_core.model_code import blaming_models
+from ktt_core.texts import check_text, squash
 
 if TYPE_CHECKING:
     from exporter.model_cache import CachedModel
@@ -66,11 +67,8 @@ def _answer(
 
 
 def _clean(block: list[str], read: int) -> list[str]:
-    """Clean texts as an import does."""
-    from ktt_core.preprocessors.cleaning import clean_texts
-
-    tidy = []
+    """Clean texts as an import does, if they can be classified."""
     for number, text in enumerate(block, read):
         with at_field(f"texts[{number}]"):
-            tidy += clean_texts([text], number)
-    return tidy
+            check_text(text, f"text {number + 1}")
+    return [squash(text) for text in block]

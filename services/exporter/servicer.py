@@ -20,6 +20,7 @@ from ktt.exporter.v1 import (
 )
 from ktt_core.errors import InvalidArgumentError, UnavailableError
 from ktt_core.fields import at_field
+from ktt_core.texts import check_text
 from ktt_rpc.current_call import abandoned, in_thread, in_work_thread, note_job
 from ktt_rpc.job_calls import add_job_calls
 from ktt_rpc.server import ServiceSpec
@@ -82,7 +83,7 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
         self, request: predict_pb2.PredictRequest, context: Any
     ) -> predict_pb2.PredictResponse:
         """Classify texts."""
-        _check_texts(request)
+        await in_thread(_check_texts, request)
         return await in_work_thread(self._predict, request)
 
     def _predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
@@ -114,12 +115,12 @@ class ExporterServicer(exporter_service_pb2_grpc.ExporterServiceServicer):
 
 
 def _check_texts(request: predict_pb2.PredictRequest) -> None:
-    """Check the limits of one call.
+    """Check the texts of one call, and its limits.
 
     Raises
     ------
     InvalidArgumentError
-        If a limit is exceeded; `field` is ``texts`` or the text beyond it.
+        If a text cannot be classified, or a limit is exceeded; `field` is ``texts`` or the text.
     """
     if len(request.texts) > MAX_TEXTS:
         raise InvalidArgumentError(
@@ -129,7 +130,8 @@ def _check_texts(request: predict_pb2.PredictRequest) -> None:
         )
     total = 0
     for at, text in enumerate(request.texts):
-        total += len(text.encode())
+        with at_field(f"texts[{at}]"):
+            total += check_text(text, f"text {at + 1}")
         if total > MAX_TEXT_BYTES:
             raise InvalidArgumentError(
                 f"the texts are more than {MAX_TEXT_BYTES:,} bytes from text {at + 1} on: send "

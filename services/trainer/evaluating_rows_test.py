@@ -152,6 +152,20 @@ def test_a_file_is_read_as_an_import_reads_it_and_leaves_nothing(
     assert skipped.metrics == result.metrics and "1 bad rows" in skipped.warnings[0]
 
 
+def test_a_text_of_a_file_that_no_prediction_takes_makes_its_row_bad(
+    trainer: Trainer, tmp_path: Path
+) -> None:
+    largest, too_large = "apple " * 166_666 + "pear", "apple " * 166_667
+    assert len(largest) == 1_000_000 and len(too_large) == 1_000_002
+    rows = [(largest, ("a", "x")), ("a bike", ("b", "z")), (too_large, ("a", "x"))]
+    file = write_rows(tmp_path / "rows.csv", rows)
+    with pytest.raises(DataError, match="text of more than 1,000,000 bytes: 1 row .line 4"):
+        evaluate(trainer, "old", **on_file(file))
+    skipping = ImportOptions("text", "path", " > ", on_error="skip")
+    skipped = evaluate(trainer, "old", **on_file(file, skipping))
+    assert skipped.rows == 2 and "more than 1,000,000 bytes" in skipped.warnings[0]
+
+
 def test_a_split_column_says_which_rows_of_a_file(trainer: Trainer, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("text,path,part\napple,a > x,test\nbike,b > z,train\npear,a > y,test\n")

@@ -11,7 +11,8 @@ from cli.backend.protocol import CheckpointChoice, PredictOptions
 from cli.backend.rpc import call_service
 from exporter.messages import answer_from_proto, decoding_to_proto
 from ktt.exporter.v1 import predict_pb2
-from ktt_core.errors import DataError, InvalidArgumentError
+from ktt_core.errors import DataError
+from ktt_core.texts import check_text
 
 if TYPE_CHECKING:
     from ktt.exporter.v1.exporter_service_pb2_grpc import ExporterServiceStub
@@ -23,7 +24,6 @@ __all__ = ["predict_remotely"]
 _MOST_TEXTS = 512
 _MOST_BYTES = 1024**2
 _MOST_PATHS = 10_000
-_LARGEST_TEXT = 8 * 1024**2
 
 
 def predict_remotely(
@@ -42,7 +42,7 @@ def predict_remotely(
     Raises
     ------
     InvalidArgumentError
-        If a text is not a valid Unicode string or exceeds a call, when its block is read.
+        If a text cannot be classified, see `ktt_core.texts.check_text`, when its block is read.
     DataError
         If the exporter does not answer every text.
     KttError
@@ -85,26 +85,11 @@ def _in_blocks(
     read = 0
     # A whole block is read before its answers, as in embedded mode.
     while block := list(islice(texts, rows)):
-        _check(block, read)
+        for number, text in enumerate(block, read + 1):
+            check_text(text, f"text {number}")
         read += len(block)
         for part in _parts(block, most):
             yield from ask(part)
-
-
-def _check(block: list[str], read: int) -> None:
-    for number, text in enumerate(block, read + 1):
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            raise InvalidArgumentError(
-                f"text {number} is not valid Unicode; give it as UTF-8: {text[:60]!r}"
-            ) from None
-        if size > _LARGEST_TEXT:
-            raise InvalidArgumentError(
-                f"text {number} has {size / 1024**2:,.1f} MiB, more than the "
-                f"{_LARGEST_TEXT // 1024**2} MiB that an exporter accepts in one call: shorten it, "
-                "or classify it without --address"
-            )
 
 
 def _parts(block: list[str], most: int) -> Iterator[list[str]]:

@@ -73,6 +73,7 @@ def collect(
     progress: ProgressCallback,
     *,
     keep_numbers: bool = False,
+    max_text_bytes: int | None = None,
 ) -> Collected:
     """Read the whole source.
 
@@ -87,6 +88,8 @@ def collect(
     progress : callable
     keep_numbers : bool
         Whether to keep the usable rows' numbers, at 8 bytes a row.
+    max_text_bytes : int, optional
+        Rows with a larger text are bad.
 
     Raises
     ------
@@ -104,7 +107,9 @@ def collect(
         rows_read += len(chunk.rows) + len(chunk.broken)
         for row, reason in chunk.broken:
             bad.add(reason, [row])
-        texts, chunk_leaves, chunk_splits, chunk_numbers = _usable(chunk, options, encoder, bad)
+        texts, chunk_leaves, chunk_splits, chunk_numbers = _usable(
+            chunk, options, encoder, bad, max_text_bytes
+        )
         if bad.total and options.on_error == "stop":
             # Continue, to report all bad rows; nothing will be written.
             staged.drop()
@@ -138,13 +143,22 @@ def collect(
 
 
 def _usable(
-    chunk: Chunk, options: ImportOptions, encoder: LabelEncoder, bad: BadRows
+    chunk: Chunk,
+    options: ImportOptions,
+    encoder: LabelEncoder,
+    bad: BadRows,
+    max_text_bytes: int | None,
 ) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.int8], NDArray[np.int64]]:
     """Return the usable rows' texts, leaves, splits and numbers; count the others by reason."""
     rows = chunk.rows
     raw = chunk.columns[options.text]
     usable = valid_utf8(raw)
     bad.add(INVALID_UTF8, rows[~usable])
+    if max_text_bytes is not None:
+        sizes = pc.fill_null(pc.binary_length(raw), 0).to_numpy(zero_copy_only=False)
+        large = usable & (sizes > max_text_bytes)
+        bad.add(f"text of more than {max_text_bytes:,} bytes", rows[large])
+        usable &= ~large
     texts = squash_all(only(raw, usable).cast(pa.string()))
     filled = usable.copy()
     empty = pc.or_(pc.equal(texts, ""), pc.is_in(texts, value_set=_NAN))

@@ -26,6 +26,7 @@ from ktt_core.errors import DataError
 from ktt_core.progress import ProgressCallback, ignore_progress
 from ktt_core.taxonomy import Path as ClassPath
 from ktt_core.taxonomy import Taxonomy
+from ktt_core.texts import MAX_TEXT_BYTES
 
 __all__ = ["LabelledRows", "read_labelled", "rows_of_split", "write_split"]
 
@@ -124,6 +125,8 @@ def read_labelled(
 ) -> LabelledRows:
     """Read a file of labelled texts as an import does, but all rows and classes.
 
+    A text that is larger than what can be classified makes its row bad.
+
     Parameters
     ----------
     source : Path
@@ -145,7 +148,15 @@ def read_labelled(
     """
     staged = StagedTexts(folder / "texts.arrow")
     opened = open_source(source, Wanted.of(options))
-    found = collect(opened, options, staged, source.name, progress, keep_numbers=True)
+    found = collect(
+        opened,
+        options,
+        staged,
+        source.name,
+        progress,
+        keep_numbers=True,
+        max_text_bytes=MAX_TEXT_BYTES,
+    )
     assert found.numbers is not None, "they were asked for"
     rows = LabelledRows(
         source.name, found.paths, found.leaves, found.numbers, staged.read, bad=found.bad
