@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
 
-from ktt_core.errors import InvalidArgumentError
+from ktt_core.documents import parse_object
+from ktt_core.errors import DataError, InvalidArgumentError, KttError
 from ktt_core.progress import Progress
 from ktt_jobs.jobs import Job, JobError, JobEvent, JobState
 
@@ -70,40 +72,73 @@ def digest(kind: str, spec: str, labels: str) -> str:
 
 
 def job_of(row: Row[Any], ahead: int = 0) -> Job:
-    """Return the job of a row of the table "jobs"."""
-    state = JobState(row.state)
-    error = None if row.error is None else json.loads(row.error)
-    return Job(
-        id=row.id,
-        kind=row.kind,
-        spec=json.loads(row.spec),
-        labels=json.loads(row.labels),
-        state=state,
-        create_time=moment(row.create_time),
-        start_time=_moment_or_none(row.start_time),
-        end_time=_moment_or_none(row.end_time),
-        progress=_progress(row.progress),
-        eta=row.eta,
-        error=error and JobError(**{**error, "log_tail": tuple(error["log_tail"])}),
-        result=None if row.result is None else json.loads(row.result),
-        attempt=row.attempt,
-        last_event=row.last_event,
-        jobs_ahead=ahead,
-        request_id=row.request_id or "",
-        cancel_requested=row.cancel_requested and not state.ended,
-    )
+    """Return the job of a row of the table "jobs".
+
+    Raises
+    ------
+    DataError
+        If the row holds what no job has.
+    """
+    with _damage_of(f"the job {row.id}"):
+        state = JobState(row.state)
+        error = None if row.error is None else _object(row.error)
+        return Job(
+            id=row.id,
+            kind=row.kind,
+            spec=_object(row.spec),
+            labels=_object(row.labels),
+            state=state,
+            create_time=moment(row.create_time),
+            start_time=_moment_or_none(row.start_time),
+            end_time=_moment_or_none(row.end_time),
+            progress=_progress(row.progress),
+            eta=row.eta,
+            error=error and JobError(**{**error, "log_tail": tuple(error["log_tail"])}),
+            result=None if row.result is None else _object(row.result),
+            attempt=_whole(row.attempt),
+            last_event=_whole(row.last_event),
+            jobs_ahead=ahead,
+            request_id=row.request_id or "",
+            cancel_requested=row.cancel_requested and not state.ended,
+        )
 
 
 def event_of(row: Row[Any] | Mapping[str, Any]) -> JobEvent:
-    """Return the event of a row of the table "events"."""
+    """Return the event of a row of the table "events".
+
+    Raises
+    ------
+    DataError
+        If the row holds what no event has.
+    """
     values = row if isinstance(row, Mapping) else row._mapping
-    return JobEvent(
-        sequence=values["sequence"],
-        time=moment(values["time"]),
-        state=None if values["state"] is None else JobState(values["state"]),
-        progress=_progress(values["progress"]),
-        eta=values["eta"],
-    )
+    with _damage_of(f"the event {values['sequence']} of a job"):
+        return JobEvent(
+            sequence=_whole(values["sequence"]),
+            time=moment(values["time"]),
+            state=None if values["state"] is None else JobState(values["state"]),
+            progress=_progress(values["progress"]),
+            eta=values["eta"],
+        )
+
+
+@contextlib.contextmanager
+def _damage_of(what: str) -> Iterator[None]:
+    # SQLite takes a value of any type for a column, and has no checksums.
+    try:
+        yield
+    except (KeyError, KttError, OverflowError, TypeError, ValueError) as error:
+        raise DataError(f"{what} is damaged in the store of jobs: {error}") from error
+
+
+def _whole(number: Any) -> int:
+    if type(number) is not int:
+        raise TypeError(f"{number!r:.40} is no whole number")
+    return number
+
+
+def _object(text: str) -> dict[str, Any]:
+    return parse_object(text, lambda problem: DataError(f"a value is {problem}"))
 
 
 def _moment_or_none(microseconds: int | None) -> datetime | None:
@@ -111,4 +146,4 @@ def _moment_or_none(microseconds: int | None) -> datetime | None:
 
 
 def _progress(text: str | None) -> Progress | None:
-    return None if text is None else Progress(**json.loads(text))
+    return None if text is None else Progress(**_object(text))

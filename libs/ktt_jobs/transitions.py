@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
-from ktt_core.errors import NotFoundError
+from ktt_core.errors import DataError, NotFoundError
 from ktt_jobs import schema
 from ktt_jobs.jobs import JobEvent, JobState
 from ktt_jobs.rows import event_of, now
@@ -37,10 +37,16 @@ def find(connection: Connection, job_id: str) -> Row[Any]:
     ------
     NotFoundError
         If no job has that id.
+    DataError
+        If its numbers are none.
     """
     row = connection.execute(_FIND, {"job_id": job_id}).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no job {job_id}")
+    # SQLite takes a value of any type for a column. What is counted up must stay below 2**63.
+    for number in (row.last_event, row.event_time, row.attempt, row.crash_count):
+        if type(number) is not int or not 0 <= number < 2**62:
+            raise DataError(f"the job {job_id} is damaged in the store of jobs: {number!r:.40}")
     return row
 
 
