@@ -172,7 +172,7 @@ def test_a_training_that_was_ended_is_resumed_to_the_same_numbers(
 
     deadline = time.monotonic() + 60
     unfit = ktt("train", "products", "-m", "db_bhcn_awx", "--resume", "--set", "seed=7")
-    while "goes on in process" in unfit.err and time.monotonic() < deadline:
+    while "is running in process" in unfit.err and time.monotonic() < deadline:
         # The killed command's worker is just about to notice.
         time.sleep(0.5)
         unfit = ktt("train", "products", "-m", "db_bhcn_awx", "--resume", "--set", "seed=7")
