@@ -187,7 +187,7 @@ def test_watching_ends_without_ending_the_job(
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "goes on" in err
+    assert "continues" in err
     assert remote("jobs", "show", job, "--json").json["state"] == "RUNNING"
     assert remote("jobs", "cancel", job).code == 0
 
