@@ -25,6 +25,7 @@ from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.encoders import encoder_preprocessor, find_encoder, with_tokenizer
 from ktt_models.pytorch.encoders.encoder import Encoder
 from ktt_models.pytorch.encoders.folder import longest_input, read_config
+from ktt_models.pytorch.encoders.tokenizer import check_stored
 from ktt_models.pytorch.head import Head
 from ktt_models.pytorch.inference import predict_scores
 from ktt_models.pytorch.network import EncoderNetwork
@@ -307,6 +308,7 @@ class PyTorchModel(FrameworkModel):
         if not isinstance(preprocessor, TransformerPreprocessor):
             raise CheckpointError("its preprocessor makes no token ids")
         network = self._assemble(Encoder.from_config_json(metadata["encoder"]))
+        check_stored(preprocessor, network.encoder.config_json["config"])
         load_arrays(network, arrays_of("network", arrays))
         self._network = network.to(answering_device()).eval()
         self._preprocessor = preprocessor

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ktt_core.errors import DataError, InvalidArgumentError
+from ktt_core.errors import CheckpointError, DataError, InvalidArgumentError
 from ktt_core.preprocessors import BasePreprocessor, TransformerPreprocessor
 from ktt_models.pytorch.config import EncoderConfig
 from ktt_models.pytorch.encoders.discovery import find_encoder
 from ktt_models.pytorch.encoders.folder import longest_input, read_config
 
-__all__ = ["encoder_preprocessor", "with_tokenizer"]
+__all__ = ["check_stored", "encoder_preprocessor", "with_tokenizer"]
 
 
 def encoder_preprocessor(folder: Path, max_len: int) -> TransformerPreprocessor:
@@ -64,6 +64,29 @@ def with_tokenizer(
         return preprocessor
     folder = find_encoder(config.encoder, config.download)
     return encoder_preprocessor(folder, config.max_len).after(preprocessor)
+
+
+def check_stored(preprocessor: TransformerPreprocessor, config: Mapping[str, Any]) -> None:
+    """Check that a checkpoint's tokenizer makes no ids and no texts that its encoder cannot read.
+
+    Raises
+    ------
+    CheckpointError
+        If it does.
+    """
+    if type(preprocessor) is not TransformerPreprocessor:
+        return  # one of a model's own, which may make other ids
+    rows, longest = config.get("vocab_size"), longest_input(dict(config))
+    highest = max(preprocessor.highest_id, preprocessor.pad_id)
+    if type(rows) is int and highest >= rows:
+        raise CheckpointError(
+            f"its tokenizer has ids up to {highest:,}, and its encoder embeds {rows:,}"
+        )
+    if longest and preprocessor.max_length > longest:
+        raise CheckpointError(
+            f"its tokenizer makes {preprocessor.max_length:,} tokens of a text, and its encoder "
+            f"takes {longest:,}"
+        )
 
 
 def _check_ids(
