@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,7 @@ def _parquet_chunks(path: Path, file: pq.ParquetFile, wanted: Wanted) -> Iterato
     with file:
         try:
             for batch in _gathered(_parquet_batches(path, file, list(wanted.names))):
-                for part in cut_batch(batch, CHUNK_ROWS, path.name, read + 1):
+                for part in cut_batch(batch, CHUNK_ROWS, path.name, _row_after(read)):
                     columns = normalise(wanted, part, path.name)
                     rows = np.arange(read + 1, read + part.num_rows + 1)
                     read += part.num_rows
@@ -145,7 +145,7 @@ def _arrow_chunks(path: Path, magic: bytes, wanted: Wanted, names: list[str]) ->
         try:
             for batch in _arrow_batches(file, magic, options):
                 selected = batch.select(list(wanted.names))
-                for part in cut_batch(selected, CHUNK_ROWS, path.name, read + 1):
+                for part in cut_batch(selected, CHUNK_ROWS, path.name, _row_after(read)):
                     columns = normalise(wanted, part, path.name)
                     rows = np.arange(read + 1, read + part.num_rows + 1)
                     read += part.num_rows
@@ -163,6 +163,10 @@ def _arrow_batches(
     reader = ipc.open_file(file, options=options)
     for index in range(reader.num_record_batches):
         yield reader.get_batch(index)
+
+
+def _row_after(read: int) -> Callable[[int], str]:
+    return lambda index: f"row {read + 1 + index:,}"
 
 
 def _unreadable(path: Path, kind: str, error: BaseException) -> DataError:

@@ -8,6 +8,9 @@ be told from a text of several lines.
 from __future__ import annotations
 
 import re
+import threading
+import time
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,13 +32,30 @@ from ktt_core.datasets.chunks import (
     text_not_lists,
 )
 from ktt_core.datasets.line_numbers import csv_lines
-from ktt_core.datasets.textfiles import READ_ERRORS, TextFile, open_text, unreadable
+from ktt_core.datasets.row_sizes import MAX_ROW_BYTES, cut_batch, row_too_long
+from ktt_core.datasets.textfiles import (
+    LOOK_BYTES,
+    READ_ERRORS,
+    TextFile,
+    open_text,
+    unreadable,
+)
 from ktt_core.errors import DataError
 
 __all__ = ["open_csv", "open_tsv"]
 
-#: Bytes parsed at once, and so the longest row. Arrow reads up to 32 blocks ahead.
-BLOCK_BYTES = 4 * 1024**2
+#: Bytes parsed at once, and so the longest row.
+BLOCK_BYTES = MAX_ROW_BYTES
+
+# Blocks that exist at once. Arrow reads up to 32 ahead, if it is let, and needs three.
+_LIVE_BLOCKS = 4
+
+# Seconds in which Arrow's thread sees the end of a stream, and returns from its last call.
+_PATIENCE = 2
+_RETURN_TIME = 0.05
+
+# So many broken rows can wait for the next one that is not.
+_MAX_BROKEN = 1_000_000
 
 # Bytes at the end of a file that are searched for its last quote.
 _LAST = 64
@@ -66,6 +86,8 @@ def _open(path: Path, wanted: Wanted, delimiter: str) -> Source:
         raise text_not_lists(wanted.lists[0], path.name)
     with open_text(path) as file:
         delimiter = _delimiter(file, delimiter)
+        if len(file.head) >= LOOK_BYTES - 3 and b"\n" not in file.head:
+            raise unreadable(path, f"its header is longer than {LOOK_BYTES // 1024} KiB")
         try:
             # A reader without column types gives the header as the parser reads it.
             names = csv.open_csv(
@@ -88,7 +110,7 @@ def _open(path: Path, wanted: Wanted, delimiter: str) -> Source:
 class _Broken:
     """Rows the parser could not read and that are not yet reported, and an unclosed quote."""
 
-    rows: list[int] = field(default_factory=list)
+    rows: array[int] = field(default_factory=lambda: array("q"))
     reasons: list[str] = field(default_factory=list)
     stray: tuple[int, int] | None = None
 
@@ -99,19 +121,51 @@ class _Broken:
         return taken
 
 
-class _Tail:
-    """A stream that keeps the last bytes read."""
+class _Block(bytearray):
+    """Bytes that tell when Arrow has released them."""
+
+    free: threading.Semaphore | None = None
+
+    def __del__(self) -> None:
+        if self.free is not None:
+            self.free.release()
+
+
+class _Blocks:
+    """A stream of which few blocks exist at once, and that keeps the last bytes read.
+
+    Arrow reads it in a thread of its own.
+    """
 
     closed = False
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._free = threading.Semaphore(_LIVE_BLOCKS)
+        self._stopped = False
+        self._ended = threading.Event()
         self.last = b""
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
+    def read(self, size: int = -1) -> bytes | bytearray:
+        self._free.acquire()
+        data = _Block() if self._stopped else _Block(self._stream.read(size))
+        data.free = self._free
         self.last = (self.last + data[-_LAST:])[-_LAST:]
+        if not data:
+            self._ended.set()
         return data
+
+    def stop(self) -> None:
+        """End the stream, and wait until Arrow's thread has seen it.
+
+        Otherwise it could call back while the reader is destroyed, which waits for it and holds the
+        interpreter's lock; or when there is no interpreter any more.
+        """
+        if not self._ended.is_set():
+            self._stopped = True
+            self._free.release()
+            self._ended.wait(_PATIENCE)
+            time.sleep(_RETURN_TIME)
 
     def close(self) -> None:
         # The underlying stream is closed by its owner.
@@ -125,10 +179,10 @@ def _chunks(path: Path, wanted: Wanted, delimiter: str, last: str) -> Iterator[C
     # The last column shows whether the last row's quote was closed.
     included = list(dict.fromkeys([*wanted.texts, last]))
     with open_text(path) as file:
+        blocks = _Blocks(file.stream)
         try:
-            tail = _Tail(file.stream)
             reader = csv.open_csv(
-                tail,
+                blocks,
                 csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
                 _parse_options(delimiter, broken),
                 # As bytes, so that invalid UTF-8 affects single rows only.
@@ -139,44 +193,73 @@ def _chunks(path: Path, wanted: Wanted, delimiter: str, last: str) -> Iterator[C
             _refuse_stray(path, delimiter, broken)
             for batch in reader:
                 _refuse_stray(path, delimiter, broken)
-                for start in range(0, batch.num_rows, CHUNK_ROWS):
-                    part = batch.slice(start, CHUNK_ROWS)
+                place = partial(_place, path, delimiter, parsed, broken)
+                for part in cut_batch(batch, CHUNK_ROWS, path.name, place):
                     rows, passed = _row_numbers(parsed, part.num_rows, broken.rows)
                     parsed = int(rows[-1])
                     final = part.column(last)[-1].as_py() or b""
                     columns = {name: part.column(name) for name in wanted.texts}
+                    while passed > CHUNK_ROWS:
+                        yield _only_broken(wanted, broken, file)
+                        passed -= CHUNK_ROWS
                     yield Chunk(columns, rows, broken.take(passed), file.raw.tell())
         except (pa.ArrowException, UnicodeDecodeError, *READ_ERRORS) as error:
+            if len(broken.rows) >= _MAX_BROKEN:
+                raise DataError(
+                    f"{path.name} has {_MAX_BROKEN:,} broken rows one after the other: is the "
+                    f"separator {delimiter!r}, and its first line a header?"
+                ) from error
+            if "straddl" in str(error):
+                hint = "Most likely a quote is opened and never closed"
+                raise row_too_long(path.name, f"a row after row {parsed:,}", hint) from error
             raise unreadable(path, _advice(error)) from error
+        finally:
+            blocks.stop()
         _refuse_stray(path, delimiter, broken)
-        if b"\n" in final and not broken.rows and not tail.last.rstrip(b"\r\n").endswith(b'"'):
+        if b"\n" in final and not broken.rows and not blocks.last.rstrip(b"\r\n").endswith(b'"'):
             # A value with line breaks must be quoted, but the file does not end with a quote.
             broken.stray = parsed, final.rstrip(b"\r\n").count(b"\n")
             _refuse_stray(path, delimiter, broken)
-        if broken.rows:
-            columns = {name: pa.array([], TEXT) for name in wanted.texts}
-            rest = broken.take(len(broken.rows))
-            yield Chunk(columns, np.empty(0, np.int64), rest, file.raw.tell())
+        while broken.rows:
+            yield _only_broken(wanted, broken, file)
+
+
+def _only_broken(wanted: Wanted, broken: _Broken, file: TextFile) -> Chunk:
+    columns = {name: pa.array([], TEXT) for name in wanted.texts}
+    return Chunk(columns, np.empty(0, np.int64), broken.take(CHUNK_ROWS), file.raw.tell())
+
+
+def _place(path: Path, delimiter: str, parsed: int, broken: _Broken, index: int) -> str:
+    rows, _ = _row_numbers(parsed, index + 1, broken.rows)
+    return _line_of(path, delimiter, int(rows[-1]))
+
+
+def _line_of(path: Path, delimiter: str, row: int) -> str:
+    line = csv_lines(path, delimiter, [row]).get(row)
+    return f"row {row:,}" if line is None else f"line {line:,}"
 
 
 def _refuse_stray(path: Path, delimiter: str, broken: _Broken) -> None:
     if broken.stray is not None:
         row, lines = broken.stray
-        line = csv_lines(path, delimiter, [row]).get(row)
-        where = f"row {row:,}" if line is None else f"line {line:,}"
         raise DataError(
-            f"{where} of {path.name} is a broken row: a quote opens there that is not closed, "
-            f"and swallows the next {lines:,} line{'s' * (lines != 1)}. Close the quote, or double "
-            'it ("") where it belongs to the text'
+            f"{_line_of(path, delimiter, row)} of {path.name} is a broken row: a quote opens there "
+            f"that is not closed, and swallows the next {lines:,} line{'s' * (lines != 1)}. Close "
+            'the quote, or double it ("") where it belongs to the text'
         )
 
 
 def _parse_options(delimiter: str, broken: _Broken) -> csv.ParseOptions:
+    reasons: dict[str, str] = {}
+
     def note(row: csv.InvalidRow) -> str:
+        if len(broken.rows) >= _MAX_BROKEN:
+            return "error"
         # The parser counts the header as row 1.
         number = row.number - 1
         broken.rows.append(number)
-        broken.reasons.append(_reason(row.actual_columns, row.expected_columns))
+        reason = _reason(row.actual_columns, row.expected_columns)
+        broken.reasons.append(reasons.setdefault(reason, reason))
         if broken.stray is None and _is_stray(row.text, delimiter):
             broken.stray = number, row.text.rstrip("\r\n").count("\n")
         return "skip"
@@ -215,7 +298,7 @@ def _is_stray(text: str, delimiter: str) -> bool:
     return False
 
 
-def _row_numbers(before: int, count: int, broken: list[int]) -> tuple[np.ndarray, int]:
+def _row_numbers(before: int, count: int, broken: array[int]) -> tuple[np.ndarray, int]:
     """Return the numbers of `count` parsed rows after row `before`, and how many broken precede."""
     end = before + count
     if not broken or broken[0] > end:
@@ -243,9 +326,6 @@ def _advice(error: BaseException) -> str:
     problem = (str(error).splitlines() or [type(error).__name__])[0]
     if isinstance(error, UnicodeDecodeError):
         return "its header is not UTF-8; save it as UTF-8"
-    if "straddl" in problem:
-        limit = f"a row is longer than {BLOCK_BYTES // 1024**2} MiB"
-        return f"{limit}; most likely a quote is opened and never closed"
     if "Empty CSV" in problem:
         return "it has no rows; the first line must name the columns"
     return problem

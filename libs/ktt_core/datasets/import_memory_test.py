@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,17 +15,20 @@ import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 import pytest
 
+from ktt_core.datasets import delimited
+from ktt_core.datasets.chunks import Wanted
+from ktt_core.datasets.sources import open_source
+from ktt_core.errors import DataError
+
 MIB = 1024**2
 
 # Reads a file, or 30 chunks of it, and prints the rows read or the error, and the peak memory.
 _READ = """
 import itertools, pathlib, sys
 from ktt_core.datasets.chunks import Wanted
-from ktt_core.datasets.collecting import collect
-from ktt_core.datasets.options import ImportOptions
-from ktt_core.datasets.report import BadRows
-from ktt_core.datasets.sources import open_source
 from ktt_core.datasets.labels import LabelEncoder
+from ktt_core.datasets.options import ImportOptions
+from ktt_core.datasets.sources import open_source
 from ktt_core.errors import DataError
 path, name = pathlib.Path(sys.argv[1]), sys.argv[2]
 options = ImportOptions("text", "path", sep=None if name == "lists" else " > ", on_error="skip")
@@ -45,7 +50,10 @@ print(next(line.split()[1] for line in status.splitlines() if line.startswith("V
 def _read(path: Path, labels: str = "text") -> str:
     """Read a file in a process of its own that may take 400 MB; return what it prints."""
     command = [sys.executable, "-c", _READ, str(path), labels]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
     *lines, peak = done.stdout.splitlines()
     assert int(peak) * 1024 < 400e6, lines
     return "\n".join(lines)
@@ -172,3 +180,63 @@ def test_arrow_with_a_list_of_nothing_that_is_too_long(tmp_path: Path) -> None:
     table = pa.table({"text": ["x"], "path": lists})
     feather.write_feather(table, str(tmp_path / "a.feather"), "uncompressed")
     assert "row 1 of a.feather is longer than 16 MiB" in _read(tmp_path / "a.feather", "lists")
+
+
+def _gzipped(path: Path, first: bytes, repeated: bytes, count: int, last: bytes = b"") -> Path:
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(first)
+        for _ in range(count):
+            file.write(repeated)
+        file.write(last)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "row"),
+    [
+        ("a.csv.gz", b"text,path\n", "a row after row 0"),
+        ("a.csv.gz", b'text,path\nx,"', "a row after row 0"),
+        ("a.jsonl.gz", b'{"text":"', "line 1"),
+        ("a.json.gz", b'[{"text":"', "row 1"),
+        ("a.json.gz", b"[", "row 1"),
+    ],
+)
+def test_text_files_with_a_row_without_end(
+    tmp_path: Path, name: str, first: bytes, row: str
+) -> None:
+    filler = b" " if first == b"[" else b"x"
+    path = _gzipped(tmp_path / name, first, filler * MIB, 600)
+    # Also, the process ends well: no thread reads on.
+    assert _read(path).startswith(f"{row} of {name} is longer than 16 MiB")
+
+
+def test_csv_with_rows_as_long_as_they_may_be(tmp_path: Path) -> None:
+    row = b'"' + b"x\n" * (7 * MIB) + b'",A\n'
+    path = _gzipped(tmp_path / "a.csv.gz", b"text,path\n", row, 30)
+    assert _read(path) == "30 rows"
+
+
+@pytest.mark.parametrize("element", [b"[]", b'{"a":{}}', b'"ab"'])
+def test_json_with_a_row_of_many_values(tmp_path: Path, element: bytes) -> None:
+    values = (element + b",") * (15 * MIB // (len(element) + 1))
+    row = b'{"text":"x","path":[' + values + b"0]}"
+    for name, line in (("a.jsonl.gz", row + b"\n"), ("a.json.gz", b"[" + row + b"]")):
+        path = _gzipped(tmp_path / name, b"", line, 1)
+        assert "1,000,000 values" in _read(path, "lists")
+
+
+def test_json_with_many_rows_of_many_values(tmp_path: Path) -> None:
+    row = b'{"text":"x","path":["A"],"other":[' + b"[]," * 300_000 + b"0]}\n"
+    assert "rows" in _read(_gzipped(tmp_path / "a.jsonl.gz", b"", row, 60), "lists")
+
+
+def test_csv_with_broken_rows_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "_MAX_BROKEN", 50_000)
+    path = _gzipped(tmp_path / "a.csv.gz", b"text,path\n", b"x\n", 60_000)
+    with pytest.raises(DataError, match="50,000 broken rows one after the other"):
+        list(open_source(path, Wanted(("text", "path"))).chunks)
+
+
+def test_csv_with_a_header_that_is_too_long(tmp_path: Path) -> None:
+    path = _gzipped(tmp_path / "a.csv.gz", b"text,path", b"," * MIB, 12, b"\nx,A\n")
+    assert "its header is longer than 64 KiB" in _read(path)

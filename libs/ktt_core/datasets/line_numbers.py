@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ktt_core.datasets.textfiles import open_text, reading
+from ktt_core.datasets.textfiles import lines, open_text, reading
 
 __all__ = ["csv_lines"]
 
@@ -35,7 +35,7 @@ def csv_lines(path: Path, delimiter: str, rows: Iterable[int]) -> dict[int, int]
     # The header is row 0.
     row, is_open = -1, False
     with open_text(path) as file, reading(path):
-        for number, line in enumerate(file.stream, start=1):
+        for number, line in enumerate(lines(file), start=1):
             if len(found) == len(wanted):
                 break
             if not is_open:

@@ -29,20 +29,30 @@ NESTED = "lists within a list"
 Object = dict[str, Any]
 
 
-def check_objects(wanted: Wanted, objects: Sequence[Object], where: str) -> None:
+def check_objects(wanted: Wanted, keys: Sequence[str], first: Object, where: str) -> None:
     """Check the options' columns on a source's first rows.
+
+    Parameters
+    ----------
+    wanted : Wanted
+    keys : sequence of str
+        All keys of the first rows.
+    first : dict
+        The first row.
+    where : str
+        The file, for messages.
 
     Raises
     ------
     DataError
         If no object has a wanted column, or the first has a list for text or the reverse.
     """
-    missing_columns(wanted, list(dict.fromkeys(key for o in objects for key in o)), where)
+    missing_columns(wanted, keys, where)
     for name in wanted.texts:
-        if isinstance(objects[0].get(name), list):
+        if isinstance(first.get(name), list):
             raise lists_not_text(name, where)
     for name in wanted.lists:
-        if isinstance(objects[0].get(name), str):
+        if isinstance(first.get(name), str):
             raise text_not_lists(name, where)
 
 

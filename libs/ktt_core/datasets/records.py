@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,16 +12,24 @@ from typing import Any
 
 from ktt_core.datasets.chunks import BROKEN_ROW, Chunk, Source, Wanted
 from ktt_core.datasets.objects import check_objects, chunk_of_objects
-from ktt_core.datasets.textfiles import READ_ERRORS, TextFile, open_text, reading, unreadable
+from ktt_core.datasets.row_sizes import MAX_ROW_BYTES, MAX_ROW_VALUES, row_too_long
+from ktt_core.datasets.textfiles import (
+    READ_ERRORS,
+    TextFile,
+    lines,
+    open_text,
+    reading,
+    unreadable,
+)
+from ktt_core.errors import DataError
 
 __all__ = ["open_json", "open_json_lines"]
 
-#: The longest row, in characters or bytes.
-MAX_RECORD = 64 * 1024**2
-
 _CHUNK_ROWS = 8_192
-_CHUNK_BYTES = 16 * 1024**2
+_CHUNK_BYTES = 4 * 1024**2
 _READ = 1024**2
+
+_SPACES = re.compile(r"[ \t\r\n]*")
 
 _DECODER = json.JSONDecoder()
 
@@ -79,7 +88,7 @@ def _locate(path: Path, rows: Iterable[int]) -> dict[int, int]:
     found: dict[int, int] = {}
     row = 0
     with open_text(path) as file, reading(path):
-        for number, line in enumerate(file.stream, start=1):
+        for number, line in enumerate(lines(file), start=1):
             if len(found) == len(wanted):
                 break
             row += not line.isspace()
@@ -101,15 +110,26 @@ def _parse(line: bytes) -> Any:
 
 def _lines(file: TextFile) -> Iterator[Record]:
     number = 0
-    while line := file.stream.readline(MAX_RECORD):
+    while line := file.stream.readline(MAX_ROW_BYTES + 1):
         number += 1
-        if len(line) == MAX_RECORD:
-            raise unreadable(
-                file.path, f"line {number:,} is longer than {MAX_RECORD // 1024**2} MiB"
-            )
+        if len(line) > MAX_ROW_BYTES:
+            raise row_too_long(file.path.name, f"line {number:,}")
+        _check_values(file, line, f"line {number:,}")
         if line.isspace():
             continue
         yield _parse(line), len(line)
+
+
+def _check_values(file: TextFile, text: bytes | str, row: str) -> None:
+    """Refuse a row that has more than `MAX_ROW_VALUES` values. Short ones cannot."""
+    if len(text) <= _CHUNK_BYTES:
+        return
+    marks = (b",", b"[", b"{") if isinstance(text, bytes) else (",", "[", "{")
+    if sum(map(text.count, marks)) > MAX_ROW_VALUES:  # type: ignore[arg-type]
+        raise DataError(
+            f"{row} of {file.path.name} has more than {MAX_ROW_VALUES:,} values, the most that one "
+            "row may have. Shorten it or leave it out"
+        )
 
 
 def _array(file: TextFile) -> Iterator[Record]:
@@ -128,6 +148,10 @@ def _array(file: TextFile) -> Iterator[Record]:
         if not row and buffer[begin : begin + 1] == "]":
             _check_end(file, buffer[begin + 1 :] + decode(file.stream.read(_READ)))
             return
+        if len(buffer) - at > MAX_ROW_BYTES and size > _READ:
+            raise row_too_long(file.path.name, f"row {row + 1:,}")
+        if size > _READ:
+            _check_values(file, buffer, f"row {row + 1:,}")
         try:
             value, end = _DECODER.raw_decode(buffer, begin)
         except RecursionError as error:
@@ -135,7 +159,7 @@ def _array(file: TextFile) -> Iterator[Record]:
                 file.path, f"row {row + 1:,} of the array is nested too deeply"
             ) from error
         except ValueError as error:
-            if ended or len(buffer) > MAX_RECORD:
+            if ended:
                 problem = (
                     f"row {row + 1:,} of the array is not JSON, or the file is cut off ({error})"
                 )
@@ -154,9 +178,9 @@ def _array(file: TextFile) -> Iterator[Record]:
 
 
 def _after_spaces(buffer: str, start: int) -> int:
-    while start < len(buffer) and buffer[start] in " \t\r\n":
-        start += 1
-    return start
+    spaces = _SPACES.match(buffer, start)
+    assert spaces is not None, "none is a match too"
+    return spaces.end()
 
 
 def _check_end(file: TextFile, rest: str) -> None:
@@ -168,7 +192,9 @@ def _chunks(
     path: Path, wanted: Wanted, records: Callable[[TextFile], Iterator[Record]]
 ) -> Iterator[Chunk]:
     row = 0
-    first = True
+    # The first rows' keys, until they are checked; of other rows only the wanted ones are kept.
+    keys: dict[str, None] | None = {}
+    names = wanted.names
     with open_text(path) as file:
         stream = records(file)
         ended = False
@@ -188,11 +214,13 @@ def _chunks(
                 row += 1
                 size += length
                 if isinstance(value, dict):
-                    objects.append(value)
+                    if keys is not None:
+                        keys.update(dict.fromkeys(value))
+                    objects.append({name: value[name] for name in names if name in value})
                     rows.append(row)
                 else:
                     broken.append((row, BROKEN_ROW))
-            if first and objects:
-                check_objects(wanted, objects, path.name)
-                first = False
+            if keys is not None and objects:
+                check_objects(wanted, list(keys), objects[0], path.name)
+                keys = None
             yield chunk_of_objects(wanted, objects, rows, broken, file.raw.tell())

@@ -5,7 +5,7 @@ A few bytes of a compressed or dictionary-encoded file can stand for any number 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ __all__ = [
     "ELEMENT_BYTES",
     "INTEGER_BYTES",
     "MAX_ROW_BYTES",
+    "MAX_ROW_VALUES",
     "cut_batch",
     "is_list",
     "list_offsets",
@@ -27,6 +28,9 @@ __all__ = [
 #: The longest row, and the most that is decoded at once: a whole row of a text file, or the values
 #: of the wanted columns of a columnar one.
 MAX_ROW_BYTES = 16 * 1024**2
+
+#: The most values of a row of JSON: as objects they take many times their bytes.
+MAX_ROW_VALUES = 1_000_000
 
 #: What an element of a list takes beside its text.
 ELEMENT_BYTES = 4
@@ -54,7 +58,7 @@ def row_too_long(where: str, row: str, hint: str = "Shorten it or leave it out")
 
 
 def cut_batch(
-    batch: pa.RecordBatch, max_rows: int, where: str, first: int
+    batch: pa.RecordBatch, max_rows: int, where: str, place: Callable[[int], str]
 ) -> Iterator[pa.RecordBatch]:
     """Cut a batch into parts of at most `MAX_ROW_BYTES`, without decoding it.
 
@@ -66,8 +70,8 @@ def cut_batch(
         The most rows of a part.
     where : str
         The file, for messages.
-    first : int
-        The number of the batch's first row.
+    place : callable
+        Names the row at a position in the batch, as "row 3".
 
     Raises
     ------
@@ -86,15 +90,19 @@ def cut_batch(
             continue
         # First by the number of elements: even the sizes of too many would not fit into memory.
         elements = sum((_elements(column) * ELEMENT_BYTES for column in rows.columns), np.int64(0))
-        for begin, end in _cuts(elements, rows.num_rows, where, first + start):
+        for begin, end in _cuts(elements, rows.num_rows, where, place, start):
             part = rows.slice(begin, end - begin)
             sizes = sum((_sizes(column) for column in part.columns), np.int64(0))
-            for low, high in _cuts(sizes, part.num_rows, where, first + start + begin):
+            for low, high in _cuts(sizes, part.num_rows, where, place, start + begin):
                 yield part.slice(low, high - low)
 
 
 def _cuts(
-    sizes: NDArray[np.int64] | np.int64, rows: int, where: str, first: int
+    sizes: NDArray[np.int64] | np.int64,
+    rows: int,
+    where: str,
+    place: Callable[[int], str],
+    first: int,
 ) -> Iterator[tuple[int, int]]:
     """Yield consecutive ranges of rows that are at most `MAX_ROW_BYTES` together."""
     ends = np.cumsum(np.broadcast_to(sizes, rows))
@@ -103,7 +111,7 @@ def _cuts(
         return
     longest = int(np.argmax(sizes))
     if np.broadcast_to(sizes, rows)[longest] > MAX_ROW_BYTES:
-        raise row_too_long(where, f"row {first + longest:,}")
+        raise row_too_long(where, place(first + longest))
     begin, before = 0, 0
     while begin < rows:
         end = max(begin + 1, int(np.searchsorted(ends, before + MAX_ROW_BYTES, side="right")))

@@ -514,9 +514,9 @@ def test_lone_surrogates_and_invalid_bytes_remain_invalid_utf8(tmp_path: Path) -
 
 
 def test_a_line_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "MAX_RECORD", 1_000)
+    monkeypatch.setattr(records, "MAX_ROW_BYTES", 1_000)
     path = _lines_file(tmp_path, '{"text": "x", "label": "A"}', '{"text": "' + "y" * 2_000)
-    with pytest.raises(DataError, match="line 2 is longer than"):
+    with pytest.raises(DataError, match=r"line 2 of a\.jsonl is longer than"):
         _read(path, PLAIN)
 
 

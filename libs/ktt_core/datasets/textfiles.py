@@ -7,18 +7,22 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from ktt_core.datasets.row_sizes import MAX_ROW_BYTES
 from ktt_core.errors import DataError
 
-__all__ = ["READ_ERRORS", "TextFile", "open_text", "reading", "unreadable"]
+__all__ = ["LOOK_BYTES", "READ_ERRORS", "TextFile", "lines", "open_text", "reading", "unreadable"]
 
 #: Exceptions raised while a plain or gzipped file is read.
 READ_ERRORS = (OSError, EOFError, zlib.error)
 
 _BOM = b"\xef\xbb\xbf"
-_LOOK = 65_536
+
+#: Bytes of `TextFile.head`.
+LOOK_BYTES = 65_536
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def open_text(path: Path) -> Iterator[TextFile]:
         packed = path.name.lower().endswith(".gz")
         stream: BinaryIO = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]
         try:
-            head = stream.read(_LOOK)
+            head = stream.read(LOOK_BYTES)
             skipped = len(_BOM) if head.startswith(_BOM) else 0
             stream.seek(skipped)
         except READ_ERRORS as error:
@@ -69,6 +73,11 @@ def open_text(path: Path) -> Iterator[TextFile]:
         if b"\x00" in head[:1024]:
             raise unreadable(path, "it is not a text file")
         yield TextFile(path, stream, raw, head[skipped:])
+
+
+def lines(file: TextFile) -> Iterator[bytes]:
+    """Yield the lines. What is longer than a row may be comes in pieces."""
+    return iter(partial(file.stream.readline, 2 * MAX_ROW_BYTES), b"")
 
 
 @contextlib.contextmanager
