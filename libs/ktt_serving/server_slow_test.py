@@ -16,6 +16,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import psutil
@@ -389,10 +392,11 @@ def test_no_log_of_a_busy_abused_service_has_a_word_of_a_text(bundles, monitor, 
     environment = {"EVIDENTLY_PORT": str(monitor.port)}
     with serving(bundles["tfidf"], tmp_path, *LAUNCHER, **environment) as server:
         texts = [f"{word} men" for word in words] + [f"{word} a " * 40_000 for word in words[:4]]
-        asked = [lambda text=text: server.post("/predict", {"text": text}) for text in texts] * 3
+        asked: list[Callable[[], Any]] = []
+        asked += [partial(server.post, "/predict", {"text": text}) for text in texts] * 3
         asked += [lambda: server.post("/predict_proba", {"texts": texts[:40]})] * 5
         abuse = [sent.replace(SECRET, words[7].encode()) for sent, _ in ABUSE.values()]
-        asked += [lambda sent=sent: exchanged(server, sent) for sent in abuse] * 2
+        asked += [partial(exchanged, server, sent) for sent in abuse] * 2
         asked += [lambda: server.post(f"/predict?text={words[8]}", {"text": words[9:11]})] * 5
         asked += [lambda: server.get(f"/{words[8]}?text={words[8]}")] * 5
         # One of those that answer dies on its batch.

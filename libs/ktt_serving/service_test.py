@@ -284,9 +284,12 @@ def client(service):
 def test_a_service_does_not_start_with_a_scorer_whose_answers_it_cannot_use(
     attributes, error, tmp_path
 ):
-    service = TestedService()
+    class Service(TestedService):
+        def make_scorer(self, folder, identity):
+            return type("Wrong", (Scorer,), attributes)()
+
+    service = Service()
     write_identity(Identity("model", "data", "Model", "1"), tmp_path)
-    service.make_scorer = lambda folder, identity: type("Wrong", (Scorer,), attributes)()
     with pytest.raises(UnsupportedError, match=error):
         service._open(tmp_path)
 

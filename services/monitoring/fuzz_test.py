@@ -150,7 +150,7 @@ def use(folder: Path, config: Path) -> None:
         store.close()
 
 
-def use_damaged(folder: Path, config: Path, damage: Callable[[Path], None]) -> None:
+def use_damaged(folder: Path, config: Path, damage: Callable[[Path], object]) -> None:
     used = folder / "used"
     used.mkdir()
     try:
@@ -164,7 +164,7 @@ def use_damaged(folder: Path, config: Path, damage: Callable[[Path], None]) -> N
 @given(edits())
 def test_the_bytes_of_the_state(folder, config, state, damage):
     content = edited(state.read_bytes(), damage)
-    use_damaged(folder, config, lambda path: path.write_bytes(content) and None)
+    use_damaged(folder, config, lambda path: path.write_bytes(content))
 
 
 LAYOUT = Layout(

@@ -141,7 +141,7 @@ def test_a_request_to_pack(folder, damage):
 def test_hyperparameters(folder, name, damage):
     config_class = get_model(name).config_class
     path = folder / "hyperparameters.json"
-    values = {name: config_class().model_dump(mode="json")}
+    values = {name: build_config(config_class, name).model_dump(mode="json")}
     path.write_bytes(json_bytes(changed(values, damage)))
 
     def read() -> None:
