@@ -150,7 +150,7 @@ def train_command(
     if ALL in models:
         models = tuple(model.id for model in session.backend.catalogue.list_models())
     where_known = {"encoder": encoder, "download": download or None}
-    if hyperparameters is None and _HYPERPARAMETERS.is_file():
+    if hyperparameters is None and os.path.lexists(_HYPERPARAMETERS):
         hyperparameters = _HYPERPARAMETERS
         if not as_json:
             echo(f"overrides from ./{_HYPERPARAMETERS}", err=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import pydantic
 
 from ktt_core.errors import InvalidConfigError, NotFoundError
+from ktt_core.regular_files import read_regular
 
 __all__ = [
     "ModelConfig",
@@ -178,7 +179,7 @@ def read_hyperparameters(path: Path) -> dict[str, dict[str, Any]]:
     """
     try:
         # Some editors on Windows start a file with a byte order mark.
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
+        value = json.loads(read_regular(path).decode("utf-8-sig"))
     except FileNotFoundError:
         raise NotFoundError(f"there is no hyperparameter file {path}") from None
     except OSError as error:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from ktt_core.atomic import atomic_file
 from ktt_core.documents import parse_object
 from ktt_core.errors import CheckpointError, NotFoundError
+from ktt_core.regular_files import open_regular
 
 __all__ = [
     "FORMAT_VERSION",
@@ -218,7 +219,7 @@ def _damaged(path: Path, what: str) -> CheckpointError:
 
 def _map(path: Path) -> mmap.mmap:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = open_regular(path)
     except FileNotFoundError:
         raise NotFoundError(f"there is no checkpoint {path}") from None
     except OSError as error:

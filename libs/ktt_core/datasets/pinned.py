@@ -8,6 +8,8 @@ import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ktt_core.regular_files import open_regular
+
 __all__ = ["PinnedFile", "PinnedView", "pin_files"]
 
 #: Number of retries when the folder is replaced during opening.
@@ -33,7 +35,7 @@ class PinnedFile:
     @classmethod
     def open(cls, path: Path) -> PinnedFile:
         """Open a file for reading."""
-        return cls(path, os.open(path, os.O_RDONLY))
+        return cls(path, open_regular(path))
 
     def view(self) -> PinnedView:
         """Return a reader with its own position."""
@@ -105,7 +107,7 @@ def pin_files(folder: Path, names: Sequence[str]) -> Mapping[str, PinnedFile | O
 
 def _pin(path: Path, within: int) -> PinnedFile | OSError:
     try:
-        return PinnedFile(path, os.open(path.name, os.O_RDONLY, dir_fd=within))
+        return PinnedFile(path, open_regular(path.name, dir_fd=within))
     except OSError as error:
         return error
 
