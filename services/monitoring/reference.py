@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .errors import SettingsError
 from .layout import LabelKind, Layout, beyond_probabilities
-from .settings import Settings
+from .settings import Settings, refuse_other_than_file
 
 __all__ = ["Reference", "load_reference"]
 
@@ -53,6 +53,7 @@ def load_reference(settings: Settings) -> Reference:
         If it is missing, cannot be read, or does not match the settings.
     """
     path = settings.reference_path
+    refuse_other_than_file(path)
     try:
         file = pq.ParquetFile(path)
     except FileNotFoundError as error:

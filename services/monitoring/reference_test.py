@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -120,6 +121,15 @@ def test_an_invalid_reference_is_refused_with_the_reason(tmp_path, model, change
         load(tmp_path, change(model.reference(40)))
     assert said in str(error.value)
     assert "references.parquet" in str(error.value)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_refused_at_once(config):
+    settings = load_settings(config)
+    settings.reference_path.unlink(missing_ok=True)
+    os.mkfifo(settings.reference_path)
+    with pytest.raises(SettingsError, match="not a regular file"):
+        load_reference(settings)
 
 
 def test_a_missing_reference_is_named(tmp_path, config):

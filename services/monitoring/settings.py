@@ -17,6 +17,7 @@ __all__ = [
     "PERFORMANCE_MONITORS",
     "Settings",
     "load_settings",
+    "refuse_other_than_file",
 ]
 
 #: All monitors, in the order of computation and display.
@@ -118,6 +119,19 @@ _SERVICE_FIELDS = tuple(
 )
 
 
+def refuse_other_than_file(path: Path) -> None:
+    """Refuse a pipe or a device, whose reading could wait for ever, and a folder.
+
+    Raises
+    ------
+    SettingsError
+        If something else than a regular file is there.
+    """
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "not a regular file"
+        raise SettingsError(f"{path} cannot be read: it is {what}")
+
+
 def load_settings(path: Path) -> Settings:
     """Read and check ``evidently.yaml``.
 
@@ -127,6 +141,7 @@ def load_settings(path: Path) -> Settings:
         If the file cannot be read, is not YAML, or a field is unknown, missing or out of range; the
         message names the file and the field.
     """
+    refuse_other_than_file(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 import yaml
@@ -115,6 +116,13 @@ def test_an_invalid_file_is_refused_with_the_reason(tmp_path, document, said):
         load(tmp_path, document)
     assert said in str(error.value)
     assert "evidently.yaml" in str(error.value)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "evidently.yaml")
+    with pytest.raises(SettingsError, match="not a regular file"):
+        load_settings(tmp_path / "evidently.yaml")
 
 
 def test_a_missing_file_is_named(tmp_path):
