@@ -25,6 +25,7 @@ from ktt.artifacts.v1 import export_manifest_pb2 as pb
 from ktt_core.documents import Document
 from ktt_core.errors import DataError
 from ktt_core.quantization import GraphFigures, QuantizationFigures
+from ktt_core.regular_files import open_regular
 
 __all__ = [
     "FORMAT_VERSION",
@@ -144,7 +145,7 @@ def describe_files(folder: Path) -> tuple[ExportedFile, ...]:
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
+    with os.fdopen(open_regular(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from ktt_core.checkpoints.paths import check_run_time, report_path
 from ktt_core.errors import DataError, NotFoundError
 from ktt_core.fields import at_field
 from ktt_core.names import check_name
+from ktt_core.regular_files import open_regular
 from ktt_core.workspace import Workspace
 
 __all__ = ["ReportFile", "read_report"]
@@ -80,7 +82,7 @@ def read_report(
         raise NotFoundError(_missing(workspace, model, dataset, run_time, times))
     path = report_path(folder, chosen)
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             content = file.read(_MAX_BYTES)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -10,6 +10,7 @@ from typing import Any
 
 from ktt_core.documents import parse_object
 from ktt_core.errors import ConflictError, DataError
+from ktt_core.regular_files import open_regular
 
 __all__ = ["check_files", "check_owner", "folder_name", "read_manifest"]
 
@@ -32,7 +33,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             content = file.read(_MAX_BYTES)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -96,9 +97,13 @@ def check_files(folder: Path, model: str, dataset: str) -> dict[str, Any]:
         odd = sorted(there ^ {*said, MANIFEST})
         raise DataError(f"the manifest and the folder differ in {', '.join(odd[:5])}")
     for name, digest in said.items():
-        with (folder / name).open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                raise DataError(f"{name} is not what the manifest says: its checksum differs")
+        try:
+            with os.fdopen(open_regular(folder / name), "rb") as file:
+                own = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DataError(f"{folder / name} cannot be read: {error.strerror or error}") from error
+        if own != digest:
+            raise DataError(f"{name} is not what the manifest says: its checksum differs")
     return manifest
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ def change(folder: Path, **fields: Any) -> None:
     (folder / "manifest.json").write_text(json.dumps({**manifest, **fields}))
 
 
+def pipe(path: Path) -> None:
+    """Put a pipe, whose opening waits for a writer, where a file was."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 def test_a_whole_folder_is_taken(folder: Path) -> None:
     assert check_files(folder, "tfidf_hsgd", "shop")["model"] == "tfidf_hsgd"
     check_owner(folder, "tfidf_hsgd", "shop", "onnx")
@@ -52,6 +59,8 @@ def test_a_whole_folder_is_taken(folder: Path) -> None:
         lambda folder: (folder / "more.py").write_bytes(b"import os"),
         lambda folder: (folder / "manifest.json").unlink(),
         lambda folder: (folder / "manifest.json").write_text("["),
+        lambda folder: pipe(folder / "manifest.json"),
+        lambda folder: pipe(folder / "model.onnx"),
         lambda folder: (folder / "manifest.json").write_text("[]"),
         lambda folder: change(folder, files=3),
         lambda folder: change(folder, files=["model.onnx"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -193,6 +194,16 @@ def part_elsewhere(folder):
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def pipe_for_config(folder):
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+
+
+def pipe_for_weights(folder):
+    no_weights(folder)
+    os.mkfifo(folder / "model.safetensors")
+
+
 @pytest.mark.parametrize(
     ("damage", "error", "message"),
     [
@@ -201,6 +212,8 @@ def part_elsewhere(folder):
         (no_weights, NotFoundError, "no model.safetensors"),
         (pickled_weights, UnsupportedError, "pickle.*save_pretrained"),
         (cut_weights, DataError, "cut off"),
+        (pipe_for_config, NotFoundError, "no config.json"),
+        (pipe_for_weights, NotFoundError, "no model.safetensors"),
         (html_for_weights, DataError, "not a safetensors file"),
         (missing_part, NotFoundError, "no model-00001-of-00002.safetensors"),
         (part_elsewhere, DataError, "does not list the parts"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from ktt_core.documents import parse_object
 from ktt_core.errors import DataError, NotFoundError, UnsupportedError
+from ktt_core.regular_files import open_regular, read_regular
 
 __all__ = ["EncoderFacts", "read_config", "read_facts", "weight_files"]
 
@@ -173,16 +175,16 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_JSON:
             raise DataError(f"{path} is damaged: it is larger than {_MAX_JSON // 1024**2} MiB")
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     return parse_object(content, lambda problem: DataError(f"{path} is damaged: it is {problem}"))
 
 
 def _parameters(path: Path) -> int:
     """Count the numbers in a safetensors file by its header."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if not 2 <= length <= min(_MAX_HEADER, path.stat().st_size - 8):
                 raise DataError(f"{path} is damaged: it is not a safetensors file, or is cut off")
