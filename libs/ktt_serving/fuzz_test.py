@@ -87,6 +87,7 @@ def use(path: Path, damage: Callable[[bytes], bytes]) -> None:
 @given(changes())
 @example(DEEP)
 @example((Change("replace", 3, 10**400),))
+@example((Change("replace", 244, False),))
 def test_the_values_of_a_file(folders, name, damage):
     kind, _, file = name.partition("/")
     use(folders[kind] / file, lambda whole: json_bytes(changed(json.loads(whole), damage)))
@@ -142,3 +143,15 @@ def test_the_shape_of_an_array_is_not_believed(folders, shape):
         for name in ("weights", "bias", "feature_start", "pair_node"):
             archive.writestr(f"{name}.npy", array)
     use(folders["tfidf"] / "weights.npz", lambda whole: written.getvalue())
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1, 1e-300, 1e300, float("nan"), "1", True, None])
+def test_a_temperature_that_no_answer_can_have_is_refused(folders, temperature):
+    path = folders["tfidf"] / "model.json"
+    whole = path.read_bytes()
+    path.write_text(json.dumps({**json.loads(whole), "temperature": temperature}))
+    try:
+        with pytest.raises(CheckpointError, match="temperature"):
+            load_scorer(path.parent)
+    finally:
+        path.write_bytes(whole)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.decoding import leaf_log_proba
+from ktt_core.decoding.scores import inverse_temperature
 from ktt_core.tfidf.batches import counted_characters
 from ktt_core.tfidf.reference_features import reference_features
 from ktt_core.tfidf.scorer import load_scorer
@@ -35,7 +36,8 @@ class TfidfScorer:
 
     def __init__(self, folder: Path) -> None:
         self.taxonomy = read_taxonomy(folder)
-        self._temperature = float(read_json(folder / DESCRIPTION_NAME)["temperature"])
+        self._temperature = read_json(folder / DESCRIPTION_NAME)["temperature"]
+        inverse_temperature(self._temperature)  # raises, now and not at each answer
         self._rows = TextRows(folder)
         #: Told of the characters of each text that are read, and of those that are cut.
         self.on_characters: Callable[[NDArray[np.int64], NDArray[np.int64]], None] | None = None
