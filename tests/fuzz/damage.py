@@ -3,7 +3,7 @@
 A reader answers damaged bytes with a result or with an error that it documents. It never hangs,
 raises anything else, takes memory without bound or leaves a file behind: `survives` is that rule.
 
-Tests are bounded, in CI to the same examples every time. ``KTT_FUZZ_MINUTES=10`` runs each of them
+Tests are bounded, to the same examples every time. ``KTT_FUZZ_MINUTES=10`` runs each of them
 for ten minutes instead, on other examples every time. What was found once stays as an ``@example``.
 """
 
@@ -53,7 +53,10 @@ def fuzzed(examples: int) -> Callable[[Test], Test]:
     def decorate(test: Test) -> Test:
         if not _MINUTES:
             return settings(
-                max_examples=examples, deadline=None, suppress_health_check=_ALL_CHECKS
+                max_examples=examples,
+                deadline=None,
+                derandomize=True,
+                suppress_health_check=_ALL_CHECKS,
             )(test)
         endless = settings(
             max_examples=max(examples, 200),
