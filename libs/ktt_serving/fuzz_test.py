@@ -155,3 +155,16 @@ def test_a_temperature_that_no_answer_can_have_is_refused(folders, temperature):
             load_scorer(path.parent)
     finally:
         path.write_bytes(whole)
+
+
+def test_a_tokenizer_that_would_panic_at_every_text_is_refused(folders):
+    path = folders["onnx"] / "tokenizer.json"
+    whole = path.read_bytes()
+    damaged = json.loads(whole)
+    damaged["post_processor"]["special_tokens"] = {}
+    path.write_text(json.dumps(damaged))
+    try:
+        with pytest.raises(CheckpointError, match="tokenizer"):
+            load_scorer(path.parent)
+    finally:
+        path.write_bytes(whole)

@@ -103,7 +103,12 @@ class TransformerPreprocessor(BasePreprocessor):
 
         try:
             loaded = tokenizers.Tokenizer.from_str(text)
-        except Exception as error:  # the library raises nothing narrower
+            # Special tokens that are used and not defined show at the first text.
+            loaded.encode("")
+        except BaseException as error:
+            # The library raises nothing narrower than Exception, and panics with what is none.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise InvalidArgumentError(f"{where} is not a tokenizer: {error}") from error
         self._special = loaded.num_special_tokens_to_add(False)
         least = self._special + 1
