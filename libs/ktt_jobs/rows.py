@@ -93,7 +93,11 @@ def job_of(row: Row[Any], ahead: int = 0) -> Job:
             end_time=_moment_or_none(row.end_time),
             progress=_progress(row.progress),
             eta=row.eta,
-            error=error and JobError(**{**error, "log_tail": tuple(error["log_tail"])}),
+            error=(
+                None
+                if error is None
+                else JobError(**{**error, "log_tail": tuple(error["log_tail"])})
+            ),
             result=None if row.result is None else _object(row.result),
             attempt=_whole(row.attempt),
             last_event=_whole(row.last_event),

@@ -36,7 +36,7 @@ ROWS = [
 
 
 def delimited(separator: str) -> bytes:
-    quoted = (row["text"].replace('"', '""') for row in ROWS)
+    quoted = (str(row["text"]).replace('"', '""') for row in ROWS)
     lines = [f'"{text}"{separator}A > {n % 3}' for n, text in enumerate(quoted)]
     return "\n".join([f"text{separator}path", *lines, ""]).encode()
 

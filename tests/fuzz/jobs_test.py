@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,15 +56,15 @@ def use(path: Path) -> None:
     """Ask for all that is there, each by itself, and change it."""
     store = JobStore(path)
     try:
-        asked = [
+        asked: list[Callable[[], object]] = [
             lambda: queries.page(store, [], [], {}, 10, None),
             lambda: queries.page(
                 store, ["training"], [JobState.QUEUED], {"dataset": "toy"}, 1, None
             ),
             lambda: queries.stats(store),
             lambda: queries.running(store),
-            *(lambda job_id=job_id: queries.find(store, job_id) for job_id in IDS),
-            *(lambda job_id=job_id: queries.read_events(store, job_id, 0, 10) for job_id in IDS),
+            *(partial(queries.find, store, job_id) for job_id in IDS),
+            *(partial(queries.read_events, store, job_id, 0, 10) for job_id in IDS),
             lambda: store.queued(10),
             lambda: store.begin(IDS[2]),
             lambda: store.end(IDS[2], JobState.SUCCEEDED, result={}),
