@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ktt_core.errors import InvalidArgumentError, NotFoundError, UnsupportedError
+from ktt_core.errors import CheckpointError, InvalidArgumentError, NotFoundError, UnsupportedError
 from ktt_core.preprocessors.base import (
     BasePreprocessor,
     check_made,
@@ -103,11 +103,8 @@ class TransformerPreprocessor(BasePreprocessor):
 
         try:
             loaded = tokenizers.Tokenizer.from_str(text)
-            # Special tokens that are used and not defined show at the first text.
-            loaded.encode("")
         except BaseException as error:
-            # The library raises nothing narrower than Exception, and panics with what is none.
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            if not _is_of_tokenizers(error):
                 raise
             raise InvalidArgumentError(f"{where} is not a tokenizer: {error}") from error
         self._special = loaded.num_special_tokens_to_add(False)
@@ -125,6 +122,12 @@ class TransformerPreprocessor(BasePreprocessor):
         loaded.enable_truncation(max_length, direction=direction)
         # Padding is applied by `pad_rows`.
         loaded.no_padding()
+        try:
+            # Special tokens that are used and not defined show at the first text. Not before it is
+            # without padding: a damaged one takes all memory, which ends the process.
+            _encodings(loaded.encode_batch, [""])
+        except CheckpointError as error:
+            raise InvalidArgumentError(f"{where} is not a tokenizer: {error}") from error
         self._tokenizer = loaded
         # Skips offsets, which are not needed; older versions always compute them.
         self._encode = getattr(loaded, "encode_batch_fast", loaded.encode_batch)
@@ -178,6 +181,8 @@ class TransformerPreprocessor(BasePreprocessor):
         ------
         InvalidArgumentError
             If an entry is not text.
+        CheckpointError
+            If the tokenizer is damaged, for example without the token for unknown words.
         """
         if self.before is not None:
             made = self.before(texts)["text"]
@@ -186,7 +191,7 @@ class TransformerPreprocessor(BasePreprocessor):
         batch = [_encodable(text) for text in check_texts(texts)]
         beginnings = [self._beginnings(text) for text in batch]
         read = [next(of_text) for of_text in beginnings]
-        encodings = self._encode(read)
+        encodings = _encodings(self._encode, read)
         cut = np.zeros(len(batch), dtype=np.int64)
         for place, text in enumerate(batch):
             # Read more of long texts whose beginning does not decide all ids.
@@ -195,7 +200,7 @@ class TransformerPreprocessor(BasePreprocessor):
                 is_whole = _ends_with_a_word(read[place], text)
                 # The faster way does not tell of words.
                 encode = self._encode if is_whole else self._tokenizer.encode_batch
-                (encodings[place],) = encode([read[place]])
+                (encodings[place],) = _encodings(encode, [read[place]])
             if len(encodings[place]) >= self.max_length:
                 cut[place] = self._count_cut(encodings[place], read[place], text)
         rows = [encoding.ids for encoding in encodings]
@@ -297,6 +302,22 @@ def _last_word(encoding: tokenizers.Encoding, with_cut: bool = False) -> int:
     """Return the number of the last word that has an id, or would have without truncation."""
     parts = [encoding, *encoding.overflowing] if with_cut else [encoding]
     return max((word for part in parts for word in part.word_ids if word is not None), default=0)
+
+
+def _encodings(
+    encode: Callable[[list[str]], list[tokenizers.Encoding]], texts: list[str]
+) -> list[tokenizers.Encoding]:
+    try:
+        return encode(texts)
+    except BaseException as error:
+        if not _is_of_tokenizers(error):
+            raise
+        raise CheckpointError(f"the tokenizer cannot read a text: {error}") from error
+
+
+def _is_of_tokenizers(error: BaseException) -> bool:
+    # The library raises nothing narrower than Exception, and panics with what is none.
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def _encodable(text: str) -> str:

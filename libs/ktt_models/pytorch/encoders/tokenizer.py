@@ -77,7 +77,9 @@ def check_stored(preprocessor: TransformerPreprocessor, config: Mapping[str, Any
     if type(preprocessor) is not TransformerPreprocessor:
         return  # one of a model's own, which may make other ids
     rows, longest = config.get("vocab_size"), longest_input(dict(config))
-    highest = max(preprocessor.highest_id, preprocessor.pad_id)
+    # Ids of special tokens need not be in the vocabulary.
+    special, _ = preprocessor.token_ids([""])
+    highest = max(preprocessor.highest_id, preprocessor.pad_id, *special.tolist())
     if type(rows) is int and highest >= rows:
         raise CheckpointError(
             f"its tokenizer has ids up to {highest:,}, and its encoder embeds {rows:,}"
