@@ -96,6 +96,10 @@ def test_the_values_of_a_file(folders, name, damage):
 @fuzzed(60)
 @given(changes(1))
 @example(DEEP)
+@example((Change("replace", 559, 2**31),))
+@example((Change("replace", 1139, 2**31 - 1),))
+@example((Change("replace", 559, 2**31 - 1),))
+@example((Change("replace", 415, ""),))
 def test_the_values_of_a_tokenizer(folders, damage):
     path = folders["onnx"] / "tokenizer.json"
     use(path, lambda whole: json_bytes(changed(json.loads(whole), damage)))
@@ -155,6 +159,16 @@ def test_a_temperature_that_no_answer_can_have_is_refused(folders, temperature):
             load_scorer(path.parent)
     finally:
         path.write_bytes(whole)
+
+
+def test_the_padding_of_a_tokenizer_is_not_read(folders):
+    def damage(whole: bytes) -> bytes:
+        value = json.loads(whole)
+        # Rust would end the process for want of memory.
+        value["padding"]["pad_to_multiple_of"] = 2**40
+        return json_bytes(value)
+
+    use(folders["onnx"] / "tokenizer.json", damage)
 
 
 def test_a_tokenizer_that_would_panic_at_every_text_is_refused(folders):

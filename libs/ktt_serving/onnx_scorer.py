@@ -80,6 +80,20 @@ class OnnxScorer:
                 f"{graph} has {width} leaves, and hierarchy.json "
                 f"{self.taxonomy.n_leaves}: they are of different models"
             )
+        self._check_ids(graph)
+
+    def _check_ids(self, graph: Path) -> None:
+        """Check that the graph has an embedding for every id of the tokenizer."""
+        # Ids of special tokens need not be in the vocabulary.
+        special, _ = self._preprocessor.token_ids([""])
+        highest = max(self._preprocessor.highest_id, self._preprocessor.pad_id, *special.tolist())
+        ids = np.array([[highest]], dtype=np.int64)
+        try:
+            self._session.run(["log_proba"], {"input_ids": ids, "attention_mask": ids * 0 + 1})
+        except Exception as error:  # as above
+            raise CheckpointError(
+                f"{graph} does not read the tokenizer's id {highest:,}: {error}"
+            ) from error
 
     def __call__(self, texts: Sequence[str]) -> Scores:
         """Answer texts."""
