@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ktt_core.atomic import atomic_file
+from ktt_core.decoding.scores import inverse_temperature
 from ktt_core.documents import parse_object
-from ktt_core.errors import CheckpointError, NotFoundError
+from ktt_core.errors import CheckpointError, InvalidArgumentError, NotFoundError
 from ktt_core.regular_files import open_regular
 
 __all__ = [
@@ -355,11 +356,11 @@ def stored_temperature(metadata: Mapping[str, Any]) -> float:
     KeyError
         If it has none.
     CheckpointError
-        If that is no finite number above 0.
+        If no answer can be given at that temperature.
     """
     found = metadata["temperature"]
-    # A whole number may be too large for a float; true and "1" are none.
-    whole = type(found) is int and found < 2**53
-    if not ((whole or type(found) is float) and math.isfinite(found) and found > 0):
-        raise CheckpointError(f"the temperature {found!r:.40} is no finite number above 0")
+    try:
+        inverse_temperature(found)
+    except InvalidArgumentError as error:
+        raise CheckpointError(str(error)) from error
     return float(found)

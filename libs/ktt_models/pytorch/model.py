@@ -307,8 +307,10 @@ class PyTorchModel(FrameworkModel):
         preprocessor = restore_preprocessor(self, metadata["preprocessor"])
         if not isinstance(preprocessor, TransformerPreprocessor):
             raise CheckpointError("its preprocessor makes no token ids")
-        network = self._assemble(Encoder.from_config_json(metadata["encoder"]))
+        stored = arrays_of("network", arrays)
+        sizes = [array.size for array in stored.values()]
+        network = self._assemble(Encoder.from_config_json(metadata["encoder"], sizes))
         check_stored(preprocessor, network.encoder.config_json["config"])
-        load_arrays(network, arrays_of("network", arrays))
+        load_arrays(network, stored)
         self._network = network.to(answering_device()).eval()
         self._preprocessor = preprocessor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -560,11 +561,26 @@ def test_weights_of_another_taxonomy_model_or_width_are_refused(
     with pytest.raises(CheckpointError, match="of the model 'sample', not of 'another'"):
         Another.from_checkpoint(checkpoint)
 
-    def wider(metadata: dict[str, Any], arrays: Any) -> None:
-        metadata["encoder"]["config"]["dim"] = 64
+    def narrower(metadata: dict[str, Any], arrays: Any) -> None:
+        metadata["encoder"]["config"]["dim"] = 16
 
-    with pytest.raises(CheckpointError, match=r"the shape \(.*32.*\) instead of \(.*64.*\)"):
-        SampleModel.from_checkpoint(edited(checkpoint, tmp_path / "wide", wider))
+    with pytest.raises(CheckpointError, match=r"the shape \(.*32.*\) instead of \(.*16.*\)"):
+        SampleModel.from_checkpoint(edited(checkpoint, tmp_path / "narrow", narrower))
+
+
+@pytest.mark.parametrize("forged", [{"n_layers": 10**7}, {"max_position_embeddings": 10**9}])
+def test_an_encoder_larger_than_its_weights_is_not_built(
+    checkpoint: Path, tmp_path: Path, forged: dict[str, int]
+) -> None:
+    def forge(metadata: dict[str, Any], arrays: Any) -> None:
+        metadata["encoder"]["config"].update(forged)
+
+    path = edited(checkpoint, tmp_path / "forged", forge)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match="larger encoder than its weights"):
+        SampleModel.from_checkpoint(path)
+    # In kibibytes.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,10 +100,19 @@ class Encoder(nn.Module):
         return cls(network, pooling)
 
     @classmethod
-    def from_config_json(cls, value: Mapping[str, Any]) -> Encoder:
+    def from_config_json(
+        cls, value: Mapping[str, Any], sizes: Sequence[int] | None = None
+    ) -> Encoder:
         """Rebuild an encoder from its `config_json`, for weights that are loaded into it.
 
         Until then the weights are undefined; no random numbers are drawn.
+
+        Parameters
+        ----------
+        value : mapping
+        sizes : sequence of int, optional
+            The number of values in each array of weights. An encoder that is larger than all of
+            them together is not built: its config may be forged.
 
         Raises
         ------
@@ -120,6 +129,8 @@ class Encoder(nn.Module):
         kind = config.pop("model_type", None)
         try:
             made = AutoConfig.for_model(kind, **config)
+            if sizes is not None:
+                _check_size(made, sizes)
             with _NoRandomWeights():
                 network = AutoModel.from_config(made)
             return cls(network, fields["pooling"])
@@ -160,6 +171,20 @@ class Encoder(nn.Module):
                 f"{kind} does not return {self.width} features per token, as its config says, "
                 f"but with {shape}"
             )
+
+
+def _check_size(config: Any, sizes: Sequence[int]) -> None:
+    """Refuse a config of more layers or weights than there are, before memory is taken for them."""
+    from transformers import AutoModel
+
+    # Every layer has weights of its own, and takes time to make even without them.
+    fits = getattr(config, "num_hidden_layers", 0) <= len(sizes)
+    if fits:
+        with torch.device("meta"):
+            shape = AutoModel.from_config(config)
+        fits = sum(weights.numel() for weights in shape.parameters()) <= sum(sizes)
+    if not fits:
+        raise DataError("its config is that of a larger encoder than its weights")
 
 
 class _NoRandomWeights(TorchFunctionMode):
