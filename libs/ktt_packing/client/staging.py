@@ -88,8 +88,13 @@ def stage_sources(target: Path, model_id: str, package: str, like: str = "") -> 
         above.mkdir(exist_ok=True)
         (above / "__init__.py").write_text(_PARENT, encoding="utf-8")
     copy_files(service, above / "bentoml")
-    if service.parent not in find_package(package):
+    own = find_package(package)
+    if service.parent not in own:
         _rename_service(above / "bentoml", like, model_id)
+        # A model that is served like another may still say what is watched and shown.
+        for folder in own:
+            if (folder / "bentoml").is_dir():
+                copy_files(folder / "bentoml", above / "bentoml")
 
 
 def _rename_service(folder: Path, like: str, model_id: str) -> None:
@@ -104,7 +109,7 @@ def _rename_service(folder: Path, like: str, model_id: str) -> None:
         other.display_name: json.dumps(own.display_name)[1:-1],
         like: model_id,
     }
-    for file in folder.iterdir():
+    for file in filter(Path.is_file, folder.iterdir()):
         text = file.read_text(encoding="utf-8")
         for old, new in names.items():
             text = text.replace(old, new)

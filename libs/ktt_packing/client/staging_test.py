@@ -108,6 +108,9 @@ def test_a_service_of_another_model_gets_this_model_s_names(installed, tmp_path,
     (other.parent / "__init__.py").touch()
     (other / "svc_lts.py").write_text(SERVICE)
     (other / "dashboard.json").write_text(json.dumps(DASHBOARD))
+    # Not all that is beside a service is text.
+    (other / "more").mkdir()
+    (other / "more/weights.bin").write_bytes(b"\xff")
     long_id = "my-" + "very_" * 12
     for model_id, name in (("like", "Like that"), (long_id, 'My "own" \\ model')):
         register(model_id, display_name=name, framework="sklearn")(lambda: Model)
@@ -122,3 +125,21 @@ def test_a_service_of_another_model_gets_this_model_s_names(installed, tmp_path,
     assert dashboard["uid"] == f"ktt-{long_id}"[:40]
     assert long_id in dashboard["description"]
     assert find_service("outside", "outside", "like") == installed / "outside/bentoml"
+
+
+def test_a_model_served_like_another_says_itself_what_is_watched(installed, tmp_path, monkeypatch):
+    monkeypatch.setattr("ktt_packing.client.staging._BUNDLED", "bundled")
+    monkeypatch.setattr("ktt_core.registry._entries", {})
+    other, own = installed / "bundled/like/bentoml", installed / "bare/bentoml"
+    for folder in (other, own):
+        folder.mkdir(parents=True)
+        (folder / "evidently.yaml").write_text(f"# of {folder.parent.name}")
+    (other.parent / "__init__.py").touch()
+    (other / "svc_lts.py").write_text(SERVICE)
+    (other / "dashboard.json").write_text(json.dumps(DASHBOARD))
+    for model_id in ("like", "mine"):
+        register(model_id, display_name=model_id, framework="sklearn")(lambda: Model)
+    stage_sources(tmp_path / "sources", "mine", "bare", "like")
+    staged_service = tmp_path / "sources/bare/bentoml"
+    assert (staged_service / "evidently.yaml").read_text() == "# of bare"
+    assert json.loads((staged_service / "dashboard.json").read_text())["uid"] == "ktt-mine"
