@@ -273,7 +273,7 @@ def report_command(session: Session, job: str, output: Path | None, as_json: boo
     if not result.get("report_path"):
         raise FailedPreconditionError(
             f"job {job} has no report: it is {found.kind}, {found.state.value.lower()}; training "
-            "that has succeeded, and was no dry run, has"
+            "that has succeeded, and was not a dry run, has"
         )
     labels = found.labels
     report = session.backend.catalogue.read_report(

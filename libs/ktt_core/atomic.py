@@ -205,7 +205,7 @@ def hold_temporary(make: Callable[[], Path]) -> Iterator[Path]:
         temporary = make()
         descriptor = os.open(temporary, os.O_RDONLY)
         try:
-            # A file system without locks is no reason to stop: nothing is ever swept there.
+            # A file system without locks does not matter: nothing is ever swept there.
             with contextlib.suppress(OSError):
                 take_lock(descriptor)
             # A sweeper may have come between the making and the lock; then there is nothing to

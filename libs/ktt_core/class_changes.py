@@ -41,5 +41,5 @@ def check_same_classes(trained: Taxonomy, rows: Taxonomy, whose: str) -> None:
         raise FailedPreconditionError(
             f"{whose} was trained on other classes than these rows have "
             f"({describe_changes(trained, rows)}): the dataset is another one, or has been "
-            "imported anew since; train again, or import it as it was"
+            "imported again since; train again, or import it as it was"
         )

@@ -61,7 +61,7 @@ def build_config(config_class: type[ConfigT], model: str, *overrides: Mapping[st
     for override in overrides:
         values.update(override)
     problems = [
-        (key, f"{model}: {key} = {value}: true and false are no numbers")
+        (key, f"{model}: {key} = {value}: true and false are not numbers")
         for key, value in values.items()
         # Pydantic would convert them to 1 and 0.
         if _holds_bool(value) and not _takes_bool(config_class, key, isinstance(value, bool))

@@ -47,7 +47,7 @@ def parse_object(content: str | bytes, damaged: Damaged) -> dict[str, Any]:
 class Document:
     """Base of dataclasses that are objects of JSON.
 
-    Nothing is converted to a field's type: true and "1" are no numbers, NaN is none either. Keys
+    Nothing is converted to a field's type: true, "1" and NaN are not numbers. Keys
     that a class does not know are left out, as they may be a later version's.
     """
 

@@ -137,7 +137,7 @@ def _damage_of(what: str) -> Iterator[None]:
 
 def _whole(number: Any) -> int:
     if type(number) is not int:
-        raise TypeError(f"{number!r:.40} is no whole number")
+        raise TypeError(f"{number!r:.40} is not a whole number")
     return number
 
 

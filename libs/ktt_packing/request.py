@@ -145,7 +145,7 @@ class PackRequest:
             raise InvalidArgumentError("the request's gpu must be true or false")
         for name, folder in (("artifacts", self.artifacts), ("sources", self.sources)):
             if folder is not None and not folder.is_dir():
-                raise InvalidArgumentError(f"the request's {name} is no folder: {folder}")
+                raise InvalidArgumentError(f"the request's {name} is not a folder: {folder}")
 
 
 def write_request(request: PackRequest, path: Path) -> None:

@@ -31,7 +31,7 @@ def read_secret(path: Path, what: str) -> bytes:
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         raise InvalidArgumentError(
             f"{what} {path}: every user of this machine may read or change this file (mode "
-            f"{mode:04o}), so what is in it is no secret. Keep it to its owner (chmod 600 {path}) "
+            f"{mode:04o}), so its content is not secret. Keep it to its owner (chmod 600 {path}) "
             "or its group (chmod 640), and think of replacing what it holds"
         )
     return read_file(path, what)

@@ -264,7 +264,7 @@ class Layout:
         return bool((np.abs(known) <= _MOST_FLOAT32).all())
 
     def out_of_range(self, numbers: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Find scores that are no probabilities, though the reference's are.
+        """Find scores that are not probabilities, though the reference's are.
 
         Returns
         -------

@@ -163,7 +163,7 @@ def _drift(
         name: ColumnDrift(score, drifted=score <= threshold) for name, score in values.items()
     }
     drifted = any(column.drifted for column in columns.values())
-    # The reference's own rows in the window are no evidence of drift; the last rows of a sorted
+    # The reference's own rows in the window are not evidence of drift; the last rows of a sorted
     # test split may all be of one class.
     alarm = drifted and not snapshot.window["seeded"].any()
     return MonitorResult(bool(alarm), columns, widgets=widgets)

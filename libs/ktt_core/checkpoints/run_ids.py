@@ -82,7 +82,7 @@ def hold_run_time(folder: Path, run_time: str) -> Iterator[str]:
     Raises
     ------
     InvalidArgumentError
-        If it is no run's time.
+        If it is not the time of a run.
     ConflictError
         If the run goes on in another process.
     """

@@ -85,7 +85,7 @@ def stage_run(folder: Path, run_time: str | None = None) -> Iterator[StagedRun]:
     Raises
     ------
     InvalidArgumentError
-        If `run_time` is no run's time.
+        If `run_time` is not the time of a run.
     ConflictError
         If that run goes on in another process.
     OSError

@@ -102,7 +102,7 @@ def pages_of(file: BinaryIO, column: pq.ColumnChunkMetaData) -> Iterator[Page]:
     at = column.data_page_offset
     if column.has_dictionary_page and 0 < column.dictionary_page_offset < at:
         at = column.dictionary_page_offset
-    # The reader ends by the number of values, so the length is no bound.
+    # The reader ends by the number of values, so the length does not bound it.
     missing = column.num_values
     while missing > 0:
         header, length = _read_header(file, at)

@@ -69,7 +69,7 @@ class Outcomes:
         return self.true_classes[self.hits]
 
     def counted(self) -> NDArray[np.int64]:
-        """Return on how many rows a class is true or predicted that is no padding; (depth,)."""
+        """Return the number of rows with a true or predicted class other than padding; (depth,)."""
         real = ~self.taxonomy.hidden
         return (real[self.true_classes] | real[self.predicted_classes]).sum(axis=0)
 

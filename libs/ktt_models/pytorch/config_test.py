@@ -31,7 +31,7 @@ def test_every_field_is_described_and_every_number_has_a_range() -> None:
         ({"max_len": 3}, "max_len = 3"),
         ({"pooling": "max"}, "pooling = 'max'"),
         ({"precision": "fp8"}, "precision = 'fp8'"),
-        ({"batch_size": True}, "true and false are no numbers"),
+        ({"batch_size": True}, "true and false are not numbers"),
         ({"encoder": ""}, "encoder = ''"),
         ({"processes": 0}, "processes = 0"),
         ({"epoch": 3}, "has no hyperparameter 'epoch'"),

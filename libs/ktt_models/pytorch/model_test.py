@@ -131,10 +131,10 @@ def test_rows_of_other_classes_are_refused(
     for rows in (tokens, features):
         with pytest.raises(FailedPreconditionError, match="3 of its 6 class paths are left"):
             model.test(rows)
-        with pytest.raises(FailedPreconditionError, match="imported anew"):
+        with pytest.raises(FailedPreconditionError, match="imported again"):
             model.gen_reference_set(rows)
     train = loader(model, other, "train")
-    with pytest.raises(FailedPreconditionError, match="imported anew"):
+    with pytest.raises(FailedPreconditionError, match="imported again"):
         SampleModel(dataset.taxonomy, model.config).fit(train, train)
 
 

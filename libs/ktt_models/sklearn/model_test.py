@@ -133,9 +133,9 @@ def test_rows_of_other_classes_are_refused(fitted: SklearnModel) -> None:
     rows.taxonomy = Taxonomy.from_paths(renamed)  # type: ignore[attr-defined]
     with pytest.raises(FailedPreconditionError, match="0 of its 5 class paths are left"):
         fitted.test(rows)
-    with pytest.raises(FailedPreconditionError, match="imported anew"):
+    with pytest.raises(FailedPreconditionError, match="imported again"):
         fitted.gen_reference_set(rows)
-    with pytest.raises(FailedPreconditionError, match="imported anew"):
+    with pytest.raises(FailedPreconditionError, match="imported again"):
         make(fitted.model_id).fit(TRAIN, rows)
 
 

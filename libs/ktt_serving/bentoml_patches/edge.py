@@ -82,7 +82,7 @@ def answer_clients() -> None:
         path = request.match_info.get("path", "")
         if path in self.batch_handlers or _is_page(path):
             return await counted(self, request)
-        # No metric for every path that anybody ever asks for.
+        # One metric for all unknown paths.
         self.metrics_request_total.labels(endpoint="other", http_response_code=404).inc()
         return error_response(404, "404 Not Found")
 

@@ -102,7 +102,7 @@ class TrainingState:
             If the value is not valid.
         """
         if not isinstance(value, Mapping):
-            raise CheckpointError("the state of the training is no object")
+            raise CheckpointError("the state of the training is not an object")
         fields: dict[str, Any] = {}
         for name, kind in _NUMBERS.items():
             found: Any = value.get(name)
