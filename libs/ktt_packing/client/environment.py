@@ -41,7 +41,7 @@ def make_environment(requirements: Path, progress: ProgressCallback = ignore_pro
     Parameters
     ----------
     requirements : Path
-        A file of requirements pinned by hash.
+        A file of requirements pinned by hash, theirs included.
     progress : callable
 
     Raises
@@ -86,7 +86,16 @@ def _make(folder: Path, requirements: Path) -> None:
     ):
         # Renaming breaks only the environment's scripts, which are not used.
         _run([str(base), "-I", "-m", "venv", str(staging)], folder.parent, "made")
-        pip = [f"{staging}/bin/python", "-I", "-m", "pip", "install", "--require-hashes"]
+        # Such a file is complete, and may be beyond what a package's metadata allows.
+        pip = [
+            f"{staging}/bin/python",
+            "-I",
+            "-m",
+            "pip",
+            "install",
+            "--no-deps",
+            "--require-hashes",
+        ]
         quiet = ["--no-input", "--disable-pip-version-check", "--no-warn-script-location"]
         wanted = ["--requirement", str(requirements)]
         _run([*pip, *quiet, *wanted], folder.parent, "filled with the packages that it needs")

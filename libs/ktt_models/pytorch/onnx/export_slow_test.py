@@ -219,7 +219,7 @@ def test_a_quantized_graph_stands_beside_the_other(linear, whole):
 def test_only_known_schemes_and_rows_quantize(linear, copy):
     with pytest.raises(UnsupportedError, match="db_linear cannot be quantized to int4"):
         linear.quantize_onnx(copy, "int4", [])
-    with pytest.raises(DataError, match="there are none"):
+    with pytest.raises(DataError, match="there are no rows to compare"):
         linear.quantize_onnx(copy, "int8", [])
 
 
