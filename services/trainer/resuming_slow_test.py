@@ -121,7 +121,7 @@ def test_a_cancelled_run_is_continued_by_another_job(start: Start) -> None:
     wait_for_step(server, job_id, 13)
     unfinished, running = models_pb2.RUN_STATE_UNFINISHED, models_pb2.RUN_STATE_RUNNING
     assert checkpoints(server) == [("last", running)]
-    with pytest.raises(grpc.RpcError, match="goes on") as caught:
+    with pytest.raises(grpc.RpcError, match="is running in process") as caught:
         train(server, resume=True)
     assert caught.value.code() == grpc.StatusCode.ALREADY_EXISTS
     server.calls.CancelTrainingJob(training_pb2.CancelTrainingJobRequest(id=job_id))
