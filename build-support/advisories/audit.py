@@ -91,7 +91,6 @@ def refresh(listing: Listing, pins: dict[str, dict[str, Version]], osv_url: str 
     kept = {
         (entry.package, entry.id): replace(entry, confirmed=False) for entry in listing.advisories
     }
-    # What the database says of an older version than the pinned one is as good as of that.
     return replace(
         listing,
         refreshed=f"{datetime.now(UTC):%Y-%m-%d}",

@@ -40,8 +40,8 @@ _MOST_ITEMS, _MOST_LARGE_BYTES = 20_000, 64 << 20
 # Target time of a batch with a part of a large request, since others wait for it; and the sizes of
 # the first and the smallest part: a batch has the overhead of some items.
 _PART_SECONDS, _FIRST_ITEMS, _LEAST_ITEMS = 0.05, 16, 8
-# Bytes of a batch: initial, and minimum. Batches of fewer bytes are too small to measure the time
-# per byte.
+# Bytes of a batch: initial, minimum and maximum. Batches below the minimum are too small to measure
+# the time per byte.
 _FIRST_BYTES, _LEAST_BYTES, _MOST_BATCH_BYTES = 32 << 10, 8 << 10, 1 << 20
 # Bytes of a text that may occupy a worker for half a second.
 _HEAVY_BYTES = 64 << 10
@@ -270,7 +270,7 @@ class FairDispatcher:
         self._send()
 
     def _share(self) -> int:
-        """Return the estimated time of a batch of all queued requests."""
+        """Return the number of single requests that the next batch may have."""
         share = -(-(len(self._queue) + self._under_way) // self._slots.count)
         return min(max(share, int(_SHARED_SECONDS / self._seconds_each)), self._max_batch)
 

@@ -101,8 +101,8 @@ _NOT_YAML = (
 )  # fmt: skip
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads YAML, and refuses mappings that hold others which hold others, each many times."""
+class _BoundedSafeLoader(yaml.SafeLoader):
+    """A safe loader, which makes plain values only, with a limit on merged mappings."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
@@ -147,7 +147,7 @@ def load_settings(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
     try:
-        document = yaml.load(text, _Loader)
+        document = yaml.load(text, _BoundedSafeLoader)
     except _NOT_YAML as error:
         raise SettingsError(f"{path} is not YAML: {error}") from error
     try:

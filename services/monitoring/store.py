@@ -210,7 +210,7 @@ class Store:
             stored = _values(connection)
             is_other = stored and any(stored.get(name) != value for name, value in wanted.items())
             if stored and not is_other:
-                self._check(connection)
+                self._check(connection, stored.get("collected", "0"))
         except (sqlite3.Error, _DamagedError) as error:
             if not _is_damage(error):
                 raise
@@ -232,7 +232,7 @@ class Store:
         connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", wanted.items())
         return connection
 
-    def _check(self, connection: sqlite3.Connection) -> None:
+    def _check(self, connection: sqlite3.Connection, collected: str) -> None:
         """Read all that is stored, as a computation on damaged rows fails as long as they stay.
 
         Raises
@@ -243,7 +243,6 @@ class Store:
             for (found,) in connection.execute("PRAGMA quick_check(1)"):
                 if found != "ok":
                     raise _DamagedError(found)
-            collected = _values(connection).get("collected", "0")
             if not (collected.isascii() and collected.isdigit() and len(collected) < 20):
                 raise _DamagedError(f"it counts {collected!r:.80} rows")
             for table, dtype in (
