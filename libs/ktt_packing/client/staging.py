@@ -1,7 +1,7 @@
 """Staging: copies the sources of bundles to a folder for the packer.
 
-They run on another Python than this one, which therefore does not import them, but finds them as
-files beside its own modules.
+They run in another environment, with packages that this one lacks. So they are not imported here,
+but found as files.
 """
 
 from __future__ import annotations
